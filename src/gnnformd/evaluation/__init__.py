@@ -1,0 +1,1 @@
+"""Judgement: error metrics, force curves, observables, figures and the report."""

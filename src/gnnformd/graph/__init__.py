@@ -1,0 +1,1 @@
+"""From Frame to AtomicGraph: neighbor search, kinds of bond, features and batches."""

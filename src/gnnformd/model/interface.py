@@ -1,0 +1,54 @@
+"""What every model promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+
+__all__ = ["ForceModel", "Prediction"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a batch.
+
+    Attributes
+    ----------
+    forces
+        kcal/mol/angstrom, (N, 3).
+    energies
+        Potential energy of each graph, kcal/mol, (B,), or None if the model has none.
+    virials
+        ``sum_i x_i f_i`` of each graph, kcal/mol, (B, 3, 3), or None.
+    """
+
+    forces: Tensor
+    energies: Tensor | None = None
+    virials: Tensor | None = None
+
+
+class ForceModel(nn.Module, ABC):
+    """A network from AtomicGraph to forces.
+
+    Attributes
+    ----------
+    cutoff
+        Edges join atoms closer than this, angstrom.
+    layers
+        Message-passing steps; the forces on an atom depend on atoms within ``layers * cutoff`` (for conservative
+        models twice that).
+    conservative
+        Whether the forces are the gradient of an energy.
+    """
+
+    cutoff: float
+    layers: int
+    conservative: bool
+
+    @abstractmethod
+    def forward(self, graph: AtomicGraph) -> Prediction:
+        """Predict forces (and energy and virial where the model has them) for a graph or a batch."""

@@ -1,0 +1,1 @@
+"""Data made by LAMMPS: systems, the LAMMPS library, and the folder a run leaves behind."""

@@ -1,0 +1,77 @@
+"""ReferenceRun: a folder with what a LAMMPS simulation left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gnnformd.errors import InputError
+from gnnformd.force_field import ForceField
+
+__all__ = ["ReferenceRun"]
+
+
+@dataclass(frozen=True)
+class ReferenceRun:
+    """A folder made by ``gnnformd generate``.
+
+    It holds ``trajectory.dump`` (positions and forces, full precision), ``topology.data`` (LAMMPS data file with
+    charges and bonds), ``thermo.csv`` (step, temperature, pressure, energies, volume at the dumped steps),
+    ``reference.yaml`` (system, versions, seed, units, force field) and ``log.lammps``.
+
+    Attributes
+    ----------
+    folder
+        Where the files are.
+    manifest
+        The mapping in ``reference.yaml``.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def trajectory(self) -> Path:
+        """Dump with positions and forces."""
+        return self.folder / "trajectory.dump"
+
+    @property
+    def topology(self) -> Path:
+        """LAMMPS data file with types, charges, molecules and bonds."""
+        return self.folder / "topology.data"
+
+    @property
+    def thermo(self) -> Path:
+        """Table of energy, pressure, temperature and volume."""
+        return self.folder / "thermo.csv"
+
+    @property
+    def force_field(self) -> ForceField | None:
+        """The force field of the run, if it is known."""
+        data = self.manifest.get("force_field")
+        return None if data is None else ForceField.from_dict(data, str(self.folder / "reference.yaml"))
+
+    @classmethod
+    def open(cls, folder: Path) -> ReferenceRun:
+        """Open an existing folder.
+
+        Raises
+        ------
+        InputError
+            The folder holds no complete reference run.
+        """
+        path = folder / "reference.yaml"
+        try:
+            manifest = yaml.safe_load(path.read_text())
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); name a folder made by 'gnnformd generate'."
+            ) from error
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: is not YAML ({error}).".replace("\n", " ")) from error
+        if not isinstance(manifest, dict):
+            raise InputError(f"{path}: holds no mapping; run 'gnnformd generate' again.")
+        return cls(folder, manifest)

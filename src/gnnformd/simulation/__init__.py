@@ -1,0 +1,1 @@
+"""Molecular dynamics with a trained model, in LAMMPS and in ASE."""

@@ -1,0 +1,1 @@
+"""Losses, schedules, augmentation and the loop that fits a model to a dataset."""

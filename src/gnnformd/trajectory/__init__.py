@@ -1,0 +1,1 @@
+"""Dumps, topologies and datasets: everything becomes a stream of Frames here."""

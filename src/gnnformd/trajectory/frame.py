@@ -1,0 +1,102 @@
+"""Frame: one snapshot of a simulation, and Topology: what does not change between snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Frame", "Topology"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Types, charges, molecules and bonds of a system; atoms are ordered by ascending id.
+
+    Attributes
+    ----------
+    ids
+        Atom ids, ascending, (N,).
+    types
+        LAMMPS atom types, numbered from 1, (N,).
+    molecule_ids
+        Molecule of each atom, (N,), or None.
+    charges
+        e, (N,), or None.
+    bonds
+        Pairs of atom indices (rows of the arrays here, not ids), (M, 2).
+    angles
+        Triples of atom indices, the middle atom second, (K, 3).
+    masses
+        g/mol per type, ``masses[t - 1]`` belongs to type ``t``, or None.
+    positions
+        angstrom, (N, 3), the coordinates written in the data file.
+    cell
+        Rows are the lattice vectors, angstrom, (3, 3).
+    origin
+        Lower corner of the box, angstrom, (3,).
+    """
+
+    ids: Int
+    types: Int
+    molecule_ids: Int | None
+    charges: Float | None
+    bonds: Int
+    angles: Int
+    masses: Float | None
+    positions: Float
+    cell: Float
+    origin: Float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One snapshot; atoms are ordered by ascending id, units are ``real``.
+
+    Attributes
+    ----------
+    timestep
+        Step number of the simulation.
+    cell
+        Rows are the lattice vectors, angstrom, (3, 3); triclinic boxes are lower triangular as in LAMMPS.
+    origin
+        Lower corner of the box, angstrom, (3,).
+    periodic
+        Whether each direction is periodic, (3,).
+    ids
+        Atom ids, ascending, (N,).
+    types
+        LAMMPS atom types, numbered from 1, (N,).
+    positions
+        angstrom, (N, 3); wrapped or not, as the file has them.
+    forces
+        kcal/mol/angstrom, (N, 3), or None.
+    energy
+        Potential energy of the frame, kcal/mol, or None.
+    virial
+        ``sum_i x_i f_i`` (positive under compression), kcal/mol, (3, 3), or None.
+    molecule_ids
+        (N,), or None.
+    bonds
+        Pairs of atom indices, (M, 2), or None when no topology is known (as opposed to "no bonds", an empty array).
+    charges
+        e, (N,), or None.
+    """
+
+    timestep: int
+    cell: Float
+    origin: Float
+    periodic: tuple[bool, bool, bool]
+    ids: Int
+    types: Int
+    positions: Float
+    forces: Float | None = None
+    energy: float | None = None
+    virial: Float | None = None
+    molecule_ids: Int | None = None
+    bonds: Int | None = None
+    charges: Float | None = None
