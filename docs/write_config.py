@@ -1,0 +1,90 @@
+"""Write docs/config.md from the settings classes: `make docs`."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from gnnformd.config import Config, preset_names, settings_classes
+
+HEAD = """# Configuration
+
+A training is described by a YAML file with three parts, `model`, `data` and `training`:
+
+```yaml
+model:
+  kind: seed
+  cutoff: 3.4
+data:
+  paths: [data/water]
+training:
+  epochs: 10
+```
+
+Whatever is left out takes the default below; whatever is misspelt stops with the line and the nearest name. Any
+setting can be changed on the command line, `--set training.epochs=20`. Ready-made files are used by name: {presets}.
+`gnnformd train seed-water` takes the file [seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains
+each of its lines. The run folder keeps the complete configuration as used in `config.yaml`, which trains again.
+
+Lengths are in angstrom. This page is written by `make docs` from the settings classes.
+"""
+
+
+def page() -> str:
+    """Text of docs/config.md."""
+    parts = [HEAD.format(presets=", ".join(f"`{name}`" for name in preset_names()))]
+    for part in Config.model_fields:
+        for settings in settings_classes(part):
+            kind = settings.model_fields["kind"].default if "kind" in settings.model_fields else None
+            parts.append(f"## {part}" + (f", `kind: {kind}`" if kind else ""))
+            parts.append("| setting | values | default | meaning |\n|---|---|---|---|\n" + "\n".join(_rows(settings)))
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _rows(settings: type[BaseModel]) -> list[str]:
+    rows: list[str] = []
+    for name, field in settings.model_fields.items():
+        values = _type(field.annotation) + _bounds(field)
+        cells = (f"`{name}`", values, _default(field), field.description or "")
+        rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return rows
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in (typing.Union, UnionType):
+        return " or ".join(_type(argument) for argument in arguments)
+    if origin in (list, tuple):
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return "mapping"
+    if origin is typing.Annotated:
+        return _type(arguments[0])
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "none"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _bounds(field: FieldInfo) -> str:
+    words = {"gt": "over", "ge": "at least", "lt": "under", "le": "at most"}
+    found = [f"{word} {getattr(m, key):g}" for m in field.metadata for key, word in words.items() if hasattr(m, key)]
+    return f", {', '.join(found)}" if found else ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "(to be given)"
+    value = field.get_default(call_default_factory=True)
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("config.md").write_text(page(), encoding="utf-8")

@@ -1,0 +1,60 @@
+"""Commands that make and look at data: ``generate`` and ``inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnnformd.cli.app import app
+from gnnformd.cli.show import progress, say, show_table
+from gnnformd.errors import InputError
+
+__all__: list[str] = []
+
+
+def _list_systems(wanted: bool) -> None:
+    if wanted:
+        from gnnformd.reference.systems import SYSTEMS
+
+        rows = [(name, system.description) for name, system in SYSTEMS.items()]
+        show_table("Built-in systems", ("name", "what it is"), rows)
+        raise typer.Exit
+
+
+@app.command()
+def generate(
+    system: Annotated[str, typer.Argument(help="A built-in system (see --list) or a LAMMPS input file of your own.")],
+    out: Annotated[Path, typer.Option(help="Folder to write: trajectory, topology, thermo table, log.")],
+    seed: Annotated[int | None, typer.Option(help="Seed of the starting positions and velocities.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames to write instead of the system's own number.")] = None,
+    var: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a LAMMPS variable; repeatable.")] = None,
+    ranks: Annotated[int, typer.Option(min=1, help="MPI ranks.")] = 1,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the built-in systems.", callback=_list_systems, is_eager=True)
+    ] = False,
+) -> None:
+    """Run a simulation with LAMMPS and keep positions and forces."""
+    from gnnformd.reference.generate import generate as run_lammps
+
+    variables: dict[str, str] = {}
+    for entry in var or []:
+        name, equals, value = entry.partition("=")
+        if not equals or not name:
+            raise InputError(f"--var {entry}: is not of the form NAME=VALUE, for example T=300.")
+        variables[name] = value
+    with progress(f"LAMMPS, {system}") as report:
+        run = run_lammps(system, out, seed=seed, frames=frames, variables=variables, ranks=ranks, progress=report)
+    say(f"Wrote {run.folder}: {run.trajectory.name}, {run.topology.name}, {run.thermo.name}")
+
+
+@app.command()
+def inspect(
+    path: Annotated[str, typer.Argument(help="A dump, reference run, run folder, data file, or model file or name.")],
+) -> None:
+    """Say what is in a dump, dataset, run or model file."""
+    from gnnformd.cli.inspection import describe
+
+    for title, rows in describe(path):
+        show_table(title, ("", ""), rows)

@@ -1,0 +1,122 @@
+"""Commands that judge a model: ``evaluate``, ``curves`` and ``benchmark``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gnnformd.cli.app import app
+from gnnformd.cli.show import progress, say, show_table, write_json
+
+__all__ = ["use_threads"]
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or name of a shipped model.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file.")]
+DeviceOption = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads; all cores if not given.")]
+
+
+@app.command()
+def evaluate(
+    model: ModelArgument,
+    data: Annotated[list[Path], typer.Argument(help="Dumps or folders made by 'gnnformd generate'.")],
+    frames: Annotated[int | None, typer.Option(min=1, help="Evenly spaced frames of each, instead of all.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames at once.")] = 4,
+    topology: Annotated[Path | None, typer.Option(help="LAMMPS data file with the bonds of a dump.")] = None,
+    force_field: Annotated[Path | None, typer.Option(help="YAML file with charge, epsilon, sigma of a dump.")] = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Compare predicted forces with those of the data."""
+    use_threads(threads)
+    from gnnformd.evaluation.metrics import evaluate as compare
+    from gnnformd.force_field import ForceField
+    from gnnformd.model.file import load_model
+    from gnnformd.trajectory.dataset import open_dataset
+
+    loaded = load_model(model, device=device)
+    field = ForceField.from_yaml(force_field) if force_field else None
+    datasets = [open_dataset(path, topology=topology, force_field=field) for path in data]
+    with progress("Evaluating") as report:
+        result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report).to_dict()
+    show_evaluation(result)
+    write_json(json_file, result)
+
+
+def show_evaluation(result: dict[str, Any]) -> None:
+    """Table of the errors on each dataset and for each type of atom."""
+    columns = ("data", "frames", "MAE", "RMSE", "L1/atom", "relative", "ms/frame")
+    rows: list[tuple[Any, ...]] = []
+    for entry in result["datasets"]:
+        force = entry["force"]
+        share = f"{100 * force['relative_l1']:.1f} %"
+        speed = 1000 * entry["seconds_per_frame"]
+        rows.append((entry["path"], entry["frames"], force["mae"], force["rmse"], force["l1_per_atom"], share, speed))
+        for name, part in force["per_type"].items():
+            share = f"{100 * part['relative_l1']:.1f} %" if "relative_l1" in part else "-"
+            rows.append((f"  {name}", "", part.get("mae"), part.get("rmse"), part.get("l1_per_atom"), share, ""))
+    show_table("Errors of the forces, kcal/mol/angstrom", columns, rows)
+
+
+@app.command()
+def curves(
+    model: ModelArgument,
+    figure: Annotated[Path | None, typer.Option(help="Draw the curves to this file (png, pdf, svg).")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Compare the force between two atoms with Lennard-Jones, Coulomb and a harmonic bond."""
+    from gnnformd.evaluation.curves import curves_to_dict, force_curves
+    from gnnformd.model.file import load_model
+
+    found = force_curves(load_model(model))
+    result = curves_to_dict(model, found)
+    columns = ("curve", "rms error", "relative", "largest transverse")
+    rows = [
+        (f"{c['name']} ({c['detail']})", c["rms_error"], f"{100 * c['relative_rms_error']:.1f} %", c["max_transverse"])
+        for c in result["curves"]
+    ]
+    show_table("Force on one of two atoms, kcal/mol/angstrom", columns, rows)
+    if figure is not None:
+        from gnnformd.evaluation.figures import force_curve_figure, save_figure
+
+        save_figure(force_curve_figure(found), figure)
+        say(f"Wrote {figure}")
+    write_json(json_file, result)
+
+
+@app.command()
+def benchmark(
+    model: ModelArgument,
+    atoms: Annotated[int, typer.Option(min=1, help="About this many atoms.")] = 648,
+    threads: ThreadsOption = None,
+    device: DeviceOption = "cpu",
+    json_file: JsonOption = None,
+) -> None:
+    """Measure how long the forces take, and LAMMPS's own in the same run."""
+    use_threads(threads)
+    from gnnformd.simulation.speed import measure_speed
+    from gnnformd.model.file import load_model
+
+    with progress("Measuring") as report:
+        result = measure_speed(load_model(model, device=device), atoms=atoms, progress=report).to_dict()
+    title = f"{result['atoms']} atoms of {result['system']}, {result['edges_per_atom']:.0f} edges per atom"
+    own, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
+    where = f"{result['threads']} threads" if result["device"] == "cpu" else result["device"]
+    rows = [
+        (f"forces ({where})", own["forces"], ratio["forces"]),
+        (f"forces and neighbor search ({where})", own["with_neighbor_search"], ratio["with_neighbor_search"]),
+        ("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0),
+    ]
+    show_table(title, ("what", "us/atom/step", "over LAMMPS"), rows)
+    write_json(json_file, result)
+
+
+def use_threads(count: int | None) -> None:
+    """Let the network use this many processor threads; all cores without a number."""
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)

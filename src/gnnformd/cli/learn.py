@@ -1,0 +1,73 @@
+"""Commands that train: ``train`` and ``finetune``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gnnformd.cli.app import app
+from gnnformd.cli.show import say
+
+if TYPE_CHECKING:
+    from gnnformd.config import Config
+
+__all__: list[str] = []
+
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or seed-water or seed-argon.")]
+DataOption = Annotated[list[Path] | None, typer.Option(help="Data to learn from instead of data.paths; repeatable.")]
+OutOption = Annotated[Path | None, typer.Option(help="Run folder to write; runs/CONFIG if not given.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one setting; repeatable.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
+MinutesOption = Annotated[float | None, typer.Option(min=0, help="Stop after about this many minutes.")]
+
+
+@app.command()
+def train(
+    config: ConfigArgument,
+    data: DataOption = None,
+    out: OutOption = None,
+    changes: SetOption = None,
+    resume: ResumeOption = False,
+    max_minutes: MinutesOption = None,
+) -> None:
+    """Train a network on forces."""
+    settings = _load(config, data, changes)
+    from gnnformd.training.train import train as run
+
+    folder = out or Path("runs") / Path(config).stem
+    run(settings.model, settings.data, settings.training, folder, resume=resume, max_minutes=max_minutes)
+    _say_where(folder)
+
+
+@app.command()
+def finetune(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or name of a shipped model.")],
+    config: ConfigArgument,
+    data: DataOption = None,
+    out: OutOption = None,
+    changes: SetOption = None,
+    resume: ResumeOption = False,
+    max_minutes: MinutesOption = None,
+) -> None:
+    """Go on training a finished model on other data."""
+    settings = _load(config, data, changes)
+    from gnnformd.training.train import finetune as run
+
+    folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
+    run(model, settings.data, settings.training, folder, resume=resume, max_minutes=max_minutes)
+    _say_where(folder)
+
+
+def _load(source: str, data: list[Path] | None, changes: list[str] | None) -> Config:
+    from gnnformd.config import load_config
+
+    paths = [f"data.paths={json.dumps([str(path) for path in data])}"] if data else []
+    return load_config(source, [*paths, *(changes or [])])
+
+
+def _say_where(folder: Path) -> None:
+    say(f"Wrote {folder}: model.safetensors, training_log.txt, metrics.csv, checkpoints/")
+    say(f"Next: gnnformd evaluate {folder / 'model.safetensors'} DATA, gnnformd report {folder}")

@@ -1,0 +1,105 @@
+"""How results and progress look: bars and tables on a terminal, plain lines elsewhere, JSON in files."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from gnnformd.errors import InputError
+
+__all__ = ["Progress", "number", "progress", "say", "show_table", "write_json"]
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def say(text: str) -> None:
+    """Print one line on standard output."""
+    Console(soft_wrap=True, markup=False, highlight=False).print(text)
+
+
+class Progress:
+    """Callable ``progress(done, total)``; draws a bar on a terminal and prints a line now and then elsewhere."""
+
+    def __init__(self, label: str, bars: Bars | None) -> None:
+        self._label = label
+        self._bars = bars
+        self._task = bars.add_task(label, total=None) if bars else None
+        self._started = self._printed = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` steps are done."""
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, completed=done, total=total)
+            return
+        now = time.monotonic()
+        if now - self._printed >= SECONDS_BETWEEN_LINES:
+            self._printed = now
+            say(f"{self._label}: {done} of {total}, {now - self._started:.0f} s")
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Progress]:
+    """Progress of one long piece of work; the bar goes away when it ends."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Progress(label, None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        yield Progress(label, bars)
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """Format a number for a table; a dash where there is none."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table: the first column is text, the others are numbers."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, str) else number(cell) for cell in row))
+    Console(markup=False).print(table)
+
+
+def write_json(path: Path | None, data: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write a result whole or not at all; nothing happens without a path."""
+    if path is None:
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump(_without_nan(data), file, indent=2, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror}); name another file.") from error
+    say(f"Wrote {path}")
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: what is not a finite number becomes null."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

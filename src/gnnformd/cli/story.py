@@ -1,0 +1,35 @@
+"""Commands that tell a story: ``report`` and ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnnformd.cli.app import app
+from gnnformd.cli.show import progress, say
+
+__all__: list[str] = []
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN|DIR", help="Run folder, or folder with results.")],
+    out: Annotated[Path | None, typer.Option(help="HTML file; report.html in the folder if not given.")] = None,
+) -> None:
+    """Write one self-contained HTML page about a run."""
+    from gnnformd.evaluation.report import write_report
+
+    say(f"Wrote {write_report(folder, out)}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write; what is there already is used again.")] = Path("demo"),
+) -> None:
+    """Make data, train, judge, simulate and report in five minutes."""
+    from gnnformd.demo import Demo
+
+    demo = Demo(out, say=say, progress=progress)
+    say(str(demo.run()))

@@ -1,0 +1,289 @@
+"""Config: everything a training needs to know, read from a YAML file and checked strictly.
+
+A file has three parts, ``model``, ``data`` and ``training``; their settings are defined where they are used
+(`gnnformd.model.settings`, `gnnformd.trajectory.settings`, `gnnformd.training.settings`). Whatever a file leaves
+out takes its default; whatever it misspells stops with the file, the line and the nearest name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gnnformd.errors import InputError
+from gnnformd.model.settings import ModelSettings
+from gnnformd.training.settings import TrainingSettings
+from gnnformd.trajectory.settings import DataSettings
+
+__all__ = ["Config", "dump_config", "load_config", "preset_names", "settings_classes"]
+
+
+class Config(BaseModel):
+    """One training: which network, on which data, how.
+
+    Attributes
+    ----------
+    model
+        The network; ``kind`` chooses it.
+    data
+        Trajectories and how they are split into training and validation frames.
+    training
+        Epochs, batch, learning rate, devices.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    model: ModelSettings = Field(description="The network; `kind` chooses it.")
+    data: DataSettings = Field(default_factory=DataSettings, description="Trajectories and their split.")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="Epochs, batch, learning rate.")
+
+
+def preset_names() -> list[str]:
+    """Names of the configurations that come with the package."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _presets().iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration and check every key and value.
+
+    Parameters
+    ----------
+    source
+        A YAML file, or the name of a preset (`preset_names`).
+    overrides
+        Changes of the form ``a.b=value`` (the value is YAML), applied on top of the file in order.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a key or value is wrong; the sentence names the line and the nearest key.
+    """
+    name, text = _read(source)
+    data, lines = _parse(name, text)
+    origin = {key: f"{name}, line {line}" for key, line in lines.items()}
+    for override in overrides:
+        key = _apply(data, override)
+        for covered in [known for known in origin if known[: len(key)] == key]:
+            del origin[covered]
+        origin[key] = f"--set {override}"
+    try:
+        # Through JSON, strictness lets a list be a tuple and a text a path, and still no text be a number.
+        return Config.model_validate_json(json.dumps(data, allow_nan=False, default=str), strict=True)
+    except ValidationError as error:
+        raise InputError(_sentence(error.errors()[0], data, origin, name)) from error
+    except ValueError as error:  # only json.dumps raises it: a value is NaN or infinite
+        raise InputError(f"{name}: a number is not finite; write an ordinary number.") from error
+
+
+def dump_config(config: Config) -> str:
+    """YAML text of a complete configuration; `load_config` reads it back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, reading ``1e-3`` as the number it is in YAML 1.2 (1.1 takes it for text)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _presets() -> Any:
+    return files("gnnformd") / "configs"
+
+
+def _read(source: str | Path) -> tuple[str, str]:
+    """Name for messages, and text."""
+    path = Path(source)
+    if str(source) in preset_names() and not path.is_file():
+        return f"preset {source}", (_presets() / f"{source}.yaml").read_text(encoding="utf-8")
+    try:
+        return str(path), path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        names = ", ".join(preset_names())
+        raise InputError(f"{path}: there is no such file; name a YAML file or one of the presets: {names}.") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a YAML file.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not text; name a YAML file.") from error
+
+
+def _parse(name: str, text: str) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """Read the mapping in the text, and the line of each of its keys."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        lines: dict[tuple[str, ...], int] = {}
+        _note_lines(node, (), lines, name)
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{name}, line {mark.line + 1}" if mark else name
+        raise InputError(f"{where}: is not plain YAML ({error.problem}); mend this line.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{name}: is not YAML ({error}).".replace("\n", " ")) from error
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise InputError(f"{name}: holds no mapping; it needs the keys model, data and training.")
+    return data, lines
+
+
+def _note_lines(node: yaml.Node | None, path: tuple[str, ...], lines: dict[tuple[str, ...], int], name: str) -> None:
+    """Write down where each key stands, and refuse a key that is given twice."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            lines[(*path, str(index))] = item.start_mark.line + 1
+            _note_lines(item, (*path, str(index)), lines, name)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        here = (*path, str(key.value))
+        line = key.start_mark.line + 1
+        if here in lines:
+            raise InputError(f"{name}, line {line}: {'.'.join(here)} is given twice; remove one of them.")
+        lines[here] = line
+        _note_lines(value, here, lines, name)
+
+
+def _apply(data: dict[str, Any], override: str) -> tuple[str, ...]:
+    """Set one value in place; returns its path."""
+    key, equals, text = override.partition("=")
+    path = tuple(part.strip() for part in key.split("."))
+    if not equals or not all(path):
+        raise InputError(f"--set {override}: is not of the form part.key=value, for example training.epochs=10.")
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not YAML; quote it.") from error
+    place = data
+    for part in path[:-1]:
+        if place.get(part) is None:
+            place[part] = {}
+        place = place[part]
+        if not isinstance(place, dict):
+            raise InputError(f"--set {override}: {part} has no settings below it; name a key such as training.epochs.")
+    place[path[-1]] = value
+    return path
+
+
+def _sentence(
+    error: Mapping[str, Any], data: Mapping[str, Any], origin: Mapping[tuple[str, ...], str], name: str
+) -> str:
+    """Turn pydantic's first finding into one sentence with a place and a remedy."""
+    path = _path_in_data(error["loc"], data)
+    key = ".".join(path)
+    where = next((origin[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origin), name)
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"{where}: {key} is no setting; {_nearest(path, data)}."
+    if kind == "missing":
+        return f"{where}: {key} is missing; add it."
+    if kind == "union_tag_not_found":
+        return f"{where}: {key}.kind is missing; add it ({' or '.join(_kinds())})."
+    if kind == "union_tag_invalid":
+        return f"{where}: {key}.kind must be {' or '.join(_kinds())}, not {context.get('tag')!r}."
+    wanted = _WANTED.get(kind)
+    if wanted is None:
+        reason = str(context.get("error", error["msg"]))
+        return f"{where}: {key}: {reason[0].lower() + reason[1:].rstrip('.')}."
+    value = error.get("input")
+    return f"{where}: {key} must be {wanted.format(**context)}, not {value!r}."
+
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "an ordinary number",
+    "string_type": "text",
+    "path_type": "a path",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list, such as [a, b]",
+    "tuple_type": "a list, such as [a, b]",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of settings",
+    "model_attributes_type": "a mapping of settings",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+}
+
+
+def _path_in_data(location: Sequence[str | int], data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Find the keys of the file in an error's place, which has the names of a union's members between them."""
+    path: list[str] = []
+    place: Any = data
+    for index, part in enumerate(location):
+        last = index == len(location) - 1
+        inside = (isinstance(place, Mapping) and part in place) or (isinstance(place, list) and isinstance(part, int))
+        if inside:
+            place = place[part]  # type: ignore[index]
+        elif not (last and isinstance(place, Mapping)):
+            continue  # a tag, not a key
+        path.append(str(part))
+    return tuple(path)
+
+
+def settings_classes(part: str) -> list[type[BaseModel]]:
+    """Find the settings classes of one part of the configuration; `model` has one for each kind."""
+    return _members(Config.model_fields[part].annotation)
+
+
+def _kinds() -> dict[str, type[BaseModel]]:
+    """Find the settings class of each kind of model."""
+    return {member.model_fields["kind"].default: member for member in settings_classes("model")}
+
+
+def _members(annotation: Any) -> list[type[BaseModel]]:
+    """Find the settings classes inside an annotation such as ``Annotated[A | B, ...]`` or ``A | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) is None:
+        return []
+    inner = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    return [member for part in inner for member in _members(part)]
+
+
+def _nearest(path: tuple[str, ...], data: Mapping[str, Any]) -> str:
+    """Advice for an unknown key: the most similar one beside it, else anywhere, else the list of what there is."""
+    known = _keys(data)
+    beside = sorted({k[len(path) - 1] for k in known if len(k) >= len(path) and k[: len(path) - 1] == path[:-1]})
+    if close := difflib.get_close_matches(path[-1], beside, n=1):
+        return f"did you mean {'.'.join((*path[:-1], close[0]))}"
+    leaves = {k[-1]: k for k in sorted(known, reverse=True)}
+    if close := difflib.get_close_matches(path[-1], leaves, n=1, cutoff=0.75):
+        return f"did you mean {'.'.join(leaves[close[0]])}"
+    return f"here one may set {', '.join(beside)}"
+
+
+def _keys(data: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """Every key that this file may set; those of the model depend on its kind."""
+    kind = data.get("model", {}).get("kind") if isinstance(data.get("model"), Mapping) else None
+    keys: set[tuple[str, ...]] = set()
+
+    def collect(model: type[BaseModel], prefix: tuple[str, ...]) -> None:
+        for field, info in model.model_fields.items():
+            keys.add((*prefix, field))
+            for member in _members(info.annotation):
+                collect(member, (*prefix, field))
+
+    for part, info in Config.model_fields.items():
+        keys.add((part,))
+        for member in [_kinds()[kind]] if part == "model" and kind in _kinds() else _members(info.annotation):
+            collect(member, (part,))
+    return keys
