@@ -82,9 +82,10 @@ class AtomicGraph:
         """
         half = self.edge_count // 2
         i, j = self.center_index[:half], self.neighbor_index[:half]
-        cell = self.cells[self.graph_index[i]]  # (E/2, 3, 3)
+        # index_select, not brackets: half the time for short rows
+        cell = self.cells.index_select(0, self.graph_index.index_select(0, i))  # (E/2, 3, 3)
         shift = torch.einsum("ea,eab->eb", self.cell_shift[:half], cell)  # (E/2, 3)
-        vectors = self.positions[j] - self.positions[i] + shift
+        vectors = self.positions.index_select(0, j) - self.positions.index_select(0, i) + shift
         return torch.cat([vectors, -vectors])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> AtomicGraph:

@@ -73,10 +73,16 @@ def neighbor_pairs(
         raise InputError(f"the position of atom number {atom + 1} is not finite ({x[atom]}); repair or drop the frame.")
     if len(x) == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3), np.int32)
-    search = NeighborList(cutoff=float(cutoff), full_list=False, n_threads=threads)
-    pairs, shift = search.compute(x, box, flags, quantities="PS", copy=False)
+    x = _without_gaps(x, box[~flags], cutoff)
+    reach = _search_cutoff(x, box, flags, float(cutoff))
+    search = NeighborList(cutoff=reach, full_list=False, n_threads=threads)
+    found = search.compute(x, box, flags, quantities="PSd" if reach > cutoff else "PS", copy=False)
     # these arrays go away with the search: what is returned are copies
-    return _sorted_half(pairs.astype(np.int64), shift, len(x))
+    pairs, shift = found[0].view(np.int64), found[1]
+    if reach > cutoff:
+        near = found[2] < cutoff
+        pairs, shift = pairs[near], shift[near]
+    return _sorted_half(pairs, shift, len(x))
 
 
 def _checked_cell(cell: Float, periodic: NDArray[np.bool_]) -> Float:
@@ -84,10 +90,12 @@ def _checked_cell(cell: Float, periodic: NDArray[np.bool_]) -> Float:
     if cell.shape != (3, 3):
         raise InputError(f"the cell has shape {cell.shape}; three lattice vectors of three components are needed.")
     vectors = cell[periodic]
+    if not np.isfinite(vectors).all():
+        raise InputError("a lattice vector is not finite; check the box of this frame.")
     # volume of the vectors over the product of their lengths: 1 for a rectangular box, 0 for a flat one
     scale = float(np.prod(np.linalg.norm(vectors, axis=1)))
     volume = float(np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0))) if len(vectors) else 1.0
-    if not np.isfinite(vectors).all() or volume <= 1e-9 * scale or scale <= 0.0:
+    if volume <= 1e-9 * scale or scale <= 0.0:
         rows = "; ".join(" ".join(f"{v:g}" for v in row) for row in cell)
         raise InputError(f"the lattice vectors ({rows}) do not span a volume; check the box of this frame.")
     if periodic.all():
@@ -99,17 +107,53 @@ def _checked_cell(cell: Float, periodic: NDArray[np.bool_]) -> Float:
     return box
 
 
+def _without_gaps(positions: Float, directions: Float, cutoff: float) -> Float:
+    """Bring groups of atoms nearer that are out of each other's reach along a direction that is not periodic.
+
+    One atom that flew far away would otherwise stretch the search over all the empty space between.
+    """
+    for direction in directions:
+        along = positions @ direction
+        order = np.argsort(along)
+        excess = np.maximum(np.diff(along[order]) - 2 * cutoff, 0.0)
+        if excess.any():
+            moved = np.empty(len(along))
+            moved[order] = np.concatenate([[0.0], np.cumsum(excess)])
+            positions = positions - moved[:, None] * direction
+    return positions
+
+
+def _search_cutoff(positions: Float, box: Float, periodic: NDArray[np.bool_], cutoff: float) -> float:
+    """Cutoff that vesin can search with, the given one in all but very long and thin boxes.
+
+    vesin sorts atoms into at most 1e5 cells no smaller than the cutoff; above that it coarsens all directions alike,
+    and where a thin direction is left with less than one cell it divides by zero and ends the process (0.6.2).
+    """
+    inverse = np.linalg.inv(box)
+    fractional = positions @ inverse  # (N, 3)
+    farthest = np.abs(fractional[:, periodic]).max(initial=0.0)
+    if farthest > 1e6:  # image counts are 32-bit integers, and a position has no digits left
+        raise InputError(f"an atom is {farthest:.0e} boxes away from the box; the simulation blew up, drop the frame.")
+    heights = np.where(periodic, 1.0, np.ptp(fractional, axis=0)) / np.linalg.norm(inverse, axis=0)
+    while True:
+        cells = np.maximum(np.floor(heights / cutoff), 1.0)
+        if cells.prod() < 5e4 or cells.min() >= 2 * np.cbrt(cells.prod() / 1e5):
+            return cutoff
+        cutoff *= 1.25
+
+
 def _sorted_half(pairs: Int, shift: Shift, atom_count: int) -> tuple[Int, Int, Shift]:
     """Give each pair its one form (see `neighbor_pairs`) and sort."""
     i, j = pairs[:, 0], pairs[:, 1]
-    # sign of the first nonzero component, from the larger weight to the smaller
-    sign = np.sign(4 * np.sign(shift[:, 0]) + 2 * np.sign(shift[:, 1]) + np.sign(shift[:, 2]))
-    flip = (i > j) | ((i == j) & (sign < 0))
-    shift = np.where(flip[:, None], -shift, shift)
-    first, second = np.minimum(i, j), np.maximum(i, j)
-    key = first * atom_count + second
+    flip = i > j
+    own = np.flatnonzero(i == j)  # atoms paired with their own images
+    flip[own] = np.sign(shift[own]) @ np.array([4, 2, 1]) < 0  # the first nonzero component is negative
+    if flip.any():
+        shift = np.where(flip[:, None], -shift, shift)
+    key = np.minimum(i, j) * atom_count + np.maximum(i, j)
     order = np.argsort(key)
-    key = key[order]
-    if (key[1:] == key[:-1]).any():  # several images of one pair: only in boxes shorter than twice the cutoff
-        order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], second, first))
-    return first[order], second[order], shift[order]
+    sorted_key = key[order]
+    if (sorted_key[1:] == sorted_key[:-1]).any():  # several images of one pair: the cutoff is over half the box
+        order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], key))
+    first, second = np.divmod(sorted_key, atom_count)
+    return first, second, np.take(shift, order, axis=0)
