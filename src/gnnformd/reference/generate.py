@@ -1,0 +1,217 @@
+"""Run a LAMMPS input and leave a ReferenceRun folder behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gnnformd import __version__
+from gnnformd.errors import InputError
+from gnnformd.reference.instrument import Instrumented, instrument
+from gnnformd.reference.launch import run_lammps
+from gnnformd.reference.manifest import force_field_of_run, lammps_date
+from gnnformd.reference.run import ReferenceRun
+from gnnformd.reference.script import Script, read_script
+from gnnformd.reference.systems import SYSTEMS, System
+from gnnformd.reference.thermo import dumped_steps, write_thermo
+
+__all__ = ["generate"]
+
+Progress = Callable[[int, int], None]
+
+
+def generate(
+    system: str | Path,
+    out: Path,
+    *,
+    seed: int | None = None,
+    frames: int | None = None,
+    variables: Mapping[str, str] | None = None,
+    ranks: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> ReferenceRun:
+    """Run a system with LAMMPS and keep its trajectory, topology, energies and force field.
+
+    Everything is written to a hidden folder beside ``out``, which gets its name when all is complete.
+
+    Parameters
+    ----------
+    system
+        Name of a built-in system (see `SYSTEMS`) or path of a LAMMPS input in ``units real``. The input runs in its
+        own folder, as ``lmp -in`` would run it; its one dump goes to ``out``, with forces and full precision.
+    out
+        Folder to make.
+    seed, frames
+        Values of the input's variables ``seed`` and ``frames``.
+    variables
+        Values of other variables, like LAMMPS's ``-var``.
+    ranks
+        Number of MPI processes.
+    overwrite
+        Replace an earlier reference run in ``out``.
+    progress
+        Called with the steps done and the steps in all (0 where that is not known).
+
+    Raises
+    ------
+    InputError
+        The input is at fault, or ``out`` is taken.
+    """
+    built_in, script = _find(system)
+    values = {str(k): str(v) for k, v in (variables or {}).items()}
+    values |= {name: str(value) for name, value in (("seed", seed), ("frames", frames)) if value is not None}
+    _check_variables(script, values)
+    if ranks < 1:
+        raise InputError(f"--ranks: {ranks} is not a number of processes; use 1 or more.")
+    _check_free(out, overwrite)
+    if built_in:
+        values = {**built_in.variables, **values}
+    work = _work_folder(out)
+    try:
+        folder = work / "run"
+        folder.mkdir()
+        parts = instrument(script, work, folder / "trajectory.dump", work / "thermo.txt")
+        total = _total_steps(script, values)
+        result = run_lammps(_job(script, parts, folder, values), work, script, parts, ranks, _clipped(progress, total))
+        manifest = _complete(folder, work, script, parts, result)
+        manifest = {"system": built_in.name if built_in else script.path.name, **manifest, "ranks": ranks}
+        if built_in:
+            manifest["description"] = built_in.description
+        (folder / "reference.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False, width=120))
+        _put_in_place(folder, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if progress:
+        progress(total, total)
+    return ReferenceRun.open(out)
+
+
+def _find(system: str | Path) -> tuple[System | None, Script]:
+    built_in = SYSTEMS.get(str(system))
+    path = built_in.input if built_in else Path(system)
+    if not built_in and not path.is_file():
+        names = ", ".join(SYSTEMS)
+        raise InputError(f"{system}: is neither a built-in system ({names}) nor a LAMMPS input file.")
+    return built_in, read_script(path)
+
+
+def _check_variables(script: Script, values: Mapping[str, str]) -> None:
+    known = {line.words[1] for line in script.commands("variable") if len(line.words) > 1}
+    everything = "\n".join(line.text for line in script)
+    for name, value in values.items():
+        if name not in known and f"${{{name}}}" not in everything and f"v_{name}" not in everything:
+            raise InputError(
+                f"{script.path}: has no variable '{name}' to set to {value}; "
+                f"write 'variable {name} index ...' and use ${{{name}}}, or set one of: {', '.join(sorted(known))}."
+            )
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir():
+        raise InputError(f"{out}: is a file; name a folder that does not exist yet.")
+    if not (out / "reference.yaml").exists():
+        raise InputError(f"{out}: holds other files; name a folder that does not exist yet.")
+    if not overwrite:
+        raise InputError(f"{out}: holds a reference run already; name another folder, or allow to overwrite it.")
+
+
+def _work_folder(out: Path) -> Path:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent)).resolve()
+    except OSError as error:
+        raise InputError(f"{out}: the folder cannot be made ({error.strerror}); choose another place.") from error
+
+
+def _index_variables(script: Script) -> dict[str, str]:
+    """Variables that can be set from outside, with the values in the file."""
+    lines = [line.words for line in script.commands("variable")]
+    return {parts[1]: parts[3] for parts in lines if len(parts) > 3 and parts[2] in ("index", "string")}
+
+
+def _job(script: Script, parts: Instrumented, folder: Path, values: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "directory": str(script.path.resolve().parent),
+        "input": str(parts.main),
+        "log": str(folder / "log.lammps"),
+        "topology": str(folder / "topology.data"),
+        "variables": dict(values),
+        "variable_names": sorted({*_index_variables(script), *values}),
+    }
+
+
+def _total_steps(script: Script, values: Mapping[str, str]) -> int:
+    """Steps of all runs, or 0 where they cannot be told from the text.
+
+    The inputs that are built in keep their counts in variables; elsewhere plain numbers after ``run`` are added up.
+    """
+    counts = {**_index_variables(script), **values}
+    try:
+        if {"frames", "spacing"} <= set(counts):
+            runs = [counts.get(name, "0") for name in ("melting", "equilibration")]
+            return sum(int(n) for n in runs) + int(counts["frames"]) * int(counts["spacing"])
+        if script.commands("jump") or script.commands("next"):
+            return 0
+        return sum(int(line.words[1]) for line in script.commands("run"))
+    except (ValueError, IndexError):
+        return 0
+
+
+def _clipped(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """Progress with a known total; a minimization adds steps that nobody counted before."""
+
+    def report(done: int) -> None:
+        if progress:
+            progress(min(done, total) if total else done, total)
+
+    return report
+
+
+def _complete(
+    folder: Path, work: Path, script: Script, parts: Instrumented, result: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the table of energies and say in a mapping what the folder holds."""
+    if result["units"] != "real":
+        raise InputError(f"{script.path}: runs in 'units {result['units']}'; write the input in 'units real'.")
+    run = ReferenceRun(folder, {})
+    steps = dumped_steps(run.trajectory)
+    if not steps:
+        raise InputError(f"{parts.dump}: no frame was written; put the dump before the run to learn from.")
+    write_thermo(work / "thermo.txt", steps, run.thermo)
+    force_field = force_field_of_run(result, run.topology, folder / "log.lammps")
+    return {
+        "description": f"LAMMPS input {script.path.name}",
+        "format_version": 1,
+        "input": script.path.name,
+        "columns_added": list(parts.columns_added),
+        "lammps_version": lammps_date(result["lammps_version"]),
+        "gnnformd_version": __version__,
+        "units": "real",
+        "seed": result["variables"].get("seed"),
+        "variables": dict(result["variables"]),
+        "frames": len(steps),
+        "atoms": result["atoms"],
+        "timestep_fs": result["timestep_fs"],
+        "force_field": None if force_field is None else force_field.to_dict(),
+    }
+
+
+def _put_in_place(folder: Path, out: Path) -> None:
+    """Make sure all is on the disk, then give the folder its name."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    old = folder.with_name("old")
+    if out.exists():
+        out.rename(old)
+    folder.chmod(0o755)
+    folder.rename(out)

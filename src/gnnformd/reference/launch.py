@@ -1,0 +1,150 @@
+"""Start the process that runs LAMMPS, follow it, and say what went wrong where."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gnnformd.errors import InputError
+from gnnformd.reference.instrument import Instrumented
+from gnnformd.reference.library import find_mpich_file, lammps_sentence
+from gnnformd.reference.script import Script, ScriptLine, words
+
+__all__ = ["failing_line", "run_lammps"]
+
+
+def run_lammps(
+    job: dict[str, Any],
+    work: Path,
+    script: Script,
+    parts: Instrumented,
+    ranks: int,
+    progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """Run a job in a process of its own and give back what it says about the run.
+
+    Parameters
+    ----------
+    job
+        Input, log, topology, variables: see `gnnformd.reference.worker`.
+    work
+        Folder for the job's own files.
+    script, parts
+        The user's input and the copy that runs, to find the line of an error.
+    ranks
+        Number of MPI processes.
+    progress
+        Called with the number of steps done.
+
+    Raises
+    ------
+    InputError
+        LAMMPS stopped before the end of the input.
+    """
+    job_file = work / "job.json"
+    job_file.write_text(json.dumps(job))
+    with (work / "stderr.txt").open("w") as errors:
+        process = subprocess.Popen(
+            [*_mpiexec(ranks), sys.executable, "-P", "-m", "gnnformd.reference.worker", str(job_file)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C reaches this program only, which then ends the run in order
+        )
+        try:
+            for text in process.stdout or ():
+                if text.startswith("step "):
+                    progress(int(text.split()[1]))
+            code = process.wait()
+        finally:
+            _stop(process)
+    result_file = work / "result.json"
+    result: dict[str, Any] = json.loads(result_file.read_text()) if result_file.exists() else {}
+    if "error" in result:
+        raise InputError(_with_line(result["error"], Path(job["log"]), script, parts))
+    if not result:
+        raise InputError(_ended_early(code, Path(job["log"]), work / "stderr.txt", script, parts))
+    return result
+
+
+def _mpiexec(ranks: int) -> list[str]:
+    if ranks == 1:
+        return []
+    program = find_mpich_file("mpiexec.hydra", "mpiexec")
+    if program is None:
+        raise InputError("--ranks: MPICH's mpiexec was not found; install it with 'pip install mpich', or use one rank.")
+    return [str(program), "-n", str(ranks)]
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what an MPI launcher above us left in it; one thread per rank."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PMI_", "PMIX_", "HYDRA_", "MPI_"))}
+    return {**inherited, "OMP_NUM_THREADS": "1"}
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def _with_line(error: str, log: Path, script: Script, parts: Instrumented) -> str:
+    """One sentence: file, line, what LAMMPS says, and the command it failed at."""
+    sentence, quoted = lammps_sentence(error)
+    line = failing_line(quoted, log, script, parts)
+    if line is None:
+        return f"{script.path}: LAMMPS says: {sentence}."
+    return f"{line}: LAMMPS says: {sentence} (in '{' '.join(line.text.split('#')[0].split())}')."
+
+
+def _ended_early(code: int, log: Path, errors: Path, script: Script, parts: Instrumented) -> str:
+    line = failing_line(None, log, script, parts)
+    where = str(line or script.path)
+    if line is not None and line.words[:1] == ["quit"]:
+        return f"{where}: 'quit' ends LAMMPS before the topology can be written; remove this line."
+    tail = [text for text in errors.read_text(errors="replace").splitlines() if text.strip()]
+    said = f", saying '{tail[-1].strip()}'" if tail else ""
+    return f"{where}: LAMMPS ended here without reaching the end of the input (exit code {code}{said}); see this command."
+
+
+def failing_line(quoted: str | None, log: Path, script: Script, parts: Instrumented) -> ScriptLine | None:
+    """Find the line of the user's files at which LAMMPS stopped.
+
+    LAMMPS echoes each command to the log before it runs it, and quotes it in many of its messages, but gives no line
+    number: the last echoed line that stands in a file is the one, and where it stands there several times, the
+    number of its echoes tells which.
+    """
+    places: dict[str, list[ScriptLine]] = {}
+    for line in script:
+        if line.words:
+            places.setdefault(_key(line.text), []).append(line)
+    try:
+        echoed = [_key(text) for text in log.read_text(errors="replace").splitlines()]
+    except OSError:
+        echoed = []
+    if quoted is not None and _key(quoted) in places:
+        key = _key(quoted)
+    elif quoted is not None and "gnnformd" in quoted or (quoted or "").startswith(f"dump {parts.dump.words[1]} all"):
+        return parts.dump
+    else:
+        key = next((text for text in reversed(echoed) if text in places), "")
+    found = places.get(key, [])
+    return found[min(max(echoed.count(key), 1), len(found)) - 1] if found else None
+
+
+def _key(text: str) -> str:
+    return " ".join(words(text))

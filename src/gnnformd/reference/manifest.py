@@ -1,0 +1,93 @@
+"""What ``reference.yaml`` says about a run, first of all the force field that LAMMPS used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
+from gnnformd.reference.script import words
+
+__all__ = ["force_field_of_run", "lammps_date"]
+
+
+def force_field_of_run(result: Mapping[str, Any], topology: Path, log: Path) -> ForceField | None:
+    """The force field of a finished run, as far as ForceField can hold it.
+
+    Parameters
+    ----------
+    result
+        What `gnnformd.reference.extract.describe` found.
+    topology
+        Data file of the run, with the coefficients of bonds and angles.
+    log
+        Log of the run, for the cutoff in the ``pair_style`` line.
+
+    Returns
+    -------
+    ForceField or None
+        None where charges differ within a type, bonds are not harmonic, or the pair style is no Lennard-Jones.
+    """
+    types = result["types"]
+    if any(t[key] is None for t in types for key in ("mass", "charge", "epsilon", "sigma")):
+        return None
+    bonds = _coefficients(topology, "Bond")
+    angles = _coefficients(topology, "Angle")
+    cutoff = _lj_cutoff(log)
+    known = set(result["bond_types"]) <= set(bonds) and set(result["angle_types"]) <= set(angles)
+    if cutoff is None or not known:
+        return None
+    return ForceField(
+        types=tuple(
+            AtomType(_element(t["mass"], n), t["mass"], t["charge"], t["epsilon"], t["sigma"])
+            for n, t in enumerate(types, start=1)
+        ),
+        bonds=tuple(HarmonicBond((a, b), *bonds[n]) for n, (a, b) in result["bond_types"].items()),
+        angles=tuple(HarmonicAngle((a, b, c), *angles[n]) for n, (a, b, c) in result["angle_types"].items()),
+        special_lj=tuple(result["special_lj"]),
+        special_coul=tuple(result["special_coul"]),
+        lj_cutoff=cutoff,
+    )
+
+
+def _coefficients(topology: Path, kind: str) -> dict[str, tuple[float, float]]:
+    """Stiffness and rest value per type, from the section that ``write_data`` makes for a harmonic style."""
+    head = topology.read_text().split("\nAtoms", 1)[0]
+    match = re.search(rf"^{kind} Coeffs # harmonic\n\n((?:.+\n)+)", head, re.MULTILINE)
+    rows = [line.split() for line in match.group(1).splitlines()] if match else []
+    return {row[0]: (float(row[1]), float(row[2])) for row in rows}
+
+
+def _lj_cutoff(log: Path) -> float | None:
+    """Cutoff of the last Lennard-Jones ``pair_style`` in the log, where variables are already replaced."""
+    cutoff = None
+    for text in log.read_text(errors="replace").splitlines():
+        parts = words(text)
+        if parts[:1] == ["pair_style"] and len(parts) > 2 and parts[1].startswith("lj/cut"):
+            try:
+                cutoff = float(parts[2])
+            except ValueError:
+                continue
+    return cutoff
+
+
+def _element(mass: float, number: int) -> str:
+    """Element with this mass, else ``type1`` and so on."""
+    from ase.data import atomic_masses, chemical_symbols
+
+    differences = abs(atomic_masses[1:] - mass)
+    nearest = int(differences.argmin())
+    return str(chemical_symbols[nearest + 1]) if differences[nearest] < 0.05 else f"type{number}"
+
+
+def lammps_date(version: int) -> str:
+    """LAMMPS's version number as it writes it.
+
+    >>> lammps_date(20250722)
+    '22 Jul 2025'
+    """
+    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    year, month, day = version // 10000, version // 100 % 100, version % 100
+    return f"{day} {months[month - 1]} {year}"

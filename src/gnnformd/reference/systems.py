@@ -1,0 +1,113 @@
+"""The systems that are built in: LAMMPS inputs with names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
+
+__all__ = ["ARGON", "SPC_FW", "SYSTEMS", "System"]
+
+ARGON = ForceField(types=(AtomType("Ar", 39.948, epsilon=0.2378, sigma=3.405),))
+"""Lennard-Jones argon of the seed's script."""
+
+SPC_FW = ForceField(
+    types=(AtomType("O", 15.9994, -0.82, 0.155, 3.165), AtomType("H", 1.008, 0.41)),
+    bonds=(HarmonicBond((1, 2), 529.581, 1.012),),
+    angles=(HarmonicAngle((2, 1, 2), 37.95, 113.24),),
+    special_lj=(0.0, 0.0, 0.5),
+    special_coul=(0.0, 0.0, 1.0),
+)
+"""Flexible SPC/Fw water: Wu, Tepper and Voth, J. Chem. Phys. 124, 024503 (2006)."""
+
+
+@dataclass(frozen=True)
+class System:
+    """A LAMMPS input that comes with the package.
+
+    Attributes
+    ----------
+    name
+        What it is called on the command line.
+    input_file
+        File below ``reference/inputs``.
+    description
+        One or two sentences, kept in ``reference.yaml``.
+    force_field
+        What the input says about types and bonds.
+    frames
+        Frames written unless asked otherwise.
+    variables
+        Values of variables in which this system differs from the input file as it stands.
+    """
+
+    name: str
+    input_file: str
+    description: str
+    force_field: ForceField
+    frames: int
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def input(self) -> Path:
+        """Path of the input file."""
+        return Path(str(resources.files("gnnformd.reference"))) / "inputs" / self.input_file
+
+
+_ALL = (
+    System(
+        "argon",
+        "argon.lmp",
+        "400 argon atoms, the seed's script: 20 000 steps, then a frame every 100 of 9 999. 'temp 1 90' ramps from 1 K "
+        "to 90 K anew in each run, so the frames go through about 1 K to 90 K.",
+        ARGON,
+        frames=100,
+    ),
+    System(
+        "argon-finetune",
+        "argon.lmp",
+        "The seed's argon once more with seed 113 for positions and velocities: 1 000 steps, then a frame every 100 of "
+        "299 999. 'temp 1 90' ramps from 1 K to 90 K anew in each run.",
+        ARGON,
+        frames=3000,
+        variables={"seed": "113", "equilibration": "1000", "frames": "3000"},
+    ),
+    System(
+        "water-seed",
+        "water-seed.lmp",
+        "216 flexible SPC/Fw waters, the seed's protocol: cold start without velocities, NPT at 1 atm and one "
+        "temperature drawn from 280 to 360 K, 2 fs, a frame every 5 steps. The frames drift from stiff and cold to "
+        "warm, and each 101st repeats the one before it.",
+        SPC_FW,
+        frames=10100,
+    ),
+    System(
+        "water-large-seed",
+        "water-large-seed.lmp",
+        "1600 flexible SPC/Fw waters, the seed's test set: cold start, NPT at 1 atm, 2 fs, 5 000 steps, then a frame "
+        "every 50 steps.",
+        SPC_FW,
+        frames=100,
+    ),
+    System(
+        "water",
+        "water.lmp",
+        "216 flexible SPC/Fw waters, NPT at 1 atm, equilibrated for 11 ps before the first frame, a frame every 50 fs.",
+        SPC_FW,
+        frames=100,
+    ),
+    System(
+        "water-large",
+        "water.lmp",
+        "1600 flexible SPC/Fw waters, NPT at 1 atm, equilibrated for 11 ps before the first frame, a frame every 50 fs.",
+        SPC_FW,
+        frames=20,
+        variables={"molecules": "1600", "edge": "36.344", "frames": "20"},
+    ),
+)
+
+SYSTEMS: Mapping[str, System] = {system.name: system for system in _ALL}
+"""The systems by name."""

@@ -1,0 +1,89 @@
+"""The process that runs LAMMPS: ``python -m gnnformd.reference.worker JOB.json``, alone or under mpiexec.
+
+It is a process of its own so that nothing LAMMPS does (a crash, ``quit``, an abort of MPI) can end the program that
+asked for the run, and so that one rank and many take the same way. The first rank writes ``step N`` lines to standard
+output while LAMMPS runs; ``result.json`` appears beside the job when it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from gnnformd.errors import InputError
+from gnnformd.reference.extract import describe
+from gnnformd.reference.library import load_lammps, open_lammps
+
+__all__ = ["main"]
+
+_POLL_SECONDS = 0.2
+
+
+def main() -> int:
+    """Run the job named on the command line; 0 when LAMMPS reached the end of the input."""
+    job_path = Path(sys.argv[1]).resolve()
+    job: dict[str, Any] = json.loads(job_path.read_text())
+    os.chdir(job["directory"])
+    load_lammps()
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    result: dict[str, Any] = {}
+    try:
+        result = _run(job, comm.rank == 0)
+    except InputError as error:
+        result = {"error": str(error)}
+    except Exception as error:  # a bare Exception is what LAMMPS's Python module raises
+        text = str(getattr(error, "message", error))
+        if not text.startswith("ERROR"):
+            raise
+        result = {"error": text}
+    if comm.rank == 0 or "error" in result:
+        part = job_path.with_name(f"result.{comm.rank}.part")
+        part.write_text(json.dumps(result))
+        part.replace(job_path.with_name("result.json"))
+    if "error" in result and comm.size > 1:
+        comm.Abort(1)  # the other ranks may be waiting for this one
+    return 1 if "error" in result else 0
+
+
+def _run(job: dict[str, Any], first_rank: bool) -> dict[str, Any]:
+    arguments = ["-log", job["log"]]
+    for name, value in job["variables"].items():
+        arguments += ["-var", name, value]
+    lmp = open_lammps(arguments)
+    finished = threading.Event()
+    watcher = threading.Thread(target=_report_steps, args=(lmp, finished), daemon=True)
+    if first_rank:
+        watcher.start()
+    try:
+        lmp.file(job["input"])
+        result = describe(lmp, job["variable_names"])
+        lmp.command(f'write_data "{job["topology"]}"')
+        return result
+    finally:
+        finished.set()
+        if first_rank:
+            watcher.join()
+        lmp.close()
+
+
+def _report_steps(lmp: Any, finished: threading.Event) -> None:
+    """Print how many steps have been done, also across ``reset_timestep``, until the run has ended."""
+    done, last = 0, 0
+    while not finished.wait(_POLL_SECONDS):
+        step = int(lmp.extract_global("ntimestep") or 0)
+        done, last = done + max(step - last, 0), step
+        try:
+            sys.stdout.write(f"step {done}\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os._exit(1)  # whoever asked for the run is gone
+
+
+if __name__ == "__main__":
+    sys.exit(main())
