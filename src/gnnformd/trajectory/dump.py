@@ -1,0 +1,248 @@
+"""LAMMPS text dumps as a stream of frames."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.dump_header import CutOff, Header, read_header
+from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.frame import Float, Frame, Int
+from gnnformd.trajectory.sources import matching_files
+from gnnformd.trajectory.text_window import TextWindow
+
+__all__ = ["read_dump"]
+
+_POSITIONS = (("xu", "yu", "zu"), ("x", "y", "z"), ("xsu", "ysu", "zsu"), ("xs", "ys", "zs"))
+_FORCES = ("fx", "fy", "fz")
+_IMAGES = ("ix", "iy", "iz")
+
+
+def read_dump(
+    path: Path | Sequence[Path], *, require_forces: bool = True, elements: ElementTypes | None = None
+) -> Iterator[Frame]:
+    """Read LAMMPS text dumps frame by frame; memory does not grow with the length of the files.
+
+    Columns are found by name: ``id``, ``type`` or ``element``, positions (``xu``, ``x``, ``xsu`` or ``xs``, in this
+    order of preference), and if present ``fx fy fz``, ``mol``, ``q`` and the image flags ``ix iy iz``, by which
+    positions are unwrapped. Others are skipped. A frame that the end of the file cuts off is dropped with a warning.
+
+    Parameters
+    ----------
+    path
+        A dump, plain or ``.gz``, or several, or a pattern such as ``run-*.dump``, whose files come in natural order.
+    require_forces
+        Refuse a file without forces.
+    elements
+        Numbers the types of files that name elements only.
+
+    Yields
+    ------
+    Frame
+        In units ``real`` (``metal`` is converted), atoms by ascending id.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or anything in it is wrong; the sentence names file and line.
+    """
+    elements = elements or ElementTypes()
+    empty = True
+    files = matching_files(path)
+    for file in files:
+        for frame in _read_file(file, require_forces, elements):
+            empty = False
+            yield frame
+    if empty:
+        raise InputError(f"{files[0]}: holds no complete frame; was the simulation stopped before the first one?")
+
+
+def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
+    with TextWindow(file) as window:
+        rows: _Rows | None = None
+        factor = 1.0
+        try:
+            while (header := read_header(window, factor)) is not None:
+                factor = header.force_factor
+                if rows is None or rows.text != header.columns or rows.count != header.atom_count:
+                    if rows is not None and rows.count != header.atom_count:
+                        raise InputError(
+                            f"{file}, line {window.line}: {header.atom_count} atoms, but {rows.count} in the frame "
+                            "before; put systems of different size into different files, and look for lost atoms."
+                        )
+                    rows = _Rows(header, window, require_forces)
+                yield rows.read(header, window, elements)
+        except CutOff:
+            warnings.warn(
+                f"{file}, line {window.line + 1}: the file ends inside a frame, which is dropped.", stacklevel=3
+            )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which column of the text goes where: kinds and slots for `parse_rows`, and the names in each output array."""
+
+    kinds: NDArray[np.int8]
+    slots: Int
+    floats: dict[str, int]
+    integers: dict[str, int]
+    positions: tuple[str, ...]
+
+
+def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Columns:
+    """Decide what to read from the columns of a dump."""
+    from gnnformd.trajectory.number_rows import FLOAT, INTEGER, SKIP, WORD
+
+    if "id" not in names:
+        raise InputError(f"{where}: column 'id' is missing; add it to the dump command.")
+    if "type" not in names and "element" not in names:
+        raise InputError(f"{where}: columns 'type' and 'element' are missing; add one to the dump command.")
+    for positions in _POSITIONS:
+        if set(positions) <= set(names):
+            break
+    else:
+        raise InputError(f"{where}: the positions are missing; add 'x y z' to the dump command.")
+    wanted_floats = [*positions, "q"]
+    if set(_FORCES) <= set(names):
+        wanted_floats += _FORCES
+    elif require_forces:
+        raise InputError(f"{where}: the forces are missing; add 'fx fy fz' to the dump command.")
+    wanted_integers = ["id", "mol", "type" if "type" in names else "element"]
+    if positions in (("x", "y", "z"), ("xs", "ys", "zs")) and set(_IMAGES) <= set(names):
+        wanted_integers += _IMAGES
+    floats = {name: k for k, name in enumerate(n for n in wanted_floats if n in names)}
+    integers = {name: k for k, name in enumerate(n for n in wanted_integers if n in names)}
+    kind_of = {n: FLOAT for n in floats} | {n: WORD if n == "element" else INTEGER for n in integers}
+    slots = [floats.get(n, integers.get(n, 0)) for n in names]
+    kinds = [kind_of.get(n, SKIP) for n in names]
+    if duplicates := {n for n in names if names.count(n) > 1 and n in kind_of}:
+        raise InputError(f"{where}: column '{duplicates.pop()}' stands twice.")
+    return _Columns(np.array(kinds, dtype=np.int8), np.array(slots), floats, integers, positions)
+
+
+class _Rows:
+    """Reads the rows of frames with the same columns and atom count; arrays are reused from frame to frame."""
+
+    def __init__(self, header: Header, window: TextWindow, require_forces: bool) -> None:
+        from gnnformd.trajectory.number_rows import powers_of_five
+
+        self.text, self.count = header.columns, header.atom_count
+        self.names = header.columns.split()
+        self.columns = _choose_columns(self.names, f"{window.path}, line {window.line}", require_forces)
+        self._floats = np.empty((self.count, len(self.columns.floats)))
+        self._integers = np.empty((self.count, len(self.columns.integers)), dtype=np.int64)
+        self._powers = powers_of_five()
+        self._order: Int | None = None
+        self._file_ids: Int | None = None
+
+    def read(self, header: Header, window: TextWindow, elements: ElementTypes) -> Frame:
+        first_line = window.line + 1
+        self._parse(window, first_line)
+        order = self._sorting(window.path, first_line)
+        floats, integers = self._floats[order], self._integers[order]
+        columns = self.columns
+
+        def pick(names: Sequence[str]) -> Float:
+            start = columns.floats[names[0]]
+            if all(columns.floats[n] == start + k for k, n in enumerate(names)):
+                return floats[:, start : start + len(names)].copy()
+            return floats[:, [columns.floats[n] for n in names]]
+
+        return Frame(
+            timestep=header.timestep,
+            cell=header.cell,
+            origin=header.origin,
+            periodic=header.periodic,
+            ids=integers[:, columns.integers["id"]].copy(),
+            types=self._types(integers, elements, f"{window.path}, line {first_line - 1}"),
+            positions=self._positions(pick(columns.positions), integers, header),
+            forces=pick(_FORCES) * header.force_factor if "fx" in columns.floats else None,
+            molecule_ids=integers[:, columns.integers["mol"]].copy() if "mol" in columns.integers else None,
+            charges=floats[:, columns.floats["q"]].copy() if "q" in columns.floats else None,
+        )
+
+    def _parse(self, window: TextWindow, first_line: int) -> None:
+        """Fill the arrays from the window."""
+        from gnnformd.trajectory import number_rows as rows
+
+        bits, row, column = self._floats.view(np.uint64), 0, 0
+        while True:
+            status, window.start, row, column = rows.parse_rows(
+                window.data, window.start, window.end, row, column,
+                self.columns.kinds, self.columns.slots, bits, self._integers, self._powers,
+            )  # fmt: skip
+            window.line = first_line + row - 1
+            if status == rows.DONE:
+                return
+            if status == rows.MORE:
+                if not window.slide():
+                    raise CutOff
+            else:
+                window.start += self._settle(window, row, column)
+                column += 1
+
+    def _settle(self, window: TextWindow, row: int, column: int) -> int:
+        """Let Python read the number that the fast parser left and return its length, or say what is wrong with it."""
+        from gnnformd.trajectory.number_rows import FLOAT
+
+        word = window.next_word()
+        where = f"{window.path}, line {window.line + 1}"
+        if not word or column == len(self.names):
+            few = "few" if not word else "many"
+            raise InputError(f"{where}: too {few} columns, 'ITEM: ATOMS' names {len(self.names)}.")
+        name, slot = self.names[column], self.columns.slots[column]
+        try:
+            if "_" in word:  # Python's own notation, not LAMMPS's
+                raise ValueError
+            if self.columns.kinds[column] == FLOAT:
+                value = float(word)
+                if not math.isfinite(value):
+                    raise InputError(f"{where}: {name} is {word}; the simulation went wrong here, cut the file before.")
+                self._floats[row, slot] = value
+            else:
+                self._integers[row, slot] = int(word)
+        except (ValueError, OverflowError):
+            kind = "number" if self.columns.kinds[column] == FLOAT else "whole number"
+            raise InputError(f"{where}: {name} is '{word[:40]}', which is not a {kind}.") from None
+        return len(word)
+
+    def _sorting(self, path: Path, first_line: int) -> Int:
+        """Rows by ascending id; computed anew only where the file's order changed."""
+        ids = self._integers[:, self.columns.integers["id"]]
+        if self._order is not None and np.array_equal(ids, self._file_ids):
+            return self._order
+        order = np.argsort(ids, kind="stable")
+        twice = np.flatnonzero(np.diff(ids[order]) == 0)
+        if len(twice):
+            row = order[twice[0] + 1]
+            raise InputError(f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame.")
+        self._order, self._file_ids = order, ids.copy()
+        return order
+
+    def _types(self, integers: Int, elements: ElementTypes, where: str) -> Int:
+        if "type" in self.columns.integers:
+            types = integers[:, self.columns.integers["type"]].copy()
+            if types.min() < 1:
+                raise InputError(f"{where}: atom types start at 1, but a row of this frame has type {types.min()}.")
+            return types
+        words, which = np.unique(integers[:, self.columns.integers["element"]], return_inverse=True)
+        names = [int(w).to_bytes(8, "big").lstrip(b"\0").decode("utf-8", "replace") for w in words]
+        return np.array(elements.numbers(names, where), dtype=np.int64)[which]
+
+    def _positions(self, values: Float, integers: Int, header: Header) -> Float:
+        """Cartesian positions, unwrapped where there are image flags."""
+        scaled = self.columns.positions[0] in ("xs", "xsu")
+        if scaled:
+            values = values @ header.cell + header.origin
+        if "ix" in self.columns.integers:
+            images = integers[:, [self.columns.integers[n] for n in _IMAGES]]
+            if images.any():
+                values = values + images @ header.cell
+        return values

@@ -1,0 +1,160 @@
+"""The lines of a LAMMPS dump in front of the rows of atoms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.frame import Float
+from gnnformd.trajectory.text_window import TextWindow
+from gnnformd.units import KCAL_PER_MOL_PER_EV
+
+__all__ = ["CutOff", "Header", "read_header"]
+
+_FORCE_FACTORS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV}
+
+
+class CutOff(Exception):
+    """The file ends inside a frame."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a dump says before the rows of one frame.
+
+    Attributes
+    ----------
+    timestep, atom_count
+        Of the frame.
+    cell, origin, periodic
+        As in `Frame`.
+    columns
+        Text of the ``ITEM: ATOMS`` line after these words.
+    force_factor
+        What turns the file's forces into kcal/mol/angstrom.
+    """
+
+    timestep: int
+    atom_count: int
+    cell: Float
+    origin: Float
+    periodic: tuple[bool, bool, bool]
+    columns: str
+    force_factor: float
+
+
+def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
+    """Read up to and with the ``ITEM: ATOMS`` line; None at the end of the file.
+
+    Parameters
+    ----------
+    window
+        The file; it stands at the start of a frame.
+    force_factor
+        Valid until the file says ``ITEM: UNITS``, which LAMMPS writes once.
+
+    Raises
+    ------
+    CutOff
+        The file ends before the header does.
+    InputError
+        A line is not what LAMMPS writes.
+    """
+    timestep = atom_count = box = None
+    text = _first_line(window)
+    if text is None:
+        return None
+    while not text.startswith("ITEM: ATOMS"):
+        if text == "ITEM: UNITS":
+            force_factor = _force_factor(_line(window), window)
+        elif text == "ITEM: TIME":
+            _numbers(window, 1)
+        elif text == "ITEM: TIMESTEP":
+            timestep = _integer(window)
+        elif text == "ITEM: NUMBER OF ATOMS":
+            atom_count = _integer(window)
+            if atom_count < 1:
+                raise _fault(window, f"a frame cannot have {atom_count} atoms")
+        elif text.startswith("ITEM: BOX BOUNDS"):
+            box = _box(window, text.split()[3:])
+        elif text.startswith("ITEM:"):
+            raise _fault(window, f"'{text}' is not known; write the file with 'dump custom'")
+        else:
+            raise _fault(window, f"'{text[:40]}' stands where an 'ITEM:' line should, as if the rows were miscounted")
+        text = _line(window)
+    if timestep is None or atom_count is None or box is None:
+        raise _fault(window, "the frame has no TIMESTEP, NUMBER OF ATOMS or BOX BOUNDS; write it with 'dump custom'")
+    return Header(timestep, atom_count, *box, columns=text[len("ITEM: ATOMS") :].strip(), force_factor=force_factor)
+
+
+def _first_line(window: TextWindow) -> str | None:
+    """Return the first line that is not blank; None at the end of the file."""
+    text: str | None = ""
+    while text == "":
+        text = window.next_line()
+    if text is None and (not window.is_empty or window.cut_off):
+        raise CutOff
+    return text
+
+
+def _line(window: TextWindow) -> str:
+    text = window.next_line()
+    if text is None:
+        raise CutOff
+    return text.strip()
+
+
+def _fault(window: TextWindow, text: str) -> InputError:
+    return InputError(f"{window.path}, line {window.line}: {text}.")
+
+
+def _integer(window: TextWindow) -> int:
+    text = _line(window)
+    try:
+        return int(text)
+    except ValueError:
+        raise _fault(window, f"'{text[:40]}' is not a whole number") from None
+
+
+def _numbers(window: TextWindow, count: int) -> list[float]:
+    text = _line(window)
+    try:
+        values = [float(word) for word in text.split()]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(map(math.isfinite, values)):
+        raise _fault(window, f"'{text[:60]}' should be {count} finite numbers")
+    return values
+
+
+def _force_factor(units: str, window: TextWindow) -> float:
+    if units not in _FORCE_FACTORS:
+        raise _fault(window, f"units '{units}' are not supported; run LAMMPS with 'units real' or 'units metal'")
+    return _FORCE_FACTORS[units]
+
+
+def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool, bool, bool]]:
+    """Cell, origin and periodicity from the three lines of the box; ``words`` follow BOX BOUNDS."""
+    general, tilted = words[:2] == ["abc", "origin"], words[:3] == ["xy", "xz", "yz"]
+    flags = words[2:] if general else words[3:] if tilted else words
+    if len(flags) not in (0, 3) or any(len(f) != 2 or set(f) - set("pfsm") for f in flags):
+        raise _fault(window, f"the boundary flags '{' '.join(flags)}' should be three such as 'pp pp pp'")
+    rows = np.array([_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)])
+    cell, origin = (rows[:, :3], rows[:, 3]) if general else _restricted_cell(rows)
+    if not np.linalg.det(cell) > 0:
+        raise _fault(window, "the box has no volume")
+    x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
+    return np.ascontiguousarray(cell), origin.copy(), (x, y, z)
+
+
+def _restricted_cell(rows: Float) -> tuple[Float, Float]:
+    """Cell and origin from bounds, which for a tilted box are those of the box around it (LAMMPS, "Howto triclinic")."""
+    xy, xz, yz = rows[:, 2] if rows.shape[1] == 3 else (0.0, 0.0, 0.0)
+    low = rows[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
+    high = rows[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]
+    cell = np.diag(high - low)
+    cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+    return cell, low

@@ -1,0 +1,117 @@
+"""A window of fixed size that slides over a text file, plain or gzip."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+
+__all__ = ["TextWindow"]
+
+_SIZE = 1 << 20
+
+
+class TextWindow:
+    """Bytes ``start`` to ``end`` of a buffer of one megabyte, which stay in the processor's cache.
+
+    Parameters
+    ----------
+    path
+        File to read; a name that ends in ``.gz`` is decompressed.
+
+    Attributes
+    ----------
+    data
+        The buffer, uint8; the byte at ``end`` is zero.
+    start, end
+        What is read but not used yet.
+    line
+        Number of the last line that `next_line` returned; who reads rows from `data` adds to it.
+    cut_off
+        Whether a gzip file ended before its end mark.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data: NDArray[np.uint8] = np.zeros(_SIZE + 1, dtype=np.uint8)
+        self.start = self.end = self.line = 0
+        self.cut_off = False
+        try:
+            self._file: io.FileIO | gzip.GzipFile = (
+                gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb", buffering=0)  # type: ignore[assignment]
+            )
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+
+    def __enter__(self) -> TextWindow:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def slide(self) -> bool:
+        """Drop what is used and read more; False at the end of the file.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, or one line is longer than the window.
+        """
+        rest = self.end - self.start
+        if rest == _SIZE:
+            raise InputError(
+                f"{self.path}, line {self.line + 1}: the line is longer than a megabyte; this is no LAMMPS dump."
+            )
+        self.data[:rest] = self.data[self.start : self.end]
+        self.start, self.end = 0, rest
+        try:
+            # One read at a time, so that a gzip file that breaks off gives what came before.
+            read = self._read(memoryview(self.data)[rest:_SIZE])
+        except EOFError:
+            self.cut_off, read = True, 0
+        except (OSError, zlib.error) as error:
+            raise InputError(f"{self.path}: cannot be read after line {self.line} ({error}).") from error
+        self.end += read
+        self.data[self.end] = 0
+        return read > 0
+
+    def _read(self, target: memoryview) -> int:
+        if isinstance(self._file, gzip.GzipFile):
+            text = self._file.read1(len(target))
+            target[: len(text)] = text
+            return len(text)
+        return self._file.readinto(target) or 0
+
+    def next_line(self) -> str | None:
+        """Return the next line without its end, or None where the file ends before a line end."""
+        searched = 0
+        while True:
+            found = np.flatnonzero(self.data[self.start + searched : min(self.start + searched + 4096, self.end)] == 10)
+            if len(found):
+                stop = self.start + searched + int(found[0])
+                text = self.data[self.start : stop].tobytes().decode("utf-8", "replace")
+                self.start, self.line = stop + 1, self.line + 1
+                return text.rstrip()
+            searched = min(searched + 4096, self.end - self.start)
+            if self.start + searched == self.end and not self.slide():
+                return None
+
+    def next_word(self) -> str:
+        """Return what stands before the next blank or line end; empty at a line end."""
+        data = self.data[self.start : min(self.start + 256, self.end)]
+        stop = int(np.argmax(data <= 32)) if (data <= 32).any() else len(data)
+        return data[:stop].tobytes().decode("utf-8", "replace")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left in the window."""
+        return self.start == self.end
