@@ -61,7 +61,8 @@ def bond_table(bonds: Int | None, atom_count: int) -> BondTable:
     pairs = np.empty((0, 2), np.int64) if bonds is None else np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
     if pairs.size and (pairs.min() < 0 or pairs.max() >= atom_count):
         raise InputError(
-            f"a bond names atom number {pairs.max() + 1} of {atom_count}; the topology is of another system."
+            f"the bonds name atoms {pairs.min() + 1} to {pairs.max() + 1} but there are atoms 1 to {atom_count}; "
+            "use the topology of this system."
         )
     both = np.concatenate([pairs, pairs[:, ::-1]])
     both = both[np.argsort(both[:, 0], kind="stable")]
