@@ -1,0 +1,46 @@
+"""Clock: how far a run is and how fast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """Times a run from its first force on, so that start-up does not count, and reports progress.
+
+    Parameters
+    ----------
+    progress
+        Called with steps done and steps to do, at most about 200 times.
+    total
+        Steps to do.
+
+    Attributes
+    ----------
+    step
+        The last step whose forces were sound.
+    """
+
+    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
+        self.step = 0
+        self._progress = progress
+        self._total = total
+        self._every = max(1, total // 200)
+        self._began = self._ended = time.perf_counter()
+
+    def tick(self, step: int) -> None:
+        """Note that the forces of a step are there."""
+        self._ended = time.perf_counter()
+        if step == 0:
+            self._began = self._ended
+        self.step = step
+        if self._progress is not None and (step % self._every == 0 or step == self._total):
+            self._progress(step, self._total)
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean wall time of a step; NaN before the first."""
+        return (self._ended - self._began) / self.step if self.step else float("nan")

@@ -1,0 +1,99 @@
+"""When a simulation has to stop: forces that are no numbers, atoms that are too hot, a model that fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
+
+__all__ = ["Guard", "ModelFailure", "Unstable", "kinetic_temperature"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+_IDS_NAMED = 8
+
+
+class Unstable(Exception):
+    """The simulation has left physics: a verdict on the model or the timestep, not a fault of the program.
+
+    Attributes
+    ----------
+    step
+        Step at which it was noticed.
+    reason
+        One sentence.
+    """
+
+    def __init__(self, step: int, reason: str) -> None:
+        super().__init__(f"step {step}: {reason}")
+        self.step = step
+        self.reason = reason
+
+
+class ModelFailure(RuntimeError):
+    """The model raised an exception while it was asked for forces; the cause is chained.
+
+    Attributes
+    ----------
+    step
+        Step at which it happened.
+    """
+
+    def __init__(self, step: int, cause: BaseException) -> None:
+        super().__init__(f"the model failed at step {step}: {type(cause).__name__}: {cause}")
+        self.step = step
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Limits that a sound simulation never reaches.
+
+    Attributes
+    ----------
+    hottest
+        Highest kinetic temperature, K; infinite for no limit.
+    """
+
+    hottest: float = float("inf")
+
+    @classmethod
+    def around(cls, temperature: float) -> Guard:
+        """Limits for a run at a temperature in K: ten times as hot, and never below 1000 K."""
+        return cls(hottest=max(10.0 * temperature, 1000.0))
+
+    def check_finite(self, step: int, quantity: str, ids: Int, values: Float) -> None:
+        """Stop when a row of ``values`` (N, 3) is not finite; ``quantity`` names it, ``ids`` (N,) name the rows.
+
+        Raises
+        ------
+        Unstable
+            With the ids of the atoms.
+        """
+        if np.isfinite(values).all():
+            return
+        wrong = ids[~np.isfinite(values).all(axis=1)]
+        named = ", ".join(str(i) for i in np.sort(wrong)[:_IDS_NAMED])
+        more = f" and {len(wrong) - _IDS_NAMED} more" if len(wrong) > _IDS_NAMED else ""
+        raise Unstable(step, f"the {quantity} of atom {named}{more} is not finite.")
+
+    def check_temperature(self, step: int, masses: Float, velocities: Float) -> None:
+        """Stop when the kinetic temperature is beyond the limit; masses (N,) in g/mol, velocities (N, 3) in A/fs.
+
+        Raises
+        ------
+        Unstable
+            With the temperature.
+        """
+        temperature = kinetic_temperature(masses, velocities)
+        if not temperature <= self.hottest:  # also true of NaN
+            raise Unstable(step, f"the temperature is {temperature:.4g} K, above the limit of {self.hottest:.4g} K.")
+
+
+def kinetic_temperature(masses: Float, velocities: Float) -> float:
+    """``sum m v^2 / ((3 N - 3) k_B)`` in K; masses (N,) in g/mol, velocities (N, 3) in angstrom/fs."""
+    twice_kinetic = VELOCITY_SQUARED_TO_ENERGY * float(masses @ (velocities * velocities).sum(axis=1))
+    return twice_kinetic / (max(3 * len(masses) - 3, 1) * BOLTZMANN)

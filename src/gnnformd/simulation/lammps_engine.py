@@ -1,0 +1,156 @@
+"""Molecular dynamics by LAMMPS with the forces of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gnnformd.errors import InputError
+from gnnformd.reference.library import lammps_errors, open_lammps
+from gnnformd.simulation.clock import Clock
+from gnnformd.simulation.coupling import Coupling
+from gnnformd.simulation.guard import Guard, Unstable, kinetic_temperature
+from gnnformd.simulation.interrupt import stop_on_interrupt
+from gnnformd.simulation.md_run import EngineRun
+from gnnformd.simulation.settings import SimulationSettings
+from gnnformd.simulation.start import Start
+from gnnformd.simulation.thermo import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS
+
+if TYPE_CHECKING:
+    from lammps import lammps
+
+    from gnnformd.model.file import LoadedModel
+
+__all__ = ["run_lammps"]
+
+THERMOSTAT_STEPS = 100
+"""Relaxation time of the thermostat in steps, as LAMMPS's manual advises; the barostat takes ten times as long."""
+
+
+def run_lammps(
+    loaded: LoadedModel,
+    start: Start,
+    settings: SimulationSettings,
+    out: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> EngineRun:
+    """Run and write ``trajectory.dump``, ``thermo.csv``, ``log.lammps`` and, if all went well, ``final.data``.
+
+    Velocity Verlet; with ``nvt`` and ``npt`` the Nosé-Hoover thermostat (and barostat) of LAMMPS. A model whose
+    forces are no gradient pushes the whole system about: its momentum is taken out at every step.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    start
+        The data file.
+    settings
+        What to run.
+    out
+        Existing folder.
+    progress
+        Called with steps done and steps to do.
+
+    Raises
+    ------
+    InputError
+        LAMMPS cannot read the data file, or the model does not fit it or the ensemble.
+    ModelFailure
+        The model raised an exception.
+    """
+    lmp = open_lammps(["-log", str(out / "log.lammps")])
+    try:
+        _read(lmp, start, loaded, settings)
+        clock = Clock(progress, settings.steps)
+        coupling = Coupling(lmp, loaded, guard=_guard(lmp, settings), on_step=clock.tick)
+        unstable = None
+        with stop_on_interrupt(coupling.stop):
+            try:
+                coupling.run(0)  # the first forces, before any output: what is wrong at once leaves no files
+                _set_up(lmp, coupling, loaded, settings, out)
+                coupling.run(settings.steps)
+            except Unstable as error:
+                unstable = error
+        if unstable is None:
+            _write_final(lmp, out / "final.data")
+        return EngineRun(
+            steps=clock.step,
+            atoms=len(start.topology.ids),
+            seconds_per_step=clock.seconds_per_step,
+            stopped_at_step=unstable.step if unstable else None,
+            reason=unstable.reason if unstable else None,
+            interrupted=coupling.interrupted,
+        )
+    finally:
+        lmp.close()
+
+
+def _read(lmp: lammps, start: Start, loaded: LoadedModel, settings: SimulationSettings) -> None:
+    """Read the data file and give the atoms masses and velocities."""
+    commands = ["units real", f"atom_style {start.atom_style}", "boundary p p p", f"timestep {settings.timestep!r}"]
+    commands.append(f"pair_style zero {loaded.model.cutoff!r} nocoeff")
+    # coefficients of the classical force field in the file are read over
+    commands += [f"{kind}_style zero nocoeff" for kind in start.bonded_styles]
+    commands.append(f'read_data "{start.path}"')
+    commands += [f"mass {t + 1} {mass}" for t, mass in enumerate(start.masses(loaded.card.force_field).tolist())]
+    if settings.velocities == "create":
+        t, seed = settings.temperature, settings.seed
+        commands.append(f"velocity all create {t!r} {seed} mom yes rot no dist gaussian loop all")
+    with lammps_errors(str(start.path)):
+        for command in commands:
+            lmp.command(command)
+
+
+def _guard(lmp: lammps, settings: SimulationSettings) -> Guard:
+    count = int(lmp.get_natoms())
+    arrays = lmp.numpy
+    masses = arrays.extract_atom("mass")[arrays.extract_atom("type", nelem=count)]
+    now = kinetic_temperature(masses, arrays.extract_atom("v", nelem=count, dim=3))
+    return Guard.around(max(settings.temperature, now))
+
+
+def _set_up(lmp: lammps, coupling: Coupling, loaded: LoadedModel, settings: SimulationSettings, out: Path) -> None:
+    """Ensemble and output."""
+    if settings.ensemble == "npt" and not coupling.has_virial:
+        raise InputError(
+            f"--ensemble npt: the model {loaded.path} has no virial, so its pressure is not known; choose nvt or nve."
+        )
+    t, p = settings.temperature, settings.pressure
+    damp = THERMOSTAT_STEPS * settings.timestep
+    ensemble = {
+        "nve": "nve",
+        "nvt": f"nvt temp {t!r} {t!r} {damp!r}",
+        "npt": f"npt temp {t!r} {t!r} {damp!r} iso {p!r} {p!r} {10 * damp!r}",
+    }[settings.ensemble]
+    commands = [f"fix ensemble all {ensemble}"]
+    if not loaded.model.conservative:
+        commands.append("fix momentum all momentum 1 linear 1 1 1")
+    with lammps_errors():
+        for command in [*commands, *_output(lmp, coupling, settings, out)]:
+            lmp.command(command)
+
+
+def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: Path) -> list[str]:
+    """Commands for the thermo table and the trajectory."""
+    unknown = (() if coupling.has_energy else ENERGY_COLUMNS) + (() if coupling.has_virial else VIRIAL_COLUMNS)
+    values = ("nan" if name in unknown else f"$({keyword}:%.15g)" for name, keyword in THERMO_COLUMNS.items())
+    molecule = "mol " if lmp.extract_setting("molecule_flag") == 1 else ""
+    return [
+        # the table opens itself with a title, and is flushed at each row
+        f'fix thermo all print {settings.thermo_every} "{",".join(values)}" file "{out / "thermo.csv"}" screen no '
+        f'title "{",".join(THERMO_COLUMNS)}"',
+        f'dump trajectory all custom {settings.dump_every} "{out / "trajectory.dump"}" '
+        f"id {molecule}type xu yu zu fx fy fz",
+        "dump_modify trajectory sort id format float %.17g",
+        f"thermo {settings.thermo_every}",
+        "thermo_style custom step temp pe etotal econserve press vol",
+    ]
+
+
+def _write_final(lmp: lammps, path: Path) -> None:
+    beside = path.with_name(f".{path.name}")
+    lmp.command(f'write_data "{beside}" nocoeff')
+    beside.replace(path)

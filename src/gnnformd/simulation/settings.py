@@ -1,0 +1,61 @@
+"""What a molecular dynamics run is told to do."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gnnformd.errors import InputError
+
+__all__ = ["SimulationSettings"]
+
+
+class SimulationSettings(BaseModel):
+    """Settings of one run, in LAMMPS ``real`` units.
+
+    The thermostat of ``nvt`` is Nosé-Hoover in LAMMPS and Langevin in ASE (see docs/simulate.md).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: Literal["lammps", "ase"] = Field("lammps", description="The program that moves the atoms.")
+    ensemble: Literal["nve", "nvt", "npt"] = Field(
+        "nvt", description="What is held constant; npt needs LAMMPS and a model with a virial."
+    )
+    temperature: float = Field(300.0, gt=0, description="Of the thermostat and of the velocities drawn, K.")
+    pressure: float = Field(1.0, description="Of the barostat, atm.")
+    timestep: float = Field(1.0, gt=0, description="fs.")
+    steps: int = Field(1000, ge=1, description="Steps to run.")
+    dump_every: int = Field(10, ge=1, description="Steps between two frames of the trajectory.")
+    thermo_every: int = Field(10, ge=1, description="Steps between two rows of the thermo table.")
+    seed: int = Field(1, ge=1, le=900_000_000, description="Of the velocities and of the Langevin thermostat.")
+    ranks: int = Field(1, ge=1, description="MPI ranks.")
+    velocities: Literal["create", "file"] = Field(
+        "create", description="Drawn at the temperature, or those of the data file."
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> SimulationSettings:
+        if self.ensemble == "npt" and self.engine == "ase":
+            raise ValueError("npt is done by LAMMPS only; choose the engine lammps")
+        if self.ranks > 1:
+            raise ValueError("simulations run on one rank so far; choose 1")
+        return self
+
+    @classmethod
+    def from_options(cls, **options: Any) -> SimulationSettings:
+        """Take options of the command line; those that are None get their default.
+
+        Raises
+        ------
+        InputError
+            An option is unknown or its value is impossible; the sentence names it.
+        """
+        try:
+            return cls(**{name: value for name, value in options.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            raise InputError(f"{name}{message[0].lower()}{message[1:]}.") from error

@@ -1,0 +1,97 @@
+"""Start: the data file a simulation begins with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.force_field import ForceField
+from gnnformd.trajectory.frame import Topology
+from gnnformd.trajectory.topology import read_topology
+
+__all__ = ["Start"]
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A LAMMPS data file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    topology
+        What stands in it.
+    """
+
+    path: Path
+    topology: Topology
+
+    @classmethod
+    def read(cls, path: Path) -> Start:
+        """Read the file.
+
+        Raises
+        ------
+        InputError
+            It is not a LAMMPS data file.
+        """
+        return cls(path, read_topology(path))
+
+    @property
+    def atom_style(self) -> str:
+        """LAMMPS's atom style with the columns of the file."""
+        molecules, charges = self.topology.molecule_ids is not None, self.topology.charges is not None
+        return {(True, True): "full", (True, False): "molecular", (False, True): "charge", (False, False): "atomic"}[
+            molecules, charges
+        ]
+
+    @property
+    def bonded_styles(self) -> tuple[str, ...]:
+        """Kinds of bonded interactions that the atom style can have."""
+        return ("bond", "angle", "dihedral", "improper") if self.topology.molecule_ids is not None else ()
+
+    def masses(self, force_field: ForceField | None) -> Float:
+        """Mass of each type in g/mol: the file's own, else those of the force field.
+
+        Raises
+        ------
+        InputError
+            Neither has them.
+        """
+        if self.topology.masses is not None:
+            return self.topology.masses
+        if force_field is None:
+            raise InputError(f"{self.path}: has no masses; add a section 'Masses'.")
+        return np.array([t.mass for t in force_field.types])
+
+    def velocities(self) -> Float:
+        """Velocities in angstrom/fs, (N, 3), by ascending id.
+
+        Raises
+        ------
+        InputError
+            The file has none, or not one for each atom.
+        """
+        rows: dict[int, list[float]] = {}
+        with self.path.open() as file:
+            inside = False
+            for number, line in enumerate(file, start=1):
+                words = line.split("#")[0].split()
+                if words and words[0].isalpha() and words[0][0].isupper():
+                    inside = words == ["Velocities"]
+                elif words and inside:
+                    try:
+                        rows[int(words[0])] = [float(word) for word in words[1:4]]
+                    except ValueError as error:
+                        raise InputError(f"{self.path}, line {number}: is no velocity ({error}).") from error
+        ids = self.topology.ids.tolist()
+        if set(rows) != set(ids):
+            raise InputError(f"{self.path}: has no velocity for each atom; draw them (--velocities create).")
+        return np.array([rows[i] for i in ids])

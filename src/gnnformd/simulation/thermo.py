@@ -1,0 +1,83 @@
+"""The thermo table of a run: its columns, and what its series say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ENERGY_COLUMNS", "THERMO_COLUMNS", "VIRIAL_COLUMNS", "ThermoSeries"]
+
+Float = NDArray[np.float64]
+
+THERMO_COLUMNS = {
+    "step": "step",
+    "time_fs": "time",
+    "temperature_K": "temp",
+    "pressure_atm": "press",
+    "potential_energy": "pe",
+    "kinetic_energy": "ke",
+    "total_energy": "etotal",
+    "conserved_energy": "econserve",
+    "volume_A3": "vol",
+}
+"""Columns of ``thermo.csv`` (energies in kcal/mol) and LAMMPS's thermo keyword for each.
+
+The names are those of a reference run. Where the model says no energy or no virial, the columns hold ``nan``.
+"""
+
+ENERGY_COLUMNS = ("potential_energy", "total_energy", "conserved_energy")
+"""Columns that need the model's energy."""
+
+VIRIAL_COLUMNS = ("pressure_atm",)
+"""Columns that need the model's virial."""
+
+
+@dataclass(frozen=True)
+class ThermoSeries:
+    """The columns of a thermo table.
+
+    Attributes
+    ----------
+    columns
+        By name, each (n,).
+    """
+
+    columns: dict[str, Float]
+
+    @classmethod
+    def read(cls, path: Path) -> ThermoSeries:
+        """Read the table of a run or of a reference run; an empty cell is NaN, a last line cut off is left out."""
+        if not path.exists() or not path.stat().st_size:
+            return cls({name: np.empty(0) for name in THERMO_COLUMNS})
+        header, *lines = path.read_text().splitlines()
+        names = header.split(",")
+        rows = [
+            [float(cell or "nan") for cell in line.split(",")] for line in lines if line.count(",") == len(names) - 1
+        ]
+        table = np.array(rows, dtype=np.float64).reshape(-1, len(names))
+        return cls(dict(zip(names, table.T, strict=True)))
+
+    def downsampled(self, most: int) -> dict[str, list[float]]:
+        """Pick the series of the report, of at most ``most`` rows each, evenly chosen, first and last among them."""
+        count = len(self.columns["step"])
+        rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).round().astype(np.int64))
+        names = {"temperature": "temperature_K", "potential_energy": "potential_energy", "total_energy": "total_energy"}
+        steps: list[float] = self.columns["step"][rows].astype(np.int64).tolist()
+        return {"step": steps, **{name: self.columns[column][rows].tolist() for name, column in names.items()}}
+
+    def energy_drift(self, atoms: int) -> float:
+        """Slope of the conserved energy by least squares, kcal/mol per atom and ns; NaN where nothing is conserved.
+
+        Parameters
+        ----------
+        atoms
+            N.
+        """
+        energy = self.columns["conserved_energy"]
+        if len(energy) < 2 or not np.isfinite(energy).all():
+            return float("nan")
+        nanoseconds = self.columns["time_fs"] * 1e-6
+        return float(np.polyfit(nanoseconds - nanoseconds.mean(), energy - energy.mean(), 1)[0]) / atoms
