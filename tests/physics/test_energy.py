@@ -1,0 +1,102 @@
+"""Forces, virial and energy of models that have an energy, and smoothness at the cutoff."""
+
+import numpy as np
+import pytest
+
+
+def energy(model, system):
+    return model(system.graph(model.cutoff)).energies.item()
+
+
+def forces(model, system):
+    return model(system.graph(model.cutoff)).forces.detach().numpy()
+
+
+def test_forces_are_the_slope_of_the_energy(conservative_model, system):
+    predicted = forces(conservative_model, system)
+    x, step = system.frame.positions, 1e-5
+    rng = np.random.default_rng(5)
+    for atom in rng.choice(len(x), 4, replace=False):
+        for axis in range(3):
+            push = np.zeros_like(x)
+            push[atom, axis] = step
+            up, down = (energy(conservative_model, system.changed(positions=x + s * push)) for s in (1, -1))
+            assert predicted[atom, axis] == pytest.approx(-(up - down) / (2 * step), rel=1e-6, abs=1e-6)
+    # and along one direction in which all atoms move
+    push = step * rng.normal(size=x.shape)
+    up, down = (energy(conservative_model, system.changed(positions=x + s * push)) for s in (1, -1))
+    assert (predicted * push).sum() == pytest.approx(-(up - down) / 2, rel=1e-6)
+
+
+def test_the_virial_is_the_slope_of_the_energy_under_strain(conservative_model, system):
+    prediction = conservative_model(system.graph(conservative_model.cutoff))
+    virial = prediction.virials[0].detach().numpy()
+    frame, step = system.frame, 1e-6
+
+    def strained(strain):
+        deformed = np.eye(3) + strain
+        return energy(
+            conservative_model, system.changed(positions=frame.positions @ deformed, cell=frame.cell @ deformed)
+        )
+
+    for a, b in [(0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0)]:
+        strain = np.zeros((3, 3))
+        strain[a, b] = step
+        slope = (strained(strain) - strained(-strain)) / (2 * step)
+        assert virial[a, b] == pytest.approx(-slope, rel=1e-5, abs=1e-5)
+    np.testing.assert_allclose(virial, virial.T, rtol=1e-9, atol=1e-9)
+
+
+def test_the_total_force_is_zero(conservative_model, system):
+    predicted = forces(conservative_model, system)
+    assert np.abs(predicted).max() > 1e-2
+    np.testing.assert_allclose(predicted.sum(axis=0), 0, atol=1e-10 * np.abs(predicted).sum())
+
+
+def test_the_total_torque_on_a_cluster_is_zero(conservative_model, systems):
+    cluster = systems["argon cluster"]
+    predicted = forces(conservative_model, cluster)
+    torque = np.cross(cluster.frame.positions, predicted).sum(axis=0)
+    np.testing.assert_allclose(torque, 0, atol=1e-10 * np.abs(predicted).sum() * np.abs(cluster.frame.positions).max())
+
+
+def at_distance(system, i, j, distance):
+    """Move atom ``j`` along its line with the nearest image of ``i`` until they are ``distance`` apart."""
+    x, cell = system.frame.positions, system.frame.cell
+    shift = np.round((x[i] - x[j]) @ np.linalg.inv(cell)) @ cell
+    vector = x[j] + shift - x[i]
+    moved = x.copy()
+    moved[j] = x[i] - shift + vector * distance / np.linalg.norm(vector)
+    return system.changed(positions=moved)
+
+
+def pairs_near_the_cutoff(system, cutoff):
+    """Three pairs whose distance is closest to the cutoff, not of one molecule."""
+    graph = system.graph(1.3 * cutoff)
+    half = graph.edge_count // 2
+    gap = (graph.edge_vectors()[:half].norm(dim=1) - cutoff).abs().numpy()
+    gap[graph.bond_kind[:half].numpy() > 0] = np.inf
+    return [(int(graph.center_index[e]), int(graph.neighbor_index[e])) for e in np.argsort(gap)[:3]]
+
+
+def test_nothing_jumps_when_a_pair_crosses_the_cutoff(smooth_model, system):
+    cutoff, step = smooth_model.cutoff, 1e-7
+    for i, j in pairs_near_the_cutoff(system, cutoff):
+        inside, outside, beyond = (at_distance(system, i, j, cutoff + k * step) for k in (-1, 1, 3))
+        counts = [s.graph(cutoff).edge_count for s in (inside, outside)]
+        assert counts[0] - counts[1] == 2
+        crossing = np.abs(forces(smooth_model, outside) - forces(smooth_model, inside)).max()
+        after = np.abs(forces(smooth_model, beyond) - forces(smooth_model, outside)).max()
+        # a step of the same size that crosses nothing changes the forces as much
+        assert crossing <= 2 * after + 1e-9
+
+
+def test_two_atoms_part_without_a_jump(smooth_model, systems):
+    cluster = systems["argon cluster"]
+    frame = cluster.frame
+    pair = cluster.changed(
+        positions=np.array([[1.0, 2.0, 3.0], [4.0, 2.0, 3.0]]), types=frame.types[:2], ids=frame.ids[:2]
+    )
+    cutoff = smooth_model.cutoff
+    together, apart = (at_distance(pair, 0, 1, cutoff * (1 + s)) for s in (-1e-6, 1e-6))
+    np.testing.assert_allclose(forces(smooth_model, together), forces(smooth_model, apart), atol=1e-4)
