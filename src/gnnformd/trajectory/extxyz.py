@@ -1,0 +1,151 @@
+"""Extended XYZ files as a stream of frames, each parsed by ASE."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.frame import Float, Frame
+from gnnformd.units import KCAL_PER_MOL_PER_EV
+
+__all__ = ["read_extxyz"]
+
+_ROOM_AROUND_ATOMS = 10.0
+
+
+def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
+    """Read an extxyz file (plain or ``.gz``) frame by frame, from eV and angstrom to ``real`` units.
+
+    ``energy``, ``forces`` and ``stress`` or ``virial`` are taken under these names; the virial is ``-volume * stress``.
+    Types are numbered by element (see `ElementTypes`), ids count the rows. A direction without lattice vector gets a
+    box 10 angstrom wider than the atoms. A frame that the end of the file cuts off is dropped with a warning.
+
+    Parameters
+    ----------
+    path
+        The file.
+    require_forces
+        Refuse a frame without forces.
+    elements
+        Numbers the types.
+
+    Yields
+    ------
+    Frame
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a frame is wrong; the sentence names the line where the frame begins.
+    """
+    elements = elements or ElementTypes()
+    empty = True
+    for line, text in _blocks(path):
+        where = f"{path}, line {line}"
+        atoms = _parse(text, where)
+        if require_forces and "forces" not in atoms.calc.results:
+            names = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
+            raise InputError(f"{where}: the frame has no column 'forces' (it has {names}); rename or add it.")
+        empty = False
+        yield _frame(atoms, line, where, elements)
+    if empty:
+        raise InputError(f"{path}: holds no complete frame.")
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, str]]:
+    """Line number and text of each frame."""
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            line = 1
+            while first := file.readline():
+                if not first.strip():
+                    line += 1
+                    continue
+                if not first.strip().isdigit():
+                    raise InputError(f"{path}, line {line}: '{first.strip()[:40]}' is not a number of atoms.")
+                count = int(first) + 1
+                rows = [row for _, row in zip(range(count), file, strict=False)]
+                if len(rows) < count or not rows[-1].endswith("\n"):
+                    if len(rows) < count or _has_more(file) or len(rows[-1].split()) < len(rows[-2].split()):
+                        warnings.warn(
+                            f"{path}, line {line + len(rows)}: the file ends inside a frame, which is dropped.",
+                            stacklevel=4,
+                        )
+                        return
+                yield line, first + "".join(rows)
+                line += 1 + count
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+
+
+def _has_more(file: TextIO) -> bool:
+    return bool(file.readline())
+
+
+def _parse(text: str, where: str) -> Any:
+    """ASE's Atoms of one frame, with a calculator that holds the results."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import ParseError, read
+    from ase.io.extxyz import XYZError
+
+    try:
+        atoms = read(io.StringIO(text), format="extxyz", index=0)
+    except (ParseError, XYZError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise InputError(f"{where}: the frame cannot be read ({error}).".replace("\n", " ")) from error
+    if atoms.calc is None:
+        atoms.calc = SinglePointCalculator(atoms)
+    return atoms
+
+
+def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
+    results = atoms.calc.results
+    cell, origin = _box(atoms)
+    forces = results.get("forces")
+    energy, virial = results.get("energy"), _virial(atoms, cell)
+    for name, values in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):
+        if values is not None and not np.isfinite(values).all():
+            raise InputError(f"{where}: a {name} of the frame is not a finite number; cut the file before it.")
+    x, y, z = (bool(p) for p in atoms.pbc)
+    return Frame(
+        timestep=int(atoms.info.get("step", atoms.info.get("timestep", line))),
+        cell=cell,
+        origin=origin,
+        periodic=(x, y, z),
+        ids=np.arange(1, len(atoms) + 1),
+        types=np.array(elements.numbers(atoms.get_chemical_symbols(), where), dtype=np.int64),
+        positions=np.array(atoms.positions, dtype=np.float64),
+        forces=None if forces is None else np.asarray(forces, dtype=np.float64) * KCAL_PER_MOL_PER_EV,
+        energy=None if energy is None else float(energy) * KCAL_PER_MOL_PER_EV,
+        virial=None if virial is None else virial * KCAL_PER_MOL_PER_EV,
+    )
+
+
+def _virial(atoms: Any, cell: Float) -> Float | None:
+    """Sum of ``x_i f_i`` in eV."""
+    stress, virial = atoms.calc.results.get("stress"), atoms.info.get("virial")
+    if stress is not None:
+        xx, yy, zz, yz, xz, xy = np.asarray(stress, dtype=np.float64)
+        full = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        return np.asarray(-np.linalg.det(cell) * full)
+    return None if virial is None else np.asarray(virial, dtype=np.float64).reshape(3, 3)
+
+
+def _box(atoms: Any) -> tuple[Float, Float]:
+    """Cell and origin; directions without a lattice vector are closed around the atoms."""
+    missing = ~np.any(atoms.cell.array, axis=1)
+    if not missing.any():
+        return np.array(atoms.cell.array, dtype=np.float64), np.zeros(3)
+    directions = np.array(atoms.cell.complete().array, dtype=np.float64)
+    directions[missing] /= np.linalg.norm(directions[missing], axis=1, keepdims=True)
+    along = atoms.positions @ np.linalg.inv(directions)
+    low, high = along.min(axis=0) - _ROOM_AROUND_ATOMS / 2, along.max(axis=0) + _ROOM_AROUND_ATOMS / 2
+    scale = np.where(missing, high - low, 1.0)
+    return directions * scale[:, None], np.where(missing, low, 0.0) @ directions

@@ -1,0 +1,187 @@
+"""Frames from whatever a user names: a reference run, dumps, extxyz files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.dump import read_dump
+from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.extxyz import read_extxyz
+from gnnformd.trajectory.frame import Frame, Int, Topology
+from gnnformd.trajectory.sources import matching_files
+from gnnformd.trajectory.topology import molecules_to_bonds, read_topology
+
+__all__ = ["Source", "find_sources", "read_frames"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of frames, and the files that belong to it.
+
+    Attributes
+    ----------
+    file
+        Dump or extxyz.
+    topology, thermo, manifest
+        Data file, table of energies and ``reference.yaml``, where known.
+    """
+
+    file: Path
+    topology: Path | None = None
+    thermo: Path | None = None
+    manifest: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """All files this source depends on."""
+        return [f for f in (self.file, self.topology, self.thermo, self.manifest) if f is not None]
+
+
+def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None = None) -> list[Source]:
+    """Files that a path, a pattern or several of them stand for; a folder of a run stands for its trajectory.
+
+    Parameters
+    ----------
+    path
+        Folder with ``trajectory.dump`` (as `gnnformd generate` makes), dump, extxyz file, pattern, or several of these.
+    topology
+        Data file for all of them; without it, a folder's own ``topology.data``.
+
+    Raises
+    ------
+    InputError
+        Something is not there or is no trajectory.
+    """
+    return [_source(found, topology) for found in matching_files(path)]
+
+
+def _source(path: Path, topology: Path | None) -> Source:
+    if not path.is_dir():
+        return Source(path, topology)
+
+    def beside(name: str) -> Path | None:
+        return path / name if (path / name).is_file() else None
+
+    trajectory = beside("trajectory.dump") or beside("trajectory.dump.gz")
+    if trajectory is None:
+        raise InputError(f"{path}: the folder holds no 'trajectory.dump'; name a reference run or a dump.")
+    return Source(trajectory, topology or beside("topology.data"), beside("thermo.csv"), beside("reference.yaml"))
+
+
+def read_frames(
+    path: Path | str | Sequence[Path | str],
+    *,
+    topology: Path | None = None,
+    require_forces: bool = True,
+    elements: ElementTypes | None = None,
+) -> Iterator[Frame]:
+    """Read frames one by one, with bonds and charges where a topology is known and energies where a table is.
+
+    Without a data file, bonds follow from ``mol`` (see `molecules_to_bonds`); where they do not, a warning says so and
+    the frames have none.
+
+    Parameters
+    ----------
+    path
+        See `find_sources`.
+    topology
+        LAMMPS data file of the system.
+    require_forces
+        Refuse data without forces.
+    elements
+        Numbers the types of data that names elements only.
+
+    Yields
+    ------
+    Frame
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, is wrong, or does not fit the topology.
+    """
+    elements = elements or ElementTypes()
+    for source in find_sources(path, topology):
+        energies = {} if source.thermo is None else _energies(source.thermo)
+        labels = _Labels(source)
+        for frame in _read_file(source.file, require_forces, elements):
+            frame = labels.attach(frame)
+            if frame.energy is None and frame.timestep in energies:
+                frame = replace(frame, energy=energies[frame.timestep])
+            yield frame
+
+
+def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
+    """Choose the reader by the file's first line."""
+    try:
+        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
+            start = opened.read(64).lstrip()
+    except (OSError, EOFError) as error:
+        raise InputError(f"{file}: cannot be read ({error}).") from error
+    if start.startswith(b"ITEM:") or not start:
+        return read_dump(file, require_forces=require_forces, elements=elements)
+    if start.split(b"\n")[0].strip().isdigit():
+        return read_extxyz(file, require_forces=require_forces, elements=elements)
+    raise InputError(f"{file}: is neither a LAMMPS dump (first line 'ITEM: ...') nor extxyz (first line a number).")
+
+
+class _Labels:
+    """Attaches what does not change from frame to frame; the same arrays are handed out again and again."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._topology: Topology | None = None if source.topology is None else read_topology(source.topology)
+        self._molecules: Int | None = None
+        self._bonds: Int | None = None
+
+    def attach(self, frame: Frame) -> Frame:
+        if self._topology is not None:
+            return self._from_topology(frame, self._topology)
+        if frame.molecule_ids is None:
+            return frame
+        if self._molecules is None or not np.array_equal(frame.molecule_ids, self._molecules):
+            self._molecules = frame.molecule_ids
+            try:
+                self._bonds = molecules_to_bonds(frame.molecule_ids, frame.types)
+            except InputError as error:
+                warnings.warn(f"{self._source.file}: {error}", stacklevel=4)
+                self._bonds = None
+        return replace(frame, molecule_ids=self._molecules, bonds=self._bonds)
+
+    def _from_topology(self, frame: Frame, topology: Topology) -> Frame:
+        where = f"{self._source.file}, timestep {frame.timestep}"
+        if not np.array_equal(frame.ids, topology.ids):
+            raise InputError(
+                f"{where}: its {len(frame.ids)} atoms are not the {len(topology.ids)} atoms of {self._source.topology}; "
+                "dump all atoms, or name the data file of this system."
+            )
+        if not np.array_equal(frame.types, topology.types):
+            raise InputError(f"{where}: atom types differ from {self._source.topology}; name this system's data file.")
+        charges = frame.charges if frame.charges is not None else topology.charges
+        molecules = topology.molecule_ids if topology.molecule_ids is not None else frame.molecule_ids
+        return replace(frame, types=topology.types, bonds=topology.bonds, charges=charges, molecule_ids=molecules)
+
+
+def _energies(path: Path) -> dict[int, float]:
+    """Potential energy by step, where the table has it."""
+    energies: dict[int, float] = {}
+    with path.open(newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                step, energy = int(row["step"]), float(row["potential_energy"])
+            except KeyError:
+                return {}
+            except (TypeError, ValueError):
+                raise InputError(f"{path}, line {number}: is not a complete row of numbers; remove it.") from None
+            if math.isfinite(energy):
+                energies[step] = energy
+    return energies

@@ -1,0 +1,112 @@
+"""Which frames are for training and which for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from gnnformd.errors import InputError
+
+__all__ = ["split_frames"]
+
+_MOST_BLOCKS, _SHORTEST_BLOCK = 5, 5
+
+Frames = list[tuple[int, int]]
+
+
+def split_frames(
+    lengths: Sequence[int],
+    *,
+    method: Literal["shuffled", "blocks", "trajectory"] = "blocks",
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    frames: int | None = None,
+) -> tuple[Frames, Frames]:
+    """Split the frames of datasets into training and validation.
+
+    ``shuffled`` draws single frames at random, as the seed did; neighbors in time then stand on both sides, and the
+    validation error is too low. ``blocks`` cuts each trajectory into up to five stretches and validates on the end of
+    each, so that only the frames at a block's edges have a neighbor on the other side. ``trajectory`` validates on
+    whole datasets.
+
+    Parameters
+    ----------
+    lengths
+        Number of frames of each dataset.
+    method
+        See above.
+    validation_fraction
+        Part of the frames to validate on, between 0 and 1; both sides get at least one frame.
+    seed
+        Of the random choice (``blocks`` makes none).
+    frames
+        Use so many frames in all, evenly spaced over the datasets in their order, instead of every one.
+
+    Returns
+    -------
+    train, validation
+        ``(dataset_index, frame_index)`` of each frame, ascending.
+
+    Raises
+    ------
+    InputError
+        There are too few frames or datasets, or a setting is out of range.
+    """
+    if not 0.0 < validation_fraction < 1.0:
+        raise InputError(f"validation_fraction: {validation_fraction} is not between 0 and 1; use for instance 0.1.")
+    chosen = _chosen(lengths, frames)
+    total = sum(len(c) for c in chosen)
+    if total < 2:
+        raise InputError(f"the data has {total} frames, and a training needs at least 2; add data.")
+    count = min(max(round(validation_fraction * total), 1), total - 1)
+    if method == "shuffled":
+        everything = [(d, f) for d, of_one in enumerate(chosen) for f in of_one]
+        picked = {everything[k] for k in np.random.default_rng(seed).permutation(total)[:count]}
+    elif method == "trajectory":
+        picked = _whole_datasets(chosen, count, seed)
+    else:
+        picked = _blocks(chosen, validation_fraction)
+    train = [(d, f) for d, of_one in enumerate(chosen) for f in of_one if (d, f) not in picked]
+    return train, sorted(picked)
+
+
+def _chosen(lengths: Sequence[int], frames: int | None) -> list[list[int]]:
+    """Frames to use of each dataset."""
+    total = sum(lengths)
+    if frames is None or frames >= total:
+        return [list(range(n)) for n in lengths]
+    wanted = [(2 * k + 1) * total // (2 * frames) for k in range(frames)]  # the middle of each of as many stretches
+    starts = np.cumsum(lengths) - lengths
+    return [[w - int(s) for w in wanted if s <= w < s + n] for s, n in zip(starts, lengths, strict=True)]
+
+
+def _whole_datasets(chosen: Sequence[Sequence[int]], count: int, seed: int) -> set[tuple[int, int]]:
+    """All frames of as many random datasets as come nearest to ``count`` frames from above, but never of all."""
+    filled = [d for d, of_one in enumerate(chosen) if of_one]
+    if len(filled) < 2:
+        raise InputError("split: 'trajectory' needs at least two datasets; name more paths or use 'blocks'.")
+    picked: set[tuple[int, int]] = set()
+    for k in np.random.default_rng(seed).permutation(len(filled))[:-1]:
+        if len(picked) >= count:
+            break
+        picked |= {(filled[k], f) for f in chosen[filled[k]]}
+    return picked
+
+
+def _blocks(chosen: Sequence[Sequence[int]], fraction: float) -> set[tuple[int, int]]:
+    """Ends of equal stretches of each dataset."""
+    picked: set[tuple[int, int]] = set()
+    for d, of_one in enumerate(chosen):
+        length = len(of_one)
+        count = round(fraction * length)
+        stretches = min(max(count // _SHORTEST_BLOCK, 1), _MOST_BLOCKS)
+        for k in range(stretches):
+            stop = (k + 1) * length // stretches
+            size = (k + 1) * count // stretches - k * count // stretches
+            picked |= {(d, f) for f in of_one[stop - size : stop]}
+    if not picked:  # every dataset is too short for its share: the end of the longest one is for validation
+        d = max(range(len(chosen)), key=lambda k: len(chosen[k]))
+        picked = {(d, chosen[d][-1])}
+    return picked
