@@ -67,9 +67,11 @@ def generate(
     built_in, script = _find(system)
     values = {str(k): str(v) for k, v in (variables or {}).items()}
     values |= {name: str(value) for name, value in (("seed", seed), ("frames", frames)) if value is not None}
-    _check_variables(script, values)
+    if frames is not None and frames < 1:
+        raise InputError(f"--frames: {frames} is not a number of frames; use 1 or more.")
     if ranks < 1:
         raise InputError(f"--ranks: {ranks} is not a number of processes; use 1 or more.")
+    _check_variables(script, values)
     _check_free(out, overwrite)
     if built_in:
         values = {**built_in.variables, **values}
@@ -79,7 +81,9 @@ def generate(
         folder.mkdir()
         parts = instrument(script, work, folder / "trajectory.dump", work / "thermo.txt")
         total = _total_steps(script, values)
-        result = run_lammps(_job(script, parts, folder, values), work, script, parts, ranks, _clipped(progress, total))
+        result = run_lammps(
+            _job(script, parts, folder, values, ranks), work, script, parts, ranks, _clipped(progress, total)
+        )
         manifest = _complete(folder, work, script, parts, result)
         manifest = {"system": built_in.name if built_in else script.path.name, **manifest, "ranks": ranks}
         if built_in:
@@ -105,11 +109,12 @@ def _find(system: str | Path) -> tuple[System | None, Script]:
 def _check_variables(script: Script, values: Mapping[str, str]) -> None:
     known = {line.words[1] for line in script.commands("variable") if len(line.words) > 1}
     everything = "\n".join(line.text for line in script)
+    others = f"it has {', '.join(sorted(known))}; " if known else ""
     for name, value in values.items():
         if name not in known and f"${{{name}}}" not in everything and f"v_{name}" not in everything:
             raise InputError(
                 f"{script.path}: has no variable '{name}' to set to {value}; "
-                f"write 'variable {name} index ...' and use ${{{name}}}, or set one of: {', '.join(sorted(known))}."
+                f"{others}write 'variable {name} index {value}' in it and use ${{{name}}} where it belongs."
             )
 
 
@@ -138,21 +143,22 @@ def _index_variables(script: Script) -> dict[str, str]:
     return {parts[1]: parts[3] for parts in lines if len(parts) > 3 and parts[2] in ("index", "string")}
 
 
-def _job(script: Script, parts: Instrumented, folder: Path, values: Mapping[str, str]) -> dict[str, Any]:
+def _job(script: Script, parts: Instrumented, folder: Path, values: Mapping[str, str], ranks: int) -> dict[str, Any]:
     return {
         "directory": str(script.path.resolve().parent),
         "input": str(parts.main),
         "log": str(folder / "log.lammps"),
         "topology": str(folder / "topology.data"),
+        "ranks": ranks,
         "variables": dict(values),
         "variable_names": sorted({*_index_variables(script), *values}),
     }
 
 
 def _total_steps(script: Script, values: Mapping[str, str]) -> int:
-    """Steps of all runs, or 0 where they cannot be told from the text.
+    """Add up the steps of all runs, or give 0 where they cannot be told from the text.
 
-    The inputs that are built in keep their counts in variables; elsewhere plain numbers after ``run`` are added up.
+    The inputs that are built in keep their counts in variables; elsewhere the plain numbers after ``run`` count.
     """
     counts = {**_index_variables(script), **values}
     try:

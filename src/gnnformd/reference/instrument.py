@@ -43,12 +43,15 @@ class Instrumented:
     dump
         The line of the user's file whose dump was taken over.
     columns_added
-        Columns his line lacked.
+        Columns that line lacked.
+    commands
+        What stands in the place of that line.
     """
 
     main: Path
     dump: ScriptLine
     columns_added: tuple[str, ...]
+    commands: tuple[str, ...]
 
 
 def check_units(script: Script) -> None:
@@ -93,7 +96,8 @@ def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
     line = chosen[0]
     if line.words[2] != "all":
         raise InputError(
-            f"{line}: dumps the group '{line.words[2]}', but forces on a part of the atoms cannot be learned; write 'all'."
+            f"{line}: dumps the group '{line.words[2]}', but forces on a part of the atoms cannot be learned: "
+            "write 'all'."
         )
     columns = _columns(line)
     wanted = ("id", "type") + (() if set(_COORDINATES) & set(columns) else ("x", "y", "z")) + ("fx", "fy", "fz")
@@ -118,7 +122,8 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
     check_units(script)
     line, added = find_dump(script)
     dump_file = folder / "dump.lmp"
-    dump_file.write_text(_dump_commands(line, added, trajectory, thermo))
+    commands = _dump_commands(line, added, trajectory, thermo)
+    dump_file.write_text("\n".join(commands) + "\n")
     copies = {path.resolve(): folder / f"input-{index}.lmp" for index, path in enumerate(script.files)}
     for path, lines in script.files.items():
         text = ""
@@ -133,16 +138,16 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
                 # A triple-quoted command keeps its lines; one joined by '&' leaves empty ones behind.
                 text += item.text + "\n" * (item.count - item.text.count("\n"))
         copies[path.resolve()].write_text(text)
-    return Instrumented(copies[script.path.resolve()], line, added)
+    return Instrumented(copies[script.path.resolve()], line, added, commands)
 
 
-def _dump_commands(line: ScriptLine, added: tuple[str, ...], trajectory: Path, thermo: Path) -> str:
+def _dump_commands(line: ScriptLine, added: tuple[str, ...], trajectory: Path, thermo: Path) -> tuple[str, ...]:
     name, every = line.words[1], line.words[4]
     columns = " ".join(_columns(line) + list(added))
     values = ",".join(f"$({keyword}:%.17g)" for keyword in THERMO_COLUMNS.values())
     return (
-        f'dump {name} all custom {every} "{trajectory}" {columns}\n'
-        f"dump_modify {name} append yes format float %.17g\n"
-        'if "$(is_defined(fix,gnnformd_thermo)) == 1" then "unfix gnnformd_thermo"\n'
-        f'fix gnnformd_thermo all print {every} "{values}" append "{thermo}" screen no\n'
+        f'dump {name} all custom {every} "{trajectory}" {columns}',
+        f"dump_modify {name} append yes format float %.17g",
+        'if "$(is_defined(fix,gnnformd_thermo)) == 1" then "unfix gnnformd_thermo"',
+        f'fix gnnformd_thermo all print {every} "{values}" append "{thermo}" screen no',
     )

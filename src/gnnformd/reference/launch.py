@@ -68,6 +68,8 @@ def run_lammps(
             _stop(process)
     result_file = work / "result.json"
     result: dict[str, Any] = json.loads(result_file.read_text()) if result_file.exists() else {}
+    if "refused" in result:
+        raise InputError(result["refused"])
     if "error" in result:
         raise InputError(_with_line(result["error"], Path(job["log"]), script, parts))
     if not result:
@@ -80,12 +82,14 @@ def _mpiexec(ranks: int) -> list[str]:
         return []
     program = find_mpich_file("mpiexec.hydra", "mpiexec")
     if program is None:
-        raise InputError("--ranks: MPICH's mpiexec was not found; install it with 'pip install mpich', or use one rank.")
+        raise InputError(
+            "--ranks: MPICH's mpiexec was not found; install it with 'pip install mpich', or use one rank."
+        )
     return [str(program), "-n", str(ranks)]
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what an MPI launcher above us left in it; one thread per rank."""
+    """Give the run one thread per rank and nothing that an MPI launcher above this program left behind."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PMI_", "PMIX_", "HYDRA_", "MPI_"))}
     return {**inherited, "OMP_NUM_THREADS": "1"}
 
@@ -113,12 +117,13 @@ def _with_line(error: str, log: Path, script: Script, parts: Instrumented) -> st
 
 def _ended_early(code: int, log: Path, errors: Path, script: Script, parts: Instrumented) -> str:
     line = failing_line(None, log, script, parts)
-    where = str(line or script.path)
     if line is not None and line.words[:1] == ["quit"]:
-        return f"{where}: 'quit' ends LAMMPS before the topology can be written; remove this line."
-    tail = [text for text in errors.read_text(errors="replace").splitlines() if text.strip()]
-    said = f", saying '{tail[-1].strip()}'" if tail else ""
-    return f"{where}: LAMMPS ended here without reaching the end of the input (exit code {code}{said}); see this command."
+        return f"{line}: 'quit' ends LAMMPS before the topology can be written; remove this line."
+    # A process that was killed did not write the last lines of its log.
+    where = f"{script.path}: LAMMPS" if line is None else f"{line} or later: LAMMPS"
+    tail = [text.strip() for text in errors.read_text(errors="replace").splitlines() if text.strip()]
+    said = f", saying '{tail[-1]}'" if tail else ""
+    return f"{where} ended before the end of the input (exit code {code}{said}); run it with 'lmp' to see why."
 
 
 def failing_line(quoted: str | None, log: Path, script: Script, parts: Instrumented) -> ScriptLine | None:
@@ -138,7 +143,7 @@ def failing_line(quoted: str | None, log: Path, script: Script, parts: Instrumen
         echoed = []
     if quoted is not None and _key(quoted) in places:
         key = _key(quoted)
-    elif quoted is not None and "gnnformd" in quoted or (quoted or "").startswith(f"dump {parts.dump.words[1]} all"):
+    elif quoted is not None and _key(quoted) in map(_key, parts.commands):
         return parts.dump
     else:
         key = next((text for text in reversed(echoed) if text in places), "")

@@ -99,13 +99,6 @@ def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
             arguments += [switch, value]
     if "-nocite" not in arguments:
         arguments.append("-nocite")
-    lmp = None
-    with lammps_errors():
-        lmp = _start(module, arguments, comm)
-    return lmp
-
-
-def _start(module: Any, arguments: list[str], comm: Any) -> Any:
     try:
         return module.lammps(cmdargs=arguments, comm=comm)
     except RuntimeError as error:
@@ -113,9 +106,9 @@ def _start(module: Any, arguments: list[str], comm: Any) -> Any:
 
 
 def lammps_sentence(message: str) -> tuple[str, str | None]:
-    """Split LAMMPS's error message into its sentence and the input line it quotes.
+    r"""Split LAMMPS's error message into its sentence and the input line it quotes.
 
-    >>> lammps_sentence("ERROR: Unknown command: hop 1 (src/input.cpp:314)\\nLast input line: hop 1")
+    >>> lammps_sentence("ERROR: Unknown command: hop 1 (src/input.cpp:314)\nLast input line: hop 1")
     ('Unknown command: hop 1', 'hop 1')
     """
     sentence, more, line = "", "", None

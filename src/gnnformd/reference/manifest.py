@@ -14,7 +14,7 @@ __all__ = ["force_field_of_run", "lammps_date"]
 
 
 def force_field_of_run(result: Mapping[str, Any], topology: Path, log: Path) -> ForceField | None:
-    """The force field of a finished run, as far as ForceField can hold it.
+    """Describe the force field of a finished run, as far as ForceField can hold it.
 
     Parameters
     ----------

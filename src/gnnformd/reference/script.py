@@ -78,7 +78,7 @@ def words(text: str) -> list[str]:
 
 
 def linked_file(line: ScriptLine, base: Path) -> Path | None:
-    """The file a line includes or jumps to, if it stands there by name and exists."""
+    """Find the file a line includes or jumps to, if it stands there by name and exists."""
     parts = line.words
     if len(parts) < 2 or parts[0] not in ("include", "jump") or parts[1] == "SELF" or "$" in parts[1]:
         return None

@@ -95,14 +95,14 @@ _ALL = (
     System(
         "water",
         "water.lmp",
-        "216 flexible SPC/Fw waters, NPT at 1 atm, equilibrated for 11 ps before the first frame, a frame every 50 fs.",
+        "216 flexible SPC/Fw waters, NPT at 1 atm, equilibrated for 11 ps, then a frame every 50 fs.",
         SPC_FW,
         frames=100,
     ),
     System(
         "water-large",
         "water.lmp",
-        "1600 flexible SPC/Fw waters, NPT at 1 atm, equilibrated for 11 ps before the first frame, a frame every 50 fs.",
+        "1600 flexible SPC/Fw waters, NPT at 1 atm, equilibrated for 11 ps, then a frame every 50 fs.",
         SPC_FW,
         frames=20,
         variables={"molecules": "1600", "edge": "36.344", "frames": "20"},

@@ -46,6 +46,6 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path) -> None:
         for step in steps:
             known = places.get(step, [])
             later = [index for index in known if index > last]
-            index = later[0] if later else (known[-1] if known else None)
-            last = max(last, index) if index is not None else last
-            file.write((texts[index] if index is not None else f"{step}{empty}") + "\n")
+            row = (later or known[-1:])[0] if known else None
+            last = last if row is None else max(last, row)
+            file.write((f"{step}{empty}" if row is None else texts[row]) + "\n")

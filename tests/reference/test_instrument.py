@@ -1,0 +1,77 @@
+import pytest
+
+from gnnformd.errors import InputError
+from gnnformd.reference.instrument import instrument
+from gnnformd.reference.script import read_script
+from gnnformd.reference.systems import SYSTEMS
+
+
+def prepared(folder, text):
+    (folder / "in.lmp").write_text(text)
+    work = folder / "work"
+    work.mkdir()
+    return instrument(read_script(folder / "in.lmp"), work, work / "t.dump", work / "thermo.txt")
+
+
+def test_the_copy_has_the_line_numbers_of_the_original(tmp_path):
+    text = 'units real\nprint """a\nb"""\nregion b block &\n 0 1\ndump 1 all custom 5 &\n x id fx fy fz\nrun 3\n'
+    parts = prepared(tmp_path, text)
+    copy = parts.main.read_text().splitlines()
+    original = text.splitlines()
+    assert len(copy) == len(original)
+    assert [copy[i] for i in (0, 1, 2, 7)] == [original[i] for i in (0, 1, 2, 7)]
+    assert copy[5].startswith("include ")
+    assert parts.dump.number == 6
+
+
+@pytest.mark.parametrize(
+    ("dump", "added", "columns"),
+    [
+        ("custom 5 x id type x y z fx fy fz", (), "id type x y z fx fy fz"),
+        ("custom 5 x fx type xs ys zs fy fz", ("id",), "fx type xs ys zs fy fz id"),
+        ("custom/gz 5 x.gz id type xu yu zu", ("fx", "fy", "fz"), "id type xu yu zu fx fy fz"),
+        ("atom 5 x", ("id", "type", "x", "y", "z", "fx", "fy", "fz"), "id type x y z fx fy fz"),
+    ],
+)
+def test_columns_that_a_dump_lacks_are_added(tmp_path, dump, added, columns):
+    parts = prepared(tmp_path, f"units real\ndump 1 all {dump}\nrun 1\n")
+    assert parts.columns_added == added
+    assert parts.commands[0] == f'dump 1 all custom 5 "{tmp_path / "work" / "t.dump"}" {columns}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("units real\nrun 1\n", r"in\.lmp: writes no dump; add a line such as 'dump 1 all custom 100"),
+        ("units metal\n", r"in\.lmp, line 1: 'units metal' is not supported; write the input in 'units real'"),
+        ("run 1\n", r"in\.lmp: has no 'units' line"),
+        ("units real\ndump 1 water custom 5 x fx fy fz\n", r"in\.lmp, line 2: dumps the group 'water'"),
+        (
+            "units real\ndump 1 all custom 5 x fx fy fz\ndump 2 all custom 9 y fx fy fz\n",
+            r"in\.lmp, line 3: is one of 2 dumps \(lines 2 and 3\)",
+        ),
+    ],
+)
+def test_an_input_that_cannot_be_learned_from_is_refused_before_it_runs(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        prepared(tmp_path, text)
+
+
+def test_the_dump_with_forces_is_taken_and_another_left_alone(tmp_path):
+    parts = prepared(tmp_path, "units real\ndump 1 all atom 1 movie\ndump 2 all custom 9 y id type x y z fx fy fz\n")
+    assert parts.dump.number == 3
+    assert "dump 1 all atom 1 movie" in parts.main.read_text()
+
+
+def test_a_dump_in_an_included_file_is_found(tmp_path):
+    (tmp_path / "output.lmp").write_text("dump 1 all custom 5 x id type x y z fx fy fz\n")
+    parts = prepared(tmp_path, "units real\ninclude output.lmp\n")
+    assert parts.dump.path == (tmp_path / "output.lmp")
+    assert parts.main.read_text().splitlines()[1] == f'include "{tmp_path / "work" / "input-1.lmp"}"'
+
+
+@pytest.mark.parametrize("name", sorted(SYSTEMS))
+def test_the_built_in_inputs_need_no_column_added(tmp_path, name):
+    work = tmp_path
+    parts = instrument(read_script(SYSTEMS[name].input), work, work / "t.dump", work / "thermo.txt")
+    assert parts.columns_added == ()

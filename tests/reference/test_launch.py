@@ -1,0 +1,72 @@
+import threading
+import time
+
+import pytest
+
+from gnnformd.errors import InputError
+from gnnformd.reference.generate import generate
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("fix 1 all nve", "fix 1 all nvx", "line 12: LAMMPS says: Unrecognized fix style 'nvx' (in 'fix 1 all nvx')."),
+        (
+            "run 30",
+            "run ${nope}",
+            "line 15: LAMMPS says: Substitution for illegal variable nope; see https://docs.lammps.org/err0013 "
+            "(in 'run ${nope}').",
+        ),
+        (
+            "dump 1 all atom 10 movie.lammpstrj",
+            "dump 1 all custom 10 x id type nonsense fx fy fz",
+            "line 13: LAMMPS says: Invalid attribute nonsense in dump custom command "
+            "(in 'dump 1 all custom 10 x id type nonsense fx fy fz').",
+        ),
+        (
+            "mass 1 39.948",
+            "include ff.lmp",
+            "ff.lmp, line 2: LAMMPS says: Unknown command: masss 1 2 (in 'masss 1 2').",
+        ),
+        ("run 20", "quit", "line 14: 'quit' ends LAMMPS before the topology can be written; remove this line."),
+    ],
+)
+def test_an_error_of_lammps_names_the_file_the_line_and_the_command(argon_input, tmp_path, old, new, message):
+    path = argon_input((old, new))
+    (path.parent / "ff.lmp").write_text("# force field\nmasss 1 2\n")
+    with pytest.raises(InputError) as caught:
+        generate(path, tmp_path / "out")
+    assert str(caught.value).endswith(message)
+    assert str(caught.value).startswith(str(path.parent))
+    assert [p.name for p in tmp_path.iterdir()] == ["user"]  # nothing half-written is left
+
+
+def test_the_same_command_twice_is_told_apart_by_how_often_it_ran(argon_input, tmp_path):
+    # The second 'run 20' loses its atoms: the first must not be blamed.
+    path = argon_input(("run 20\nrun 30", "run 20\ntimestep 100000\nrun 20"))
+    with pytest.raises(InputError, match=r"in\.lmp, line 16: LAMMPS says: Lost atoms"):
+        generate(path, tmp_path / "out")
+
+
+def test_a_killed_lammps_leaves_this_program_alive_and_says_how_far_it_came(argon_input, tmp_path):
+    path = argon_input(("run 30", 'shell "kill -9 $PPID"'))
+    with pytest.raises(
+        InputError, match=r"in\.lmp, line 1\d or later: LAMMPS ended before the end of the input \(exit code -9\)"
+    ):
+        generate(path, tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["user"]
+
+
+def test_an_interruption_ends_the_run_and_leaves_nothing(argon_input, tmp_path):
+    path = argon_input(("run 30", "run 100000000"))
+
+    def interrupt(done, total):
+        if done > 100:
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        generate(path, tmp_path / "out", progress=interrupt)
+    assert time.monotonic() - started < 60  # it did not wait for the end of the run
+    assert [p.name for p in tmp_path.iterdir()] == ["user"]
+    assert threading.active_count() == 1
