@@ -1,0 +1,24 @@
+"""From settings to a network."""
+
+from __future__ import annotations
+
+from gnnformd.model.interface import ForceModel
+from gnnformd.model.seed import SeedModel
+from gnnformd.model.settings import SeedSettings
+
+__all__ = ["ModelSettings", "build_model"]
+
+ModelSettings = SeedSettings
+
+
+def build_model(settings: ModelSettings, type_count: int) -> ForceModel:
+    """Build the network that ``settings.kind`` names, with fresh weights from torch's random generator.
+
+    Parameters
+    ----------
+    settings
+        Settings of one kind of model.
+    type_count
+        Number of atom types in the data.
+    """
+    return SeedModel(settings, type_count)
