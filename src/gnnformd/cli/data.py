@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.show import progress, say, show_table
+from gnnformd.cli.show import progress, say, show_facts
 from gnnformd.errors import InputError
 
 __all__: list[str] = []
@@ -18,8 +18,7 @@ def _list_systems(wanted: bool) -> None:
     if wanted:
         from gnnformd.reference.systems import SYSTEMS
 
-        rows = [(name, system.description) for name, system in SYSTEMS.items()]
-        show_table("Built-in systems", ("name", "what it is"), rows)
+        show_facts("Built-in systems", [(name, system.description) for name, system in SYSTEMS.items()])
         raise typer.Exit
 
 
@@ -31,6 +30,7 @@ def generate(
     frames: Annotated[int | None, typer.Option(help="Frames to write instead of the system's own number.")] = None,
     var: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a LAMMPS variable; repeatable.")] = None,
     ranks: Annotated[int, typer.Option(min=1, help="MPI ranks.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     listing: Annotated[
         bool, typer.Option("--list", help="List the built-in systems.", callback=_list_systems, is_eager=True)
     ] = False,
@@ -45,7 +45,16 @@ def generate(
             raise InputError(f"--var {entry}: is not of the form NAME=VALUE, for example T=300.")
         variables[name] = value
     with progress(f"LAMMPS, {system}") as report:
-        run = run_lammps(system, out, seed=seed, frames=frames, variables=variables, ranks=ranks, progress=report)
+        run = run_lammps(
+            system,
+            out,
+            seed=seed,
+            frames=frames,
+            variables=variables,
+            ranks=ranks,
+            overwrite=overwrite,
+            progress=report,
+        )
     say(f"Wrote {run.folder}: {run.trajectory.name}, {run.topology.name}, {run.thermo.name}")
 
 
@@ -57,4 +66,4 @@ def inspect(
     from gnnformd.cli.inspection import describe
 
     for title, rows in describe(path):
-        show_table(title, ("", ""), rows)
+        show_facts(title, rows)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.show import progress, say, show_table, write_json
+from gnnformd.cli.show import progress, save_json, say, show_table
 
 __all__ = ["use_threads"]
 
@@ -43,7 +43,7 @@ def evaluate(
     with progress("Evaluating") as report:
         result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report).to_dict()
     show_evaluation(result)
-    write_json(json_file, result)
+    save_json(json_file, result)
 
 
 def show_evaluation(result: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ def curves(
 
         save_figure(force_curve_figure(found), figure)
         say(f"Wrote {figure}")
-    write_json(json_file, result)
+    save_json(json_file, result)
 
 
 @app.command()
@@ -97,8 +97,8 @@ def benchmark(
 ) -> None:
     """Measure how long the forces take, and LAMMPS's own in the same run."""
     use_threads(threads)
-    from gnnformd.simulation.speed import measure_speed
     from gnnformd.model.file import load_model
+    from gnnformd.simulation.speed import measure_speed
 
     with progress("Measuring") as report:
         result = measure_speed(load_model(model, device=device), atoms=atoms, progress=report).to_dict()
@@ -111,7 +111,7 @@ def benchmark(
         ("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0),
     ]
     show_table(title, ("what", "us/atom/step", "over LAMMPS"), rows)
-    write_json(json_file, result)
+    save_json(json_file, result)
 
 
 def use_threads(count: int | None) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from gnnformd.cli.app import app
 from gnnformd.cli.judge import DeviceOption, JsonOption, ModelArgument, ThreadsOption, use_threads
-from gnnformd.cli.show import number, progress, say, show_table, write_json
+from gnnformd.cli.show import number, progress, save_json, say, show_facts, show_table
 
 __all__ = ["show_simulation"]
 
@@ -69,23 +69,25 @@ def simulate(
         result = run(loaded, topology, settings, out, compare=compare, progress=report).to_dict()
     show_simulation(result)
     say(f"Wrote {out}")
-    write_json(json_file, result)
+    save_json(json_file, result)
 
 
 def show_simulation(result: dict[str, Any]) -> None:
     """Speed, conservation, temperature, and each observable beside its reference."""
     temperature = result["temperature"]
     drift = result.get("energy_drift_per_atom_per_ns")
-    rows = [
+    rows: list[tuple[str, Any]] = [
         ("atoms", result["atoms"]),
         ("steps", result["steps"]),
         ("microseconds per atom and step", result["microseconds_per_atom_step"]),
         ("mean temperature, K", f"{number(temperature['mean'])} +- {number(temperature['standard_error'], 2)}"),
         ("energy drift, kcal/mol per atom and ns", drift),
     ]
-    show_table("Molecular dynamics with learned forces", ("", ""), rows)
+    if not result["stable"]:
+        rows.append(("unstable", f"stopped at step {result['stopped_at_step']}: {result['reason']}"))
+    show_facts("Molecular dynamics with learned forces", rows)
     if result.get("observables"):
-        columns = ("observable", "value", "reference", "error", "difference / error")
+        columns = ("observable", "value", "reference", "error", "difference/error")
         keys = ("value", "reference", "error", "difference")
         table = [(name, *(entry.get(key) for key in keys)) for name, entry in result["observables"].items()]
         show_table("Compared with the reference run", columns, table)

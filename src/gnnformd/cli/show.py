@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from gnnformd.errors import InputError
+from gnnformd.files import write_json
 
-__all__ = ["Progress", "number", "progress", "say", "show_table", "write_json"]
+__all__ = ["Progress", "number", "progress", "save_json", "say", "show_facts", "show_table"]
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -69,37 +68,26 @@ def number(value: Any, digits: int = 4) -> str:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table: the first column is text, the others are numbers."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0, overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, str) else number(cell) for cell in row))
-    Console(markup=False).print(table)
+    Console(markup=False, highlight=False).print(table)
 
 
-def write_json(path: Path | None, data: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write a result whole or not at all; nothing happens without a path."""
-    if path is None:
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(_without_nan(data), file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror}); name another file.") from error
-    say(f"Wrote {path}")
+def show_facts(title: str, facts: Iterable[tuple[str, Any]]) -> None:
+    """Print what is known about one thing, a line or paragraph each."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, value if isinstance(value, str) else number(value))
+    Console(markup=False, highlight=False).print(table)
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what is not a finite number becomes null."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def save_json(path: Path | None, data: Mapping[str, Any]) -> None:
+    """Write a result to the file that was asked for, if any."""
+    if path is not None:
+        write_json(path, data)
+        say(f"Wrote {path}")
