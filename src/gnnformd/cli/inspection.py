@@ -1,0 +1,182 @@
+"""What ``inspect`` says about each kind of file and folder: a title and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnnformd.cli.show import number
+from gnnformd.errors import InputError
+
+if TYPE_CHECKING:
+    from gnnformd.force_field import ForceField
+    from gnnformd.reference.run import ReferenceRun
+    from gnnformd.trajectory.frame import Frame
+
+__all__ = ["describe"]
+
+Facts = list[tuple[str, Any]]
+Part = tuple[str, Facts]
+
+
+def describe(name: str) -> list[Part]:
+    """Facts about whatever ``name`` names.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is none of the kinds that are known.
+    """
+    path = Path(name)
+    if path.suffix == ".safetensors" or (not path.exists() and _is_shipped(name)):
+        return [_model(name)]
+    if path.suffix == ".data":
+        return [_topology(path)]
+    if (path / "reference.yaml").is_file():
+        return _reference_run(path)
+    if (path / "config.yaml").is_file():
+        return _run_folder(path)
+    return [_frames(name)]
+
+
+def _is_shipped(name: str) -> bool:
+    from importlib.resources import files
+
+    return (files("gnnformd") / "pretrained" / f"{name}.safetensors").is_file()
+
+
+def _model(name: str) -> Part:
+    from gnnformd.model.file import load_model
+
+    loaded = load_model(name)
+    card = loaded.card
+    facts: Facts = [
+        ("kind", card.kind),
+        ("parameters", sum(p.numel() for p in loaded.model.parameters())),
+        ("cutoff, angstrom", card.cutoff),
+        ("types", ", ".join(card.type_names)),
+        ("conservative", "yes" if loaded.model.conservative else "no"),
+        ("settings", _listed(card.settings)),
+        ("trained on", _listed(card.trained_on)),
+        ("format version", card.format_version),
+    ]
+    return f"Model {loaded.path}", facts + _force_field(card.force_field)
+
+
+def _topology(path: Path) -> Part:
+    from gnnformd.trajectory.topology import read_topology
+
+    topology = read_topology(path)
+    molecules = topology.molecule_ids
+    facts: Facts = [
+        ("atoms", len(topology.ids)),
+        ("of each type", _counts(topology.types)),
+        ("molecules", "-" if molecules is None else len(np.unique(molecules[molecules > 0]))),
+        ("bonds, angles", f"{len(topology.bonds)}, {len(topology.angles)}"),
+        ("net charge, e", "-" if topology.charges is None else float(topology.charges.sum())),
+        ("cell, angstrom", _cell(topology.cell)),
+    ]
+    return f"Topology {path}", facts
+
+
+def _reference_run(path: Path) -> list[Part]:
+    from gnnformd.reference.run import ReferenceRun
+
+    run = ReferenceRun.open(path)
+    facts: Facts = [(str(key), _listed(value)) for key, value in run.manifest.items() if key != "force_field"]
+    return [(f"Reference run {path}", facts + _force_field(run.force_field)), _frames(str(path), run)]
+
+
+def _run_folder(path: Path) -> list[Part]:
+    import csv
+
+    facts: Facts = [("configuration", str(path / "config.yaml"))]
+    checkpoints = sorted(p.name for p in (path / "checkpoints").glob("*")) if (path / "checkpoints").is_dir() else []
+    facts.append(("checkpoints", ", ".join(checkpoints) or "-"))
+    if (path / "metrics.csv").is_file():
+        with (path / "metrics.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        facts.append(("rows in metrics.csv", len(rows)))
+        facts += [(f"last {key}", value) for key, value in (rows[-1] if rows else {}).items() if value]
+    parts: list[Part] = [(f"Run {path}", facts)]
+    if (path / "model.safetensors").is_file():
+        parts.append(_model(str(path / "model.safetensors")))
+    return parts
+
+
+def _frames(name: str, run: ReferenceRun | None = None) -> Part:
+    from gnnformd.trajectory.read import read_frames
+
+    count, first, last, force_sum, force_max = 0, None, None, 0.0, 0.0
+    atoms: set[int] = set()
+    for frame in read_frames(name, require_forces=False):
+        first = frame if first is None else first
+        last, count = frame, count + 1
+        atoms.add(len(frame.ids))
+        if frame.forces is not None:
+            norms = np.linalg.norm(frame.forces, axis=1)
+            force_sum, force_max = force_sum + float(norms.mean()), max(force_max, float(norms.max()))
+    if first is None or last is None:
+        raise InputError(f"{name}: holds no complete frame; name a dump, a run or a model file.")
+    title = f"Trajectory {run.trajectory if run else name}"
+    return title, _frame_facts(count, first, last, atoms, force_sum / count, force_max)
+
+
+def _frame_facts(count: int, first: Frame, last: Frame, atoms: Iterable[int], mean: float, largest: float) -> Facts:
+    forces = first.forces is not None
+    return [
+        ("frames", count),
+        ("atoms", ", ".join(str(n) for n in sorted(atoms))),
+        ("of each type", _counts(first.types)),
+        ("steps", f"{first.timestep} to {last.timestep}"),
+        ("cell of the first, angstrom", _cell(first.cell)),
+        ("periodic", ", ".join(axis for axis, yes in zip("xyz", first.periodic, strict=True) if yes) or "no"),
+        ("molecules", "-" if first.molecule_ids is None else len(np.unique(first.molecule_ids))),
+        ("bonds", "unknown" if first.bonds is None else len(first.bonds)),
+        ("energies", "no" if first.energy is None else "yes"),
+        ("mean force on an atom, kcal/mol/angstrom", mean if forces else "no forces"),
+        ("largest", largest if forces else "-"),
+    ]
+
+
+def _force_field(field: ForceField | None) -> Facts:
+    if field is None:
+        return [("force field", "none: types are learned embeddings")]
+    facts: Facts = [
+        (
+            f"type {number_} {kind.name}",
+            f"mass {kind.mass:g} g/mol, charge {kind.charge:g} e, epsilon {kind.epsilon:g} kcal/mol, "
+            f"sigma {kind.sigma:g} angstrom",
+        )
+        for number_, kind in enumerate(field.types, start=1)
+    ]
+    for bond in field.bonds:
+        ends = "-".join(field.names[t - 1] for t in bond.types)
+        facts.append((f"bond {ends}", f"{bond.stiffness:g} kcal/mol/angstrom^2, {bond.length:g} angstrom"))
+    for angle in field.angles:
+        ends = "-".join(field.names[t - 1] for t in angle.types)
+        facts.append((f"angle {ends}", f"{angle.stiffness:g} kcal/mol/rad^2, {angle.angle:g} degrees"))
+    return facts
+
+
+def _counts(types: Any) -> str:
+    values, counts = np.unique(types, return_counts=True)
+    return ", ".join(f"{count} of type {kind}" for kind, count in zip(values, counts, strict=True))
+
+
+def _cell(cell: Any) -> str:
+    if np.allclose(cell, np.diag(np.diag(cell))):
+        return " x ".join(f"{edge:.4g}" for edge in np.diag(cell))
+    return "; ".join(" ".join(f"{x:.4g}" for x in row) for row in cell)
+
+
+def _listed(value: Any) -> str:
+    """Nested settings in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_listed(entry)}" for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_listed(entry) for entry in value)
+    return number(value)

@@ -1,0 +1,255 @@
+"""The whole story in five minutes: data, training, judgment, molecular dynamics, report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gnnformd.files import write_json
+
+__all__ = ["Demo", "DemoSize", "System"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class System:
+    """A trajectory that the demo makes.
+
+    Attributes
+    ----------
+    system
+        Name of a built-in system.
+    frames
+        Frames to write.
+    variables
+        Values of variables of its input.
+    """
+
+    system: str
+    frames: int
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How much the demo does; the defaults take under five minutes on two cores.
+
+    Attributes
+    ----------
+    argon, argon_test
+        The seed's run, whole, and a second one with another seed that no model is trained on.
+    water, water_test, water_large
+        216 molecules to learn from; another run and a box of 1600 molecules that no model is trained on.
+    water_minutes, argon_minutes
+        Longest training on each.
+    md_steps
+        Steps of molecular dynamics.
+    """
+
+    argon: System = System("argon", 100)
+    argon_test: System = System("argon", 20, {"seed": "113", "equilibration": "2000"})
+    water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
+    water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
+    water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
+    water_minutes: float = 1.2
+    argon_minutes: float = 0.4
+    md_steps: int = 2000
+
+
+class Demo:
+    """Runs the story step by step; a finished step is not done again.
+
+    Parameters
+    ----------
+    out
+        Folder to write.
+    say
+        Receives each line to show.
+    progress
+        ``progress(label)`` is a context that gives a callback ``(done, total)``.
+    water_preset, argon_preset
+        Configurations that are trained.
+    size
+        How much of everything.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        say: Callable[[str], None],
+        progress: Callable[[str], AbstractContextManager[Progress]],
+        water_preset: str = "demo-water",
+        argon_preset: str = "demo-argon",
+        size: DemoSize | None = None,
+    ) -> None:
+        self._out = out
+        self._say = say
+        self._progress = progress
+        self._presets = {"water": water_preset, "argon": argon_preset}
+        self._size = size or DemoSize()
+
+    def run(self) -> Path:
+        """Do what is left to do; returns the path of the report.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be written, or holds something else.
+        """
+        steps = self._steps()
+        begin = time.monotonic()
+        for number, (name, title, work) in enumerate(steps, start=1):
+            self._step(f"{number:2d}/{len(steps)}", name, title, work)
+        self._say(f"Done in {time.monotonic() - begin:.0f} s. The report:")
+        return self._out / "report.html"
+
+    def _steps(self) -> list[tuple[str, str, Callable[[], str]]]:
+        """Name, title and work of each step; the work returns what is worth telling."""
+        size = self._size
+        return [
+            ("argon", "argon by the seed's script", lambda: self._generate("argon", size.argon)),
+            ("argon-test", "argon once more, for testing", lambda: self._generate("argon-test", size.argon_test)),
+            ("water", "216 water molecules", lambda: self._generate("water", size.water)),
+            ("water-test", "water once more, for testing", lambda: self._generate("water-test", size.water_test)),
+            ("water-large", "1600 water molecules", lambda: self._generate("water-large", size.water_large)),
+            ("train-water", "training on water", lambda: self._train("water", size.water_minutes)),
+            ("train-argon", "training on argon", lambda: self._train("argon", size.argon_minutes)),
+            ("finetune", "from water to argon", self._finetune),
+            ("evaluate", "errors on data not trained on", self._evaluate),
+            ("curves", "forces between two atoms", self._curves),
+            ("simulate", "molecular dynamics with the learned forces", self._simulate),
+            ("report", "report", self._report),
+        ]
+
+    def _step(self, number: str, name: str, title: str, work: Callable[[], str]) -> None:
+        done = self._finished()
+        if name in done and name != "report":
+            self._say(f"{number}  {title}: there already")
+            return
+        self._say(f"{number}  {title} ...")
+        begin = time.monotonic()
+        told = work()
+        seconds = time.monotonic() - begin
+        self._say(f"       {told} ({seconds:.0f} s)")
+        write_json(self._out / "demo.json", {**done, name: {"seconds": round(seconds, 1), "result": told}})
+
+    def _finished(self) -> dict[str, Any]:
+        path = self._out / "demo.json"
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return found
+
+    def _data(self, name: str) -> Path:
+        return self._out / "data" / name
+
+    def _model(self, run: str) -> Path:
+        return self._out / "runs" / run / "model.safetensors"
+
+    def _generate(self, name: str, system: System) -> str:
+        from gnnformd.reference.generate import generate
+
+        with self._progress(f"LAMMPS, {name}") as progress:
+            run = generate(
+                system.system,
+                self._data(name),
+                frames=system.frames,
+                variables=system.variables,
+                overwrite=True,
+                progress=progress,
+            )
+        return f"{system.frames} frames in {run.folder}"
+
+    def _settings(self, name: str, changes: Sequence[str] = ()) -> Any:
+        from gnnformd.config import load_config
+
+        return load_config(self._presets[name], [f"data.paths=[{json.dumps(str(self._data(name)))}]", *changes])
+
+    def _train(self, name: str, minutes: float) -> str:
+        from gnnformd.training.train import train
+
+        config = self._settings(name)
+        out = self._out / "runs" / name
+        train(config.model, config.data, config.training, out, resume=_started(out), max_minutes=minutes)
+        return f"model in {self._model(name)}"
+
+    def _finetune(self) -> str:
+        from gnnformd.training.train import finetune
+
+        config = self._settings("argon")
+        out = self._out / "runs" / "argon-from-water"
+        finetune(
+            self._model("water"),
+            config.data,
+            config.training,
+            out,
+            resume=_started(out),
+            max_minutes=self._size.argon_minutes,
+        )
+        return f"model in {out}"
+
+    def _evaluate(self) -> str:
+        from gnnformd.evaluation.metrics import evaluate
+        from gnnformd.model.file import load_model
+        from gnnformd.trajectory.dataset import open_dataset
+
+        pairs = {
+            "water": ["water-test", "water-large", "argon-test"],
+            "argon": ["argon-test"],
+            "argon-from-water": ["argon-test"],
+        }
+        told = []
+        for run, names in pairs.items():
+            datasets = [open_dataset(self._data(name)) for name in names]
+            with self._progress(f"Evaluating {run}") as progress:
+                result = evaluate(load_model(self._model(run)), datasets, batch_size=1, progress=progress).to_dict()
+            write_json(self._out / f"evaluate-{run}.json", result)
+            for name, entry in zip(names, result["datasets"], strict=True):
+                told.append(f"{run} on {name} {100 * entry['force']['relative_l1']:.0f} %")
+        return "sum of errors over sum of forces: " + ", ".join(told)
+
+    def _curves(self) -> str:
+        from gnnformd.evaluation.curves import curves_to_dict, force_curves
+        from gnnformd.model.file import load_model
+
+        told = []
+        for run in ("water", "argon"):
+            found = force_curves(load_model(self._model(run)))
+            write_json(self._out / f"curves-{run}.json", curves_to_dict(str(self._model(run)), found))
+            told += [f"{run}, {curve.name} {100 * curve.relative_rms_error:.0f} %" for curve in found]
+        return "rms error over rms force: " + ", ".join(told)
+
+    def _simulate(self) -> str:
+        from gnnformd.model.file import load_model
+        from gnnformd.reference.run import ReferenceRun
+        from gnnformd.simulation.settings import SimulationSettings
+        from gnnformd.simulation.simulate import simulate
+
+        reference = ReferenceRun.open(self._data("argon"))
+        settings = SimulationSettings(ensemble="nvt", temperature=90.0, timestep=1.0, steps=self._size.md_steps)
+        with self._progress("Simulating argon") as progress:
+            run = simulate(
+                load_model(self._model("argon")),
+                reference.topology,
+                settings,
+                self._out / "simulate-argon",
+                compare=reference.folder,
+                progress=progress,
+            )
+        verdict = "stable" if run.stable else f"stopped at step {run.stopped_at_step}: {run.reason}"
+        return f"{run.steps} steps of {run.atoms} atoms, {run.microseconds_per_atom_step:.3g} us per atom, {verdict}"
+
+    def _report(self) -> str:
+        from gnnformd.evaluation.report import write_report
+
+        return f"written from the files in {write_report(self._out).parent}"
+
+
+def _started(run: Path) -> bool:
+    """Whether an interrupted training left a checkpoint to go on from."""
+    return any((run / "checkpoints").glob("*.ckpt"))
