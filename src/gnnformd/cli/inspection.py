@@ -43,9 +43,9 @@ def describe(name: str) -> list[Part]:
 
 
 def _is_shipped(name: str) -> bool:
-    from importlib.resources import files
+    from gnnformd.model.file import pretrained_names
 
-    return (files("gnnformd") / "pretrained" / f"{name}.safetensors").is_file()
+    return name in pretrained_names()
 
 
 def _model(name: str) -> Part:
@@ -59,8 +59,8 @@ def _model(name: str) -> Part:
         ("cutoff, angstrom", card.cutoff),
         ("types", ", ".join(card.type_names)),
         ("conservative", "yes" if loaded.model.conservative else "no"),
-        ("settings", _listed(card.settings)),
-        ("trained on", _listed(card.trained_on)),
+        ("settings", _listed(card.settings.model_dump())),
+        *((f"trained on {k}", _listed(part)) for k, part in enumerate(card.trained_on, start=1)),
         ("format version", card.format_version),
     ]
     return f"Model {loaded.path}", facts + _force_field(card.force_field)

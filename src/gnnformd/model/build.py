@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.seed import SeedModel
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import ModelSettings
 
 __all__ = ["ModelSettings", "build_model"]
-
-ModelSettings = SeedSettings
 
 
 def build_model(settings: ModelSettings, type_count: int) -> ForceModel:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["SeedSettings"]
+__all__ = ["ModelSettings", "SeedSettings"]
 
 
 class SeedSettings(BaseModel):
@@ -30,3 +30,7 @@ class SeedSettings(BaseModel):
         description="What GraphNorm uses outside training: the atoms of the graph at hand, or the running averages of "
         "training (needed where a graph is cut into domains).",
     )
+
+
+ModelSettings = SeedSettings
+"""Settings of any kind of model; a second kind makes it a union that `kind` tells apart."""
