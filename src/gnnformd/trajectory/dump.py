@@ -119,7 +119,7 @@ def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Colu
         wanted_integers += _IMAGES
     floats = {name: k for k, name in enumerate(n for n in wanted_floats if n in names)}
     integers = {name: k for k, name in enumerate(n for n in wanted_integers if n in names)}
-    kind_of = {n: FLOAT for n in floats} | {n: WORD if n == "element" else INTEGER for n in integers}
+    kind_of = dict.fromkeys(floats, FLOAT) | {n: WORD if n == "element" else INTEGER for n in integers}
     slots = [floats.get(n, integers.get(n, 0)) for n in names]
     kinds = [kind_of.get(n, SKIP) for n in names]
     if duplicates := {n for n in names if names.count(n) > 1 and n in kind_of}:
@@ -216,7 +216,7 @@ class _Rows:
     def _sorting(self, path: Path, first_line: int) -> Int:
         """Rows by ascending id; computed anew only where the file's order changed."""
         ids = self._integers[:, self.columns.integers["id"]]
-        if self._order is not None and np.array_equal(ids, self._file_ids):
+        if self._order is not None and self._file_ids is not None and np.array_equal(ids, self._file_ids):
             return self._order
         order = np.argsort(ids, kind="stable")
         twice = np.flatnonzero(np.diff(ids[order]) == 0)

@@ -151,7 +151,7 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
 
 
 def _restricted_cell(rows: Float) -> tuple[Float, Float]:
-    """Cell and origin from bounds, which for a tilted box are those of the box around it (LAMMPS, "Howto triclinic")."""
+    """Cell and origin from bounds; for a tilted box LAMMPS writes those of the box around it ("Howto triclinic")."""
     xy, xz, yz = rows[:, 2] if rows.shape[1] == 3 else (0.0, 0.0, 0.0)
     low = rows[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
     high = rows[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]

@@ -7,7 +7,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -74,20 +74,13 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
                 count = int(first) + 1
                 rows = [row for _, row in zip(range(count), file, strict=False)]
                 if len(rows) < count or not rows[-1].endswith("\n"):
-                    if len(rows) < count or _has_more(file) or len(rows[-1].split()) < len(rows[-2].split()):
-                        warnings.warn(
-                            f"{path}, line {line + len(rows)}: the file ends inside a frame, which is dropped.",
-                            stacklevel=4,
-                        )
-                        return
+                    end = f"{path}, line {line + len(rows)}"
+                    warnings.warn(f"{end}: the file ends inside a frame, which is dropped.", stacklevel=4)
+                    return
                 yield line, first + "".join(rows)
                 line += 1 + count
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
-
-
-def _has_more(file: TextIO) -> bool:
-    return bool(file.readline())
 
 
 def _parse(text: str, where: str) -> Any:

@@ -85,7 +85,7 @@ def _double_bits(w, q, powers):  # type: ignore[no-untyped-def]
         return w == _U(0), _U(0)
     # The exponent of w as a double counts its leading zeros, but for one when the conversion rounds up.
     leading = np.int64(1086) - np.int64(_bits_of(np.float64(w)) >> _U(52))
-    leading = max(leading, 0)
+    leading = max(leading, np.int64(0))
     w <<= _U(leading)
     if w >> _U(63) == _U(0):
         w <<= _U(1)
@@ -136,7 +136,7 @@ def _parse_float(data, at, powers):  # type: ignore[no-untyped-def]
         at += _ONE
     first = at
     w, at = _parse_digits(data, at, _U(0))
-    digits, q = np.int64(at - first), 0
+    digits, q = np.int64(at - first), np.int64(0)
     if data[at] == 46:
         point = at + _ONE
         w, at = _parse_digits(data, point, w)

@@ -161,8 +161,8 @@ class _Labels:
         where = f"{self._source.file}, timestep {frame.timestep}"
         if not np.array_equal(frame.ids, topology.ids):
             raise InputError(
-                f"{where}: its {len(frame.ids)} atoms are not the {len(topology.ids)} atoms of {self._source.topology}; "
-                "dump all atoms, or name the data file of this system."
+                f"{where}: its {len(frame.ids)} atoms are not the {len(topology.ids)} atoms of "
+                f"{self._source.topology}; dump all atoms, or name the data file of this system."
             )
         if not np.array_equal(frame.types, topology.types):
             raise InputError(f"{where}: atom types differ from {self._source.topology}; name this system's data file.")

@@ -31,7 +31,7 @@ def matching_files(path: Path | str | Sequence[Path | str]) -> list[Path]:
         if expanded.exists():
             found.append(expanded)
             continue
-        matches = glob.glob(str(expanded), recursive=True)
+        matches = glob.glob(str(expanded), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
         if not matches:
             raise InputError(f"{name}: no such file or folder, and no file matches it as a pattern.")
         found += sorted((Path(m) for m in matches), key=lambda m: _natural(str(m)))

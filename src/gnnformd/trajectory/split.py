@@ -83,20 +83,22 @@ def _chosen(lengths: Sequence[int], frames: int | None) -> list[list[int]]:
 
 
 def _whole_datasets(chosen: Sequence[Sequence[int]], count: int, seed: int) -> set[tuple[int, int]]:
-    """All frames of as many random datasets as come nearest to ``count`` frames from above, but never of all."""
+    """All frames of some datasets, tried in random order, that come near to ``count``; never all datasets."""
     filled = [d for d, of_one in enumerate(chosen) if of_one]
     if len(filled) < 2:
         raise InputError("split: 'trajectory' needs at least two datasets; name more paths or use 'blocks'.")
-    picked: set[tuple[int, int]] = set()
-    for k in np.random.default_rng(seed).permutation(len(filled))[:-1]:
-        if len(picked) >= count:
-            break
-        picked |= {(filled[k], f) for f in chosen[filled[k]]}
-    return picked
+    picked: list[int] = []
+    size = 0
+    for k in np.random.default_rng(seed).permutation(len(filled)):
+        larger = size + len(chosen[filled[k]])
+        if abs(larger - count) < abs(size - count) and len(picked) < len(filled) - 1:
+            picked, size = [*picked, filled[k]], larger
+    picked = picked or [min(filled, key=lambda d: len(chosen[d]))]
+    return {(d, f) for d in picked for f in chosen[d]}
 
 
 def _blocks(chosen: Sequence[Sequence[int]], fraction: float) -> set[tuple[int, int]]:
-    """Ends of equal stretches of each dataset."""
+    """Pick the ends of equal stretches of each dataset."""
     picked: set[tuple[int, int]] = set()
     for d, of_one in enumerate(chosen):
         length = len(of_one)

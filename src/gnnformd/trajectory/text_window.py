@@ -44,9 +44,7 @@ class TextWindow:
         self.start = self.end = self.line = 0
         self.cut_off = False
         try:
-            self._file: io.FileIO | gzip.GzipFile = (
-                gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb", buffering=0)  # type: ignore[assignment]
-            )
+            self._file = gzip.GzipFile(path) if path.suffix == ".gz" else io.FileIO(path)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
 
@@ -75,7 +73,7 @@ class TextWindow:
         self.start, self.end = 0, rest
         try:
             # One read at a time, so that a gzip file that breaks off gives what came before.
-            read = self._read(memoryview(self.data)[rest:_SIZE])
+            read = self._read(self.data[rest:_SIZE].data)
         except EOFError:
             self.cut_off, read = True, 0
         except (OSError, zlib.error) as error:

@@ -1,0 +1,202 @@
+"""The folder in which frames are kept as memory-mapped arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.frame import Frame
+
+__all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "load_arrays", "write_pack"]
+
+FORMAT_VERSION = 1
+MANIFEST = "pack.json"
+
+PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}
+"""float64, the frames one after another, cut at ``frame_starts``."""
+
+PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
+    "frame_starts": (np.int64, ()),
+    "label": (np.int64, ()),
+    "timesteps": (np.int64, ()),
+    "cells": (np.float64, (3, 3)),
+    "origins": (np.float64, (3,)),
+    "periodic": (np.bool_, (3,)),
+    "energies": (np.float64, ()),
+    "virials": (np.float64, (3, 3)),
+}
+"""One row a frame; ``frame_starts`` has one more, and NaN stands for "not known"."""
+
+PER_LABEL: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
+    "ids": (np.int64, ()),
+    "types": (np.int64, ()),
+    "molecule_ids": (np.int64, ()),
+    "charges": (np.float64, ()),
+    "bonds": (np.int64, (2,)),
+}
+"""What hardly ever changes, stored once for all frames that share it, cut at ``NAME_starts``; ``NAME_known`` says
+whether a label has it."""
+
+
+class _Growing:
+    """A ``.npy`` file that grows row by row; its header, which has room for any length, is written again at the end."""
+
+    def __init__(self, path: Path, dtype: DTypeLike, row_shape: tuple[int, ...]) -> None:
+        self._file: BinaryIO = path.open("w+b")
+        self._dtype, self._row_shape, self.length = np.dtype(dtype), row_shape, 0
+        self._write_header()
+        self._data_start = self._file.tell()
+
+    def _write_header(self) -> None:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (self.length, *self._row_shape),
+        }
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, rows: Any) -> None:
+        array = np.ascontiguousarray(rows, dtype=self._dtype).reshape(-1, *self._row_shape)
+        self._file.write(array.tobytes())
+        self.length += len(array)
+
+    def close(self) -> None:
+        self._file.seek(0)
+        self._write_header()
+        if self._file.tell() != self._data_start:
+            raise RuntimeError("the header of a .npy file did not keep its size")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+class _Writer:
+    """Appends frames to the arrays of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        shapes: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {k: (np.float64, s) for k, s in PER_ATOM.items()}
+        shapes |= PER_FRAME
+        for name, shape in PER_LABEL.items():
+            shapes |= {name: shape, f"{name}_starts": (np.int64, ()), f"{name}_known": (np.bool_, ())}
+        self._arrays = {k: _Growing(folder / f"{k}.npy", dtype, shape) for k, (dtype, shape) in shapes.items()}
+        self._arrays["frame_starts"].append(0)
+        for name in PER_LABEL:
+            self._arrays[f"{name}_starts"].append(0)
+        self._labels: dict[bytes, int] = {}
+        self._last: tuple[tuple[NDArray[Any] | None, ...], int] | None = None
+
+    def append(self, frame: Frame) -> None:
+        rows = {
+            "positions": frame.positions,
+            "forces": frame.forces,
+            "label": self._label(frame),
+            "timesteps": frame.timestep,
+            "cells": frame.cell,
+            "origins": frame.origin,
+            "periodic": frame.periodic,
+            "energies": np.nan if frame.energy is None else frame.energy,
+            "virials": np.full((3, 3), np.nan) if frame.virial is None else frame.virial,
+        }
+        for name, values in rows.items():
+            self._arrays[name].append(values)
+        self._arrays["frame_starts"].append(self._arrays["positions"].length)
+
+    def _label(self, frame: Frame) -> int:
+        """Index of the frame's label, stored if it is new."""
+        values = tuple(getattr(frame, name) for name in PER_LABEL)
+        if self._last is not None and all(map(_same, values, self._last[0])):
+            return self._last[1]
+        digest = hashlib.sha256()
+        for value in values:
+            digest.update(b"none" if value is None else repr(value.shape).encode() + value.tobytes())
+        index = self._labels.setdefault(digest.digest(), len(self._labels))
+        if index == self._arrays["ids_known"].length:
+            for name, value in zip(PER_LABEL, values, strict=True):
+                if value is not None:
+                    self._arrays[name].append(value)
+                self._arrays[f"{name}_known"].append(value is not None)
+                self._arrays[f"{name}_starts"].append(self._arrays[name].length)
+        self._last = values, index
+        return index
+
+    def close(self) -> None:
+        for array in self._arrays.values():
+            array.close()
+
+
+def _same(a: NDArray[Any] | None, b: NDArray[Any] | None) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
+
+
+def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write frames (all with forces) to a new folder, which appears when it is complete.
+
+    Memory does not grow with the number of frames. If someone else made the folder meanwhile, theirs stays.
+
+    Parameters
+    ----------
+    frames
+        What to pack.
+    folder
+        Where; its parent is made.
+    manifest
+        JSON to keep beside the arrays; called for after the last frame, so it may be filled while ``frames`` runs.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written.
+    """
+    work = folder.with_name(f".building-{folder.name}-{os.getpid()}")
+    try:
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another cache folder.") from error
+    try:
+        writer = _Writer(work)
+        for frame in frames:
+            writer.append(frame)
+        writer.close()
+        (work / MANIFEST).write_text(json.dumps({"format_version": FORMAT_VERSION, **manifest}, indent=1))
+        try:
+            work.rename(folder)
+        except OSError:
+            if not (folder / MANIFEST).is_file():
+                raise
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror}); make room or choose another cache."
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def load_arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    """Arrays of a pack: those per atom memory-mapped, the small ones read.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    names = [*PER_FRAME, *PER_LABEL, *(f"{n}_{s}" for n in PER_LABEL for s in ("starts", "known"))]
+    try:
+        for name in names:
+            arrays[name] = np.load(folder / f"{name}.npy", allow_pickle=False)
+        for name in PER_ATOM:
+            path = folder / f"{name}.npy"
+            empty = arrays["frame_starts"][-1] == 0  # nothing can be mapped
+            arrays[name] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{folder}: the packed dataset is damaged ({error}); delete the folder.") from error
+    return arrays
