@@ -7,7 +7,7 @@ from gnnformd.errors import InputError
 from gnnformd.reference.generate import generate
 from gnnformd.reference.library import load_lammps, open_lammps
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.units import BOLTZMANN
+from gnnformd.units import BOLTZMANN, PRESSURE_ATM
 
 SLIDE = """337 1 -10.8427 -10.4041 -9.6201 0.111551 -0.694874 0.816131
 80 1 -11.4759 -6.92209 -8.1658 -1.2953 -1.40647 -0.520197
@@ -71,6 +71,30 @@ def test_the_thermo_table_obeys_the_definitions_of_its_columns(argon):
     np.testing.assert_allclose(table["pressure_atm"], mean, rtol=1e-9)
     edges = [np.prod(bounds[:, 1] - bounds[:, 0]) for _, bounds, _, _ in frames(argon)]
     np.testing.assert_allclose(table["volume_A3"], edges, rtol=1e-12)
+
+
+def test_forces_energy_and_virial_are_those_of_the_lennard_jones_formula(argon):
+    table = thermo(argon)
+    for index, (_, bounds, _, rows) in enumerate(frames(argon)):
+        box = bounds[:, 1] - bounds[:, 0]
+        apart = rows[:, None, 2:5] - rows[None, :, 2:5]
+        apart -= box * np.round(apart / box)  # the cutoff is less than half the box
+        distance = np.linalg.norm(apart, axis=2) + 1e9 * np.eye(400)
+        power = np.where(distance < 10.0, (3.405 / distance) ** 6, 0.0)
+        pair = (24 * 0.2378 * (2 * power**2 - power) / distance**2)[:, :, None] * apart
+        virial = 0.5 * np.einsum("ija,ijb->ab", apart, pair)
+        np.testing.assert_allclose(rows[:, 5:], pair.sum(1), atol=1e-10)
+        assert table["potential_energy"][index] == pytest.approx(2 * 0.2378 * (power**2 - power).sum(), rel=1e-12)
+        for a, b in ("xx", "yy", "zz", "xy", "xz", "yz"):
+            expected = virial["xyz".index(a), "xyz".index(b)]
+            assert table[f"virial_{a}{b}"][index] == pytest.approx(expected, abs=1e-8)
+
+
+def test_pressure_is_kinetic_energy_and_virial_over_volume(water):
+    table = thermo(water[0])
+    virial = table["virial_xx"] + table["virial_yy"] + table["virial_zz"]
+    pressure = (2 * table["kinetic_energy"] + virial) / (3 * table["volume_A3"]) * PRESSURE_ATM
+    np.testing.assert_allclose(table["pressure_atm"], pressure, rtol=1e-9, atol=1e-8)
 
 
 def test_the_ramp_of_the_thermostat_is_in_the_description(argon):

@@ -7,26 +7,26 @@ from pathlib import Path
 
 from gnnformd.errors import InputError
 from gnnformd.reference.script import Script, ScriptLine, linked_file
+from gnnformd.units import PRESSURE_ATM
 
 __all__ = ["THERMO_COLUMNS", "Instrumented", "check_units", "find_dump", "instrument"]
+
+_AXES = ("xx", "yy", "zz", "xy", "xz", "yz")
 
 THERMO_COLUMNS = {
     "step": "step",
     "time_fs": "time",
     "temperature_K": "temp",
     "pressure_atm": "press",
-    "potential_energy": "pe",
-    "kinetic_energy": "ke",
-    "total_energy": "etotal",
+    # From computes: the thermo keywords would be per atom under 'thermo_modify norm yes'.
+    "potential_energy": "c_thermo_pe",
+    "kinetic_energy": "c_gnnformd_kinetic",
+    "total_energy": "c_thermo_pe+c_gnnformd_kinetic",
     "volume_A3": "vol",
-    "pxx_atm": "pxx",
-    "pyy_atm": "pyy",
-    "pzz_atm": "pzz",
-    "pxy_atm": "pxy",
-    "pxz_atm": "pxz",
-    "pyz_atm": "pyz",
+    **{f"p{axes}_atm": f"p{axes}" for axes in _AXES},
+    **{f"virial_{axes}": f"c_gnnformd_virial[{i}]*vol/{PRESSURE_ATM}" for i, axes in enumerate(_AXES, start=1)},
 }
-"""Columns of ``thermo.csv`` (energies in kcal/mol) and LAMMPS's thermo keyword for each."""
+"""Columns of ``thermo.csv`` (energies and virial in kcal/mol) and LAMMPS's formula for each."""
 
 _EXAMPLE = "'dump 1 all custom 100 trajectory.dump id type x y z fx fy fz'"
 _COORDINATES = ("x", "xs", "xu", "xsu")
@@ -144,10 +144,12 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
 def _dump_commands(line: ScriptLine, added: tuple[str, ...], trajectory: Path, thermo: Path) -> tuple[str, ...]:
     name, every = line.words[1], line.words[4]
     columns = " ".join(_columns(line) + list(added))
-    values = ",".join(f"$({keyword}:%.17g)" for keyword in THERMO_COLUMNS.values())
+    values = ",".join(f"$({formula}:%.17g)" for formula in THERMO_COLUMNS.values())
+    computes = (("gnnformd_kinetic", "ke"), ("gnnformd_virial", "pressure NULL virial"))
     return (
         f'dump {name} all custom {every} "{trajectory}" {columns}',
         f"dump_modify {name} append yes format float %.17g",
+        *(f'if "$(is_defined(compute,{c})) == 0" then "compute {c} all {style}"' for c, style in computes),
         'if "$(is_defined(fix,gnnformd_thermo)) == 1" then "unfix gnnformd_thermo"',
         f'fix gnnformd_thermo all print {every} "{values}" append "{thermo}" screen no',
     )
