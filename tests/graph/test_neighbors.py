@@ -6,6 +6,7 @@ import pytest
 from ase.neighborlist import neighbor_list
 
 from gnnformd.errors import InputError
+from gnnformd.graph import neighbors
 from gnnformd.graph.neighbors import neighbor_pairs
 
 CUBE = np.diag([6.0, 6.0, 6.0])
@@ -122,13 +123,19 @@ def test_a_slab_needs_no_third_lattice_vector():
 
 
 @pytest.mark.parametrize("far", [1e3, 1e6, 1e12])
-def test_an_atom_that_flew_away_is_no_trouble(far):
+def test_an_atom_that_flew_away_is_no_trouble(far, monkeypatch):
     rng = np.random.default_rng(12)
     positions = rng.uniform(0, 5, (20, 3))
     expected = as_list(neighbor_pairs(positions, CUBE, False, 2.0))
     assert expected
-    flown = np.vstack([positions, [[0.0, 0.0, far], [-far, far, 0.0], [0.0, 1.5, far]]])
+    flown = np.vstack([positions, [[0.0, 0.0, far], [0.0, 0.0, -far], [0.0, 1.5, far]]])
+    searched = []
+    search = neighbors.NeighborList
+    monkeypatch.setattr(
+        neighbors, "NeighborList", lambda cutoff, **rest: searched.append(cutoff) or search(cutoff=cutoff, **rest)
+    )
     assert as_list(neighbor_pairs(flown, CUBE, False, 2.0)) == [*expected, (20, 22, 0, 0, 0)]
+    assert searched == [2.0]  # the empty space was taken out, not bridged by a wider search
 
 
 def test_long_and_thin_boxes_are_searched():
