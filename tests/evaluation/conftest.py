@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
+from gnnformd.model.file import LoadedModel, ModelCard
 from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.model.settings import SeedSettings
 from gnnformd.trajectory.frame import Frame
 from gnnformd.units import COULOMB
 
@@ -87,14 +89,9 @@ class MemoryDataset:
 def load(model: ForceModel, field: ForceField | None = WATER, *, node_features: str = "physical"):
     """What `load_model` returns, for a model in memory."""
     names = ("O", "H") if field is None else field.names
-    card = SimpleNamespace(
-        kind="stand-in",
-        settings={"node_features": node_features},
-        force_field=field,
-        type_names=names,
-        cutoff=model.cutoff,
-    )
-    return SimpleNamespace(model=model, card=card, path=Path("model.safetensors"))
+    settings = SeedSettings(cutoff=model.cutoff, node_features=node_features)
+    card = ModelCard(settings=settings, type_names=names, force_field=field)
+    return LoadedModel(model=model, card=card, path=Path("model.safetensors"))
 
 
 @pytest.fixture

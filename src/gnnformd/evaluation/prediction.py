@@ -33,4 +33,4 @@ def predict(model: ForceModel, graph: AtomicGraph) -> Prediction:
 
 def needs_physical_features(card: ModelCard) -> bool:
     """Whether the model's inputs are charge, epsilon and sigma (and not a learned vector for each type)."""
-    return bool(card.settings.get("node_features", "physical") == "physical")
+    return card.settings.node_features == "physical"

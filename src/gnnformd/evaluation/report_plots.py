@@ -1,0 +1,172 @@
+"""Interactive plots of the report: results in, a plotly specification (data and layout) out.
+
+Colors are names of style variables of the page (``--model``), which the page replaces by what its light or dark
+theme says. Numbers are rounded to five digits to keep the page small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gnnformd.evaluation.history import SEED_LOG, History
+
+__all__ = [
+    "Spec",
+    "curve_plot",
+    "energy_plot",
+    "learning_rate_plot",
+    "loss_plot",
+    "parity_plot",
+    "rdf_plot",
+    "temperature_plot",
+    "validation_plot",
+]
+
+Spec = dict[str, Any]
+
+FORCE = "kcal mol⁻¹ Å⁻¹"
+SEED_ATOMS = 648
+AXES = {"x": "--model", "y": "--second", "z": "--third"}
+
+
+def validation_plot(history: History, *, seed: bool) -> Spec:
+    """Draw the validation error per atom over the epochs, its parts along the axes, and the seed's own log."""
+    scale = [
+        a / b if b else math.nan for a, b in zip(history.validation_l1_per_atom, history.validation_loss, strict=True)
+    ]
+    traces = [
+        _line(
+            history.epoch, [v * s for v, s in zip(values, scale, strict=True)], f"along {axis}", AXES[axis], width=1.2
+        )
+        for axis, values in history.per_axis.items()
+    ]
+    traces.append(
+        _line(history.epoch, history.validation_l1_per_atom, "this run", "--ink", mode="lines+markers", width=2.4)
+    )
+    if seed:
+        known = [loss / SEED_ATOMS for loss in SEED_LOG["validation_loss"]]
+        trace = _line(SEED_LOG["epoch"], known, "the seed's own log", "--fourth", mode="markers")
+        traces.append(trace | {"marker": {"color": "--fourth", "symbol": "diamond-open", "size": 9}})
+    return _plot(traces, "epoch", f"error per atom ({FORCE})", log=True)
+
+
+def loss_plot(history: History) -> Spec:
+    """Training and validation loss over the epochs."""
+    return _plot(
+        [
+            _line(history.epoch, history.train_loss, "training", "--reference"),
+            _line(history.epoch, history.validation_loss, "validation", "--model"),
+        ],
+        "epoch",
+        f"loss per frame ({FORCE})",
+        log=True,
+    )
+
+
+def learning_rate_plot(history: History) -> Spec:
+    """Learning rate over the epochs."""
+    spec = _plot([_line(history.epoch, history.learning_rate, "learning rate", "--fourth")], "epoch", "learning rate")
+    spec["layout"]["yaxis"] |= {"rangemode": "tozero", "exponentformat": "power"}
+    return spec | {"legend": False}
+
+
+def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]]) -> Spec:
+    """Predicted over reference components, one color per axis, with the diagonal."""
+    everything = [abs(v) for rows in (reference, predicted) for row in rows for v in row]
+    limit = 1.05 * max(everything, default=1.0)
+    traces = []
+    for k, (axis, color) in enumerate(AXES.items()):
+        trace = _line([r[k] for r in reference], [p[k] for p in predicted], axis, color, mode="markers")
+        traces.append(trace | {"marker": {"color": color, "size": 4, "opacity": 0.45}})
+    diagonal = _line([-limit, limit], [-limit, limit], "", "--muted", width=1)
+    traces.insert(0, diagonal | {"showlegend": False, "hoverinfo": "skip"})
+    spec = _plot(traces, f"reference ({FORCE})", f"predicted ({FORCE})")
+    spec["layout"]["xaxis"]["range"] = spec["layout"]["yaxis"]["range"] = [-limit, limit]
+    spec["layout"]["hovermode"] = "closest"
+    return spec
+
+
+def curve_plot(curve: Mapping[str, Any], axis: str) -> Spec:
+    """One component of the force of two atoms over their distance.
+
+    Parameters
+    ----------
+    curve
+        One entry of what ``curves`` writes.
+    axis
+        ``x``, ``y`` or ``z``.
+    """
+    x = curve["distance"]
+    spec = _plot(
+        [
+            _line(x, curve["reference"][axis], "force field", "--reference", width=5),
+            _line(x, curve["predicted"][axis], "model", "--model"),
+        ],
+        "distance (Å)",
+        FORCE if axis == "x" else "",
+    )
+    if axis != "x":  # y and z have one scale of their own: what is there is an error
+        limit = 1.25 * max(float(curve["max_transverse"]), 1e-3)
+        spec["layout"]["yaxis"]["range"] = [-limit, limit]
+    return spec | {"legend": False}
+
+
+def rdf_plot(curve: Mapping[str, Any]) -> Spec:
+    """Radial distribution function of a run, over the reference's where there is one."""
+    traces = []
+    if curve.get("reference") is not None:
+        area = _line(curve["r"], curve["reference"], "reference", "--reference", width=1.5)
+        traces.append(area | {"fill": "tozeroy", "fillcolor": "--area"})
+    traces.append(_line(curve["r"], curve["g"], "model", "--model"))
+    spec = _plot(traces, "r (Å)", "g(r)")
+    spec["layout"]["yaxis"]["rangemode"] = "tozero"
+    return spec
+
+
+def temperature_plot(picoseconds: Sequence[float], temperature: Sequence[Any], target: float | None) -> Spec:
+    """Temperature over time, with the thermostat's."""
+    traces = [_line(picoseconds, temperature, "temperature", "--second", width=1.4)]
+    if target is not None:
+        ends = [picoseconds[0], picoseconds[-1]]
+        traces.append(_line(ends, [target, target], "thermostat", "--ink", width=1.2, dash="dash"))
+    return _plot(traces, "time (ps)", "temperature (K)")
+
+
+def energy_plot(picoseconds: Sequence[float], energy_per_atom: Sequence[Any]) -> Spec:
+    """Change of the total energy per atom since the start."""
+    first = next((e for e in energy_per_atom if e is not None), 0.0)
+    change = [None if e is None else e - first for e in energy_per_atom]
+    spec = _plot([_line(picoseconds, change, "total energy", "--model", width=1.4)], "time (ps)", "kcal mol⁻¹ per atom")
+    return spec | {"legend": False}
+
+
+def _line(
+    x: Iterable[Any],
+    y: Iterable[Any],
+    name: str,
+    color: str,
+    *,
+    mode: str = "lines",
+    width: float = 2,
+    dash: str = "solid",
+) -> Spec:
+    line = {"color": color, "width": width, "dash": dash}
+    trace: Spec = {"type": "scatter", "mode": mode, "name": name, "line": line, "marker": {"color": color, "size": 6}}
+    return trace | {"x": [_short(v) for v in x], "y": [_short(v) for v in y]}
+
+
+def _plot(traces: Sequence[Spec], x: str, y: str, *, log: bool = False) -> Spec:
+    across: Spec = {"title": {"text": x}}
+    up: Spec = {"title": {"text": y}}
+    if log:
+        up |= {"type": "log", "dtick": "D1", "minor": {"ticks": ""}}
+    return {"data": list(traces), "layout": {"xaxis": across, "yaxis": up}, "legend": True}
+
+
+def _short(value: Any) -> Any:
+    """Five digits; what is not a finite number leaves a gap."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return float(f"{value:.5g}") if isinstance(value, float) else value
