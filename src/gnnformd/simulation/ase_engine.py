@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import CalculationFailed
+from ase.constraints import FixCom
 from ase.data import atomic_numbers
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
@@ -48,7 +49,6 @@ class _Run:
         self.clock = clock
         self.atoms = _atoms(loaded, start, settings)
         self.masses = self.atoms.get_masses()
-        self.conservative = loaded.model.conservative
         self.guard = Guard.around(max(settings.temperature, self.temperature()))
         self.out = out
 
@@ -67,8 +67,6 @@ class _Run:
         with (self.out / "trajectory.dump").open("w") as dump, (self.out / "thermo.csv").open("w") as thermo:
             thermo.write(",".join(THERMO_COLUMNS) + "\n")
             for step, _ in enumerate(self._dynamics().irun(settings.steps)):
-                if not self.conservative:
-                    Stationary(atoms, preserve_temperature=False)
                 self.guard.check_temperature(step, self.masses, atoms.get_velocities() * units.fs)
                 if step % settings.dump_every == 0:
                     write_dump_frame(dump, self._frame(step))
@@ -89,6 +87,7 @@ class _Run:
             timestep,
             temperature_K=self.settings.temperature,
             friction=FRICTION_PER_FS / units.fs,
+            fixcm=False,  # FixCom does it without disturbing the distribution
             rng=np.random.default_rng(self.settings.seed),
         )
 
@@ -102,7 +101,7 @@ class _Run:
             ids=topology.ids,
             types=topology.types,
             positions=self.atoms.positions,
-            forces=self.atoms.get_forces() * KCAL_PER_MOL_PER_EV,
+            forces=self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV,
             molecule_ids=topology.molecule_ids,
         )
 
@@ -140,7 +139,8 @@ def run_ase(
 ) -> EngineRun:
     """Run and write ``trajectory.dump`` and ``thermo.csv``.
 
-    Velocity Verlet, or Langevin dynamics for ``nvt``.
+    Velocity Verlet, or Langevin dynamics for ``nvt``. The center of mass is held where the thermostat, or a model
+    whose forces are no gradient, would push it about.
 
     Parameters
     ----------
@@ -170,12 +170,12 @@ def run_ase(
         try:
             run.go()
         except (Unstable, CalculationFailed) as error:
-            stopped = error.step if isinstance(error, Unstable) else clock.step + 1
+            stopped = error.step if isinstance(error, Unstable) else clock.next_step
             reason = error.reason if isinstance(error, Unstable) else str(error)
         except InputError:
             raise
         except Exception as error:
-            raise ModelFailure(clock.step, error) from error
+            raise ModelFailure(clock.next_step, error) from error
     return EngineRun(clock.step, len(run.atoms), clock.seconds_per_step, stopped, reason, run.interrupted)
 
 
@@ -195,6 +195,10 @@ def _atoms(loaded: LoadedModel, start: Start, settings: SimulationSettings) -> A
         atoms.set_velocities(start.velocities() / units.fs)
     else:
         rng = np.random.default_rng(settings.seed)
-        MaxwellBoltzmannDistribution(atoms, temperature_K=settings.temperature, force_temp=True, rng=rng)
-        Stationary(atoms)
+        MaxwellBoltzmannDistribution(atoms, temperature_K=settings.temperature, rng=rng)
+        Stationary(atoms, preserve_temperature=False)
+        now = kinetic_temperature(atoms.get_masses(), atoms.get_velocities() * units.fs)
+        atoms.set_velocities(atoms.get_velocities() * np.sqrt(settings.temperature / now))
+    if settings.ensemble == "nvt" or not loaded.model.conservative:
+        atoms.set_constraint(FixCom())
     return atoms

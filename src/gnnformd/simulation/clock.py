@@ -29,6 +29,7 @@ class Clock:
         self._progress = progress
         self._total = total
         self._every = max(1, total // 200)
+        self._ticked = False
         self._began = self._ended = time.perf_counter()
 
     def tick(self, step: int) -> None:
@@ -36,9 +37,14 @@ class Clock:
         self._ended = time.perf_counter()
         if step == 0:
             self._began = self._ended
-        self.step = step
+        self.step, self._ticked = step, True
         if self._progress is not None and (step % self._every == 0 or step == self._total):
             self._progress(step, self._total)
+
+    @property
+    def next_step(self) -> int:
+        """The step whose forces are not there yet."""
+        return self.step + 1 if self._ticked else 0
 
     @property
     def seconds_per_step(self) -> float:

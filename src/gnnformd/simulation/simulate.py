@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from gnnformd import __version__
 from gnnformd.errors import InputError
 from gnnformd.evaluation.observables import Mean, block_average
+from gnnformd.files import write_json, write_text
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.simulation.md_run import EngineRun, MDRun, Observable
 from gnnformd.simulation.settings import SimulationSettings
@@ -77,7 +76,7 @@ def simulate(
     _prepare(out, _manifest(loaded, topology, settings, compare), sources)
     engine = _run(loaded, start, settings, out, progress)
     run = _judge(loaded, settings, out, engine, reference, len(start.topology.bonds) > 0)
-    _write(out / "simulate.json", json.dumps(run.to_dict(), indent=1, allow_nan=False) + "\n")
+    write_json(out / "simulate.json", run.to_dict())
     if engine.interrupted:
         raise KeyboardInterrupt
     return run
@@ -90,6 +89,8 @@ def _run(
     out: Path,
     progress: Callable[[int, int], None] | None,
 ) -> EngineRun:
+    if settings.velocities == "file":
+        start.velocities()  # LAMMPS would take missing ones for zero
     if settings.engine == "lammps":
         from gnnformd.simulation.lammps_engine import run_lammps
 
@@ -170,18 +171,8 @@ def _prepare(out: Path, manifest: Mapping[str, Any], sources: Sequence[Path]) ->
             raise InputError(f"{source}: would be overwritten by this run; choose another folder than {out}.")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write(out / _MANIFEST, yaml.safe_dump(dict(manifest), sort_keys=False))
+        write_text(out / _MANIFEST, yaml.safe_dump(dict(manifest), sort_keys=False))
         for path in there:
             path.unlink()
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder.") from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Write whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

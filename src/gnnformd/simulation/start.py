@@ -93,5 +93,5 @@ class Start:
                         raise InputError(f"{self.path}, line {number}: is no velocity ({error}).") from error
         ids = self.topology.ids.tolist()
         if set(rows) != set(ids):
-            raise InputError(f"{self.path}: has no velocity for each atom; draw them (--velocities create).")
+            raise InputError(f"{self.path}: has no velocity for each atom; draw them or name another file.")
         return np.array([rows[i] for i in ids])

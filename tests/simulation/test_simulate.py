@@ -1,0 +1,265 @@
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from gnnformd.errors import InputError
+from gnnformd.model.file import load_model
+from gnnformd.simulation.calculator import Calculator
+from gnnformd.simulation.guard import ModelFailure
+from gnnformd.simulation.settings import SimulationSettings
+from gnnformd.simulation.simulate import simulate
+from gnnformd.trajectory.dump import read_dump
+
+BOTH = pytest.mark.parametrize("engine", ["lammps", "ase"])
+
+
+def settings(**changes) -> SimulationSettings:
+    values = {"ensemble": "nve", "velocities": "file", "timestep": 4.0, "temperature": 90.0, "steps": 40}
+    return SimulationSettings(**values | {"dump_every": 5, "thermo_every": 2} | changes)
+
+
+@pytest.fixture(scope="session")
+def reference(argon, helpers, tmp_path_factory):
+    """A run of LAMMPS's own potential from the same start, laid out as 'gnnformd generate' does."""
+    folder = tmp_path_factory.mktemp("reference")
+    with helpers.lammps(
+        "units real",
+        "pair_style lj/cut 8.0",
+        f"read_data {argon}",
+        "timestep 4",
+        "fix 1 all nve",
+        f"dump 1 all custom 5 {folder}/trajectory.dump id type x y z fx fy fz",
+        "dump_modify 1 format float %.17g",
+        f'fix 2 all print 5 "$(step),$(temp:%.12g)" file {folder}/thermo.csv screen no title "step,temperature_K"',
+        "run 200",
+    ):
+        pass
+    (folder / "reference.yaml").write_text(yaml.safe_dump({"system": "argon"}))
+    return folder
+
+
+@BOTH
+def test_a_run_leaves_a_trajectory_whose_forces_are_the_models_own(argon, helpers, tmp_path, engine):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    run = simulate(loaded, argon, settings(engine=engine), tmp_path / "out")
+    frames = list(read_dump(tmp_path / "out" / "trajectory.dump"))
+    assert [frame.timestep for frame in frames] == list(range(0, 41, 5))
+    assert (run.steps, run.atoms, run.ranks, run.stable, run.reason) == (40, 108, 1, True, None)
+    assert run.microseconds_per_atom_step > 0
+    last = frames[-1]
+    with helpers.lammps("units real", "pair_style lj/cut 8.0", f"read_data {argon}") as lmp:
+        wrapped = last.positions - np.floor((last.positions - last.origin) @ np.linalg.inv(last.cell)) @ last.cell
+        for atom, place in zip(last.ids, wrapped, strict=True):
+            lmp.command("set atom {} x {:.17g} y {:.17g} z {:.17g}".format(atom, *place))
+        lmp.command("run 0")
+        assert np.abs(helpers.by_id(lmp, "f") - last.forces).max() < 1e-8
+
+
+def test_lammps_and_ase_go_the_same_way(argon, helpers, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    ends = {}
+    for engine in ("lammps", "ase"):
+        simulate(loaded, argon, settings(engine=engine), tmp_path / engine)
+        ends[engine] = list(read_dump(tmp_path / engine / "trajectory.dump"))[-1]
+        table = np.genfromtxt(tmp_path / engine / "thermo.csv", delimiter=",", names=True)
+        ends[engine, "thermo"] = table[-1]
+    moved = ends["ase"].positions - ends["lammps"].positions
+    assert np.abs(moved - 17.22 * np.round(moved / 17.22)).max() < 1e-6
+    for name in ("step", "time_fs", "temperature_K", "potential_energy", "total_energy", "volume_A3", "pressure_atm"):
+        assert ends["ase", "thermo"][name] == pytest.approx(ends["lammps", "thermo"][name], rel=3e-6), name
+
+
+def test_the_written_files_say_what_design_promises(argon, helpers, tmp_path):
+    simulate(helpers.load(helpers.LennardJones(8.0)), argon, settings(), tmp_path)
+    data = json.loads((tmp_path / "simulate.json").read_text())
+    assert data["steps"] == 40
+    assert set(data["temperature"]) == {"mean", "standard_error"}
+    assert 50 < data["temperature"]["mean"] < 150
+    assert set(data["thermo"]) == {"step", "temperature", "potential_energy", "total_energy"}
+    assert data["thermo"]["step"] == list(range(0, 41, 2))
+    assert list(data["rdf"]) == ["Ar-Ar"]
+    assert data["rdf"]["Ar-Ar"]["reference"] is None
+    manifest = yaml.safe_load((tmp_path / "simulate.yaml").read_text())
+    assert SimulationSettings(**manifest["settings"]) == settings()
+    assert "Loop time" in (tmp_path / "log.lammps").read_text()
+
+
+def test_a_run_goes_on_from_the_final_data_file_as_if_it_had_not_ended(argon, helpers, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    simulate(loaded, argon, settings(), tmp_path / "whole")
+    simulate(loaded, argon, settings(steps=20), tmp_path / "first")
+    simulate(loaded, tmp_path / "first" / "final.data", settings(steps=20), tmp_path / "second")
+    whole = list(read_dump(tmp_path / "whole" / "trajectory.dump"))[-1]
+    parts = list(read_dump(tmp_path / "second" / "trajectory.dump"))[-1]
+    assert np.abs(whole.forces - parts.forces).max() < 1e-6
+
+
+@BOTH
+def test_molecules_run_with_the_forces_of_the_network_and_nothing_of_the_classical_force_field(
+    water, water_data, water_model, tmp_path, engine
+):
+    loaded = load_model(water_model, dtype=torch.float64)
+    short = settings(engine=engine, velocities="create", timestep=0.5, steps=3, dump_every=1)
+    simulate(loaded, water_data, short, tmp_path / "out")
+    water.calc = Calculator(loaded)
+    for frame in read_dump(tmp_path / "out" / "trajectory.dump"):
+        water.positions[:] = frame.positions
+        assert np.abs(water.get_forces() * 23.060549 - frame.forces).max() < 1e-9
+        assert frame.molecule_ids.tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
+
+
+@BOTH
+def test_a_conservative_model_conserves_energy(argon, helpers, tmp_path, engine):
+    # at a tenth of the timestep the error of Verlet is a hundredth: what is left would be the model's
+    few = settings(engine=engine, timestep=0.4, thermo_every=1)
+    run = simulate(helpers.load(helpers.LennardJones(8.0, shifted=True)), argon, few, tmp_path)
+    energy = np.genfromtxt(tmp_path / "thermo.csv", delimiter=",", names=True)["conserved_energy"]
+    assert np.ptp(energy) / 108 < 2e-5  # kcal/mol; kT is 0.18
+    assert math.isfinite(run.energy_drift_per_atom_per_ns)
+
+
+def test_the_same_structure_as_the_reference_is_found_the_same(argon, helpers, reference, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    run = simulate(loaded, argon, settings(steps=200), tmp_path, compare=reference)
+    curve = run.rdf["Ar-Ar"]
+    g, r = np.array(curve["g"]), np.array(curve["r"])
+    assert np.abs(g - np.array(curve["reference"])).max() < 0.02
+    assert r[g.argmax()] == pytest.approx(3.7, abs=0.15)  # first shell of liquid argon
+    difference = run.observables["temperature, K"]
+    assert abs(difference.value - difference.reference) < difference.error
+
+
+def test_another_structure_than_the_references_is_found_different(argon, helpers, reference, tmp_path):
+    # a gas of atoms that do not feel each other loses its structure
+    run = simulate(helpers.load(helpers.Push(0.0)), argon, settings(steps=200), tmp_path, compare=reference)
+    found = run.observables["largest difference of g(r), Ar-Ar"]
+    assert found.value > 0.5
+    assert found.value > 3 * found.error
+
+
+@BOTH
+def test_a_model_that_blows_up_ends_with_a_verdict(argon, helpers, tmp_path, engine):
+    model = helpers.Spoiled(8.0, sound=20, spoil=lambda forces: forces * 1e6)
+    run = simulate(helpers.load(model), argon, settings(engine=engine), tmp_path)
+    assert not run.stable
+    assert 15 < run.stopped_at_step < 25
+    assert "temperature" in run.reason
+    assert json.loads((tmp_path / "simulate.json").read_text())["stable"] is False
+    frames = list(read_dump(tmp_path / "trajectory.dump"))
+    assert all(np.isfinite(frame.forces).all() for frame in frames)
+    assert not (tmp_path / "final.data").exists()
+
+
+@BOTH
+def test_a_force_that_is_no_number_ends_with_a_verdict(argon, helpers, tmp_path, engine):
+    model = helpers.Spoiled(8.0, sound=12, spoil=lambda forces: forces * torch.nan)
+    run = simulate(helpers.load(model), argon, settings(engine=engine), tmp_path)
+    assert not run.stable
+    assert "force of atom" in run.reason
+    assert run.steps < 13
+
+
+@BOTH
+def test_forces_that_are_wrong_from_the_first_step_leave_no_trajectory(argon, helpers, tmp_path, engine):
+    model = helpers.Spoiled(8.0, sound=0, spoil=lambda forces: forces * torch.nan)
+    run = simulate(helpers.load(model), argon, settings(engine=engine), tmp_path)
+    assert (run.stable, run.steps, run.stopped_at_step) == (False, 0, 0)
+    assert json.loads((tmp_path / "simulate.json").read_text())["microseconds_per_atom_step"] is None
+    assert not (tmp_path / "trajectory.dump").exists()
+
+
+@BOTH
+def test_a_model_that_raises_is_a_fault_and_no_verdict(argon, helpers, tmp_path, engine):
+    def fail(_forces):
+        raise KeyError("w")
+
+    model = helpers.Spoiled(8.0, sound=12, spoil=fail)
+    with pytest.raises(ModelFailure, match="KeyError"):
+        simulate(helpers.load(model), argon, settings(engine=engine), tmp_path)
+    assert not (tmp_path / "simulate.json").exists()
+
+
+@BOTH
+def test_an_interrupt_leaves_a_trajectory_that_can_be_read(argon, helpers, tmp_path, engine):
+    def press(done, _total):
+        if done == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(loaded, argon, settings(engine=engine), tmp_path, progress=press)
+    assert signal.getsignal(signal.SIGINT) is before
+    data = json.loads((tmp_path / "simulate.json").read_text())
+    assert (data["interrupted"], data["stable"], data["steps"]) == (True, True, 12)
+    assert len(list(read_dump(tmp_path / "trajectory.dump"))) >= 3
+
+
+@BOTH
+def test_without_an_energy_nothing_is_said_of_energies_and_the_system_does_not_drift(argon, helpers, tmp_path, engine):
+    run = simulate(helpers.load(helpers.Push(5.0)), argon, settings(engine=engine), tmp_path)
+    data = run.to_dict()
+    assert data["energy_drift_per_atom_per_ns"] is None
+    assert set(data["thermo"]["total_energy"]) == {None}
+    frames = list(read_dump(tmp_path / "trajectory.dump"))
+    # a push of 5 kcal/mol/A would carry argon 4 A in these 160 fs
+    assert np.abs((frames[-1].positions - frames[0].positions).mean(axis=0)).max() < 0.1
+
+
+@pytest.mark.parametrize("ensemble", ["nvt", "npt"])
+def test_the_thermostat_brings_the_system_to_its_temperature(argon, helpers, tmp_path, ensemble):
+    hot = settings(ensemble=ensemble, temperature=250.0, velocities="create", steps=400, pressure=2500.0)
+    run = simulate(helpers.load(helpers.LennardJones(8.0)), argon, hot, tmp_path)
+    series = np.array(run.thermo["temperature"])
+    assert series[0] == pytest.approx(250, rel=1e-6)
+    assert series[len(series) // 2 :].mean() == pytest.approx(250, abs=40)
+    volume = np.genfromtxt(tmp_path / "thermo.csv", delimiter=",", names=True)["volume_A3"]
+    assert (np.ptp(volume) > 0) == (ensemble == "npt")
+    # the thermostat's own energy is counted
+    drift = run.energy_drift_per_atom_per_ns * 400 * 4e-6
+    assert abs(drift) < 0.01  # kcal/mol per atom over the run
+
+
+def test_langevin_holds_the_temperature_in_ase(argon, helpers, tmp_path):
+    run = simulate(
+        helpers.load(helpers.LennardJones(8.0)),
+        argon,
+        settings(engine="ase", ensemble="nvt", velocities="create", steps=60),
+        tmp_path,
+    )
+    assert run.thermo["temperature"][0] == pytest.approx(90, rel=1e-4)
+    assert run.temperature == pytest.approx(90, abs=30)
+    assert math.isnan(run.energy_drift_per_atom_per_ns)
+
+
+def test_constant_pressure_without_a_virial_is_refused(argon, helpers, tmp_path):
+    with pytest.raises(InputError, match="has no virial"):
+        simulate(helpers.load(helpers.Push()), argon, settings(ensemble="npt"), tmp_path)
+
+
+def test_files_of_another_kind_are_never_overwritten(argon, helpers, reference, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    before = (reference / "trajectory.dump").read_bytes()
+    with pytest.raises(InputError, match="was not written by a simulation"):
+        simulate(loaded, argon, settings(), reference)
+    assert (reference / "trajectory.dump").read_bytes() == before
+    simulate(loaded, argon, settings(steps=2), tmp_path)
+    with pytest.raises(InputError, match="would be overwritten"):
+        simulate(loaded, tmp_path / "final.data", settings(steps=2), tmp_path)
+    simulate(loaded, argon, settings(steps=3), tmp_path)
+    assert json.loads((tmp_path / "simulate.json").read_text())["steps"] == 3
+
+
+def test_velocities_that_the_file_does_not_have_are_asked_for(argon, helpers, tmp_path):
+    text = argon.read_text()
+    bare = tmp_path / "bare.data"
+    bare.write_text(text[: text.index("Velocities")])
+    for engine in ("lammps", "ase"):
+        with pytest.raises(InputError, match="no velocity for each atom"):
+            simulate(helpers.load(helpers.LennardJones(8.0)), bare, settings(engine=engine), tmp_path / engine)
