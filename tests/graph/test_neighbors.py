@@ -166,6 +166,7 @@ def test_a_cutoff_that_is_no_positive_number_is_refused(cutoff):
         np.zeros((3, 3)),
         np.diag([6.0, 6.0, 0.0]),
         np.array([[6.0, 0, 0], [6, 0, 0], [0, 0, 6]]),
+        np.array([[6.1, 0.3, 0.7], [0.2, 5.3, 1.9], [6.3, 5.6, 2.6]]),
         np.diag([6.0, np.nan, 6.0]),
         np.eye(2),
     ],

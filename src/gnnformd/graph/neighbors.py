@@ -66,11 +66,7 @@ def neighbor_pairs(
     x = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
     flags = np.broadcast_to(np.asarray(periodic, dtype=bool), 3)
     box = _checked_cell(np.asarray(cell, dtype=np.float64), flags)
-    if not (np.isfinite(cutoff) and cutoff > 0):
-        raise InputError(f"the cutoff is {cutoff} angstrom; give a positive number.")
-    if not np.isfinite(x).all():
-        atom = int(np.argmin(np.isfinite(x).all(axis=1)))
-        raise InputError(f"the position of atom number {atom + 1} is not finite ({x[atom]}); repair or drop the frame.")
+    _check(x, cutoff)
     if len(x) == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3), np.int32)
     x = _without_gaps(x, box[~flags], cutoff)
@@ -85,6 +81,17 @@ def neighbor_pairs(
     return _sorted_half(pairs, shift, len(x))
 
 
+def _check(positions: Float, cutoff: float) -> None:
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise InputError(f"the cutoff is {cutoff} angstrom; give a positive number.")
+    finite = np.isfinite(positions).all(axis=1)
+    if not finite.all():
+        atom = int(np.argmin(finite))
+        raise InputError(
+            f"the position of atom number {atom + 1} is not finite ({positions[atom]}); repair or drop the frame."
+        )
+
+
 def _checked_cell(cell: Float, periodic: NDArray[np.bool_]) -> Float:
     """Refuse periodic vectors without a volume; complete the other rows by unit vectors at right angles."""
     if cell.shape != (3, 3):
@@ -92,10 +99,10 @@ def _checked_cell(cell: Float, periodic: NDArray[np.bool_]) -> Float:
     vectors = cell[periodic]
     if not np.isfinite(vectors).all():
         raise InputError("a lattice vector is not finite; check the box of this frame.")
-    # volume of the vectors over the product of their lengths: 1 for a rectangular box, 0 for a flat one
+    # volume of the vectors over the product of their lengths: 1 for a rectangular box, 0 (1e-8 rounded) for a flat one
     scale = float(np.prod(np.linalg.norm(vectors, axis=1)))
     volume = float(np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0))) if len(vectors) else 1.0
-    if volume <= 1e-9 * scale or scale <= 0.0:
+    if volume <= 1e-6 * scale or scale <= 0.0:
         rows = "; ".join(" ".join(f"{v:g}" for v in row) for row in cell)
         raise InputError(f"the lattice vectors ({rows}) do not span a volume; check the box of this frame.")
     if periodic.all():
