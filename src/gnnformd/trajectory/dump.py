@@ -218,11 +218,12 @@ class _Rows:
         ids = self._integers[:, self.columns.integers["id"]]
         if self._order is not None and self._file_ids is not None and np.array_equal(ids, self._file_ids):
             return self._order
-        order = np.argsort(ids, kind="stable")
-        twice = np.flatnonzero(np.diff(ids[order]) == 0)
-        if len(twice):
-            row = order[twice[0] + 1]
-            raise InputError(f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame.")
+        order = _order_of_range(ids)
+        if order is None:
+            order = np.argsort(ids, kind="stable")
+            for k in np.flatnonzero(np.diff(ids[order]) == 0):
+                row = order[k + 1]
+                raise InputError(f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame.")
         self._order, self._file_ids = order, ids.copy()
         return order
 
@@ -246,3 +247,13 @@ class _Rows:
             if images.any():
                 values = values + images @ header.cell
         return values
+
+
+def _order_of_range(ids: Int) -> Int | None:
+    """Rows by ascending id where the ids are consecutive numbers, as nearly always; None otherwise."""
+    low = ids.min()
+    if ids.max() - low != len(ids) - 1:
+        return None
+    order = np.full(len(ids), -1)
+    order[ids - low] = np.arange(len(ids))
+    return None if order.min() < 0 else order

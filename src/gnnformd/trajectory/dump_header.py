@@ -104,7 +104,7 @@ def _line(window: TextWindow) -> str:
     text = window.next_line()
     if text is None:
         raise CutOff
-    return text.strip()
+    return text
 
 
 def _fault(window: TextWindow, text: str) -> InputError:
@@ -144,7 +144,7 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
         raise _fault(window, f"the boundary flags '{' '.join(flags)}' should be three such as 'pp pp pp'")
     rows = np.array([_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)])
     cell, origin = (rows[:, :3], rows[:, 3]) if general else _restricted_cell(rows)
-    if not np.linalg.det(cell) > 0:
+    if not (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) > 0:
         raise _fault(window, "the box has no volume")
     x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
     return np.ascontiguousarray(cell), origin.copy(), (x, y, z)

@@ -15,18 +15,18 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "Kind", "compiled", "parse_rows", "powers_of_five"]
+__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "compiled", "parse_rows", "powers_of_five"]
 
 DONE, MORE, UNDECIDED, MALFORMED = 0, 1, 2, 3
 """All rows are read; the text ended before; this number is for ``float``; this is no number or the row is too short."""
 
-Kind = int
-SKIP, FLOAT, INTEGER, WORD = 0, 1, 2, 3
-"""What a column holds; a word is kept as its first seven bytes."""
+SKIP, WORD, FLOAT, INTEGER = 0, 1, 2, 3
+"""What a column holds; a word is kept as its first seven bytes. Numbers are `FLOAT` and above."""
 
 _LOWEST, _HIGHEST = -342, 308
 _U = np.uint64
-_ONE, _TEN, _ZERO, _EXACT = _U(1), _U(10), _U(ord("0")), _U(2**53)
+_ONE, _TEN, _EXACT = _U(1), _U(10), _U(2**53)
+_POWERS = np.array([10**k for k in range(9)], dtype=np.uint64)
 _TENS = np.array([float(10**k) for k in range(23)])
 
 
@@ -50,16 +50,16 @@ def powers_of_five() -> NDArray[np.uint64]:
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile with numba; the machine code is kept on disk where there is a place for it."""
     try:
-        return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+        return numba.njit(cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
     except RuntimeError:  # numba found no folder it may write to
-        return numba.njit(function)  # type: ignore[no-any-return]
+        return numba.njit(function, error_model="numpy")  # type: ignore[no-any-return]
 
 
-# Inlined by numba itself: every call that passes an array would count a reference, at the cost of ten characters.
-_inlined = numba.njit(inline="always")
+# Helpers take no arrays: to pass one, numba counts a reference, which takes as long as ten characters do.
+_helper = numba.extending.register_jitable
 
 
-@_inlined
+@_helper
 def _multiply(a, b):  # type: ignore[no-untyped-def]
     """128-bit product of two 64-bit numbers, high and low half."""
     mask, half = _U(0xFFFFFFFF), _U(32)
@@ -70,15 +70,15 @@ def _multiply(a, b):  # type: ignore[no-untyped-def]
     return a_high * b_high + (cross >> half) + (middle >> half), a * b
 
 
-@_inlined
+@_helper
 def _bits_of(value):  # type: ignore[no-untyped-def]
     """Bits of a double."""
     return np.float64(value).view(np.uint64)
 
 
-@_inlined
-def _double_bits(w, q, powers):  # type: ignore[no-untyped-def]
-    """Bits of the double nearest to ``w * 10**q``; False where that is not decided."""
+@_helper
+def _double_bits(w, q, power_high, power_low):  # type: ignore[no-untyped-def]
+    """Whether it is decided, and bits of the double nearest to ``w * 10**q``; ``power`` is ``5**q`` (see above)."""
     if w <= _EXACT and -22 <= q <= 22:
         return True, _bits_of(np.float64(w) / _TENS[-q] if q < 0 else np.float64(w) * _TENS[q])
     if q < _LOWEST or q > _HIGHEST or w == _U(0):
@@ -90,9 +90,9 @@ def _double_bits(w, q, powers):  # type: ignore[no-untyped-def]
     if w >> _U(63) == _U(0):
         w <<= _U(1)
         leading += 1
-    high, low = _multiply(w, powers[q - _LOWEST, 0])
+    high, low = _multiply(w, power_high)
     if high & _U(0x1FF) == _U(0x1FF):
-        more, _ = _multiply(w, powers[q - _LOWEST, 1])
+        more, _ = _multiply(w, power_low)
         low += more
         if low < more:
             high += _U(1)
@@ -107,78 +107,29 @@ def _double_bits(w, q, powers):  # type: ignore[no-untyped-def]
     return True, (_U(exponent - 1) << _U(52)) + mantissa
 
 
-@_inlined
-def _parse_digits(data, at, w):  # type: ignore[no-untyped-def]
-    """Append the digits from ``data[at]`` on to ``w`` (modulo 2**64) and return it with where they end."""
-    digit = _U(data[at]) - _ZERO
-    while digit < _TEN:
-        w = w * _TEN + digit
-        at += _ONE
-        digit = _U(data[at]) - _ZERO
-    return w, at
+@_helper
+def _leading_digits(eight):  # type: ignore[no-untyped-def]
+    """How many of eight bytes (the first one lowest) are digits before anything else, and their value.
+
+    All eight are looked at together: first which are no digits, then pairs, fours and all of them are joined.
+    """
+    eight ^= _U(0x3030303030303030)
+    others = ((eight + _U(0x7676767676767676)) | eight) & _U(0x8080808080808080)
+    count = _U(8)
+    if others != _U(0):
+        lowest = (others & (~others + _ONE)) >> _U(7)  # 256**count
+        count = (lowest * _U(0x0001020304050607)) >> _U(56)
+        eight = (eight << _ONE) << (_U(63) - (count << _U(3)))  # missing digits become leading zeros
+    pairs = (eight * _TEN + (eight >> _U(8))) & _U(0x00FF00FF00FF00FF)
+    fours = (pairs * _U(100) + (pairs >> _U(16))) & _U(0x0000FFFF0000FFFF)
+    return count, (fours * _U(10000) + (fours >> _U(32))) & _U(0xFFFFFFFF)
 
 
-@_inlined
-def _leading_zeros(data, at):  # type: ignore[no-untyped-def]
-    """Count the zeros in front of the first other digit."""
-    count = 0
-    while data[at] == 48 or data[at] == 46:
-        count += data[at] == 48
-        at += _ONE
-    return count
-
-
-@_inlined
-def _parse_float(data, at, powers):  # type: ignore[no-untyped-def]
-    """Status, bits and end of the number at ``data[at]``."""
-    negative = data[at] == 45
-    if negative or data[at] == 43:
-        at += _ONE
-    first = at
-    w, at = _parse_digits(data, at, _U(0))
-    digits, q = np.int64(at - first), np.int64(0)
-    if data[at] == 46:
-        point = at + _ONE
-        w, at = _parse_digits(data, point, w)
-        q = -np.int64(at - point)
-        digits -= q
-    status = DONE
-    if digits > 19 and digits - _leading_zeros(data, first) > 19:
-        status = UNDECIDED  # w has overflowed
-    if data[at] | 32 == 101 and digits > 0:
-        status_of_power, power, at = _parse_integer(data, at + _ONE)
-        status, q = max(status, status_of_power), q + power
-    if digits == 0 or data[at] > 32:
-        return MALFORMED, _U(0), at
-    decided, bits = _double_bits(w, q, powers)
-    return (status if decided else max(status, UNDECIDED)), bits | _U(negative) << _U(63), at
-
-
-@_inlined
-def _parse_integer(data, at):  # type: ignore[no-untyped-def]
-    """Status, value and end of the integer at ``data[at]``."""
-    negative = data[at] == 45
-    if negative or data[at] == 43:
-        at += _ONE
-    first = at
-    w, at = _parse_digits(data, at, _U(0))
-    status, value = DONE, np.int64(w)
-    if at - first > _U(18):
-        status = UNDECIDED
-    if at == first or data[at] > 32:
-        status = MALFORMED
-    return status, (-value if negative else value), at
-
-
-@_inlined
-def _parse_word(data, at):  # type: ignore[no-untyped-def]
-    """First seven bytes of the word at ``data[at]`` as a number, and its end."""
-    word, first = np.int64(0), at
-    while data[at] > 32:
-        if at - first < _U(7):
-            word = word * 256 + np.int64(data[at])
-        at += _ONE
-    return word, at
+@_helper
+def _from_byte(low, high, at):  # type: ignore[no-untyped-def]
+    """Eight bytes from byte ``at`` modulo 8 of two words on."""
+    shift = (at & _U(7)) << _U(3)
+    return (low >> shift) | ((high << _ONE) << (_U(63) - shift))
 
 
 @compiled
@@ -190,7 +141,7 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
     Parameters
     ----------
     data
-        Bytes of the text, uint8; ``data[end]`` must exist and be zero.
+        Bytes of the text, uint8; their number is divisible by 8, at least 16 follow ``end``, and ``data[end]`` is zero.
     position, end
         Part to read.
     row, column
@@ -207,33 +158,55 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
     tuple
         Status, where the number begins that it is about (or where to go on), row and column.
     """
-    rows, columns = bits.shape[0], kinds.shape[0]
+    rows, columns, words = bits.shape[0], kinds.shape[0], data.view(np.uint64)
     at, end = _U(position), _U(end)
     while row < rows:
-        while data[at] == 32 or data[at] == 9 or data[at] == 13:
+        while data[at] <= 32 and data[at] != 10 and at < end:
             at += _ONE
-        if data[at] == 10:
-            if column < columns:
-                return MALFORMED, np.int64(at), row, column
-            at += _ONE
-            row += 1
-            column = 0
+        if data[at] == 10 and column == columns:
+            at, row, column = at + _ONE, row + 1, 0
             continue
-        if column == columns:
+        if data[at] == 10 or column == columns:
             return (MORE if at == end else MALFORMED), np.int64(at), row, column
-        stop, status, kind, slot = at, DONE, kinds[column], slots[column]
+        start, kind, w, q = at, kinds[column], _U(0), np.int64(0)
+        digits, significant, point = _U(0), _U(0), _U(0)
+        at += _U(data[at] == 45 or data[at] == 43)
+        while kind >= FLOAT:
+            count, value = _leading_digits(_from_byte(words[at >> _U(3)], words[(at >> _U(3)) + _ONE], at))
+            significant = count if w == _U(0) else significant + count
+            w, at, digits = w * _POWERS[count] + value, at + count, digits + count
+            if data[at] == 46 and kind == FLOAT and point == _U(0):
+                point = at = at + _ONE
+            elif count < _U(8):
+                break
+        if point != _U(0):
+            q = -np.int64(at - point)
+        if data[at] | 32 == 101 and kind == FLOAT and digits > _U(0):
+            minus = data[at + _ONE] == 45
+            at += _U(2) if minus or data[at + _ONE] == 43 else _ONE
+            count, value = _leading_digits(_from_byte(words[at >> _U(3)], words[(at >> _U(3)) + _ONE], at))
+            q += -np.int64(value) if minus else np.int64(value)
+            at, digits, significant = at + count, min(digits, count), max(significant, count << _U(2))
+        if kind < FLOAT:
+            while data[at] > 32:
+                if at - start < _U(7):
+                    w = (w << _U(8)) | _U(data[at])
+                at += _ONE
+            digits = _ONE
+        if at == end:
+            return MORE, np.int64(start), row, column
+        if data[at] > 32 or digits == _U(0):
+            return MALFORMED, np.int64(start), row, column
+        negative = data[start] == 45
         if kind == FLOAT:
-            status, bits[row, slot], stop = _parse_float(data, at, powers)
-        elif kind == INTEGER:
-            status, integers[row, slot], stop = _parse_integer(data, at)
-        else:
-            word, stop = _parse_word(data, at)
-            if kind == WORD:
-                integers[row, slot] = word
-        if stop == end:
-            return MORE, np.int64(at), row, column
-        if status != DONE:
-            return status, np.int64(at), row, column
-        at = stop
+            known = min(max(q, _LOWEST), _HIGHEST) - _LOWEST
+            decided, value = _double_bits(w, q, powers[known, 0], powers[known, 1])
+            bits[row, slots[column]] = value | _U(negative) << _U(63)
+            if significant > _U(19) or not decided:
+                return UNDECIDED, np.int64(start), row, column
+        elif kind != SKIP:
+            integers[row, slots[column]] = -np.int64(w) if negative and kind == INTEGER else np.int64(w)
+            if significant > _U(18):
+                return UNDECIDED, np.int64(start), row, column
         column += 1
     return DONE, np.int64(at), row, column

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,8 @@ from gnnformd.errors import InputError
 __all__ = ["TextWindow"]
 
 _SIZE = 1 << 20
+_MARGIN = 16
+"""`parse_rows` looks at eight bytes at once and so reads beyond the end."""
 
 
 class TextWindow:
@@ -40,7 +43,8 @@ class TextWindow:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.data: NDArray[np.uint8] = np.zeros(_SIZE + 1, dtype=np.uint8)
+        self._bytes = bytearray(_SIZE + _MARGIN)
+        self.data: NDArray[np.uint8] = np.frombuffer(self._bytes, dtype=np.uint8)
         self.start = self.end = self.line = 0
         self.cut_off = False
         try:
@@ -91,23 +95,17 @@ class TextWindow:
 
     def next_line(self) -> str | None:
         """Return the next line without its end, or None where the file ends before a line end."""
-        searched = 0
-        while True:
-            found = np.flatnonzero(self.data[self.start + searched : min(self.start + searched + 4096, self.end)] == 10)
-            if len(found):
-                stop = self.start + searched + int(found[0])
-                text = self.data[self.start : stop].tobytes().decode("utf-8", "replace")
-                self.start, self.line = stop + 1, self.line + 1
-                return text.rstrip()
-            searched = min(searched + 4096, self.end - self.start)
-            if self.start + searched == self.end and not self.slide():
+        while (stop := self._bytes.find(b"\n", self.start, self.end)) < 0:
+            if not self.slide():
                 return None
+        text = self._bytes[self.start : stop].decode("utf-8", "replace")
+        self.start, self.line = stop + 1, self.line + 1
+        return text.strip()
 
     def next_word(self) -> str:
         """Return what stands before the next blank or line end; empty at a line end."""
-        data = self.data[self.start : min(self.start + 256, self.end)]
-        stop = int(np.argmax(data <= 32)) if (data <= 32).any() else len(data)
-        return data[:stop].tobytes().decode("utf-8", "replace")
+        words = re.split(rb"[\x00-\x20]", self._bytes[self.start : min(self.start + 256, self.end)], maxsplit=1)
+        return words[0].decode("utf-8", "replace")
 
     @property
     def is_empty(self) -> bool:
