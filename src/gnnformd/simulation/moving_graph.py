@@ -29,15 +29,18 @@ class _Search:
     ----------
     graph
         Edges up to cutoff plus skin, float64.
+    offsets
+        ``cell_shift @ cell`` of the first half of the edges, angstrom, (E/2, 3).
     scaled
         Fractional coordinates, (N, 3).
-    cell, inverse
-        The box and its inverse; directions that are not periodic are completed by unit vectors, (3, 3).
+    cell
+        The box; directions that are not periodic are completed by unit vectors, (3, 3).
     periodic
         (3,).
     """
 
     graph: AtomicGraph
+    offsets: Tensor
     scaled: Float
     cell: Float
     periodic: NDArray[np.bool_]
@@ -106,7 +109,7 @@ class MovingGraph:
         if last is None or (last.periodic != flags).any() or self._outdated(last, scaled, box):
             last = self._last = self._search(positions, scaled, box, flags)
         images = np.round(scaled - last.scaled) * flags  # lattice vectors crossed since the search, (N, 3)
-        return self._inside(last.graph, positions - images @ box, box)
+        return self._inside(last, positions - images @ box, box)
 
     def _search(self, positions: Float, scaled: Float, box: Float, flags: NDArray[np.bool_]) -> _Search:
         """Search anew; atoms are wrapped into the box, which keeps float32 coordinates small and so accurate."""
@@ -115,7 +118,8 @@ class MovingGraph:
         periodic = (bool(flags[0]), bool(flags[1]), bool(flags[2]))
         frame = replace(self._frame, positions=positions - images @ box, cell=box, periodic=periodic)
         graph = build_graph(frame, self._cutoff + self._skin, self._force_field, table=self._table)
-        return _Search(graph.to(self._device), scaled - images, box, flags)
+        graph = graph.to(self._device)
+        return _Search(graph, _offsets(graph), scaled - images, box, flags)
 
     def _outdated(self, last: _Search, scaled: Float, box: Float) -> bool:
         """Whether a pair that was beyond cutoff plus skin may be within the cutoff now.
@@ -131,22 +135,28 @@ class MovingGraph:
         strain = 1.0 if (box == last.cell).all() else float(np.linalg.norm(np.linalg.inv(box) @ last.cell, 2))
         return not (self._cutoff + 2.0 * farthest) * strain < self._cutoff + self._skin
 
-    def _inside(self, wide: AtomicGraph, positions: Float, box: Float) -> AtomicGraph:
-        """Edges of the wide graph that are shorter than the cutoff now; distances are taken in float64."""
-        moved = replace(
-            wide,
-            positions=torch.from_numpy(positions).to(self._device),
-            cells=torch.from_numpy(box[None]).to(self._device),
-        )
+    def _inside(self, last: _Search, positions: Float, box: Float) -> AtomicGraph:
+        """Take the edges that are shorter than the cutoff now; distances are measured in float64."""
+        x = torch.from_numpy(positions).to(self._device)
+        cells = torch.from_numpy(box[None]).to(self._device)
+        wide = replace(last.graph, positions=x, cells=cells)
         half = wide.edge_count // 2
-        vectors = moved.edge_vectors()[:half]  # (E/2, 3)
-        keep = torch.nonzero((vectors * vectors).sum(dim=1) < self._cutoff**2).squeeze(1)  # (E'/2,)
-        center, neighbor = wide.center_index[keep], wide.neighbor_index[keep]
-        shift: Tensor = wide.cell_shift[keep]
+        center, neighbor, shift = wide.center_index[:half], wide.neighbor_index[:half], wide.cell_shift[:half]
+        vectors = x.index_select(0, neighbor)
+        vectors -= x.index_select(0, center)
+        vectors += last.offsets if (box == last.cell).all() else _offsets(wide)  # (E/2, 3)
+        inside = vectors.square_().sum(dim=1) < self._cutoff**2
+        keep = torch.nonzero(inside).squeeze(1)  # (E'/2,)
+        center, neighbor, shift = center[keep], neighbor[keep], shift[keep]
         return replace(
-            moved,
+            wide,
             center_index=torch.cat([center, neighbor]),
             neighbor_index=torch.cat([neighbor, center]),
             cell_shift=torch.cat([shift, -shift]),
             bond_kind=wide.bond_kind[keep].repeat(2),
         ).to(dtype=self._dtype)
+
+
+def _offsets(graph: AtomicGraph) -> Tensor:
+    """Lattice vectors added to the neighbors of the first half of the edges, (E/2, 3)."""
+    return graph.cell_shift[: graph.edge_count // 2] @ graph.cells[0]
