@@ -199,7 +199,7 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
             return MALFORMED, np.int64(start), row, column
         negative = data[start] == 45
         if kind == FLOAT:
-            known = min(max(q, _LOWEST), _HIGHEST) - _LOWEST
+            known = np.int64(min(max(q, _LOWEST), _HIGHEST)) - _LOWEST
             decided, value = _double_bits(w, q, powers[known, 0], powers[known, 1])
             bits[row, slots[column]] = value | _U(negative) << _U(63)
             if significant > _U(19) or not decided:

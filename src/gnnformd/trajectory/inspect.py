@@ -1,0 +1,190 @@
+"""What is in data, and what looks wrong with it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.read import find_sources, read_frames
+
+__all__ = ["inspect_data"]
+
+_SEARCHED, _OVERLAP = 2.0, 0.5
+_HUGE_FORCE = 1000.0
+
+
+def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | None = None) -> dict[str, Any]:
+    """Read all frames once and sum up what is in them.
+
+    Parameters
+    ----------
+    path
+        See `find_sources`.
+    topology
+        LAMMPS data file of the system.
+
+    Returns
+    -------
+    dict
+        ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (least, most), ``types`` (atoms of each type in
+        the first frame), ``elements`` (names of the types, or None), ``molecules``, ``bonds`` (None where unknown),
+        ``cell_lengths_A`` and ``volume_A3`` (least, most), ``periodic``, ``force`` (``mean``, ``rms`` and ``largest``
+        norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
+        where all are farther apart than 2 angstrom), ``energy_kcal_per_mol`` (least, most) and ``temperature_K``
+        (least, mean, most), both None where unknown, and ``warnings``, a list of sentences.
+
+    Raises
+    ------
+    InputError
+        The data cannot be read or is wrong.
+    """
+    sources = find_sources(path, topology)
+    elements = ElementTypes()
+    summary = _Summary()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for frame in read_frames(path, topology=topology, require_forces=False, elements=elements):
+            summary.add(frame)
+    return {
+        "files": [str(source.file) for source in sources],
+        **summary.to_dict(),
+        "elements": None if elements.names is None else list(elements.names),
+        "temperature_K": _temperature([s.thermo for s in sources if s.thermo is not None]),
+        "warnings": [str(w.message) for w in caught if w.category is UserWarning] + summary.warnings(),
+    }
+
+
+@dataclass
+class _Range:
+    """Least and most of what was seen."""
+
+    least: Any = None
+    most: Any = None
+
+    def add(self, value: Any) -> None:
+        self.least = value if self.least is None else np.minimum(self.least, value)
+        self.most = value if self.most is None else np.maximum(self.most, value)
+
+    def to_list(self) -> list[Any] | None:
+        return None if self.least is None else [np.asarray(v).tolist() for v in (self.least, self.most)]
+
+
+@dataclass
+class _Summary:
+    """Running sums over frames."""
+
+    frames: int = 0
+    first: Frame | None = None
+    last_timestep: int = 0
+    atoms: _Range = field(default_factory=_Range)
+    lengths: _Range = field(default_factory=_Range)
+    volume: _Range = field(default_factory=_Range)
+    energy: _Range = field(default_factory=_Range)
+    force_norms: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # count, sum, sum of squares
+    largest_force: tuple[float, int] = (0.0, 0)
+    largest_sum: float = 0.0
+    without_forces: int = 0
+    closest: tuple[float, int] = (math.inf, 0)
+    repeated: list[int] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+
+    def add(self, frame: Frame) -> None:
+        self.frames += 1
+        self.first = self.first or frame
+        self.last_timestep = frame.timestep
+        self.atoms.add(len(frame.ids))
+        self.lengths.add(np.linalg.norm(frame.cell, axis=1))
+        self.volume.add(abs(np.linalg.det(frame.cell)))
+        if frame.energy is not None:
+            self.energy.add(frame.energy)
+        self._add_forces(frame)
+        distance = _closest_pair(frame)
+        if distance < self.closest[0]:
+            self.closest = distance, frame.timestep
+        digest = hash(frame.positions.tobytes())
+        if digest in self.seen:
+            self.repeated.append(frame.timestep)
+        self.seen.add(digest)
+
+    def _add_forces(self, frame: Frame) -> None:
+        if frame.forces is None:
+            self.without_forces += 1
+            return
+        norms = np.linalg.norm(frame.forces, axis=1)
+        for k, value in enumerate((len(norms), norms.sum(), (norms**2).sum())):
+            self.force_norms[k] += float(value)
+        if norms.max() > self.largest_force[0]:
+            self.largest_force = float(norms.max()), frame.timestep
+        self.largest_sum = max(self.largest_sum, float(np.linalg.norm(frame.forces.sum(axis=0))))
+
+    def to_dict(self) -> dict[str, Any]:
+        first = self.first
+        if first is None:
+            raise InputError("the data holds no frames.")
+        kinds, counts = np.unique(first.types, return_counts=True)
+        molecules = None if first.molecule_ids is None else len(np.unique(first.molecule_ids[first.molecule_ids > 0]))
+        count, total, squares = self.force_norms
+        force = {
+            "mean": total / count,
+            "rms": math.sqrt(squares / count),
+            "largest": self.largest_force[0],
+            "largest_sum_over_frame": self.largest_sum,
+        } if count else None  # fmt: skip
+        return {
+            "frames": self.frames,
+            "timesteps": [first.timestep, self.last_timestep],
+            "atoms": self.atoms.to_list(),
+            "types": {int(k): int(n) for k, n in zip(kinds, counts, strict=True)},
+            "molecules": molecules,
+            "bonds": None if first.bonds is None else len(first.bonds),
+            "cell_lengths_A": self.lengths.to_list(),
+            "volume_A3": self.volume.to_list(),
+            "periodic": list(first.periodic),
+            "force": force,
+            "closest_pair_A": None if math.isinf(self.closest[0]) else self.closest[0],
+            "energy_kcal_per_mol": self.energy.to_list(),
+        }
+
+    def warnings(self) -> list[str]:
+        found = []
+        if self.without_forces:
+            found.append(f"{self.without_forces} of {self.frames} frames have no forces and cannot be trained on.")
+        if self.closest[0] < _OVERLAP:
+            distance, timestep = self.closest
+            found.append(f"atoms overlap: two are {distance:.3g} angstrom apart at timestep {timestep}.")
+        if self.largest_force[0] > _HUGE_FORCE:
+            size, timestep = self.largest_force
+            found.append(f"forces are huge: {size:.3g} kcal/mol/angstrom on an atom at timestep {timestep}.")
+        if self.repeated:
+            steps = ", ".join(map(str, self.repeated[:5])) + (", ..." if len(self.repeated) > 5 else "")
+            found.append(f"{len(self.repeated)} frames have the positions of an earlier frame (timesteps {steps}).")
+        return found
+
+
+def _closest_pair(frame: Frame) -> float:
+    """Smallest distance, angstrom; infinity where none is below the range of the search."""
+    from vesin import NeighborList
+
+    distances = NeighborList(cutoff=_SEARCHED, full_list=False).compute(
+        points=frame.positions, box=frame.cell, periodic=np.array(frame.periodic), quantities="d"
+    )[0]
+    return float(np.min(distances, initial=math.inf))
+
+
+def _temperature(tables: Sequence[Path]) -> list[float] | None:
+    """Least, mean and highest temperature in tables of ``gnnformd generate``."""
+    values = []
+    for table in tables:
+        with table.open(newline="") as file:
+            values += [float(row["temperature_K"]) for row in csv.DictReader(file) if row.get("temperature_K")]
+    return [min(values), sum(values) / len(values), max(values)] if values else None
