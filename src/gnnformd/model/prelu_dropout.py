@@ -68,7 +68,7 @@ _compile = numba.njit(cache=True, fastmath={"contract", "nsz", "reassoc"})
 _compile_parallel = numba.njit(cache=True, parallel=True)
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _hash(index, seed):  # type: ignore[no-untyped-def]
     """32 pseudo-random bits of a position: the finalizer of MurmurHash3."""
     h = np.uint32(index) * np.uint32(0x9E3779B1) + seed
@@ -77,7 +77,7 @@ def _hash(index, seed):  # type: ignore[no-untyped-def]
     return np.uint32(h ^ (h >> np.uint32(16)))
 
 
-@_compile  # type: ignore[untyped-decorator]
+@_compile
 def _forward_block(values, result, slope, threshold, scale, seed):  # type: ignore[no-untyped-def]
     for k in range(values.size):
         x = values[k]
@@ -85,7 +85,7 @@ def _forward_block(values, result, slope, threshold, scale, seed):  # type: igno
         result[k] = y if _hash(k, seed) >= threshold else np.float32(0)
 
 
-@_compile  # type: ignore[untyped-decorator]
+@_compile
 def _backward_block(values, gradient, result, slope, threshold, scale, seed):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     for k in range(values.size):
@@ -97,7 +97,7 @@ def _backward_block(values, gradient, result, slope, threshold, scale, seed):  #
     return total
 
 
-@_compile_parallel  # type: ignore[untyped-decorator]
+@_compile_parallel
 def _forward(values, result, slope, threshold, scale, seed):  # type: ignore[no-untyped-def]
     for block in numba.prange((values.size + BLOCK - 1) // BLOCK):
         part = slice(block * BLOCK, (block + 1) * BLOCK)
@@ -105,7 +105,7 @@ def _forward(values, result, slope, threshold, scale, seed):  # type: ignore[no-
         _forward_block(values[part], result[part], slope, threshold, scale, block_seed)
 
 
-@_compile_parallel  # type: ignore[untyped-decorator]
+@_compile_parallel
 def _backward(values, gradient, result, partial, slope, threshold, scale, seed):  # type: ignore[no-untyped-def]
     for block in numba.prange((values.size + BLOCK - 1) // BLOCK):
         part = slice(block * BLOCK, (block + 1) * BLOCK)

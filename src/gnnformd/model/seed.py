@@ -76,7 +76,7 @@ def edge_messages(
     product = features.index_select(0, center) * features.index_select(0, neighbor)  # (E/2, F)
     encoded = edge_encoder.hidden_from(edge_encoder.first(edges))  # (E, F)
     encoded = linear(encoded, on_edge @ last.weight, first.bias + on_edge @ last.bias)  # (E, F)
-    both = encoded.unflatten(0, (2, half)) + linear(product, on_product)  # (2, E/2, F)
+    both = encoded.view(2, half, width) + linear(product, on_product)  # (2, E/2, F)
     return message.hidden_from(both.flatten(0, 1))
 
 
@@ -116,7 +116,7 @@ class SeedModel(ForceModel):
         self.decoder = Perceptron(width, 3, width, drop)
 
     def forward(self, graph: AtomicGraph) -> Prediction:
-        """Forces on every atom, kcal/mol/angstrom, (N, 3)."""
+        """Predict the force on every atom."""
         geometry = self.edge_geometry(graph)  # (E, 4)
         kind = graph.bond_kind.clamp(max=BOND_KINDS - 1)
         one_hot = nn.functional.one_hot(kind, BOND_KINDS).to(geometry.dtype)

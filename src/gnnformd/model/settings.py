@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,7 +12,7 @@ __all__ = ["ModelSettings", "SeedSettings"]
 class SeedSettings(BaseModel):
     """Settings of the seed's network (see `gnnformd.model.seed.SeedModel`)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     kind: Literal["seed"] = "seed"
     cutoff: float = Field(3.4, gt=0, description="Edges join atoms closer than this, angstrom.")
@@ -32,5 +32,7 @@ class SeedSettings(BaseModel):
     )
 
 
-ModelSettings = SeedSettings
 """Settings of any kind of model; a second kind makes it a union that `kind` tells apart."""
+
+
+ModelSettings: TypeAlias = SeedSettings

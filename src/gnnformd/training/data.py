@@ -1,0 +1,117 @@
+"""FrameData: the loaders of a training, for each of the devices that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import lightning.pytorch as lightning
+import torch
+from torch.utils.data import DataLoader
+
+from gnnformd.errors import InputError
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.graph.dataset import GraphDataset
+from gnnformd.training.batches import EpochOrder, GraphBatches, Portion
+from gnnformd.training.settings import TrainingSettings
+from gnnformd.trajectory.dataset import PackedDataset
+from gnnformd.trajectory.settings import DataSettings
+from gnnformd.trajectory.split import split_frames
+
+__all__ = ["FrameData", "type_names_of"]
+
+Batch = tuple[AtomicGraph, Portion]
+
+
+class FrameData(lightning.LightningDataModule):
+    """Graphs of the training and validation frames.
+
+    Parameters
+    ----------
+    datasets
+        Where the frames are.
+    data
+        How they are split.
+    training
+        Batch size and seed.
+    cutoff
+        Of the edges, angstrom.
+    """
+
+    def __init__(
+        self, datasets: Sequence[PackedDataset], data: DataSettings, training: TrainingSettings, cutoff: float
+    ) -> None:
+        super().__init__()
+        self.training = training
+        frames = split_frames(
+            [len(dataset) for dataset in datasets],
+            method=data.split,
+            validation_fraction=data.validation_fraction,
+            seed=data.seed,
+            frames=data.frames,
+        )
+        dtype = torch.float64 if training.precision == "64-true" else torch.float32
+        train, validation = frames
+        self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
+        self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Cut the batches of an epoch into portions."""
+        assert self.trainer is not None
+        order = EpochOrder(
+            len(self.train_graphs),
+            self.training.batch_size,
+            self._frames_at_once(),
+            self.training.seed,
+            rank=self.trainer.global_rank,
+            ranks=self.trainer.world_size,
+        )
+        return self._loader(self.train_graphs, order)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Cut the validation frames into portions, each for one device."""
+        assert self.trainer is not None
+        mine = range(self.trainer.global_rank, len(self.validation_graphs), self.trainer.world_size)
+        size = self._frames_at_once()
+        parts = [tuple(mine[k : k + size]) for k in range(0, len(mine), size)]
+        return self._loader(self.validation_graphs, [Portion(part, (1.0,) * len(part), 0) for part in parts])
+
+    def _frames_at_once(self) -> int:
+        if self.training.frames_at_once is not None:
+            return self.training.frames_at_once
+        assert self.trainer is not None
+        on_processor = self.trainer.strategy.root_device.type == "cpu"
+        return 1 if on_processor else max(1, self.training.batch_size // self.trainer.world_size)
+
+    def _loader(self, graphs: GraphDataset, order: Sequence[Portion] | EpochOrder) -> DataLoader[Batch]:
+        assert self.trainer is not None
+        workers = 0
+        if self.trainer.strategy.root_device.type != "cpu":
+            graphs.prepare(threads=4)  # before the worker processes are forked, so that they share the edges
+            workers = 4
+        return DataLoader(
+            GraphBatches(graphs),
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+        )
+
+
+def type_names_of(datasets: Sequence[PackedDataset]) -> tuple[str, ...]:
+    """Names of the atom types of all datasets, which must agree.
+
+    Raises
+    ------
+    InputError
+        Two datasets name their types differently.
+    """
+    longest = max(datasets, key=lambda d: d.type_count)
+    names = longest.type_names or tuple(str(k + 1) for k in range(longest.type_count))
+    for dataset in datasets:
+        own = dataset.type_names
+        if own is not None and own != names[: len(own)]:
+            raise InputError(
+                f"{dataset.path}: its types are {', '.join(own)}, those of {longest.path} are {', '.join(names)}; "
+                "train on data that numbers the same types alike."
+            )
+    return names

@@ -1,0 +1,103 @@
+"""ForceFitting: the steps of a training in the form Lightning runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from torch import Tensor
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.interface import ForceModel
+from gnnformd.training.augmentation import random_rotations, rotate
+from gnnformd.training.batches import Portion
+from gnnformd.training.loss import absolute_error_per_axis, warmup_term
+from gnnformd.training.schedule import learning_rate_factor
+from gnnformd.training.settings import TrainingSettings
+
+__all__ = ["ForceFitting"]
+
+
+class ForceFitting(lightning.LightningModule):
+    """Minimizes the mean over frames of ``sum_i |F_i - F_i^ref|`` (all atoms and components of a frame).
+
+    In the warm-up epochs the loss of a frame also holds ``warmup_penalty / sum_i |F_i|``.
+
+    Attributes
+    ----------
+    train_totals
+        Sum of losses and number of frames of the running epoch, (2,).
+    validation_totals
+        Sums of absolute errors along x, y, z, number of frames, number of atoms, (5,).
+    """
+
+    train_totals: Tensor
+    validation_totals: Tensor
+
+    def __init__(self, model: ForceModel, settings: TrainingSettings) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+        # in a tuple, so that a compiled network does not appear a second time among the weights
+        self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
+        self.register_buffer("train_totals", torch.zeros(2, dtype=torch.float64), persistent=False)
+        self.register_buffer("validation_totals", torch.zeros(5, dtype=torch.float64), persistent=False)
+
+    def training_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> Tensor:
+        """Loss of one portion."""
+        graph, portion = batch
+        generator = torch.manual_seed(portion.seed)
+        if self.settings.rotations:
+            graph = rotate(graph, random_rotations(graph.graph_count, generator))
+        forces = self._compute[0](graph).forces.to(graph.positions.dtype)
+        loss = absolute_error_per_axis(forces, graph).sum(1)  # (B,)
+        if self.current_epoch < self.settings.warmup_epochs:
+            loss = loss + warmup_term(forces, graph, self.settings.warmup_penalty)
+        weights = loss.new_tensor(portion.weights)
+        with torch.no_grad():
+            real = weights > 0
+            self.train_totals += torch.stack([(loss * real).sum(), real.sum()]).to(self.train_totals)
+        return (loss * weights).sum()
+
+    def transfer_batch_to_device(
+        self, batch: tuple[AtomicGraph, Portion], device: torch.device, dataloader_idx: int
+    ) -> tuple[AtomicGraph, Portion]:
+        """Move the graphs."""
+        graph, portion = batch
+        return graph.to(device), portion
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the sums of the last epoch."""
+        self.train_totals.zero_()
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the sums of the last epoch."""
+        self.validation_totals.zero_()
+
+    def validation_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> None:
+        """Add up the errors of validation frames."""
+        graph, portion = batch
+        errors = absolute_error_per_axis(self._compute[0](graph).forces, graph)  # (B, 3)
+        real = errors.new_tensor(portion.weights) > 0
+        atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count)
+        parts = [(errors * real[:, None]).sum(0), real.sum()[None], (atoms * real).sum()[None]]
+        self.validation_totals += torch.cat([part.to(self.validation_totals) for part in parts])
+
+    def sums_over_ranks(self) -> tuple[Tensor, Tensor]:
+        """`train_totals` and `validation_totals` over all devices."""
+        add = self.trainer.strategy.reduce
+        return (
+            add(self.train_totals.clone(), reduce_op="sum").cpu(),
+            add(self.validation_totals.clone(), reduce_op="sum").cpu(),
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Adam with a learning rate that changes from epoch to epoch."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda epoch: learning_rate_factor(epoch, self.settings.warmup_epochs, self.settings.decay),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}

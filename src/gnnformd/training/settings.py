@@ -1,0 +1,58 @@
+"""Settings of a training, as they stand under ``training:`` in a configuration."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["TrainingSettings"]
+
+
+class TrainingSettings(BaseModel):
+    """How a network is fitted to forces."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    epochs: int = Field(default=50, ge=1, description="Passes over the training frames.")
+    batch_size: int = Field(default=16, ge=1, description="Frames per step of the optimizer, over all devices.")
+    frames_at_once: int | None = Field(
+        default=None,
+        ge=1,
+        description="Frames a device holds at a time; gradients of a batch are added up. By default one on a "
+        "processor, where it is fastest, and the whole batch on an accelerator.",
+    )
+    seed: int = Field(default=0, ge=0, description="Of weights, order of frames, rotations and dropout.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of Adam.")
+    warmup_epochs: int = Field(
+        default=5, ge=0, description="Epochs in which the learning rate rises linearly and outputs near zero cost."
+    )
+    warmup_penalty: float = Field(
+        default=6912.0,
+        ge=0,
+        description="Added in these epochs: this number over the sum of |F| predicted for a frame (216 * 32).",
+    )
+    decay: float = Field(default=0.9, gt=0, le=1, description="Factor on the learning rate per epoch after warm-up.")
+    rotations: bool = Field(default=True, description="Turn every frame by a random rotation each time it is seen.")
+    checkpoint_every: int = Field(default=6, ge=1, description="Epochs between kept checkpoints; the best one wins.")
+    gradient_clip: float | None = Field(default=None, gt=0, description="Largest norm of the gradient of a step.")
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="Average the weights over steps with this factor and use the average."
+    )
+    freeze: tuple[str, ...] = Field(
+        default=(), description="Parameters left as they are, by name or pattern, for instance 'decoder.*'."
+    )
+    accelerator: Literal["auto", "cpu", "gpu"] = Field(default="auto", description="What computes.")
+    devices: int = Field(default=1, ge=1, description="Processes or accelerators that share each batch.")
+    threads: int | None = Field(default=None, ge=1, description="Threads per process; all cores over devices if unset.")
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = Field(
+        default="32-true", description="Floating-point type of weights and activations."
+    )
+    matmul_precision: Literal["highest", "high", "medium"] = Field(
+        default="medium",
+        description="Rounding inside float32 matrix products: none, three bfloat16 terms or TF32, one bfloat16 term.",
+    )
+    compile: bool = Field(default=False, description="Compile the network; pays on an accelerator.")
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        default=("tensorboard",), description="Where to log besides training_log.txt and metrics.csv."
+    )

@@ -1,0 +1,208 @@
+"""From data and settings to a run folder with a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gnnformd.errors import InputError
+from gnnformd.model.build import build_model
+from gnnformd.model.file import LoadedModel, ModelCard, load_model, save_model
+from gnnformd.model.interface import ForceModel
+from gnnformd.model.settings import ModelSettings
+from gnnformd.training.data import FrameData, type_names_of
+from gnnformd.training.fitting import ForceFitting
+from gnnformd.training.freeze import freeze
+from gnnformd.training.run_folder import (
+    best_checkpoint,
+    checkpoint_to_resume,
+    is_main_process,
+    model_weights,
+    write_config,
+)
+from gnnformd.training.run_log import Checkpoints, Deadline, EpochRecord, RunLog
+from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.trainer import computing, make_trainer
+from gnnformd.trajectory.dataset import PackedDataset, open_datasets
+from gnnformd.trajectory.settings import DataSettings
+
+__all__ = ["TrainedRun", "finetune", "train"]
+
+Progress = Callable[[int, int], None]
+Listener = Callable[[EpochRecord], None]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run folder after training.
+
+    Attributes
+    ----------
+    folder
+        Holds ``config.yaml``, ``training_log.txt``, ``metrics.csv``, ``checkpoints/`` and ``model.safetensors``.
+    records
+        One per epoch.
+    best
+        The epoch whose weights are in ``model.safetensors``: lowest validation loss among the kept checkpoints.
+    """
+
+    folder: Path
+    records: tuple[EpochRecord, ...]
+    best: EpochRecord
+
+    @property
+    def model(self) -> Path:
+        """The model file."""
+        return self.folder / "model.safetensors"
+
+
+def train(
+    model: ModelSettings,
+    data: DataSettings,
+    training: TrainingSettings,
+    out: Path,
+    *,
+    resume: bool | Path = False,
+    max_minutes: float | None = None,
+    listener: Listener | None = None,
+    progress: Progress | None = None,
+) -> TrainedRun:
+    """Train a network from fresh weights.
+
+    Parameters
+    ----------
+    model, data, training
+        Settings; what they mean stands in their classes.
+    out
+        Run folder to write.
+    resume
+        Go on from ``checkpoints/last.ckpt`` of the run folder, or from the checkpoint named.
+    max_minutes
+        Stop after so many minutes.
+    listener
+        Called with the record of each epoch.
+    progress
+        Called with steps done and steps planned.
+
+    Raises
+    ------
+    InputError
+        Data, settings and run folder do not fit.
+    """
+
+    def make(type_names: tuple[str, ...]) -> ForceModel:
+        torch.manual_seed(training.seed)
+        return build_model(model, len(type_names))
+
+    fit = _Fit(model, data, training, out, make, origin=())
+    return fit.run(resume, max_minutes, listener, progress)
+
+
+def finetune(
+    pretrained: str | Path,
+    model: ModelSettings,
+    data: DataSettings,
+    training: TrainingSettings,
+    out: Path,
+    *,
+    resume: bool | Path = False,
+    max_minutes: float | None = None,
+    listener: Listener | None = None,
+    progress: Progress | None = None,
+) -> TrainedRun:
+    """Train on from the weights of a model file; everything else as in `train`.
+
+    The settings of the model may differ where the weights do not depend on them (cutoff, dropout). Parts named in
+    ``training.freeze`` keep their weights.
+
+    Raises
+    ------
+    InputError
+        The weights do not fit the settings, or see `train`.
+    """
+    start = load_model(pretrained)
+
+    def make(type_names: tuple[str, ...]) -> ForceModel:
+        torch.manual_seed(training.seed)
+        network = build_model(model, len(type_names))
+        _take_weights(network, start)
+        return network
+
+    fit = _Fit(model, data, training, out, make, origin=start.card.trained_on)
+    return fit.run(resume, max_minutes, listener, progress)
+
+
+def _take_weights(network: ForceModel, start: LoadedModel) -> None:
+    weights = start.model.state_dict()
+    wanted = network.state_dict()
+    for name in sorted(set(weights) | set(wanted)):
+        if name not in weights or name not in wanted or weights[name].shape != wanted[name].shape:
+            raise InputError(
+                f"{start.path}: its weight '{name}' does not fit the settings under 'model'; "
+                "use the settings the model was trained with (gnnformd inspect shows them)."
+            )
+    network.load_state_dict(weights)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One training about to run."""
+
+    model: ModelSettings
+    data: DataSettings
+    training: TrainingSettings
+    out: Path
+    make: Callable[[tuple[str, ...]], ForceModel]
+    origin: tuple[dict[str, Any], ...]
+
+    def run(
+        self, resume: bool | Path, max_minutes: float | None, listener: Listener | None, progress: Progress | None
+    ) -> TrainedRun:
+        checkpoints = self.out / "checkpoints"
+        start = checkpoint_to_resume(self.out, resume) if is_main_process() or resume else None
+        datasets = open_datasets(self.data)
+        network = self.make(type_names_of(datasets))
+        freeze(network, self.training.freeze)
+        frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
+        log = RunLog(self.out, listener)
+        keep = Checkpoints(checkpoints, self.training.checkpoint_every)
+        with computing(self.training):
+            trainer = make_trainer(self.training, self.out, [log, keep, Deadline(max_minutes, progress)])
+            if is_main_process():
+                checkpoints.mkdir(parents=True, exist_ok=True)
+                write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)
+            try:
+                trainer.fit(ForceFitting(network, self.training), frames, ckpt_path=start, weights_only=True)
+            finally:
+                if log.records and is_main_process():
+                    self._export(checkpoints, log.records, frames, datasets)
+        return TrainedRun(self.out, tuple(log.records), best_checkpoint(checkpoints, log.records)[1])
+
+    def _export(
+        self, checkpoints: Path, records: Sequence[EpochRecord], frames: FrameData, datasets: Sequence[PackedDataset]
+    ) -> None:
+        """Write the model file from the best of the kept checkpoints."""
+        path, best = best_checkpoint(checkpoints, records)
+        names = type_names_of(datasets)
+        network = build_model(self.model, len(names))
+        network.load_state_dict(model_weights(path))
+        this = {
+            "sources": [str(dataset.path) for dataset in datasets],
+            "atoms": [dataset.atom_count for dataset in datasets],
+            "training_frames": len(frames.train_graphs),
+            "validation_frames": len(frames.validation_graphs),
+            "epoch": best.epoch,
+            "epochs": records[-1].epoch,
+            "validation_l1_per_atom": best.validation_l1_per_atom,
+        }
+        card = ModelCard(
+            settings=self.model,
+            type_names=names,
+            force_field=max(datasets, key=lambda d: d.type_count).force_field,
+            trained_on=(*self.origin, this),
+        )
+        save_model(self.out / "model.safetensors", network, card)

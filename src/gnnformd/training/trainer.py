@@ -1,0 +1,94 @@
+"""The Lightning trainer and the state of the process it runs in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import numba
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+
+from gnnformd.errors import InputError
+from gnnformd.training.settings import TrainingSettings
+
+__all__ = ["computing", "make_trainer"]
+
+
+def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+    """Trainer for these settings that prints nothing and saves nothing of its own.
+
+    Raises
+    ------
+    InputError
+        The devices asked for are not there, or a logger is not installed.
+    """
+    gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+    if settings.accelerator == "gpu" and not gpu:
+        raise InputError("training.accelerator: there is no gpu here; use 'auto' or 'cpu'.")
+    if gpu and settings.devices > torch.cuda.device_count():
+        raise InputError(f"training.devices: {settings.devices} asked for, {torch.cuda.device_count()} gpus are here.")
+    at_once = settings.frames_at_once or (settings.batch_size // settings.devices if gpu else 1)
+    if settings.ema_decay is not None:
+        callbacks = [EMAWeightAveraging(decay=settings.ema_decay), *callbacks]
+    return lightning.Trainer(
+        accelerator="gpu" if gpu else "cpu",
+        devices=settings.devices,
+        strategy="ddp" if settings.devices > 1 else "auto",
+        precision=settings.precision,
+        max_epochs=settings.epochs,
+        accumulate_grad_batches=max(1, settings.batch_size // (at_once * settings.devices)),
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=callbacks,
+        logger=[_logger(name, out) for name in settings.loggers],
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=out,
+    )
+
+
+@contextmanager
+def computing(settings: TrainingSettings) -> Iterator[None]:
+    """Set threads, rounding of matrix products and the framework's talk as told; restore them afterwards."""
+    threads = settings.threads or max(1, _cores() // settings.devices)
+    threads = min(threads, numba.config.NUMBA_NUM_THREADS)
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision(), numba.get_num_threads()
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice of the framework to its programmer
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        torch.set_num_threads(threads)
+        numba.set_num_threads(threads)
+        torch.set_float32_matmul_precision(settings.matmul_precision)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            torch.set_float32_matmul_precision(before[1])
+            numba.set_num_threads(before[2])
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _logger(name: str, out: Path) -> Logger:
+    if name == "tensorboard":
+        return TensorBoardLogger(save_dir=out, name="", version="tensorboard")
+    try:
+        return WandbLogger(project="gnnformd", name=out.name, save_dir=out)
+    except ModuleNotFoundError as error:
+        raise InputError("training.loggers: 'wandb' is not installed; run pip install 'gnnformd[wandb]'.") from error
