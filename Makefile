@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test install clean
+.PHONY: demo test docs install clean
 
 demo: $(STAMP)
 	$(BIN)/gnnformd demo --out demo
@@ -15,6 +15,9 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+docs: $(STAMP)
+	$(BIN)/python docs/write_config.py
 
 install: $(STAMP)
 

@@ -27,9 +27,11 @@ training:
 ```
 
 Whatever is left out takes the default below; whatever is misspelt stops with the line and the nearest name. Any
-setting can be changed on the command line, `--set training.epochs=20`. Ready-made files are used by name: {presets}.
-`gnnformd train seed-water` takes the file [seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains
-each of its lines. The run folder keeps the complete configuration as used in `config.yaml`, which trains again.
+setting can be changed on the command line, `--set training.epochs=20`.
+
+Ready-made files are used by name: {presets}. `gnnformd train seed-water` takes the file
+[seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains each of its lines. The run folder keeps the
+complete configuration as used in `config.yaml`, which trains again.
 
 Lengths are in angstrom. This page is written by `make docs` from the settings classes.
 """
@@ -50,7 +52,8 @@ def _rows(settings: type[BaseModel]) -> list[str]:
     rows: list[str] = []
     for name, field in settings.model_fields.items():
         values = _type(field.annotation) + _bounds(field)
-        cells = (f"`{name}`", values, _default(field), field.description or "")
+        meaning = field.description or {"kind": "Which network."}[name]
+        cells = (f"`{name}`", values, _default(field), meaning)
         rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return rows
 

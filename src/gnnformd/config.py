@@ -181,10 +181,12 @@ def _sentence(
     """Turn pydantic's first finding into one sentence with a place and a remedy."""
     path = _path_in_data(error["loc"], data)
     key = ".".join(path)
-    where = next((origin[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origin), name)
+    known = [origin[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origin]
+    below = [place for longer, place in origin.items() if longer[: len(path)] == path]  # --set a.b=c where a is wrong
+    where = (known + below + [name])[0]
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"{where}: {key} is no setting; {_nearest(path, data)}."
+        return f"{where}: {key} is no setting; {_nearest(path, data)}"
     if kind == "missing":
         return f"{where}: {key} is missing; add it."
     if kind == "union_tag_not_found":
@@ -217,10 +219,10 @@ _WANTED = {
     "model_attributes_type": "a mapping of settings",
     "literal_error": "{expected}",
     "enum": "{expected}",
-    "greater_than": "greater than {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than": "less than {lt}",
-    "less_than_equal": "at most {le}",
+    "greater_than": "greater than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
 }
 
 
@@ -232,7 +234,7 @@ def _path_in_data(location: Sequence[str | int], data: Mapping[str, Any]) -> tup
         last = index == len(location) - 1
         inside = (isinstance(place, Mapping) and part in place) or (isinstance(place, list) and isinstance(part, int))
         if inside:
-            place = place[part]  # type: ignore[index]
+            place = place[part]
         elif not (last and isinstance(place, Mapping)):
             continue  # a tag, not a key
         path.append(str(part))
@@ -264,11 +266,11 @@ def _nearest(path: tuple[str, ...], data: Mapping[str, Any]) -> str:
     known = _keys(data)
     beside = sorted({k[len(path) - 1] for k in known if len(k) >= len(path) and k[: len(path) - 1] == path[:-1]})
     if close := difflib.get_close_matches(path[-1], beside, n=1):
-        return f"did you mean {'.'.join((*path[:-1], close[0]))}"
+        return f"did you mean {'.'.join((*path[:-1], close[0]))}?"
     leaves = {k[-1]: k for k in sorted(known, reverse=True)}
     if close := difflib.get_close_matches(path[-1], leaves, n=1, cutoff=0.75):
-        return f"did you mean {'.'.join(leaves[close[0]])}"
-    return f"here one may set {', '.join(beside)}"
+        return f"did you mean {'.'.join(leaves[close[0]])}?"
+    return f"here one may set {', '.join(beside)}."
 
 
 def _keys(data: Mapping[str, Any]) -> set[tuple[str, ...]]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gnnformd.files import write_json
+
+if TYPE_CHECKING:
+    from gnnformd.config import Config
+    from gnnformd.training.train import TrainedRun
 
 __all__ = ["Demo", "DemoSize", "System"]
 
@@ -165,33 +169,43 @@ class Demo:
             )
         return f"{system.frames} frames in {run.folder}"
 
-    def _settings(self, name: str, changes: Sequence[str] = ()) -> Any:
+    def _settings(self, name: str) -> Config:
         from gnnformd.config import load_config
 
-        return load_config(self._presets[name], [f"data.paths=[{json.dumps(str(self._data(name)))}]", *changes])
+        return load_config(self._presets[name], [f"data.paths=[{json.dumps(str(self._data(name)))}]"])
 
     def _train(self, name: str, minutes: float) -> str:
         from gnnformd.training.train import train
 
-        config = self._settings(name)
-        out = self._out / "runs" / name
-        train(config.model, config.data, config.training, out, resume=_started(out), max_minutes=minutes)
-        return f"model in {self._model(name)}"
+        config, out = self._settings(name), self._out / "runs" / name
+        with self._progress(f"Training on {name}") as progress:
+            run = train(
+                config.model,
+                config.data,
+                config.training,
+                out,
+                resume=_started(out),
+                max_minutes=minutes,
+                progress=progress,
+            )
+        return _told(run)
 
     def _finetune(self) -> str:
         from gnnformd.training.train import finetune
 
-        config = self._settings("argon")
-        out = self._out / "runs" / "argon-from-water"
-        finetune(
-            self._model("water"),
-            config.data,
-            config.training,
-            out,
-            resume=_started(out),
-            max_minutes=self._size.argon_minutes,
-        )
-        return f"model in {out}"
+        config, out = self._settings("argon"), self._out / "runs" / "argon-from-water"
+        with self._progress("Training from water to argon") as progress:
+            run = finetune(
+                self._model("water"),
+                config.model,
+                config.data,
+                config.training,
+                out,
+                resume=_started(out),
+                max_minutes=self._size.argon_minutes,
+                progress=progress,
+            )
+        return _told(run)
 
     def _evaluate(self) -> str:
         from gnnformd.evaluation.metrics import evaluate
@@ -231,7 +245,7 @@ class Demo:
         from gnnformd.simulation.simulate import simulate
 
         reference = ReferenceRun.open(self._data("argon"))
-        settings = SimulationSettings(ensemble="nvt", temperature=90.0, timestep=1.0, steps=self._size.md_steps)
+        settings = SimulationSettings.from_options(temperature=90.0, timestep=1.0, steps=self._size.md_steps)
         with self._progress("Simulating argon") as progress:
             run = simulate(
                 load_model(self._model("argon")),
@@ -250,6 +264,10 @@ class Demo:
         return f"written from the files in {write_report(self._out).parent}"
 
 
+def _told(run: TrainedRun) -> str:
+    return f"{len(run.records)} epochs, validation {run.best.validation_l1_per_atom:.3g} kcal/mol/angstrom per atom"
+
+
 def _started(run: Path) -> bool:
     """Whether an interrupted training left a checkpoint to go on from."""
-    return any((run / "checkpoints").glob("*.ckpt"))
+    return (run / "checkpoints" / "last.ckpt").is_file()

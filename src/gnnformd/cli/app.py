@@ -44,7 +44,7 @@ class _Commands(TyperGroup):
         previous = _on_interrupt(lambda: interrupted.append(1))
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _show_warning
+                warnings.showwarning = _show_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except InputError as error:
             _say(f"Error: {error}")

@@ -117,6 +117,8 @@ def benchmark(
 def use_threads(count: int | None) -> None:
     """Let the network use this many processor threads; all cores without a number."""
     if count is not None:
+        import numba
         import torch
 
+        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # first: starting numba resets torch's
         torch.set_num_threads(count)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.show import say
+from gnnformd.cli.show import progress, say
 
 if TYPE_CHECKING:
     from gnnformd.config import Config
+    from gnnformd.training.run_log import EpochRecord
+    from gnnformd.training.train import TrainedRun
 
 __all__: list[str] = []
 
@@ -38,8 +40,18 @@ def train(
     from gnnformd.training.train import train as run
 
     folder = out or Path("runs") / Path(config).stem
-    run(settings.model, settings.data, settings.training, folder, resume=resume, max_minutes=max_minutes)
-    _say_where(folder)
+    with progress(f"Training, {folder.name}") as report:
+        done = run(
+            settings.model,
+            settings.data,
+            settings.training,
+            folder,
+            resume=resume,
+            max_minutes=max_minutes,
+            listener=_say_epoch,
+            progress=report,
+        )
+    _say_where(done)
 
 
 @app.command()
@@ -57,8 +69,19 @@ def finetune(
     from gnnformd.training.train import finetune as run
 
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
-    run(model, settings.data, settings.training, folder, resume=resume, max_minutes=max_minutes)
-    _say_where(folder)
+    with progress(f"Training, {folder.name}") as report:
+        done = run(
+            model,
+            settings.model,
+            settings.data,
+            settings.training,
+            folder,
+            resume=resume,
+            max_minutes=max_minutes,
+            listener=_say_epoch,
+            progress=report,
+        )
+    _say_where(done)
 
 
 def _load(source: str, data: list[Path] | None, changes: list[str] | None) -> Config:
@@ -68,6 +91,13 @@ def _load(source: str, data: list[Path] | None, changes: list[str] | None) -> Co
     return load_config(source, [*paths, *(changes or [])])
 
 
-def _say_where(folder: Path) -> None:
-    say(f"Wrote {folder}: model.safetensors, training_log.txt, metrics.csv, checkpoints/")
-    say(f"Next: gnnformd evaluate {folder / 'model.safetensors'} DATA, gnnformd report {folder}")
+def _say_epoch(record: EpochRecord) -> None:
+    say(
+        f"epoch {record.epoch}: validation {record.validation_l1_per_atom:.4g} kcal/mol/angstrom per atom, "
+        f"loss {record.validation_loss:.6g} (training {record.train_loss:.6g}), {record.seconds:.0f} s"
+    )
+
+
+def _say_where(run: TrainedRun) -> None:
+    say(f"Wrote {run.model}: epoch {run.best.epoch}, {run.best.validation_l1_per_atom:.4g} kcal/mol/angstrom per atom")
+    say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")
