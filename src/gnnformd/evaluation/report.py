@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -23,6 +22,7 @@ from gnnformd.evaluation.report_sections import (
     training_section,
 )
 from gnnformd.evaluation.report_summary import summary
+from gnnformd.files import write_text
 
 __all__ = ["write_report"]
 
@@ -51,7 +51,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     folder = Path(folder)
     found = read_folder(folder)
     path = folder / "report.html" if out is None else Path(out)
-    _write(path, _render(found))
+    write_text(path, _render(found))
     return path
 
 
@@ -96,17 +96,3 @@ def _checked(
                 "again or remove it."
             ) from error
     return section(results, page)
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror}); name another file.") from error

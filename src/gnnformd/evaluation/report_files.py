@@ -22,19 +22,36 @@ RUN_FILES = ("metrics.csv", "training_log.txt")
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A run folder: its name, the history and the text of ``config.yaml`` ('' without one)."""
+    """A run folder.
+
+    Attributes
+    ----------
+    name, place
+        Its name, and its path relative to the folder of the report.
+    history
+        Errors by epoch.
+    config_text
+        ``config.yaml``, '' without one.
+    model_kind
+        The network's kind, '' where it is not told.
+    finetuned
+        Whether the model file says that it was trained before.
+    """
 
     name: str
+    place: str
     history: History
     config_text: str
     model_kind: str
+    finetuned: bool
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A ReferenceRun folder: its name and the mapping of ``reference.yaml``."""
+    """A ReferenceRun folder: its name, its path relative to the report's, and the mapping of ``reference.yaml``."""
 
     name: str
+    place: str
     manifest: Mapping[str, Any]
 
 
@@ -83,12 +100,12 @@ def read_folder(folder: Path) -> ResultFolder:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: is not a folder; name a run folder or a folder with results.")
-    files = sorted(_files(folder, DEPTH))
+    files = sorted(_files(folder, DEPTH), key=lambda f: (f.parent, f.stem, f.suffix))
     references = [f for f in files if f.name == "reference.yaml"]
     found = ResultFolder(
         folder=folder,
-        runs=tuple(r for f in sorted({f.parent for f in files if f.name in RUN_FILES}) if (r := _run(f))),
-        references=tuple(Reference(_label(f.parent), _yaml(f)) for f in references),
+        runs=tuple(r for f in sorted({f.parent for f in files if f.name in RUN_FILES}) if (r := _run(f, folder))),
+        references=tuple(Reference(_label(f.parent), _place(f.parent, folder), _yaml(f)) for f in references),
         evaluations=_results(files, "evaluate"),
         curves=_results(files, "curves"),
         simulations=_results(files, "simulate"),
@@ -128,7 +145,11 @@ def _label(folder: Path) -> str:
     return folder.resolve().name
 
 
-def _run(folder: Path) -> TrainingRun | None:
+def _place(folder: Path, top: Path) -> str:
+    return folder.relative_to(top).as_posix()
+
+
+def _run(folder: Path, top: Path) -> TrainingRun | None:
     history = read_history(folder)
     if history is None:
         return None
@@ -136,7 +157,16 @@ def _run(folder: Path) -> TrainingRun | None:
     config = _yaml(path) if path.is_file() else {}
     model = config.get("model")
     kind = str(model.get("kind", "")) if isinstance(model, Mapping) else ""
-    return TrainingRun(_label(folder), history, path.read_text(encoding="utf-8") if config else "", kind)
+    text = path.read_text(encoding="utf-8") if config else ""
+    return TrainingRun(
+        _label(folder), _place(folder, top), history, text, kind, _finetuned(folder / "model.safetensors")
+    )
+
+
+def _finetuned(path: Path) -> bool:
+    from gnnformd.model.file import read_card
+
+    return path.is_file() and len(read_card(path).trained_on) > 1
 
 
 def _results(files: list[Path], start: str) -> tuple[Result, ...]:

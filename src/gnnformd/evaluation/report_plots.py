@@ -37,17 +37,13 @@ def validation_plot(history: History, *, seed: bool) -> Spec:
         a / b if b else math.nan for a, b in zip(history.validation_l1_per_atom, history.validation_loss, strict=True)
     ]
     traces = [
-        _line(
-            history.epoch, [v * s for v, s in zip(values, scale, strict=True)], f"along {axis}", AXES[axis], width=1.2
-        )
+        _line(history.epoch, [v * s for v, s in zip(values, scale, strict=True)], axis, AXES[axis], width=1.2)
         for axis, values in history.per_axis.items()
     ]
-    traces.append(
-        _line(history.epoch, history.validation_l1_per_atom, "this run", "--ink", mode="lines+markers", width=2.4)
-    )
+    traces.append(_line(history.epoch, history.validation_l1_per_atom, "sum", "--ink", mode="lines+markers", width=2.4))
     if seed:
         known = [loss / SEED_ATOMS for loss in SEED_LOG["validation_loss"]]
-        trace = _line(SEED_LOG["epoch"], known, "the seed's own log", "--fourth", mode="markers")
+        trace = _line(SEED_LOG["epoch"], known, "seed", "--fourth", mode="markers")
         traces.append(trace | {"marker": {"color": "--fourth", "symbol": "diamond-open", "size": 9}})
     return _plot(traces, "epoch", f"error per atom ({FORCE})", log=True)
 
@@ -79,12 +75,13 @@ def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequen
     traces = []
     for k, (axis, color) in enumerate(AXES.items()):
         trace = _line([r[k] for r in reference], [p[k] for p in predicted], axis, color, mode="markers")
-        traces.append(trace | {"marker": {"color": color, "size": 4, "opacity": 0.45}})
+        traces.append(trace | {"marker": {"color": color, "size": 3.5, "opacity": 0.3}})
     diagonal = _line([-limit, limit], [-limit, limit], "", "--muted", width=1)
     traces.insert(0, diagonal | {"showlegend": False, "hoverinfo": "skip"})
     spec = _plot(traces, f"reference ({FORCE})", f"predicted ({FORCE})")
     spec["layout"]["xaxis"]["range"] = spec["layout"]["yaxis"]["range"] = [-limit, limit]
     spec["layout"]["hovermode"] = "closest"
+    spec["layout"]["xaxis"]["nticks"] = 5
     return spec
 
 
@@ -161,8 +158,21 @@ def _plot(traces: Sequence[Spec], x: str, y: str, *, log: bool = False) -> Spec:
     across: Spec = {"title": {"text": x}}
     up: Spec = {"title": {"text": y}}
     if log:
-        up |= {"type": "log", "dtick": "D1", "minor": {"ticks": ""}}
+        ticks = _log_ticks([v for t in traces for v in t["y"] if v is not None and v > 0])
+        up |= {"type": "log", "tickvals": ticks, "ticktext": [f"{t:,.10g}".replace(",", "\u202f") for t in ticks]}
+    if x == "epoch":
+        epochs = [e for t in traces for e in t["x"]]
+        across["range"] = [min(epochs) - 0.5, max(epochs) + 0.5]
     return {"data": list(traces), "layout": {"xaxis": across, "yaxis": up}, "legend": True}
+
+
+def _log_ticks(values: Sequence[float]) -> list[float]:
+    """Choose 1, 2, 5, 10, ... over the range; only powers of ten where that is more than eight."""
+    if not values:
+        return [1.0]
+    decades = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    fine = [m * 10.0**d for d in decades for m in (1, 2, 5) if 0.8 * min(values) <= m * 10.0**d <= 1.25 * max(values)]
+    return fine if len(fine) <= 8 else [10.0**d for d in decades]
 
 
 def _short(value: Any) -> Any:

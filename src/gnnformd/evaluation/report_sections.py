@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gnnformd.evaluation.report_commands import commands
 from gnnformd.evaluation.report_files import Reference, Result, ResultFolder, TrainingRun, short_name
 from gnnformd.evaluation.report_page import Page, Raw, count, number, percent, table
 from gnnformd.evaluation.report_plots import (
@@ -34,7 +35,8 @@ IMAGE_BYTES = 900_000
 """Figures are put into the page up to this size in all; the rest are named."""
 
 ACCURACY = (
-    "<b>MAE</b> and <b>RMSE</b> are per component, <b>per atom</b> is the mean over atoms of |ΔFx| + |ΔFy| + |ΔFz|, "
+    "<b>MAE</b> and <b>RMSE</b> are per component, <b>per atom</b> is the mean over atoms of "
+    '<span class="nowrap">|ΔFx| + |ΔFy| + |ΔFz|</span>, '
     "<b>of the force</b> the sum of the errors over the sum of the forces. The slides that this project grew from "
     "report 4.18 per atom for 216 waters, 4.24 for 1600, and over 100 % for argon with a network that learned water."
 )
@@ -65,7 +67,7 @@ def data_section(found: ResultFolder, page: Page) -> Raw:
         )
         for r in found.references
     ]
-    intro = "<p>Reference forces come from LAMMPS, with the inputs that the package ships or that the user gave.</p>"
+    intro = "<p>Positions and forces that LAMMPS wrote. The configuration of each run is at the end of the page.</p>"
     return Raw(intro + table(("run", "system", "atoms", "frames", "LAMMPS", "description"), rows, text=(0, 1, 4, 5)))
 
 
@@ -78,7 +80,7 @@ def training_section(found: ResultFolder, page: Page) -> Raw:
         if any(v == v for v in history.validation_l1_per_atom):
             seed = run.model_kind == "seed" and abs(history.atoms - 648) < 1
             plots.append(page.plot(validation_plot(history, seed=seed), "Validation error", "|ΔFx| + |ΔFy| + |ΔFz|"))
-        plots.append(page.plot(loss_plot(history), "Loss", "training and validation"))
+        plots.append(page.plot(loss_plot(history), "Loss", "with a penalty in warm-up"))
         plots.append(page.plot(learning_rate_plot(history), "Learning rate"))
         parts.append(Raw(f"<h3>{escape(run.name)}</h3>{_grid(plots, len(plots))}"))
     return Raw("".join(parts))
@@ -88,7 +90,7 @@ def _training_table(runs: Sequence[TrainingRun]) -> Raw:
     rows = []
     for run in runs:
         h = run.history
-        minutes = sum(s for s in h.seconds if s == s) / 60
+        minutes = max((s for s in h.seconds if s == s), default=0.0) / 60
         rows.append(
             (
                 run.name,
@@ -125,9 +127,7 @@ def accuracy_section(results: Results, page: Page) -> Raw:
             parity = entry.get("parity")
             if parity and parity["reference"]:
                 spec = parity_plot(parity["reference"], parity["predicted"])
-                plots.append(
-                    page.plot(spec, f"{model} on {name}", f"{percent(force['relative_l1'])} error", height=380)
-                )
+                plots.append(page.plot(spec, f"{model} on {name}", percent(force["relative_l1"]), height=380))
     columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "per atom", "of the force", "ms/frame")
     return Raw(f"<p>{ACCURACY}</p>{table(columns, rows, text=(0, 1))}{_grid(plots, len(plots))}")
 
@@ -164,17 +164,17 @@ def _simulation(data: Mapping[str, Any], page: Page) -> str:
     settings = data.get("settings") or {}
     ensemble = str(settings.get("ensemble", "")).upper()
     parts = [f"<h3>{escape(short_name(str(data['model'])))}</h3><p>{_verdict(data)}</p>", _observables(data)]
-    parts.append(_grid([page.plot(rdf_plot(c), f"g(r), {pair}") for pair, c in data["rdf"].items()], len(data["rdf"])))
+    plots = [page.plot(rdf_plot(c), f"g(r), {pair}") for pair, c in data["rdf"].items()]
     thermo = data["thermo"]
     if thermo.get("step"):
         times = [s * settings.get("timestep", 1.0) / 1000 for s in thermo["step"]]
         target = settings.get("temperature") if ensemble != "NVE" else None
-        plots = [page.plot(temperature_plot(times, thermo["temperature"], target), "Temperature")]
+        plots.append(page.plot(temperature_plot(times, thermo["temperature"], target), "Temperature"))
         energies = thermo.get("total_energy") or []
         if any(e is not None for e in energies):
             per_atom = [None if e is None else e / data["atoms"] for e in energies]
             plots.append(page.plot(energy_plot(times, per_atom), "Total energy", "change since the start"))
-        parts.append(_grid(plots, 2))
+    parts.append(_grid(plots, 2 if len(plots) in (2, 4) else len(plots)))
     return "".join(parts)
 
 
@@ -223,6 +223,7 @@ def making_section(found: ResultFolder, page: Page) -> Raw:
                 '<td class="text">', '<td class="text wrap">'
             )
         )
+    parts.append(_folded("Commands", commands(found)))
     parts += [_folded(f"Configuration of {r.name}", r.config_text) for r in found.runs if r.config_text]
     parts += [_folded(f"Reference run {r.name}", _variables(r)) for r in found.references]
     parts.append(_gallery(found))

@@ -25,12 +25,15 @@ def summary(found: ResultFolder) -> Raw:
 def _training(found: ResultFolder) -> str:
     if not found.runs:
         return ""
-    errors = [
-        f"{number(_best_error(r))} {UNIT} ({r.name}, epoch {r.history.epoch[r.history.best]})" for r in found.runs
-    ]
-    what = "network was" if len(found.runs) == 1 else "networks were"
-    how = "the best validation error per atom is" if len(found.runs) == 1 else "the best validation errors per atom are"
-    return f"{_in_words(len(found.runs))} {what} trained; {how} {joined(errors)}."
+    errors = joined([f"{number(_best_error(r))} (“{r.name}”, epoch {_best_epoch(r)})" for r in found.runs])
+    if len(found.runs) == 1:
+        run = found.runs[0]
+        where = f"(“{run.name}”, epoch {_best_epoch(run)})"
+        return (
+            f"One network was trained; its best validation error is {number(_best_error(run))} {UNIT} per atom {where}."
+        )
+    many = _in_words(len(found.runs))
+    return f"{many} networks were trained; their best validation errors are {errors} {UNIT} per atom."
 
 
 def _accuracy(found: ResultFolder) -> str:
@@ -38,9 +41,9 @@ def _accuracy(found: ResultFolder) -> str:
     if not rows:
         return ""
     (low, model, data), (high, other, elsewhere) = rows[0], rows[-1]
-    text = f"The forces of {model} are wrong by {percent(low)} on {data}"
+    text = f"The forces of “{model}” are wrong by {percent(low)} on “{data}”"
     if len(rows) > 1:
-        text += f", the best of {len(rows)} tests; the worst is {other} on {elsewhere} with {percent(high)}"
+        text += f", the best of {len(rows)} tests; the worst is “{other}” on “{elsewhere}” with {percent(high)}"
     return text + " (sum of the errors over sum of the forces)."
 
 
@@ -51,7 +54,7 @@ def _dynamics(found: ResultFolder) -> str:
     temperature = data.get("temperature") or {}
     name = short_name(str(data.get("model", "")))
     length = _picoseconds(data)
-    start = f"In {length} of molecular dynamics of {_count(data.get('atoms'))} atoms with {name}"
+    start = f"In {length} of molecular dynamics of {_count(data.get('atoms'))} atoms with “{name}”"
     if data.get("stable") is False:
         return f"{start} the run stopped at step {_count(data.get('stopped_at_step'))}."
     text = f"{start} the temperature was {_with_error(temperature)} K"
@@ -67,19 +70,20 @@ def _dynamics(found: ResultFolder) -> str:
 def _tiles(found: ResultFolder) -> list[str]:
     tiles = []
     if found.references:
-        frames = sum(int(r.manifest.get("frames") or 0) for r in found.references)
+        known = (r.manifest.get("frames") for r in found.references)
+        frames = sum(n for n in known if isinstance(n, int))
         what = "one LAMMPS run" if len(found.references) == 1 else f"{len(found.references)} LAMMPS runs"
         tiles.append(_tile(count(frames), "frames", f"of reference data, from {what}"))
     if found.runs:
         run = min(found.runs, key=_best_error)
-        tiles.append(_tile(number(_best_error(run)), UNIT, f"best validation error per atom ({run.name})"))
+        tiles.append(_tile(number(_best_error(run)), UNIT, f"lowest validation error per atom (“{run.name}”)"))
     rows = _relative_errors(found)
     if rows:
-        tiles.append(_tile(percent(rows[0][0]), "", f"of the force: error of {rows[0][1]} on {rows[0][2]}"))
+        tiles.append(_tile(percent(rows[0][0]), "", f"of the force: error of “{rows[0][1]}” on “{rows[0][2]}”"))
     if found.simulations:
         data = found.simulations[0].data
         word, mood = ("unstable", "bad") if data.get("stable") is False else ("stable", "good")
-        text = f"molecular dynamics, {_picoseconds(data)} with {short_name(str(data.get('model', '')))}"
+        text = f"molecular dynamics, {_picoseconds(data)} with “{short_name(str(data.get('model', '')))}”"
         tiles.append(_tile(Raw(f'<span class="{mood}">{word}</span>'), "", text))
     return tiles
 
@@ -98,6 +102,10 @@ def _relative_errors(found: ResultFolder) -> list[tuple[float, str, str]]:
             if value is not None:
                 rows.append((float(value), short_name(str(result.data["model"])), short_name(str(entry["path"]))))
     return sorted(rows)
+
+
+def _best_epoch(run: TrainingRun) -> int:
+    return run.history.epoch[run.history.best]
 
 
 def _best_error(run: TrainingRun) -> float:
