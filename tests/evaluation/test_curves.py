@@ -5,6 +5,7 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.curves import curves_to_dict, force_curves, pair_cases, pair_force
+from gnnformd.reference.library import open_lammps
 
 
 def test_a_model_that_is_the_force_field_has_curves_without_error(stand_ins):
@@ -95,3 +96,44 @@ def test_the_json_has_the_agreed_keys(stand_ins):
 def test_a_model_without_a_force_field_is_refused_in_one_sentence(stand_ins):
     with pytest.raises(InputError, match=r"^model\.safetensors: the model file has no force field"):
         force_curves(stand_ins.load(stand_ins.ClassicalModel(), None))
+
+
+def _forces_by_lammps(case):
+    """Force on the second atom from LAMMPS's own pair and bond styles, (n, 3)."""
+    field = case.force_field
+    lmp = open_lammps(["-log", "none", "-screen", "none"])
+    commands = [
+        "units real",
+        "atom_style full",
+        "atom_modify map array",
+        "boundary f f f",
+        "region box block -20 20 -20 20 -20 20",
+        f"create_box {len(field.types)} box bond/types 1 extra/bond/per/atom 1 extra/special/per/atom 1",
+        "pair_style lj/cut/coul/cut 10.0 12.0",
+        "bond_style harmonic",
+        f"bond_coeff 1 {field.bonds[0].stiffness} {field.bonds[0].length}" if field.bonds else "bond_coeff 1 0 1",
+        f"special_bonds lj {' '.join(map(str, field.special_lj))} coul {' '.join(map(str, field.special_coul))}",
+        *(f"pair_coeff {k} {k} {t.epsilon} {t.sigma}" for k, t in enumerate(field.types, 1)),
+        *(f"mass {k} {t.mass}" for k, t in enumerate(field.types, 1)),
+        f"create_atoms {case.types[0]} single 0 0 0",
+        f"create_atoms {case.types[1]} single 1 0 0",
+        *(f"set atom {k} charge {field.types[t - 1].charge}" for k, t in enumerate(case.types, 1)),
+        *(["create_bonds single/bond 1 1 2"] if case.bonded else []),
+    ]
+    try:
+        lmp.commands_list(commands)
+        found = []
+        for d in case.distance:
+            lmp.commands_list([f"set atom 2 x {float(d)!r}", "run 0 post no"])
+            order = np.argsort(lmp.numpy.extract_atom("id")[:2])
+            found.append(lmp.numpy.extract_atom("f")[:2][order][1].copy())
+        return np.array(found)
+    finally:
+        lmp.close()
+
+
+def test_the_reference_is_the_force_that_lammps_gives_for_the_same_two_atoms(stand_ins):
+    cases = [*pair_cases(stand_ins.WATER, points=7), *pair_cases(stand_ins.ARGON, points=7)]
+    cases.append(pair_cases(stand_ins.WATER, separable=False, points=7)[0])
+    for case in cases:
+        np.testing.assert_allclose(_forces_by_lammps(case), pair_force(case), rtol=1e-10, atol=1e-10)
