@@ -42,9 +42,25 @@ class Page:
         return json.dumps(self._specs, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, text: Sequence[int] = (0,)) -> Raw:
-    """Table whose columns numbered in ``text`` are text; a row that starts with a tab is part of the one above."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, text: Sequence[int] = (0,), wrap: int | None = None
+) -> Raw:
+    """Table of numbers.
+
+    Parameters
+    ----------
+    columns
+        Heads.
+    rows
+        Cells; a row that starts with a tab is part of the one above.
+    text
+        Numbers of the columns that are text.
+    wrap
+        Number of a column of text that may take several lines.
+    """
     mark = dict.fromkeys(text, ' class="text"')
+    if wrap is not None:
+        mark[wrap] = ' class="text wrap"'
     head = "".join(f"<th{mark.get(k, '')}>{_cell(c)}</th>" for k, c in enumerate(columns))
     body = []
     for row in rows:

@@ -157,21 +157,20 @@ def _line(
 def _plot(traces: Sequence[Spec], x: str, y: str, *, log: bool = False) -> Spec:
     across: Spec = {"title": {"text": x}}
     up: Spec = {"title": {"text": y}}
-    if log:
-        ticks = _log_ticks([v for t in traces for v in t["y"] if v is not None and v > 0])
+    values = [v for t in traces for v in t["y"] if v is not None and v > 0]
+    if log and values and max(values) > 3 * min(values):
+        ticks = _log_ticks(min(values), max(values))
         up |= {"type": "log", "tickvals": ticks, "ticktext": [f"{t:,.10g}".replace(",", "\u202f") for t in ticks]}
     if x == "epoch":
         epochs = [e for t in traces for e in t["x"]]
-        across["range"] = [min(epochs) - 0.5, max(epochs) + 0.5]
+        across |= {"range": [min(epochs) - 0.5, max(epochs) + 0.5]} | ({"dtick": 1} if max(epochs) < 9 else {})
     return {"data": list(traces), "layout": {"xaxis": across, "yaxis": up}, "legend": True}
 
 
-def _log_ticks(values: Sequence[float]) -> list[float]:
+def _log_ticks(low: float, high: float) -> list[float]:
     """Choose 1, 2, 5, 10, ... over the range; only powers of ten where that is more than eight."""
-    if not values:
-        return [1.0]
-    decades = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
-    fine = [m * 10.0**d for d in decades for m in (1, 2, 5) if 0.8 * min(values) <= m * 10.0**d <= 1.25 * max(values)]
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    fine = [m * 10.0**d for d in decades for m in (1, 2, 5) if 0.8 * low <= m * 10.0**d <= 1.25 * high]
     return fine if len(fine) <= 8 else [10.0**d for d in decades]
 
 

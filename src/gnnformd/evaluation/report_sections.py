@@ -68,7 +68,9 @@ def data_section(found: ResultFolder, page: Page) -> Raw:
         for r in found.references
     ]
     intro = "<p>Positions and forces that LAMMPS wrote. The configuration of each run is at the end of the page.</p>"
-    return Raw(intro + table(("run", "system", "atoms", "frames", "LAMMPS", "description"), rows, text=(0, 1, 4, 5)))
+    return Raw(
+        intro + table(("run", "system", "atoms", "frames", "LAMMPS", "description"), rows, text=(0, 1, 4), wrap=5)
+    )
 
 
 def training_section(found: ResultFolder, page: Page) -> Raw:
@@ -129,7 +131,7 @@ def accuracy_section(results: Results, page: Page) -> Raw:
                 spec = parity_plot(parity["reference"], parity["predicted"])
                 plots.append(page.plot(spec, f"{model} on {name}", percent(force["relative_l1"]), height=380))
     columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "per atom", "of the force", "ms/frame")
-    return Raw(f"<p>{ACCURACY}</p>{table(columns, rows, text=(0, 1))}{_grid(plots, len(plots))}")
+    return Raw(f"<p>{ACCURACY}</p>{table(columns, rows, text=(0, 1))}{_grid(plots, max(2, len(plots)))}")
 
 
 def _errors(force: Mapping[str, Any]) -> tuple[str, ...]:
@@ -211,18 +213,14 @@ def _observables(data: Mapping[str, Any]) -> Raw:
 
 def making_section(found: ResultFolder, page: Page) -> Raw:
     """List the steps with their time, the configuration of each run, what each reference run is, and figures."""
-    parts = []
+    parts: list[str] = []
     if found.steps:
         rows = [
             (name, number(s.get("seconds")), str(s.get("result", "")))
             for name, s in found.steps.items()
             if isinstance(s, Mapping)
         ]
-        parts.append(
-            table(("step", "seconds", "result"), rows, text=(0, 2)).replace(
-                '<td class="text">', '<td class="text wrap">'
-            )
-        )
+        parts.append(table(("step", "seconds", "result"), rows, text=(0,), wrap=2))
     parts.append(_folded("Commands", commands(found)))
     parts += [_folded(f"Configuration of {r.name}", r.config_text) for r in found.runs if r.config_text]
     parts += [_folded(f"Reference run {r.name}", _variables(r)) for r in found.references]
