@@ -188,6 +188,14 @@ def test_a_temperature_beyond_the_limit_stops_the_run(argon, helpers):
         assert caught.value.step == 4
 
 
+def test_atoms_that_lammps_loses_are_counted(argon, helpers):
+    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
+        kick = helpers.Spoiled(8.0, sound=3, spoil=lambda forces: forces * 1e9)
+        with pytest.raises(Unstable, match=r"\d+ of 108 atoms are lost") as caught:
+            Coupling(lmp, helpers.load(kick)).run(50)
+        assert 3 < caught.value.step < 10
+
+
 def test_the_first_forces_are_checked_too(argon, helpers):
     with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
         model = helpers.Spoiled(8.0, sound=0, spoil=lambda forces: forces * torch.inf)

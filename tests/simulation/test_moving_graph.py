@@ -94,6 +94,14 @@ def test_a_pair_at_the_edge_of_the_skin_is_found_as_soon_as_it_is_inside_the_cut
     assert found[-1] < 10
 
 
+def test_a_box_that_shrinks_brings_atoms_together_that_do_not_move_in_it():
+    scaled = np.array([[0.0, 0, 0], [5.001 / 30, 0, 0], [0.5, 0.5, 0.5]])
+    graph = moving(frame(scaled * 30, np.diag([30.0] * 3)))
+    for width in np.arange(30.0, 20.0, -0.1):
+        cell = np.diag([width] * 3)
+        assert (graph.at(scaled @ cell, cell, (True, True, True)).edge_count == 2) == (5.001 / 30 * width < CUTOFF)
+
+
 def test_a_drift_of_all_atoms_needs_no_new_search():
     rng = np.random.default_rng(7)
     cell = CELLS["tilted"]

@@ -2,6 +2,7 @@ import json
 import math
 import os
 import signal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -131,6 +132,11 @@ def test_the_same_structure_as_the_reference_is_found_the_same(argon, helpers, r
     g, r = np.array(curve["g"]), np.array(curve["r"])
     assert np.abs(g - np.array(curve["reference"])).max() < 0.02
     assert r[g.argmax()] == pytest.approx(3.7, abs=0.15)  # first shell of liquid argon
+    frames = list(read_dump(tmp_path / "trajectory.dump"))
+    steps = [b.positions - a.positions for a, b in pairwise(frames)]
+    assert np.abs(steps).max() < 1.0  # unwrapped: nothing jumps by a box
+    outside = frames[-1].positions - frames[-1].origin
+    assert (outside < 0).any() or (outside > 17.22).any()
     difference = run.observables["temperature, K"]
     assert abs(difference.value - difference.reference) < difference.error
 
@@ -208,6 +214,7 @@ def test_without_an_energy_nothing_is_said_of_energies_and_the_system_does_not_d
     assert data["energy_drift_per_atom_per_ns"] is None
     assert set(data["thermo"]["total_energy"]) == {None}
     frames = list(read_dump(tmp_path / "trajectory.dump"))
+    assert np.abs(frames[-1].forces - 5.0).max() < 1e-5
     # a push of 5 kcal/mol/A would carry argon 4 A in these 160 fs
     assert np.abs((frames[-1].positions - frames[0].positions).mean(axis=0)).max() < 0.1
 

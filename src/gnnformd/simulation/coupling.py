@@ -77,8 +77,9 @@ class Coupling:
         self._lmp = lmp
         self._guard = guard if guard is not None else Guard()
         self._on_step = on_step
-        self._failure: Unstable | ModelFailure | InputError | None = None
+        self._failure: BaseException | None = None
         _check_instance(lmp)
+        self._count = int(lmp.get_natoms())
         self._evaluator = Evaluator(loaded, _frame(lmp))
         self._install(loaded.model.cutoff)
 
@@ -129,10 +130,8 @@ class Coupling:
         """Take the force field out and put the model in."""
         lmp = self._lmp
         lmp.command("kspace_style none")
-        lmp.command(f"pair_style zero {cutoff} nocoeff full")
+        lmp.command(f"pair_style zero {cutoff} nocoeff")
         lmp.command("pair_coeff * *")
-        # bonded neighbors are neighbors like any other
-        lmp.command("special_bonds lj/coul 1 1 1")
         for kind in ("bond", "angle", "dihedral", "improper"):
             if lmp.extract_setting(f"n{kind}types") > 0:
                 lmp.command(f"{kind}_style zero nocoeff")
@@ -156,10 +155,12 @@ class Coupling:
             self._lmp.set_internal_variable(_FAILED, 1.0)
 
     def _answer(self, step: int, count: int, tags: NDArray[Any], x: Float, forces: Float) -> None:
+        self._check_temperature(step, count)
+        if count != self._count:
+            raise Unstable(step, f"{self._count - count} of {self._count} atoms are lost.")
         order = np.argsort(tags)  # LAMMPS reorders its atoms in memory, the model's rows ascend by id
         ids = tags[order]
         self._guard.check_finite(step, "position", ids, x[order])
-        self._check_temperature(step, count)
         cell, periodic = _box(self._lmp)
         prediction = self._evaluator.evaluate(x[order], cell, periodic)
         predicted = prediction.forces.numpy(force=True)
@@ -184,9 +185,9 @@ class Coupling:
         return int(self._lmp.extract_global("ntimestep"))
 
 
-def _failure(step: int, error: BaseException) -> Unstable | InputError | ModelFailure:
-    """Make of an exception in the callback what `Coupling.run` raises."""
-    if isinstance(error, Unstable | InputError):
+def _failure(step: int, error: BaseException) -> BaseException:
+    """Make of an exception in the callback what `Coupling.run` raises: of a KeyboardInterrupt nothing else."""
+    if isinstance(error, Unstable | InputError) or not isinstance(error, Exception):
         return error
     failure = ModelFailure(step, error)
     failure.__cause__ = error
