@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "compiled", "parse_rows", "powers_of_five"]
+__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows", "powers_of_five"]
 
 DONE, MORE, UNDECIDED, MALFORMED = 0, 1, 2, 3
 """All rows are read; the text ended before; this number is for ``float``; this is no number or the row is too short."""
@@ -47,12 +47,12 @@ def powers_of_five() -> NDArray[np.uint64]:
     return table
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile with numba; the machine code is kept on disk where there is a place for it."""
     try:
         return numba.njit(cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
     except RuntimeError:  # numba found no folder it may write to
-        return numba.njit(function, error_model="numpy")  # type: ignore[no-any-return]
+        return numba.njit(error_model="numpy")(function)  # type: ignore[no-any-return]
 
 
 # Helpers take no arrays: to pass one, numba counts a reference, which takes as long as ten characters do.
@@ -132,8 +132,18 @@ def _from_byte(low, high, at):  # type: ignore[no-untyped-def]
     return (low >> shift) | ((high << _ONE) << (_U(63) - shift))
 
 
-@compiled
-def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, powers):  # type: ignore[no-untyped-def]
+def parse_rows(
+    data: NDArray[np.uint8],
+    position: int,
+    end: int,
+    row: int,
+    column: int,
+    kinds: NDArray[np.int8],
+    slots: NDArray[np.int64],
+    bits: NDArray[np.uint64],
+    integers: NDArray[np.int64],
+    powers: NDArray[np.uint64],
+) -> tuple[int, int, int, int]:
     """Read rows of numbers from ``data[position:end]`` into ``bits`` and ``integers``.
 
     It stops where the text ends or where a number needs ``float``, and is called again with what it returned.
@@ -158,6 +168,16 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
     tuple
         Status, where the number begins that it is about (or where to go on), row and column.
     """
+    state = data, position, end, row, column, kinds, slots, bits, integers, powers
+    try:
+        return _parse_rows(*state)  # type: ignore[no-any-return]
+    except OSError:  # the machine code could not be kept on disk, but it is in memory now
+        return _parse_rows(*state)  # type: ignore[no-any-return]
+
+
+@_compiled
+def _parse_rows(data, position, end, row, column, kinds, slots, bits, integers, powers):  # type: ignore[no-untyped-def]
+    """See `parse_rows`."""
     rows, columns, words = bits.shape[0], kinds.shape[0], data.view(np.uint64)
     at, end = _U(position), _U(end)
     while row < rows:
@@ -173,7 +193,9 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
         at += _U(data[at] == 45 or data[at] == 43)
         while kind >= FLOAT:
             count, value = _leading_digits(_from_byte(words[at >> _U(3)], words[(at >> _U(3)) + _ONE], at))
-            significant = count if w == _U(0) else significant + count
+            if w == _U(0) and significant <= _U(19):  # else w may be zero by overflow
+                significant = _U(0)  # what came so far were leading zeros
+            significant += count
             w, at, digits = w * _POWERS[count] + value, at + count, digits + count
             if data[at] == 46 and kind == FLOAT and point == _U(0):
                 point = at = at + _ONE
@@ -199,7 +221,7 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
             return MALFORMED, np.int64(start), row, column
         negative = data[start] == 45
         if kind == FLOAT:
-            known = np.int64(min(max(q, _LOWEST), _HIGHEST)) - _LOWEST
+            known = min(max(q, np.int64(_LOWEST)), np.int64(_HIGHEST)) - _LOWEST
             decided, value = _double_bits(w, q, powers[known, 0], powers[known, 1])
             bits[row, slots[column]] = value | _U(negative) << _U(63)
             if significant > _U(19) or not decided:

@@ -102,7 +102,7 @@ def _blocks(chosen: Sequence[Sequence[int]], fraction: float) -> set[tuple[int, 
     picked: set[tuple[int, int]] = set()
     for d, of_one in enumerate(chosen):
         length = len(of_one)
-        count = round(fraction * length)
+        count = min(round(fraction * length), length - 1)
         stretches = min(max(count // _SHORTEST_BLOCK, 1), _MOST_BLOCKS)
         for k in range(stretches):
             stop = (k + 1) * length // stretches

@@ -104,8 +104,8 @@ class TextWindow:
 
     def next_word(self) -> str:
         """Return what stands before the next blank or line end; empty at a line end."""
-        words = re.split(rb"[\x00-\x20]", self._bytes[self.start : min(self.start + 256, self.end)], maxsplit=1)
-        return words[0].decode("utf-8", "replace")
+        found = re.compile(rb"[\x00-\x20]").search(self._bytes, self.start, self.end)
+        return self._bytes[self.start : found.start() if found else self.end].decode("utf-8", "replace")
 
     @property
     def is_empty(self) -> bool:

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.settings import DataSettings
+from gnnformd.trajectory.split import split_frames
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=2, max_size=6),
+    st.sampled_from(["shuffled", "blocks", "trajectory"]),
+    st.floats(0.01, 0.9),
+    st.integers(0, 5),
+    st.one_of(st.none(), st.integers(2, 50)),
+)
+def test_every_chosen_frame_is_on_exactly_one_side_and_no_side_is_empty(
+    lengths, method, fraction, seed, frames
+) -> None:
+    try:
+        train, validation = split_frames(lengths, method=method, validation_fraction=fraction, seed=seed, frames=frames)
+    except InputError as error:
+        assert method == "trajectory" and frames is not None and "two datasets" in str(error)
+        return
+    everything = train + validation
+    assert train and validation
+    assert len(everything) == len(set(everything)) == min(sum(lengths), frames or sum(lengths))
+    assert all(0 <= f < lengths[d] for d, f in everything)
+    assert train == sorted(train) and validation == sorted(validation)
+    assert (train, validation) == split_frames(
+        lengths, method=method, validation_fraction=fraction, seed=seed, frames=frames
+    )
+
+
+def test_shuffled_takes_the_fraction_at_random() -> None:
+    train, validation = split_frames([1000], method="shuffled", validation_fraction=0.1, seed=1)
+    assert (len(train), len(validation)) == (900, 100)
+    assert validation != split_frames([1000], method="shuffled", validation_fraction=0.1, seed=2)[1]
+    apart = [b - a for (_, a), (_, b) in pairwise(validation)]
+    assert len(set(apart)) > 10
+
+
+def test_blocks_take_the_ends_of_five_stretches_of_each_trajectory() -> None:
+    _, validation = split_frames([1000, 10], method="blocks", validation_fraction=0.1, seed=0)
+    ends = [(0, f) for stop in (200, 400, 600, 800, 1000) for f in range(stop - 20, stop)]
+    assert validation == [*ends, (1, 9)]
+
+
+def test_trajectory_never_puts_one_dataset_on_both_sides() -> None:
+    for seed in range(10):
+        train, validation = split_frames([50] * 10, method="trajectory", validation_fraction=0.2, seed=seed)
+        assert len({d for d, _ in validation}) == 2
+        assert not {d for d, _ in validation} & {d for d, _ in train}
+
+
+def test_trajectory_with_one_dataset_is_refused() -> None:
+    with pytest.raises(InputError, match="needs at least two datasets"):
+        split_frames([100], method="trajectory")
+
+
+def test_a_limit_takes_evenly_spaced_frames() -> None:
+    train, validation = split_frames([60, 40], method="blocks", frames=10)
+    assert sorted(train + validation) == [(0, f) for f in (5, 15, 25, 35, 45, 55)] + [(1, f) for f in (5, 15, 25, 35)]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
+def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(InputError, match="validation_fraction"):
+        split_frames([10], validation_fraction=fraction)
+
+
+def test_one_frame_cannot_be_split() -> None:
+    with pytest.raises(InputError, match="has 1 frames"):
+        split_frames([1])
+
+
+def test_settings_are_strict() -> None:
+    assert DataSettings().split == "blocks"
+    for wrong in (
+        {"path": ["x"]},
+        {"frames": "many"},
+        {"frames": 10.0},
+        {"validation_fraction": 1.0},
+        {"split": "random"},
+    ):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            DataSettings(**wrong)
