@@ -12,8 +12,8 @@ __all__ = ["ElementTypes"]
 class ElementTypes:
     """Type numbers (from 1) of elements.
 
-    Where no order is given, the elements of the first frame are numbered by ascending atomic number; names that are
-    no elements come after them, in alphabetical order.
+    Where no order is given, the elements of the first frame are numbered by ascending atomic number (names that are no
+    elements after them, in alphabetical order), and those that appear later follow in the same way.
 
     Parameters
     ----------
@@ -28,6 +28,7 @@ class ElementTypes:
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
         self.names: tuple[str, ...] | None = None if names is None else tuple(names)
+        self._given = names is not None
 
     def numbers(self, elements: Iterable[str], where: str) -> list[int]:
         """Type of each of ``elements``; ``where`` opens the error message.
@@ -35,18 +36,19 @@ class ElementTypes:
         Raises
         ------
         InputError
-            An element is not among the names.
+            An element is not among the names that were given.
         """
         elements = list(elements)
-        if self.names is None:
+        new = set(elements) - set(self.names or ())
+        if new and self._given:
+            raise InputError(
+                f"{where}: element {min(new)} is not one of {', '.join(self.names or ())}; "
+                "name all elements with a force field or with 'elements'."
+            )
+        if new:
             from ase.data import atomic_numbers
 
-            self.names = tuple(sorted(set(elements), key=lambda name: (atomic_numbers.get(name, 1000), name)))
-        number = {name: k for k, name in enumerate(self.names, start=1)}
-        for name in elements:
-            if name not in number:
-                raise InputError(
-                    f"{where}: element {name} is not one of {', '.join(self.names)}; "
-                    f"name all elements with a force field or with 'elements'."
-                )
+            later = sorted(new, key=lambda name: (atomic_numbers.get(name, len(atomic_numbers)), name))
+            self.names = (*(self.names or ()), *later)
+        number = {name: k for k, name in enumerate(self.names or (), start=1)}
         return [number[name] for name in elements]

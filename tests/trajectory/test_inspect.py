@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gnnformd.trajectory.inspect import inspect_data
+
+
+def test_the_sum_of_a_dump_is_right(write_dump) -> None:
+    columns, rows = "id type x y z fx fy fz", ["1 1 1 1 1 3 4 0", "2 2 5 5 5 -3 -4 1"]
+    found = inspect_data(write_dump(atoms=2, frames=2, columns=columns, rows=rows))
+    assert (found["frames"], found["atoms"], found["types"]) == (2, [2, 2], {1: 1, 2: 1})
+    assert found["timesteps"] == [0, 10]
+    assert found["force"]["mean"] == pytest.approx((5 + 26**0.5) / 2)
+    assert found["force"]["rms"] == pytest.approx((51 / 2) ** 0.5)
+    assert found["force"]["largest"] == pytest.approx(26**0.5)
+    assert found["force"]["largest_sum_over_frame"] == 1
+    assert found["volume_A3"] == pytest.approx([1320, 1320])
+    assert found["closest_pair_A"] is None
+    assert found["warnings"] == ["1 frames have the positions of an earlier frame (timesteps 10)."]
+    json.dumps(found)
+
+
+def test_what_looks_wrong_is_told(write_dump) -> None:
+    rows = ["1 1 0.1 1 1 5000 0 0", "2 1 9.9 1 1 -5000 0 0"]  # 0.2 angstrom through the wall
+    path = write_dump(atoms=2, frames=1, columns="id type x y z fx fy fz", rows=rows)
+    path.write_bytes(path.read_bytes() + b"ITEM: TIMESTEP\n")
+    found = inspect_data(path)
+    assert found["closest_pair_A"] == pytest.approx(0.2)
+    text = " ".join(found["warnings"])
+    assert "ends inside a frame" in text
+    assert "two are 0.2 angstrom apart at timestep 0" in text
+    assert "5e+03 kcal/mol/angstrom" in text
+
+
+def test_a_dump_without_forces_can_be_inspected(write_dump) -> None:
+    found = inspect_data(write_dump(columns="id element x y z"))
+    assert found["force"] is None and found["elements"] == ["H", "O"]
+    assert "3 of 3 frames have no forces" in " ".join(found["warnings"])
+
+
+def test_temperature_and_energy_come_from_the_table(write_dump, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    write_dump().rename(tmp_path / "run" / "trajectory.dump")
+    table = "step,temperature_K,potential_energy\n0,300,-2\n10,310,-3\n20,290,-1\n"
+    (tmp_path / "run" / "thermo.csv").write_text(table)
+    found = inspect_data(tmp_path / "run")
+    assert found["temperature_K"] == [290, 300, 310]
+    assert found["energy_kcal_per_mol"] == [-3, -1]
+    assert found["molecules"] == 2 and found["bonds"] == 4

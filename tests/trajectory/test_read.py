@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.read import find_sources, read_frames
+
+DATA = """two waters
+
+6 atoms
+2 atom types
+4 bonds
+0 10 xlo xhi
+0 11 ylo yhi
+0 12 zlo zhi
+
+Atoms # full
+
+1 1 1 -0.8 0 0 0
+2 1 2 0.4 0 0 0
+3 1 2 0.4 0 0 0
+4 2 1 -0.8 0 0 0
+5 2 2 0.4 0 0 0
+6 2 2 0.4 0 0 0
+
+Bonds
+
+1 1 1 2
+2 1 1 3
+3 1 4 5
+4 1 4 6
+"""
+BONDS = [[0, 1], [0, 2], [3, 4], [3, 5]]
+
+
+@pytest.fixture
+def run_folder(write_dump, tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_dump(columns="id type x y z fx fy fz").rename(folder / "trajectory.dump")
+    (folder / "topology.data").write_text(DATA)
+    (folder / "thermo.csv").write_text("step,temperature_K,potential_energy\n0,300,-12.5\n10,301,nan\n20,302,-13.25\n")
+    (folder / "reference.yaml").write_text("system: test\n")
+    return folder
+
+
+def test_a_run_folder_gives_bonds_charges_and_energies(run_folder: Path) -> None:
+    frames = list(read_frames(run_folder))
+    assert [f.energy for f in frames] == [-12.5, None, -13.25]
+    for frame in frames:
+        assert frame.bonds is not None and frame.bonds.tolist() == BONDS
+        assert frame.charges is not None and frame.charges.tolist() == [-0.8, 0.4, 0.4] * 2
+        assert frame.molecule_ids is not None and frame.molecule_ids.tolist() == [1, 1, 1, 2, 2, 2]
+    assert frames[0].bonds is frames[1].bonds
+
+
+def test_a_run_folder_needs_nothing_but_its_dump(run_folder: Path) -> None:
+    for name in ("topology.data", "thermo.csv", "reference.yaml"):
+        (run_folder / name).unlink()
+    assert [(f.energy, f.bonds) for f in read_frames(run_folder)] == [(None, None)] * 3
+    (run_folder / "trajectory.dump").unlink()
+    with pytest.raises(InputError, match=r"run: the folder holds no 'trajectory\.dump'"):
+        list(read_frames(run_folder))
+
+
+def test_molecules_give_the_same_bonds_as_the_data_file(write_dump, tmp_path: Path) -> None:
+    (tmp_path / "two.data").write_text(DATA)
+    path = write_dump()
+    with_rule, with_file = list(read_frames(path)), list(read_frames(path, topology=tmp_path / "two.data"))
+    assert [f.bonds.tolist() for f in with_rule if f.bonds is not None] == [BONDS] * 3
+    assert [f.bonds.tolist() for f in with_file if f.bonds is not None] == [BONDS] * 3
+
+
+def test_molecules_without_a_rule_leave_bonds_unknown_and_say_so(write_dump) -> None:
+    rows = [f"{k} 1 {k} 0 0 0 0 0 0" for k in range(1, 4)]
+    path = write_dump(atoms=3, rows=rows)
+    with pytest.warns(UserWarning, match=r"water\.dump: molecule 1: .* name a LAMMPS data file") as caught:
+        assert [f.bonds for f in read_frames(path)] == [None] * 3
+    assert len(caught) == 1
+
+
+def test_a_topology_of_another_system_is_refused(write_dump, tmp_path: Path) -> None:
+    (tmp_path / "two.data").write_text(DATA)
+    with pytest.raises(InputError, match=r"its 3 atoms are not the 6 atoms of .*two\.data"):
+        list(read_frames(write_dump(atoms=3), topology=tmp_path / "two.data"))
+    (tmp_path / "two.data").write_text(DATA.replace("1 1 1 -0.8", "1 1 2 -0.8"))
+    with pytest.raises(InputError, match=r"atom types differ from .*two\.data"):
+        list(read_frames(write_dump(), topology=tmp_path / "two.data"))
+
+
+def test_a_damaged_table_of_energies_is_named(run_folder: Path) -> None:
+    (run_folder / "thermo.csv").write_text("step,potential_energy\n0,-1\n10,\n")
+    with pytest.raises(InputError, match=r"thermo\.csv, line 3"):
+        list(read_frames(run_folder))
+    (run_folder / "thermo.csv").write_text("step,pe\n0,-1\n")
+    assert [f.energy for f in read_frames(run_folder)] == [None] * 3
+
+
+def test_the_kind_of_file_is_told_from_its_first_line(write_dump, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1\nProperties=species:S:1:pos:R:3:forces:R:3\nAr 0 0 0 1 2 3\n")
+    mixed = list(read_frames([write_dump("b.txt"), tmp_path / "a.txt"]))
+    assert [len(f.ids) for f in mixed] == [6, 6, 6, 1]
+    (tmp_path / "c.txt").write_text("hello\n")
+    with pytest.raises(InputError, match=r"c\.txt: is neither a LAMMPS dump"):
+        list(read_frames(tmp_path / "c.txt"))
+
+
+def test_forces_are_only_asked_for_where_needed(write_dump) -> None:
+    path = write_dump(columns="id type x y z")
+    assert all(f.forces is None for f in read_frames(path, require_forces=False))
+    with pytest.raises(InputError, match="the forces are missing"):
+        list(read_frames(path))
+
+
+def test_sources_name_what_belongs_together(run_folder: Path) -> None:
+    (source,) = find_sources(str(run_folder))
+    names = ["trajectory.dump", "topology.data", "thermo.csv", "reference.yaml"]
+    assert [f.name for f in source.files] == names
+    with pytest.raises(InputError, match="no data is named"):
+        find_sources([])
+
+
+def test_the_arrays_of_a_frame_belong_together(run_folder: Path) -> None:
+    for frame in read_frames(run_folder):
+        for array in (frame.types, frame.molecule_ids, frame.charges, frame.forces, frame.positions):
+            assert array is not None and len(array) == len(frame.ids)
+        assert np.all(np.diff(frame.ids) > 0)
