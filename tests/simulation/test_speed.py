@@ -1,0 +1,50 @@
+"""The benchmark measures the liquid it says, and its ratios are those of its times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gnnformd.errors import InputError
+from gnnformd.force_field import AtomType, ForceField
+from gnnformd.model.build import build_model
+from gnnformd.model.file import LoadedModel, ModelCard
+from gnnformd.model.settings import SeedSettings
+from gnnformd.reference.systems import ARGON, SPC_FW
+from gnnformd.simulation.speed import measure_speed
+
+
+def loaded(field: ForceField | None, cutoff: float) -> LoadedModel:
+    settings = SeedSettings(cutoff=cutoff, width=8, layers=1)
+    names = ("X",) if field is None else field.names
+    torch.manual_seed(0)
+    return LoadedModel(
+        build_model(settings, len(names)).eval(), ModelCard(settings, names, field), Path("m.safetensors")
+    )
+
+
+def test_water_is_measured_at_its_own_density() -> None:
+    calls: list[tuple[int, int]] = []
+    result = measure_speed(loaded(SPC_FW, 3.4), atoms=192, progress=lambda done, total: calls.append((done, total)))
+    assert (result.system, result.atoms, result.device) == ("water", 192, "cpu")
+    # 0.1 atoms per cubic angstrom in a sphere of 3.4 angstrom: 16.5 of them, less the atom itself and what it excludes
+    assert 12 < result.edges_per_atom < 18
+    assert calls[-1] == (3, 3)
+
+
+def test_a_simple_liquid_is_measured_and_the_ratios_are_those_of_the_times() -> None:
+    data = measure_speed(loaded(ARGON, 4.4), atoms=120).to_dict()
+    assert data["atoms"] == 125  # the nearest cube
+    own, reference = data["microseconds_per_atom_step"], data["lammps"]["microseconds_per_atom_step"]
+    assert min(*own.values(), reference) > 0
+    for name, value in own.items():
+        assert data["ratio_to_lammps"][name] == pytest.approx(value / reference)
+
+
+@pytest.mark.parametrize("field", [None, replace(ARGON, types=(AtomType("Na", 23.0, charge=1.0),))])
+def test_other_force_fields_are_refused(field: ForceField | None) -> None:
+    with pytest.raises(InputError, match=r"m\.safetensors: can be measured only on water or on a simple liquid"):
+        measure_speed(loaded(field, 4.0))
