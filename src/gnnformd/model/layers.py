@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.prelu_dropout import prelu_dropout
 
-__all__ = ["GraphNorm", "Perceptron", "sum_over_neighbors"]
+__all__ = ["GraphNorm", "Perceptron"]
 
 
 class Perceptron(nn.Module):
@@ -109,9 +109,3 @@ def _mean_over_graph(values: Tensor, graph: AtomicGraph) -> Tensor:
     zeros = values.new_zeros(graph.graph_count, values.shape[1])
     counts = torch.bincount(graph.graph_index, minlength=graph.graph_count).clamp(min=1)
     return zeros.index_add(0, graph.graph_index, values) / counts[:, None].to(values.dtype)
-
-
-def sum_over_neighbors(messages: Tensor, graph: AtomicGraph) -> Tensor:
-    """``sum_j m_ij`` for every center i: (E, F) to (N, F)."""
-    zeros = messages.new_zeros(graph.atom_count, messages.shape[1])
-    return zeros.index_add(0, graph.center_index, messages)

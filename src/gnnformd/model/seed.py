@@ -2,18 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.model.layers import GraphNorm, Perceptron, sum_over_neighbors
+from gnnformd.model.layers import GraphNorm, Perceptron
 from gnnformd.model.settings import SeedSettings
 
 __all__ = ["SeedModel"]
 
+ROWS = 256  # pairs are filled up to a multiple of this number
 BOND_KINDS = 3  # not in one molecule, bonded, farther along the molecule
+
+
+@dataclass(frozen=True)
+class EdgeRows:
+    """The edges as rows of matrices, filled up to a round number of rows.
+
+    The libraries behind matrix products prepare code for each new size, which takes longer than a product; with round
+    numbers the sizes repeat from frame to frame. Rows that fill up are added to an atom that does not exist.
+
+    Attributes
+    ----------
+    center, neighbor
+        Atoms of each pair, (P,).
+    receiver
+        Center of each directed edge, N for rows that fill up, (2P,).
+    degree
+        Neighbors of each atom, (N, 1).
+    inputs
+        Kind of bond as one-hot, distance and unit vector, (2P, K + 4).
+    """
+
+    center: Tensor
+    neighbor: Tensor
+    receiver: Tensor
+    degree: Tensor
+    inputs: Tensor
+
+    @property
+    def geometry(self) -> Tensor:
+        """Distance and unit vector, (2P, 4)."""
+        return self.inputs[:, BOND_KINDS:]
+
+    @classmethod
+    def of(cls, graph: AtomicGraph) -> EdgeRows:
+        """Lay out the edges of a graph or batch."""
+        half, atoms = graph.edge_count // 2, graph.atom_count
+        fill = -half % ROWS
+        vectors = graph.edge_vectors()  # (E, 3)
+        distance = vectors.norm(dim=1, keepdim=True)  # (E, 1)
+        kind = nn.functional.one_hot(graph.bond_kind.clamp(max=BOND_KINDS - 1), BOND_KINDS)
+        inputs = torch.cat([kind.to(vectors.dtype), distance, vectors / distance], dim=1)  # (E, K + 4)
+        center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
+        return cls(
+            center=pad(center, (0, fill)),
+            neighbor=pad(neighbor, (0, fill)),
+            receiver=torch.cat([pad(center, (0, fill), value=atoms), pad(neighbor, (0, fill), value=atoms)]),
+            degree=torch.bincount(graph.center_index, minlength=atoms)[:, None].to(vectors.dtype),
+            inputs=pad(inputs.view(2, half, -1), (0, 0, 0, fill)).flatten(0, 1),
+        )
+
+    def sum_over_neighbors(self, messages: Tensor) -> Tensor:
+        """``sum_j m_ij`` for every center i: (2P, F) to (N, F)."""
+        atoms = self.degree.shape[0]
+        zeros = messages.new_zeros(atoms + 1, messages.shape[1])
+        return zeros.index_add(0, self.receiver, messages)[:atoms]
 
 
 class MessageLayer(nn.Module):
@@ -30,13 +88,11 @@ class MessageLayer(nn.Module):
         self.message = Perceptron(2 * width, width, width, dropout)
         self.update = Perceptron(width, width, width, dropout)
 
-    def forward(self, features: Tensor, edges: Tensor, graph: AtomicGraph) -> Tensor:
-        """Features (N, F) and edge features (E, G) to new features (N, F)."""
-        hidden = edge_messages(self.edge_encoder, self.message, features, edges, graph)  # (E, F)
-        summed = sum_over_neighbors(hidden, graph)  # (N, F)
-        degree = torch.bincount(graph.center_index, minlength=graph.atom_count)
+    def forward(self, features: Tensor, inputs: Tensor, rows: EdgeRows) -> Tensor:
+        """Features (N, F) and edge features (2P, G) to new features (N, F)."""
+        hidden = edge_messages(self.edge_encoder, self.message, features, inputs, rows)  # (2P, F)
         last = self.message.last
-        total = linear(summed, last.weight) + degree[:, None].to(summed.dtype) * last.bias
+        total = linear(rows.sum_over_neighbors(hidden), last.weight) + rows.degree * last.bias  # (N, F)
         return self.update(total)  # type: ignore[no-any-return]
 
 
@@ -53,30 +109,28 @@ class DirectedLayer(nn.Module):
         self.message = Perceptron(2 * width, 1, width, dropout)
         self.update = Perceptron(3, width, width, dropout)
 
-    def vectors(self, features: Tensor, edges: Tensor, graph: AtomicGraph) -> Tensor:
+    def vectors(self, features: Tensor, inputs: Tensor, rows: EdgeRows) -> Tensor:
         """``sum_j s_ij u_ij``, (N, 3)."""
-        scalars, directions = edges[:, :-3], edges[:, -3:]
-        hidden = edge_messages(self.edge_encoder, self.message, features, scalars, graph)
-        return sum_over_neighbors(self.message.last(hidden) * directions, graph)
+        scalars, directions = inputs[:, :-3], inputs[:, -3:]
+        hidden = edge_messages(self.edge_encoder, self.message, features, scalars, rows)
+        return rows.sum_over_neighbors(self.message.last(hidden) * directions)
 
-    def forward(self, features: Tensor, edges: Tensor, graph: AtomicGraph) -> Tensor:
-        """Features (N, F) and edge features (E, G + 3), directions last, to new features (N, F)."""
-        return self.update(self.vectors(features, edges, graph))  # type: ignore[no-any-return]
+    def forward(self, features: Tensor, inputs: Tensor, rows: EdgeRows) -> Tensor:
+        """Features (N, F) and edge features (2P, G + 3), directions last, to new features (N, F)."""
+        return self.update(self.vectors(features, inputs, rows))  # type: ignore[no-any-return]
 
 
 def edge_messages(
-    edge_encoder: Perceptron, message: Perceptron, features: Tensor, edges: Tensor, graph: AtomicGraph
+    edge_encoder: Perceptron, message: Perceptron, features: Tensor, inputs: Tensor, rows: EdgeRows
 ) -> Tensor:
-    """Hidden values of the message before its last linear map, (E, F)."""
-    half = graph.edge_count // 2
+    """Hidden values of the message before its last linear map, (2P, F)."""
     first, last = message.first, edge_encoder.last
     width = features.shape[1]
     on_product, on_edge = first.weight[:, :width], first.weight[:, width:]
-    center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
-    product = features.index_select(0, center) * features.index_select(0, neighbor)  # (E/2, F)
-    encoded = edge_encoder.hidden_from(edge_encoder.first(edges))  # (E, F)
-    encoded = linear(encoded, on_edge @ last.weight, first.bias + on_edge @ last.bias)  # (E, F)
-    both = encoded.view(2, half, width) + linear(product, on_product)  # (2, E/2, F)
+    product = features.index_select(0, rows.center) * features.index_select(0, rows.neighbor)  # (P, F)
+    encoded = edge_encoder.hidden_from(edge_encoder.first(inputs))  # (2P, F)
+    encoded = linear(encoded, on_edge @ last.weight, first.bias + on_edge @ last.bias)  # (2P, F)
+    both = encoded.view(2, -1, width) + linear(product, on_product)  # (2, P, F)
     return message.hidden_from(both.flatten(0, 1))
 
 
@@ -117,14 +171,11 @@ class SeedModel(ForceModel):
 
     def forward(self, graph: AtomicGraph) -> Prediction:
         """Predict the force on every atom."""
-        geometry = self.edge_geometry(graph)  # (E, 4)
-        kind = graph.bond_kind.clamp(max=BOND_KINDS - 1)
-        one_hot = nn.functional.one_hot(kind, BOND_KINDS).to(geometry.dtype)
-        edges = torch.cat([one_hot, geometry], dim=1)  # (E, 7)
+        rows = EdgeRows.of(graph)
         features = self.node_encoder(self.node_inputs(graph))  # (N, F)
-        features = self.message_layers[0](self.norms[0](features, graph), edges, graph)
+        features = self.message_layers[0](self.norms[0](features, graph), rows.inputs, rows)
         for norm, layer in zip(self.norms[1:], self.message_layers[1:], strict=True):
-            features = features + layer(norm(features, graph), geometry, graph)
+            features = features + layer(norm(features, graph), rows.geometry, rows)
         return Prediction(forces=self.decoder(features))
 
     def node_inputs(self, graph: AtomicGraph) -> Tensor:
@@ -132,9 +183,3 @@ class SeedModel(ForceModel):
         if self.embedding is not None:
             return self.embedding(graph.type_index)  # type: ignore[no-any-return]
         return torch.stack([graph.charges, graph.epsilons, graph.sigmas], dim=1)
-
-    def edge_geometry(self, graph: AtomicGraph) -> Tensor:
-        """Distance and unit vector of each edge, (E, 4)."""
-        vectors = graph.edge_vectors()  # (E, 3)
-        distance = vectors.norm(dim=1, keepdim=True)  # (E, 1)
-        return torch.cat([distance, vectors / distance], dim=1)
