@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from benchmarks.literal_seed import literal_forces
+
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.build import build_model
 from gnnformd.model.seed import DirectedLayer, EdgeRows, SeedModel

@@ -62,7 +62,7 @@ class GraphNorm(nn.Module):
     """
 
     running_mean: Tensor
-    running_square: Tensor
+    running_variance: Tensor
 
     def __init__(self, width: int, statistics: str, momentum: float = 0.01) -> None:
         super().__init__()
@@ -72,34 +72,29 @@ class GraphNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.share = nn.Parameter(torch.ones(width))
         self.register_buffer("running_mean", torch.zeros(width))
-        self.register_buffer("running_square", torch.ones(width))
+        self.register_buffer("running_variance", torch.ones(width))
 
     def forward(self, features: Tensor, graph: AtomicGraph) -> Tensor:
         """Normalize features (N, F); moments are taken in the type of the weights also under mixed precision."""
         features = features.to(self.gain.dtype)
         if self.training or self.statistics == "graph":
-            mean, square = self._moments(features, graph)  # (B, F)
+            mean = _mean_over_graph(features, graph)  # (B, F)
+            centered = features - (self.share * mean).index_select(0, graph.graph_index)  # (N, F)
+            variance = _mean_over_graph(centered.square(), graph)  # (B, F)
             if self.training:
-                with torch.no_grad():
-                    self.running_mean.lerp_(mean.mean(0), self.momentum)
-                    self.running_square.lerp_(square.mean(0), self.momentum)
-            shift = (self.share * mean).index_select(0, graph.graph_index)  # (N, F)
-            centered = features - shift
-            variance = _mean_over_graph(centered.square(), graph).index_select(0, graph.graph_index)
+                self._remember(mean.detach(), variance.detach())
+            variance = variance.index_select(0, graph.graph_index)
         else:
-            shift = self.share * self.running_mean  # (F,)
-            centered = features - shift
-            # mean((x - s m)^2) written with the two stored moments
-            variance = self.running_square - 2 * shift * self.running_mean + shift.square()
+            centered = features - self.share * self.running_mean
+            variance = self.running_variance + ((1 - self.share) * self.running_mean).square()
         return self.gain * centered * torch.rsqrt(variance + 1e-5) + self.bias
 
-    def _moments(self, features: Tensor, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
-        mean = _mean_over_graph(features, graph)
-        if not self.training:
-            return mean, mean
-        with torch.no_grad():
-            square = _mean_over_graph(features.square(), graph)
-        return mean, square
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        """Average the mean and the variance about it; ``variance`` given is the one about ``share * mean``."""
+        about_mean = variance - ((1 - self.share) * mean).square()
+        self.running_mean.lerp_(mean.mean(0), self.momentum)
+        self.running_variance.lerp_(about_mean.mean(0), self.momentum)
 
 
 def _mean_over_graph(values: Tensor, graph: AtomicGraph) -> Tensor:
