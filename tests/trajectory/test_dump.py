@@ -161,10 +161,11 @@ def test_ids_with_gaps_are_sorted_too(write_dump) -> None:
     assert frame.positions[:, 0].tolist() == [7, 30, 900]
 
 
-def test_frames_handed_out_do_not_share_memory(write_dump) -> None:
+def test_frames_share_what_does_not_change_and_nothing_else(write_dump) -> None:
     first, second, _ = read_dump(write_dump())
     assert not np.array_equal(first.positions, second.positions)
-    assert not any(np.shares_memory(getattr(first, n), getattr(second, n)) for n in ("positions", "forces", "ids"))
+    assert not any(np.shares_memory(getattr(first, n), getattr(second, n)) for n in ("positions", "forces"))
+    assert first.ids is second.ids and not first.ids.flags.writeable
 
 
 def test_the_box_may_change_from_frame_to_frame(write_dump, tmp_path: Path) -> None:

@@ -87,7 +87,10 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which column of the text goes where: kinds and slots for `parse_rows`, and the names in each output array."""
+    """Which column of the text goes where: kinds and slots for `parse_rows`, and the names in each output array.
+
+    The order of the outputs is: positions, forces, charge; id, type or element, molecule, image flags.
+    """
 
     kinds: NDArray[np.int8]
     slots: Int
@@ -109,12 +112,13 @@ def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Colu
             break
     else:
         raise InputError(f"{where}: the positions are missing; add 'x y z' to the dump command.")
-    wanted_floats = [*positions, "q"]
     if set(_FORCES) <= set(names):
-        wanted_floats += _FORCES
+        wanted_floats = [*positions, *_FORCES, "q"]
     elif require_forces:
         raise InputError(f"{where}: the forces are missing; add 'fx fy fz' to the dump command.")
-    wanted_integers = ["id", "mol", "type" if "type" in names else "element"]
+    else:
+        wanted_floats = [*positions, "q"]
+    wanted_integers = ["id", "type" if "type" in names else "element", "mol"]
     if positions in (("x", "y", "z"), ("xs", "ys", "zs")) and set(_IMAGES) <= set(names):
         wanted_integers += _IMAGES
     floats = {name: k for k, name in enumerate(n for n in wanted_floats if n in names)}
@@ -125,6 +129,16 @@ def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Colu
     if duplicates := {n for n in names if names.count(n) > 1 and n in kind_of}:
         raise InputError(f"{where}: column '{duplicates.pop()}' stands twice.")
     return _Columns(np.array(kinds, dtype=np.int8), np.array(slots), floats, integers, positions)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """What the integer columns say, and the arrays made of it, which all frames share that say the same."""
+
+    known: Int
+    ids: Int
+    types: Int
+    molecule_ids: Int | None
 
 
 class _Rows:
@@ -139,33 +153,27 @@ class _Rows:
         self._floats = np.empty((self.count, len(self.columns.floats)))
         self._integers = np.empty((self.count, len(self.columns.integers)), dtype=np.int64)
         self._powers = powers_of_five()
-        self._order: Int | None = None
-        self._file_ids: Int | None = None
+        self._labels: _Labels | None = None
 
     def read(self, header: Header, window: TextWindow, elements: ElementTypes) -> Frame:
         first_line = window.line + 1
         self._parse(window, first_line)
-        order = self._sorting(window.path, first_line)
-        floats, integers = self._floats[order], self._integers[order]
-        columns = self.columns
-
-        def pick(names: Sequence[str]) -> Float:
-            start = columns.floats[names[0]]
-            if all(columns.floats[n] == start + k for k, n in enumerate(names)):
-                return floats[:, start : start + len(names)].copy()
-            return floats[:, [columns.floats[n] for n in names]]
-
+        floats, integers = self._sort(window.path, first_line)
+        labels = self._labels
+        if labels is None or not np.array_equal(integers[:, : labels.known.shape[1]], labels.known):
+            labels = self._labels = self._new_labels(integers, elements, f"{window.path}, line {first_line - 1}")
+        forces = floats[:, 3:6] * header.force_factor if "fx" in self.columns.floats else None
         return Frame(
             timestep=header.timestep,
             cell=header.cell,
             origin=header.origin,
             periodic=header.periodic,
-            ids=integers[:, columns.integers["id"]].copy(),
-            types=self._types(integers, elements, f"{window.path}, line {first_line - 1}"),
-            positions=self._positions(pick(columns.positions), integers, header),
-            forces=pick(_FORCES) * header.force_factor if "fx" in columns.floats else None,
-            molecule_ids=integers[:, columns.integers["mol"]].copy() if "mol" in columns.integers else None,
-            charges=floats[:, columns.floats["q"]].copy() if "q" in columns.floats else None,
+            ids=labels.ids,
+            types=labels.types,
+            positions=self._positions(floats[:, :3].copy(), integers, header),
+            forces=forces,
+            molecule_ids=labels.molecule_ids,
+            charges=floats[:, self.columns.floats["q"]].copy() if "q" in self.columns.floats else None,
         )
 
     def _parse(self, window: TextWindow, first_line: int) -> None:
@@ -199,7 +207,7 @@ class _Rows:
             raise InputError(f"{where}: too {few} columns, 'ITEM: ATOMS' names {len(self.names)}.")
         name, slot = self.names[column], self.columns.slots[column]
         try:
-            if "_" in word:  # Python's own notation, not LAMMPS's
+            if "_" in word or not word.isascii():  # Python's own notation, not LAMMPS's
                 raise ValueError
             if self.columns.kinds[column] == FLOAT:
                 value = float(word)
@@ -213,29 +221,36 @@ class _Rows:
             raise InputError(f"{where}: {name} is '{word[:40]}', which is not a {kind}.") from None
         return len(word)
 
-    def _sorting(self, path: Path, first_line: int) -> Int:
-        """Rows by ascending id; computed anew only where the file's order changed."""
-        ids = self._integers[:, self.columns.integers["id"]]
-        if self._order is not None and self._file_ids is not None and np.array_equal(ids, self._file_ids):
-            return self._order
-        order = _order_of_range(ids)
-        if order is None:
-            order = np.argsort(ids, kind="stable")
-            for k in np.flatnonzero(np.diff(ids[order]) == 0):
-                row = order[k + 1]
-                raise InputError(f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame.")
-        self._order, self._file_ids = order, ids.copy()
-        return order
+    def _sort(self, path: Path, first_line: int) -> tuple[Float, Int]:
+        """Return the rows by ascending id, in new arrays."""
+        from gnnformd.trajectory.number_rows import place_rows
 
-    def _types(self, integers: Int, elements: ElementTypes, where: str) -> Int:
-        if "type" in self.columns.integers:
-            types = integers[:, self.columns.integers["type"]].copy()
+        floats, integers = np.empty_like(self._floats), np.empty_like(self._integers)
+        if place_rows(self._floats, self._integers, floats, integers):
+            return floats, integers
+        ids = self._integers[:, 0]
+        order = np.argsort(ids, kind="stable")
+        for k in np.flatnonzero(np.diff(ids[order]) == 0):
+            row = order[k + 1]
+            raise InputError(f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame.")
+        return self._floats[order], self._integers[order]
+
+    def _new_labels(self, integers: Int, elements: ElementTypes, where: str) -> _Labels:
+        names = self.columns.integers
+        known = integers[:, : 3 if "mol" in names else 2].copy()
+        if "type" in names:
+            types = known[:, 1].copy()
             if types.min() < 1:
                 raise InputError(f"{where}: atom types start at 1, but a row of this frame has type {types.min()}.")
-            return types
-        words, which = np.unique(integers[:, self.columns.integers["element"]], return_inverse=True)
-        names = [int(w).to_bytes(8, "big").lstrip(b"\0").decode("utf-8", "replace") for w in words]
-        return np.array(elements.numbers(names, where), dtype=np.int64)[which]
+        else:
+            words, which = np.unique(known[:, 1], return_inverse=True)
+            symbols = [int(w).to_bytes(8, "big").lstrip(b"\0").decode("utf-8", "replace") for w in words]
+            types = np.array(elements.numbers(symbols, where), dtype=np.int64)[which]
+        labels = _Labels(known, known[:, 0].copy(), types, known[:, 2].copy() if "mol" in names else None)
+        for array in (labels.ids, labels.types, labels.molecule_ids):
+            if array is not None:
+                array.setflags(write=False)  # many frames share them
+        return labels
 
     def _positions(self, values: Float, integers: Int, header: Header) -> Float:
         """Cartesian positions, unwrapped where there are image flags."""
@@ -247,13 +262,3 @@ class _Rows:
             if images.any():
                 values = values + images @ header.cell
         return values
-
-
-def _order_of_range(ids: Int) -> Int | None:
-    """Rows by ascending id where the ids are consecutive numbers, as nearly always; None otherwise."""
-    low = ids.min()
-    if ids.max() - low != len(ids) - 1:
-        return None
-    order = np.full(len(ids), -1)
-    order[ids - low] = np.arange(len(ids))
-    return None if order.min() < 0 else order

@@ -140,21 +140,23 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
     """Cell, origin and periodicity from the three lines of the box; ``words`` follow BOX BOUNDS."""
     general, tilted = words[:2] == ["abc", "origin"], words[:3] == ["xy", "xz", "yz"]
     flags = words[2:] if general else words[3:] if tilted else words
-    if len(flags) not in (0, 3) or any(len(f) != 2 or set(f) - set("pfsm") for f in flags):
+    if len(flags) not in (0, 3) or any(len(f) != 2 or f.strip("pfsm") for f in flags):
         raise _fault(window, f"the boundary flags '{' '.join(flags)}' should be three such as 'pp pp pp'")
-    rows = np.array([_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)])
-    cell, origin = (rows[:, :3], rows[:, 3]) if general else _restricted_cell(rows)
+    rows = [_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)]
+    cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
     if not (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) > 0:
         raise _fault(window, "the box has no volume")
     x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
-    return np.ascontiguousarray(cell), origin.copy(), (x, y, z)
+    return cell, np.array(origin), (x, y, z)
 
 
-def _restricted_cell(rows: Float) -> tuple[Float, Float]:
+def _restricted(rows: list[list[float]]) -> tuple[Float, list[float]]:
     """Cell and origin from bounds; for a tilted box LAMMPS writes those of the box around it ("Howto triclinic")."""
-    xy, xz, yz = rows[:, 2] if rows.shape[1] == 3 else (0.0, 0.0, 0.0)
-    low = rows[:, 0] - [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
-    high = rows[:, 1] - [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]
-    cell = np.diag(high - low)
-    cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
-    return cell, low
+    (x_low, x_high, *tilt), (y_low, y_high, *_), (z_low, z_high, *_) = rows
+    xy = xz = yz = 0.0
+    if tilt:
+        xy, xz, yz = (row[2] for row in rows)
+        x_low, x_high = x_low - min(0.0, xy, xz, xy + xz), x_high - max(0.0, xy, xz, xy + xz)
+        y_low, y_high = y_low - min(0.0, yz), y_high - max(0.0, yz)
+    cell = np.array([[x_high - x_low, 0.0, 0.0], [xy, y_high - y_low, 0.0], [xz, yz, z_high - z_low]])
+    return cell, [x_low, y_low, z_low]

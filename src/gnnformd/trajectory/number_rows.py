@@ -8,14 +8,17 @@ bits of ``5**q`` (D. Lemire, Software: Practice and Experience 51, 1700, 2021). 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
 from numpy.typing import NDArray
 
-__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows", "powers_of_five"]
+__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows", "place_rows", "powers_of_five"]
 
 DONE, MORE, UNDECIDED, MALFORMED = 0, 1, 2, 3
 """All rows are read; the text ended before; this number is for ``float``; this is no number or the row is too short."""
@@ -25,7 +28,8 @@ SKIP, WORD, FLOAT, INTEGER = 0, 1, 2, 3
 
 _LOWEST, _HIGHEST = -342, 308
 _U = np.uint64
-_ONE, _TEN, _EXACT = _U(1), _U(10), _U(2**53)
+_ONE, _TEN, _ZERO, _ZEROS, _EXACT = _U(1), _U(10), _U(ord("0")), _U(0x3030303030303030), _U(2**53)
+_MANY = _U(99)
 _POWERS = np.array([10**k for k in range(9)], dtype=np.uint64)
 _TENS = np.array([float(10**k) for k in range(23)])
 
@@ -50,24 +54,71 @@ def powers_of_five() -> NDArray[np.uint64]:
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile with numba; the machine code is kept on disk where there is a place for it."""
     try:
-        return numba.njit(cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+        kernel = numba.njit(cache=True, error_model="numpy")(function)
     except RuntimeError:  # numba found no folder it may write to
-        return numba.njit(error_model="numpy")(function)  # type: ignore[no-any-return]
+        kernel = numba.njit(error_model="numpy")(function)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return kernel(*arguments)
+        except OSError:  # the machine code could not be written, but it is in memory now
+            return kernel(*arguments)
+
+    return call
 
 
-# Helpers take no arrays: to pass one, numba counts a reference, which takes as long as ten characters do.
-_helper = numba.extending.register_jitable
+# Helpers take addresses, not arrays: to pass one, numba counts a reference, which takes as long as ten characters do.
+_helper = numba.njit(inline="always")
 
 
-@_helper
-def _multiply(a, b):  # type: ignore[no-untyped-def]
-    """128-bit product of two 64-bit numbers, high and low half."""
-    mask, half = _U(0xFFFFFFFF), _U(32)
-    a_low, a_high, b_low, b_high = a & mask, a >> half, b & mask, b >> half
-    low = a_low * b_low
-    cross = a_high * b_low + (low >> half)
-    middle = a_low * b_high + (cross & mask)
-    return a_high * b_high + (cross >> half) + (middle >> half), a * b
+def _load(builder: Any, place: Any, bits: int) -> Any:
+    kind = ir.IntType(bits)
+    return builder.load(builder.inttoptr(place, kind.as_pointer()), align=1)
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _byte(context: Any, place: Any) -> Any:
+    """Byte at an address."""
+    return types.uint8(types.uint64), lambda context, builder, signature, arguments: _load(builder, arguments[0], 8)
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _eight_bytes(context: Any, place: Any) -> Any:
+    """Eight bytes from an address on as one number, the first one lowest."""
+    return types.uint64(types.uint64), lambda context, builder, signature, arguments: _load(builder, arguments[0], 64)
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _trailing_zeros(context: Any, value: Any) -> Any:
+    """Count the zero bits below the lowest one; 64 where there is none."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _leading_zeros(context: Any, value: Any) -> Any:
+    """Count the zero bits above the highest one; 64 where there is none."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), generate
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _high_product(context: Any, a: Any, b: Any) -> Any:
+    """Upper 64 bits of the product of two numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = [builder.zext(argument, ir.IntType(128)) for argument in arguments]
+        product = builder.lshr(builder.mul(*wide), ir.Constant(ir.IntType(128), 64))
+        return builder.trunc(product, ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), generate
 
 
 @_helper
@@ -83,22 +134,17 @@ def _double_bits(w, q, power_high, power_low):  # type: ignore[no-untyped-def]
         return True, _bits_of(np.float64(w) / _TENS[-q] if q < 0 else np.float64(w) * _TENS[q])
     if q < _LOWEST or q > _HIGHEST or w == _U(0):
         return w == _U(0), _U(0)
-    # The exponent of w as a double counts its leading zeros, but for one when the conversion rounds up.
-    leading = np.int64(1086) - np.int64(_bits_of(np.float64(w)) >> _U(52))
-    leading = max(leading, np.int64(0))
-    w <<= _U(leading)
-    if w >> _U(63) == _U(0):
-        w <<= _U(1)
-        leading += 1
-    high, low = _multiply(w, power_high)
+    leading = _leading_zeros(w)
+    w <<= leading
+    high, low = _high_product(w, power_high), w * power_high
     if high & _U(0x1FF) == _U(0x1FF):
-        more, _ = _multiply(w, power_low)
+        more = _high_product(w, power_low)
         low += more
         if low < more:
             high += _U(1)
     upper = high >> _U(63)
     mantissa = high >> (upper + _U(9))
-    exponent = ((217706 * q) >> 16) + 63 + np.int64(upper) - leading + 1023
+    exponent = ((217706 * q) >> 16) + 1086 + np.int64(upper) - np.int64(leading)
     halfway = low <= _U(1) and mantissa & _U(3) == _U(1) and mantissa << (upper + _U(9)) == high
     if exponent <= 0 or exponent >= 2046 or halfway or low == _U(0xFFFFFFFFFFFFFFFF):
         return False, _U(0)
@@ -108,42 +154,82 @@ def _double_bits(w, q, power_high, power_low):  # type: ignore[no-untyped-def]
 
 
 @_helper
-def _leading_digits(eight):  # type: ignore[no-untyped-def]
-    """How many of eight bytes (the first one lowest) are digits before anything else, and their value.
-
-    All eight are looked at together: first which are no digits, then pairs, fours and all of them are joined.
-    """
-    eight ^= _U(0x3030303030303030)
-    others = ((eight + _U(0x7676767676767676)) | eight) & _U(0x8080808080808080)
-    count = _U(8)
-    if others != _U(0):
-        lowest = (others & (~others + _ONE)) >> _U(7)  # 256**count
-        count = (lowest * _U(0x0001020304050607)) >> _U(56)
-        eight = (eight << _ONE) << (_U(63) - (count << _U(3)))  # missing digits become leading zeros
-    pairs = (eight * _TEN + (eight >> _U(8))) & _U(0x00FF00FF00FF00FF)
-    fours = (pairs * _U(100) + (pairs >> _U(16))) & _U(0x0000FFFF0000FFFF)
-    return count, (fours * _U(10000) + (fours >> _U(32))) & _U(0xFFFFFFFF)
+def _others(eight):  # type: ignore[no-untyped-def]
+    """Mark the first of eight bytes (less ``"0"``) that is no digit; marks beyond it may be wrong."""
+    return ((eight + _U(0x7676767676767676)) | eight) & _U(0x8080808080808080)
 
 
 @_helper
-def _from_byte(low, high, at):  # type: ignore[no-untyped-def]
-    """Eight bytes from byte ``at`` modulo 8 of two words on."""
-    shift = (at & _U(7)) << _U(3)
-    return (low >> shift) | ((high << _ONE) << (_U(63) - shift))
+def _value(eight):  # type: ignore[no-untyped-def]
+    """Join eight digits (the first one lowest) to a number: first pairs, then fours, then all."""
+    pairs = (eight * _TEN + (eight >> _U(8))) & _U(0x00FF00FF00FF00FF)
+    fours = (pairs * _U(100) + (pairs >> _U(16))) & _U(0x0000FFFF0000FFFF)
+    return (fours * _U(10000) + (fours >> _U(32))) & _U(0xFFFFFFFF)
 
 
-def parse_rows(
-    data: NDArray[np.uint8],
-    position: int,
-    end: int,
-    row: int,
-    column: int,
-    kinds: NDArray[np.int8],
-    slots: NDArray[np.int64],
-    bits: NDArray[np.uint64],
-    integers: NDArray[np.int64],
-    powers: NDArray[np.uint64],
-) -> tuple[int, int, int, int]:
+@_helper
+def _digits_from(at, eight, w):  # type: ignore[no-untyped-def]
+    """Append the digits from ``at`` on to ``w`` (modulo 2**64) and return it with where they end.
+
+    ``eight`` are the bytes from ``at`` on, or fewer and then zeros.
+    """
+    eight ^= _ZEROS
+    if _others(eight) == _U(0):
+        # The loop would do this too, but here the processor can guess, and need not wait for the count to go on.
+        w, at = w * _POWERS[8] + _value(eight), at + _U(8)
+        eight = _eight_bytes(at) ^ _ZEROS
+    while True:
+        count = _trailing_zeros(_others(eight)) >> _U(3)
+        half = _U(32) - (count << _U(2))
+        w, at = w * _POWERS[count] + _value((eight << half) << half), at + count  # missing digits: leading zeros
+        if _U(_byte(at)) - _ZERO > _U(9):
+            return w, at
+        eight = _eight_bytes(at) ^ _ZEROS
+
+
+@_helper
+def _scan_number(at, with_fraction):  # type: ignore[no-untyped-def]
+    """Read the number ``w * 10**q`` at ``at``: w, q, how many of its digits matter (0: malformed), its end."""
+    eight = _eight_bytes(at)
+    signed = _U(eight & _U(0xFF) == _U(45) or eight & _U(0xFF) == _U(43))
+    first, q, point = at + signed, np.int64(0), _U(0)
+    w, at = _digits_from(first, eight >> (signed << _U(3)), _U(0))
+    if _byte(at) == 46 and with_fraction:
+        point = at + _ONE
+        w, at = _digits_from(point, _eight_bytes(point), w)
+        q = -np.int64(at - point)
+    digits = at - first - _U(point != _U(0))
+    if digits > _U(18):  # leading zeros do not matter
+        zero = first
+        while zero < at and _byte(zero) <= 48:  # point and zero are the characters up to 48
+            digits -= _U(_byte(zero) == 48)
+            zero += _ONE
+        digits = max(digits, _ONE)
+    if _byte(at) | 32 == 101 and with_fraction and digits > _U(0):
+        minus = _byte(at + _ONE) == 45
+        start = at + (_U(2) if minus or _byte(at + _ONE) == 43 else _ONE)
+        power, at = _digits_from(start, _eight_bytes(start), _U(0))
+        q += -np.int64(power) if minus else np.int64(power)
+        if at == start:
+            digits = _U(0)
+        elif at - start > _U(4):
+            digits = _MANY
+    return w, q, digits, at
+
+
+@_helper
+def _scan_word(at):  # type: ignore[no-untyped-def]
+    """First seven bytes of the word at ``at`` as a number, and its end."""
+    w, first = _U(0), at
+    while _byte(at) > 32:
+        if at - first < _U(7):
+            w = (w << _U(8)) | _U(_byte(at))
+        at += _ONE
+    return w, at
+
+
+@_compiled
+def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, powers):  # type: ignore[no-untyped-def]
     """Read rows of numbers from ``data[position:end]`` into ``bits`` and ``integers``.
 
     It stops where the text ends or where a number needs ``float``, and is called again with what it returned.
@@ -151,7 +237,7 @@ def parse_rows(
     Parameters
     ----------
     data
-        Bytes of the text, uint8; their number is divisible by 8, at least 16 follow ``end``, and ``data[end]`` is zero.
+        Bytes of the text, uint8; ``data[end]`` is zero, and at least seven more bytes follow.
     position, end
         Part to read.
     row, column
@@ -168,67 +254,62 @@ def parse_rows(
     tuple
         Status, where the number begins that it is about (or where to go on), row and column.
     """
-    state = data, position, end, row, column, kinds, slots, bits, integers, powers
-    try:
-        return _parse_rows(*state)  # type: ignore[no-any-return]
-    except OSError:  # the machine code could not be kept on disk, but it is in memory now
-        return _parse_rows(*state)  # type: ignore[no-any-return]
-
-
-@_compiled
-def _parse_rows(data, position, end, row, column, kinds, slots, bits, integers, powers):  # type: ignore[no-untyped-def]
-    """See `parse_rows`."""
-    rows, columns, words = bits.shape[0], kinds.shape[0], data.view(np.uint64)
-    at, end = _U(position), _U(end)
+    rows, columns, text = bits.shape[0], kinds.shape[0], _U(data.ctypes.data)
+    at, stop = text + _U(position), text + _U(end)
     while row < rows:
-        while data[at] <= 32 and data[at] != 10 and at < end:
+        while _byte(at) <= 32 and _byte(at) != 10 and at < stop:
             at += _ONE
-        if data[at] == 10 and column == columns:
+        if _byte(at) == 10 and column == columns:
             at, row, column = at + _ONE, row + 1, 0
             continue
-        if data[at] == 10 or column == columns:
-            return (MORE if at == end else MALFORMED), np.int64(at), row, column
-        start, kind, w, q = at, kinds[column], _U(0), np.int64(0)
-        digits, significant, point = _U(0), _U(0), _U(0)
-        at += _U(data[at] == 45 or data[at] == 43)
-        while kind >= FLOAT:
-            count, value = _leading_digits(_from_byte(words[at >> _U(3)], words[(at >> _U(3)) + _ONE], at))
-            if w == _U(0) and significant <= _U(19):  # else w may be zero by overflow
-                significant = _U(0)  # what came so far were leading zeros
-            significant += count
-            w, at, digits = w * _POWERS[count] + value, at + count, digits + count
-            if data[at] == 46 and kind == FLOAT and point == _U(0):
-                point = at = at + _ONE
-            elif count < _U(8):
-                break
-        if point != _U(0):
-            q = -np.int64(at - point)
-        if data[at] | 32 == 101 and kind == FLOAT and digits > _U(0):
-            minus = data[at + _ONE] == 45
-            at += _U(2) if minus or data[at + _ONE] == 43 else _ONE
-            count, value = _leading_digits(_from_byte(words[at >> _U(3)], words[(at >> _U(3)) + _ONE], at))
-            q += -np.int64(value) if minus else np.int64(value)
-            at, digits, significant = at + count, min(digits, count), max(significant, count << _U(2))
-        if kind < FLOAT:
-            while data[at] > 32:
-                if at - start < _U(7):
-                    w = (w << _U(8)) | _U(data[at])
-                at += _ONE
-            digits = _ONE
-        if at == end:
-            return MORE, np.int64(start), row, column
-        if data[at] > 32 or digits == _U(0):
-            return MALFORMED, np.int64(start), row, column
-        negative = data[start] == 45
+        if _byte(at) == 10 or column == columns:
+            return (MORE if at == stop else MALFORMED), np.int64(at - text), row, column
+        kind = kinds[column]
+        if kind >= FLOAT:
+            w, q, digits, after = _scan_number(at, kind == FLOAT)
+        else:
+            w, after = _scan_word(at)
+            q, digits = np.int64(0), _ONE
+        if after == stop:
+            return MORE, np.int64(at - text), row, column
+        if _byte(after) > 32 or digits == _U(0):
+            return MALFORMED, np.int64(at - text), row, column
+        negative = _byte(at) == 45
         if kind == FLOAT:
             known = min(max(q, np.int64(_LOWEST)), np.int64(_HIGHEST)) - _LOWEST
             decided, value = _double_bits(w, q, powers[known, 0], powers[known, 1])
             bits[row, slots[column]] = value | _U(negative) << _U(63)
-            if significant > _U(19) or not decided:
-                return UNDECIDED, np.int64(start), row, column
+            if digits > _U(19) or not decided:
+                return UNDECIDED, np.int64(at - text), row, column
         elif kind != SKIP:
             integers[row, slots[column]] = -np.int64(w) if negative and kind == INTEGER else np.int64(w)
-            if significant > _U(18):
-                return UNDECIDED, np.int64(start), row, column
+            if digits > _U(18):
+                return UNDECIDED, np.int64(at - text), row, column
+        at = after
         column += 1
-    return DONE, np.int64(at), row, column
+    return DONE, np.int64(at - text), row, column
+
+
+@_compiled
+def place_rows(bits, integers, sorted_bits, sorted_integers):  # type: ignore[no-untyped-def]
+    """Copy rows to their place by ascending id; False where the ids are not consecutive numbers, each once.
+
+    Parameters
+    ----------
+    bits, integers
+        What `parse_rows` read; column 0 of the integers is the id.
+    sorted_bits, sorted_integers
+        Output.
+    """
+    rows = integers.shape[0]
+    lowest = integers[:, 0].min()
+    sorted_integers[:, 0] = lowest - 1  # no id: the place is free
+    for row in range(rows):
+        place = integers[row, 0] - lowest
+        if place >= rows or sorted_integers[place, 0] == integers[row, 0]:
+            return False
+        for k in range(bits.shape[1]):
+            sorted_bits[place, k] = bits[row, k]
+        for k in range(integers.shape[1]):
+            sorted_integers[place, k] = integers[row, k]
+    return True

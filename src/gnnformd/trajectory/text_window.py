@@ -16,7 +16,7 @@ from gnnformd.errors import InputError
 
 __all__ = ["TextWindow"]
 
-_SIZE = 1 << 20
+_SIZE = 1 << 17
 _MARGIN = 16
 """`parse_rows` looks at eight bytes at once and so reads beyond the end."""
 
