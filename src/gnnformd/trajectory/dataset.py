@@ -177,17 +177,8 @@ def open_dataset(
     if len(names) == 1 and (Path(names[0]) / MANIFEST).is_file():
         return PackedDataset(Path(names[0]))
     sources = find_sources(names, topology)
-    field = _force_field(sources, force_field)
-    manifest = {
-        "path": str(names[0]),
-        "sources": [source.file.name for source in sources],
-        "topology": None if sources[0].topology is None else str(sources[0].topology.resolve()),
-        "force_field": None if field is None else field.to_dict(),
-        "elements": list(field.names) if field else None if elements is None else list(elements),
-    }
-    files = [[str(f.resolve()) for f in source.files] for source in sources]
-    prefix = f"{sources[0].file.name}-{short_hash([files, manifest['force_field'], manifest['elements']])}-"
-    name = prefix + short_hash([FORMAT_VERSION, [fingerprint(f) for source in sources for f in source.files]])
+    manifest = _manifest(names, sources, _force_field(sources, force_field), elements)
+    prefix, name = _pack_name(sources, manifest)
     places = cache_folders(sources[0].file) if cache is None else [cache]
     for place in places:
         if (place / name / MANIFEST).is_file():
@@ -198,6 +189,27 @@ def open_dataset(
         if stale.name != name:
             shutil.rmtree(stale, ignore_errors=True)
     return PackedDataset(place / name, Path(names[0]))
+
+
+def _manifest(
+    names: Sequence[Path | str], sources: Sequence[Source], field: ForceField | None, elements: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return what is kept in ``pack.json`` beside the arrays."""
+    return {
+        "path": str(names[0]),
+        "sources": [source.file.name for source in sources],
+        "topology": None if sources[0].topology is None else str(sources[0].topology.resolve()),
+        "force_field": None if field is None else field.to_dict(),
+        "elements": list(field.names) if field else None if elements is None else list(elements),
+    }
+
+
+def _pack_name(sources: Sequence[Source], manifest: dict[str, Any]) -> tuple[str, str]:
+    """Return the part of the folder's name that stays when only the contents of files change, and the whole name."""
+    files = [[str(f.resolve()) for f in source.files] for source in sources]
+    prefix = f"{sources[0].file.name}-{short_hash([files, manifest['force_field'], manifest['elements']])}-"
+    contents = [fingerprint(f) for source in sources for f in source.files]
+    return prefix, prefix + short_hash([FORMAT_VERSION, contents])
 
 
 def _build(names: Sequence[Path | str], topology: Path | None, folder: Path, manifest: dict[str, Any]) -> None:

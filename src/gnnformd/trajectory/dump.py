@@ -15,6 +15,7 @@ from gnnformd.errors import InputError
 from gnnformd.trajectory.dump_header import CutOff, Header, read_header
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.frame import Float, Frame, Int
+from gnnformd.trajectory.powers_of_five import powers_of_five
 from gnnformd.trajectory.sources import matching_files
 from gnnformd.trajectory.text_window import TextWindow
 
@@ -145,8 +146,6 @@ class _Rows:
     """Reads the rows of frames with the same columns and atom count; arrays are reused from frame to frame."""
 
     def __init__(self, header: Header, window: TextWindow, require_forces: bool) -> None:
-        from gnnformd.trajectory.number_rows import powers_of_five
-
         self.text, self.count = header.columns, header.atom_count
         self.names = header.columns.split()
         self.columns = _choose_columns(self.names, f"{window.path}, line {window.line}", require_forces)

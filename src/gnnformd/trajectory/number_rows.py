@@ -16,9 +16,10 @@ import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numpy.typing import NDArray
 
-__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows", "place_rows", "powers_of_five"]
+from gnnformd.trajectory.powers_of_five import HIGHEST, LOWEST
+
+__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows", "place_rows"]
 
 DONE, MORE, UNDECIDED, MALFORMED = 0, 1, 2, 3
 """All rows are read; the text ended before; this number is for ``float``; this is no number or the row is too short."""
@@ -26,29 +27,11 @@ DONE, MORE, UNDECIDED, MALFORMED = 0, 1, 2, 3
 SKIP, WORD, FLOAT, INTEGER = 0, 1, 2, 3
 """What a column holds; a word is kept as its first seven bytes. Numbers are `FLOAT` and above."""
 
-_LOWEST, _HIGHEST = -342, 308
 _U = np.uint64
 _ONE, _TEN, _ZERO, _ZEROS, _EXACT = _U(1), _U(10), _U(ord("0")), _U(0x3030303030303030), _U(2**53)
 _MANY = _U(99)
 _POWERS = np.array([10**k for k in range(9)], dtype=np.uint64)
 _TENS = np.array([float(10**k) for k in range(23)])
-
-
-def powers_of_five() -> NDArray[np.uint64]:
-    """First 128 bits of ``5**q`` for ``q`` from -342 to 308, high and low half, (651, 2).
-
-    Positive powers are truncated, reciprocals rounded up, as Lemire's proof wants them.
-    """
-    table = np.empty((_HIGHEST - _LOWEST + 1, 2), dtype=np.uint64)
-    for q in range(_LOWEST, _HIGHEST + 1):
-        power = 5 ** abs(q)
-        length = power.bit_length()
-        if q >= 0:
-            value = power << (128 - length) if length <= 128 else power >> (length - 128)
-        else:
-            value = (1 << (length + 127)) // power + 1
-        table[q - _LOWEST] = value >> 64, value & 0xFFFFFFFFFFFFFFFF
-    return table
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,7 +115,7 @@ def _double_bits(w, q, power_high, power_low):  # type: ignore[no-untyped-def]
     """Whether it is decided, and bits of the double nearest to ``w * 10**q``; ``power`` is ``5**q`` (see above)."""
     if w <= _EXACT and -22 <= q <= 22:
         return True, _bits_of(np.float64(w) / _TENS[-q] if q < 0 else np.float64(w) * _TENS[q])
-    if q < _LOWEST or q > _HIGHEST or w == _U(0):
+    if q < LOWEST or q > HIGHEST or w == _U(0):
         return w == _U(0), _U(0)
     leading = _leading_zeros(w)
     w <<= leading
@@ -247,7 +230,7 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
     bits, integers
         Output: doubles as their bits, and integers, (rows, columns).
     powers
-        `powers_of_five`.
+        The table of `gnnformd.trajectory.powers_of_five`.
 
     Returns
     -------
@@ -276,7 +259,7 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
             return MALFORMED, np.int64(at - text), row, column
         negative = _byte(at) == 45
         if kind == FLOAT:
-            known = min(max(q, np.int64(_LOWEST)), np.int64(_HIGHEST)) - _LOWEST
+            known = min(max(q, np.int64(LOWEST)), np.int64(HIGHEST)) - LOWEST
             decided, value = _double_bits(w, q, powers[known, 0], powers[known, 1])
             bits[row, slots[column]] = value | _U(negative) << _U(63)
             if digits > _U(19) or not decided:

@@ -26,10 +26,9 @@ def split_frames(
 ) -> tuple[Frames, Frames]:
     """Split the frames of datasets into training and validation.
 
-    ``shuffled`` draws single frames at random, as the seed did; neighbors in time then stand on both sides, and the
-    validation error is too low. ``blocks`` cuts each trajectory into up to five stretches and validates on the end of
-    each, so that only the frames at a block's edges have a neighbor on the other side. ``trajectory`` validates on
-    whole datasets.
+    ``shuffled`` draws single frames, as the seed did; neighbors in time then stand on both sides, and the error comes
+    out too low. ``blocks`` validates on the ends of up to five stretches of each trajectory. ``trajectory`` validates
+    on whole datasets.
 
     Parameters
     ----------
@@ -42,12 +41,12 @@ def split_frames(
     seed
         Of the random choice (``blocks`` makes none).
     frames
-        Use so many frames in all, evenly spaced over the datasets in their order, instead of every one.
+        Use so many frames in all, evenly spaced, instead of every one.
 
     Returns
     -------
     train, validation
-        ``(dataset_index, frame_index)`` of each frame, ascending.
+        ``(dataset_index, frame_index)``, ascending.
 
     Raises
     ------
@@ -61,15 +60,14 @@ def split_frames(
     if total < 2:
         raise InputError(f"the data has {total} frames, and a training needs at least 2; add data.")
     count = min(max(round(validation_fraction * total), 1), total - 1)
+    everything = [(d, f) for d, of_one in enumerate(chosen) for f in of_one]
     if method == "shuffled":
-        everything = [(d, f) for d, of_one in enumerate(chosen) for f in of_one]
         picked = {everything[k] for k in np.random.default_rng(seed).permutation(total)[:count]}
     elif method == "trajectory":
         picked = _whole_datasets(chosen, count, seed)
     else:
         picked = _blocks(chosen, validation_fraction)
-    train = [(d, f) for d, of_one in enumerate(chosen) for f in of_one if (d, f) not in picked]
-    return train, sorted(picked)
+    return [frame for frame in everything if frame not in picked], sorted(picked)
 
 
 def _chosen(lengths: Sequence[int], frames: int | None) -> list[list[int]]:
