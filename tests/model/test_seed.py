@@ -129,3 +129,17 @@ def _side_by_side(one: AtomicGraph, other: AtomicGraph) -> AtomicGraph:
     shifted = {name: join(name, one.atom_count) for name in ("center_index", "neighbor_index")}
     names = ("positions", "type_index", "charges", "epsilons", "sigmas", "cell_shift", "bond_kind", "graph_index")
     return replace(one, **{name: join(name) for name in names}, **shifted, forces=None)
+
+
+def test_atoms_without_neighbors_get_finite_forces() -> None:
+    graph = random_graph(1)
+    alone = replace(
+        graph,
+        center_index=graph.center_index[:0],
+        neighbor_index=graph.neighbor_index[:0],
+        cell_shift=graph.cell_shift[:0],
+        bond_kind=graph.bond_kind[:0],
+    )
+    for local in (False, True):
+        model = SeedModel(SeedSettings(width=8, locally_equivariant=local), 2).to(graph.positions.dtype).eval()
+        assert torch.isfinite(model(alone).forces).all()

@@ -64,7 +64,7 @@ class EdgeRows:
             neighbor=pad(neighbor, (0, fill)),
             receiver=torch.cat([pad(center, (0, fill), value=atoms), pad(neighbor, (0, fill), value=atoms)]),
             degree=torch.bincount(graph.center_index, minlength=atoms)[:, None].to(vectors.dtype),
-            inputs=pad(inputs.view(2, half, -1), (0, 0, 0, fill)).flatten(0, 1),
+            inputs=pad(inputs.view(2, half, inputs.shape[1]), (0, 0, 0, fill)).flatten(0, 1),
         )
 
     def sum_over_neighbors(self, messages: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def edge_messages(
     product = features.index_select(0, rows.center) * features.index_select(0, rows.neighbor)  # (P, F)
     encoded = edge_encoder.hidden_from(edge_encoder.first(inputs))  # (2P, F)
     encoded = linear(encoded, on_edge @ last.weight, first.bias + on_edge @ last.bias)  # (2P, F)
-    both = encoded.view(2, -1, width) + linear(product, on_product)  # (2, P, F)
+    both = encoded.view(2, product.shape[0], width) + linear(product, on_product)  # (2, P, F)
     return message.hidden_from(both.flatten(0, 1))
 
 
