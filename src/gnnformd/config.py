@@ -214,7 +214,7 @@ _WANTED = {
     "bool_parsing": "true or false",
     "list_type": "a list, such as [a, b]",
     "tuple_type": "a list, such as [a, b]",
-    "dict_type": "a mapping of keys to values",
+    "dict_type": "a mapping of settings",
     "model_type": "a mapping of settings",
     "model_attributes_type": "a mapping of settings",
     "literal_error": "{expected}",

@@ -71,7 +71,7 @@ class Speed:
     lammps: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Mapping for JSON; a ratio above 1 says how many times slower than LAMMPS's own force field."""
+        """Return what is written as JSON; a ratio above 1 says how many times slower than LAMMPS's own force field."""
         own = {"forces": self.forces, "with_neighbor_search": self.with_neighbor_search}
         return {
             "model": self.model,
