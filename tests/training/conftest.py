@@ -1,0 +1,41 @@
+"""A small liquid with forces that depend on positions, as a dump."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from gnnformd.force_field import AtomType, ForceField
+from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.trajectory.settings import DataSettings
+
+FIELD = ForceField(types=(AtomType("Ar", 39.948, epsilon=0.2378, sigma=3.405),))
+
+
+def write_liquid(path: Path, *, frames: int = 13, seed: int = 0) -> None:
+    """Write 27 atoms near a lattice of 3.8 angstrom; each pushes its neighbors away."""
+    random = np.random.default_rng(seed)
+    lattice = 3.8 * np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    length = 3 * 3.8
+    lines = []
+    for step in range(frames):
+        x = lattice + random.normal(0, 0.3, lattice.shape)
+        i, j, shift = neighbor_pairs(x, length * np.eye(3), (True, True, True), 4.4)
+        d = x[j] - x[i] + shift * length
+        push = 40 * d / np.linalg.norm(d, axis=1, keepdims=True) ** 4
+        forces = np.zeros_like(x)
+        np.add.at(forces, i, -push)
+        np.add.at(forces, j, push)
+        lines += ["ITEM: TIMESTEP", str(step), "ITEM: NUMBER OF ATOMS", str(len(x)), "ITEM: BOX BOUNDS pp pp pp"]
+        lines += [f"0 {length}"] * 3 + ["ITEM: ATOMS id type x y z fx fy fz"]
+        lines += [f"{k + 1} 1 " + " ".join(repr(float(v)) for v in (*x[k], *forces[k])) for k in range(len(x))]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def liquid(tmp_path: Path) -> DataSettings:
+    """Settings of a dataset of 13 frames."""
+    write_liquid(tmp_path / "liquid.dump")
+    (tmp_path / "field.yaml").write_text(yaml.safe_dump(FIELD.to_dict()))
+    return DataSettings(paths=[str(tmp_path / "liquid.dump")], force_field=str(tmp_path / "field.yaml"))

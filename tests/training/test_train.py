@@ -1,0 +1,169 @@
+"""Whole trainings on a small liquid."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from gnnformd.errors import InputError
+from gnnformd.model.file import load_model
+from gnnformd.model.settings import SeedSettings
+from gnnformd.training.run_folder import model_weights
+from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.train import finetune, train
+from gnnformd.trajectory.settings import DataSettings
+
+MODEL = SeedSettings(width=8, cutoff=4.4)
+QUIET = {"loggers": (), "threads": 1, "accelerator": "cpu", "warmup_penalty": 50.0}
+
+
+def settings(**changes: object) -> TrainingSettings:
+    return TrainingSettings(**{"epochs": 4, "batch_size": 4, "checkpoint_every": 2, **QUIET, **changes})
+
+
+def test_a_run_folder_holds_config_log_table_checkpoints_and_model(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(loggers=("tensorboard",)), tmp_path / "run")
+    config = yaml.safe_load((run.folder / "config.yaml").read_text())
+    assert config["training"]["epochs"] == 4
+    assert config["model"]["width"] == 8
+    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    for row in rows:
+        axes = sum(float(row[f"validation_{axis}"]) for axis in "xyz")
+        assert float(row["validation_loss"]) == pytest.approx(axes, rel=1e-9)
+        assert float(row["validation_l1_per_atom"]) == pytest.approx(axes / 27, rel=1e-9)
+    log = (run.folder / "training_log.txt").read_text().splitlines()
+    assert len(log) == 8
+    assert log[0].startswith("Epoch: 01, Train Loss: ")
+    names = sorted(path.name for path in (run.folder / "checkpoints").iterdir())
+    assert names == ["epoch-02.ckpt", "epoch-04.ckpt", "last.ckpt"]
+    assert any((run.folder / "tensorboard").iterdir())
+
+
+def test_the_model_file_is_the_best_of_the_kept_checkpoints(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=6), tmp_path / "run")
+    kept = [record for record in run.records if record.epoch % 2 == 0]
+    assert run.best == min(kept, key=lambda record: record.validation_loss)
+    weights = model_weights(run.folder / "checkpoints" / f"epoch-{run.best.epoch:02d}.ckpt")
+    for name, value in load_model(run.model).model.state_dict().items():
+        assert torch.equal(value, weights[name])
+    card = load_model(run.model).card
+    assert card.type_names == ("Ar",)
+    assert card.trained_on[-1]["epoch"] == run.best.epoch
+    assert card.force_field is not None
+    assert card.force_field.types[0].sigma == 3.405
+
+
+def test_training_lowers_the_error(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=40, learning_rate=1e-2, decay=0.97), tmp_path / "run")
+    assert run.records[-1].validation_loss < 0.6 * run.records[0].validation_loss
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_a_resumed_training_equals_an_uninterrupted_one_to_the_bit(
+    ema: float | None, liquid: DataSettings, tmp_path: Path
+) -> None:
+    whole = train(MODEL, liquid, settings(ema_decay=ema), tmp_path / "whole")
+    checkpoint = whole.folder / "checkpoints" / "epoch-02.ckpt"
+    (tmp_path / "resumed" / "checkpoints").mkdir(parents=True)
+    resumed = train(MODEL, liquid, settings(ema_decay=ema), tmp_path / "resumed", resume=checkpoint)
+    assert whole.model.read_bytes() == resumed.model.read_bytes()
+    logs = [(run.folder / "training_log.txt").read_text() for run in (whole, resumed)]
+    assert logs[0] == logs[1]
+
+
+def test_the_same_seed_gives_the_same_bytes(liquid: DataSettings, tmp_path: Path) -> None:
+    files = [train(MODEL, liquid, settings(epochs=2), tmp_path / name).model.read_bytes() for name in "ab"]
+    other = train(MODEL, liquid, settings(epochs=2, seed=1), tmp_path / "c").model.read_bytes()
+    assert files[0] == files[1]
+    assert files[0] != other
+
+
+def test_frames_one_by_one_or_together_give_the_same_steps(liquid: DataSettings, tmp_path: Path) -> None:
+    model = MODEL.model_copy(update={"dropout": 0.0})
+    exact = {"precision": "64-true", "rotations": False, "matmul_precision": "highest"}
+    runs = [
+        train(model, liquid, settings(frames_at_once=size, **exact), tmp_path / str(size)).records for size in (1, 2, 4)
+    ]
+    for one, two, four in zip(*runs, strict=True):
+        assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-9)
+        assert four.train_loss == pytest.approx(one.train_loss, rel=1e-9)
+
+
+def test_two_processes_give_the_loss_of_one(liquid: DataSettings, tmp_path: Path) -> None:
+    config = {
+        "model": MODEL.model_dump(mode="json"),
+        "data": liquid.model_dump(mode="json"),
+        "training": settings(epochs=2).model_dump(mode="json"),
+    }
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(config))
+    one = train(MODEL, liquid, settings(epochs=2), tmp_path / "one")
+    command = [sys.executable, "-m", "gnnformd.cli", "train", str(tmp_path / "two.yaml")]
+    command += ["--set", "training.devices=2", "--out", str(tmp_path / "two")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "two" / "metrics.csv").open()))
+    for row, record in zip(rows, one.records, strict=True):
+        assert float(row["train_loss"]) == pytest.approx(record.train_loss, rel=1e-4)
+        assert float(row["validation_loss"]) == pytest.approx(record.validation_loss, rel=1e-4)
+
+
+def test_a_time_limit_ends_the_training_with_a_model(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=100_000), tmp_path / "run", max_minutes=0.01)
+    assert 1 <= len(run.records) < 1000
+    assert load_model(run.model).card.kind == "seed"
+
+
+def test_ctrl_c_leaves_the_model_of_the_last_epoch_and_can_be_resumed(liquid: DataSettings, tmp_path: Path) -> None:
+    def interrupt(record: object) -> None:
+        if record.epoch == 2:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(MODEL, liquid, settings(), tmp_path / "run", listener=interrupt)
+    assert load_model(tmp_path / "run").card.trained_on[-1]["epochs"] >= 1
+    run = train(MODEL, liquid, settings(), tmp_path / "run", resume=True)
+    assert [record.epoch for record in run.records] == [1, 2, 3, 4]
+
+
+def test_fine_tuning_starts_from_the_weights_and_leaves_frozen_parts_alone(
+    liquid: DataSettings, tmp_path: Path
+) -> None:
+    first = train(MODEL, liquid, settings(epochs=2), tmp_path / "first")
+    near = MODEL.model_copy(update={"cutoff": 4.0})
+    freeze = ("decoder", "message_layers.[12].*")
+    again = finetune(first.model, near, liquid, settings(epochs=2, freeze=freeze), tmp_path / "again")
+    before, after = load_model(first.model), load_model(again.model)
+    assert after.card.cutoff == 4.0
+    assert len(after.card.trained_on) == 2
+    moved = 0
+    for name, value in before.model.named_parameters():
+        same = torch.equal(value, dict(after.model.named_parameters())[name])
+        frozen = name.startswith(("decoder.", "message_layers.1.", "message_layers.2."))
+        assert same or not frozen, name
+        moved += not same
+    assert moved > 10
+
+
+def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_path: Path) -> None:
+    first = train(MODEL, liquid, settings(epochs=1), tmp_path / "first")
+    with pytest.raises(InputError, match=r"holds a training already; go on with --resume"):
+        train(MODEL, liquid, settings(), tmp_path / "first")
+    with pytest.raises(InputError, match=r"there is no such checkpoint"):
+        train(MODEL, liquid, settings(), tmp_path / "none", resume=True)
+    with pytest.raises(InputError, match=r"training\.freeze: nothing in the model is named 'decodr'.* 'decoder'"):
+        train(MODEL, liquid, settings(freeze=("decodr",)), tmp_path / "x")
+    with pytest.raises(InputError, match=r"training\.freeze: every parameter is frozen"):
+        train(MODEL, liquid, settings(freeze=("*",)), tmp_path / "x")
+    wider = MODEL.model_copy(update={"width": 16})
+    with pytest.raises(InputError, match=r"weight '.*' does not fit the settings under 'model'"):
+        finetune(first.model, wider, liquid, settings(), tmp_path / "x")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match=r"training\.accelerator: there is no gpu here"):
+            train(MODEL, liquid, settings(accelerator="gpu"), tmp_path / "y")
