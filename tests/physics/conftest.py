@@ -16,7 +16,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
 from gnnformd.model.build import build_model
 from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import DensitySettings, SeedSettings
 from gnnformd.trajectory.frame import Frame
 
 
@@ -77,6 +77,12 @@ def seed(**settings) -> Callable[[], ForceModel]:
     return lambda: build_model(SeedSettings(**settings), 2)
 
 
+def density(**settings) -> Callable[[], ForceModel]:
+    return lambda: build_model(DensitySettings(features=8, width=16, **settings), 2)
+
+
+SYMMETRIC = {"conservative": True, "equivariant": True, "smooth": True}
+
 MODELS = [
     ModelCase(
         "pair potential", lambda: PairPotential(3.4), conservative=True, equivariant=True, smooth=True, local=True
@@ -85,6 +91,15 @@ MODELS = [
     ModelCase("seed, stored statistics", seed(statistics="stored"), local=True),
     ModelCase("seed, embedding", seed(node_features="embedding")),
     ModelCase("seed, locally equivariant", seed(locally_equivariant=True)),
+    ModelCase("density", density(cutoff=3.4), **SYMMETRIC),
+    ModelCase("density, local", density(cutoff=3.4, electrostatics="none", bond_kinds=2), **SYMMETRIC, local=True),
+    ModelCase("density, two layers", density(cutoff=2.6, layers=2, electrostatics="learned"), **SYMMETRIC),
+    ModelCase(
+        "density, embedding",
+        density(cutoff=3.4, electrostatics="none", bond_kinds=0, node_features="embedding", body_order=3),
+        **SYMMETRIC,
+        local=True,
+    ),
 ]
 
 

@@ -54,7 +54,7 @@ def test_the_total_force_is_zero(conservative_model, system):
 
 
 def test_the_total_torque_on_a_cluster_is_zero(conservative_model, systems):
-    cluster = systems["argon cluster"]
+    cluster = systems["argon cluster"].changed(periodic=(False, False, False))  # images would turn charged atoms
     predicted = forces(conservative_model, cluster)
     torque = np.cross(cluster.frame.positions, predicted).sum(axis=0)
     np.testing.assert_allclose(torque, 0, atol=1e-10 * np.abs(predicted).sum() * np.abs(cluster.frame.positions).max())

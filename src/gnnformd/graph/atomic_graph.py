@@ -24,6 +24,10 @@ class AtomicGraph:
         angstrom, (N, 3).
     cells
         Rows are the lattice vectors, angstrom, (B, 3, 3).
+    periodic
+        Whether each direction is periodic, (B, 3) bool.
+    special_coul
+        Weights of the Coulomb energy between 1-2, 1-3 and 1-4 neighbors (LAMMPS ``special_bonds``), (B, 3).
     type_index
         Type of each atom, numbered from 0 (LAMMPS's type less one), (N,) int64.
     charges, epsilons, sigmas
@@ -47,6 +51,8 @@ class AtomicGraph:
 
     positions: Tensor
     cells: Tensor
+    periodic: Tensor
+    special_coul: Tensor
     type_index: Tensor
     charges: Tensor
     epsilons: Tensor

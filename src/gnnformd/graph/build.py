@@ -20,6 +20,8 @@ from gnnformd.trajectory.frame import Frame
 
 __all__ = ["HalfEdges", "build_graph", "collate", "find_edges", "join_frames"]
 
+_JOINED = ("positions", "cells", "periodic", "special_coul", "type_index", "charges", "epsilons", "sigmas")
+
 
 @dataclass(frozen=True)
 class HalfEdges:
@@ -147,6 +149,8 @@ def join_frames(
     return AtomicGraph(
         positions=floats(np.concatenate([f.positions for f in frames])),
         cells=floats(np.stack([f.cell for f in frames])),
+        periodic=torch.tensor([[bool(flag) for flag in f.periodic] for f in frames]),
+        special_coul=floats(np.array([(1.0, 1.0, 1.0) if f is None else f.special_coul for f in force_fields])),
         type_index=torch.from_numpy(np.concatenate([f.types for f in frames]) - 1),
         charges=floats(charges),
         epsilons=floats(epsilons),
@@ -226,7 +230,7 @@ def collate(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
         return torch.cat([v[: len(v) // 2] for v in values] + [v[len(v) // 2 :] for v in values])
 
     return AtomicGraph(
-        **{name: join(name) for name in ("positions", "cells", "type_index", "charges", "epsilons", "sigmas")},
+        **{name: join(name) for name in _JOINED},
         center_index=join_halves([g.center_index + first for g, first in zip(graphs, first_atom, strict=True)]),
         neighbor_index=join_halves([g.neighbor_index + first for g, first in zip(graphs, first_atom, strict=True)]),
         cell_shift=join_halves([g.cell_shift for g in graphs]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gnnformd.model.density import DensityModel
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.seed import SeedModel
-from gnnformd.model.settings import ModelSettings
+from gnnformd.model.settings import DensitySettings, ModelSettings
 
 __all__ = ["ModelSettings", "build_model"]
 
@@ -19,4 +20,6 @@ def build_model(settings: ModelSettings, type_count: int) -> ForceModel:
     type_count
         Number of atom types in the data.
     """
+    if isinstance(settings, DensitySettings):
+        return DensityModel(settings, type_count)
     return SeedModel(settings, type_count)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -19,12 +19,14 @@ from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.model.build import build_model
 from gnnformd.model.interface import ForceModel
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import ModelSettings
 
 __all__ = ["FORMAT_VERSION", "LoadedModel", "ModelCard", "load_model", "pretrained_names", "read_card", "save_model"]
 
 FORMAT_VERSION = 1
 METADATA_KEY = "gnnformd"
+
+_settings: TypeAdapter[ModelSettings] = TypeAdapter(ModelSettings)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class ModelCard:
         Version of the file format.
     """
 
-    settings: SeedSettings
+    settings: ModelSettings
     type_names: tuple[str, ...]
     force_field: ForceField | None = None
     trained_on: tuple[dict[str, Any], ...] = field(default=())
@@ -94,7 +96,7 @@ class ModelCard:
         force_field = data.get("force_field")
         try:
             return cls(
-                settings=SeedSettings.model_validate(data["settings"]),
+                settings=_settings.validate_python(data["settings"]),
                 type_names=tuple(str(name) for name in data["type_names"]),
                 force_field=None if force_field is None else ForceField.from_dict(force_field, source),
                 trained_on=tuple(data.get("trained_on", ())),

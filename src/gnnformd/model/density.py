@@ -1,0 +1,186 @@
+"""The flagship: an energy from atomic densities, with forces and virial as its derivatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density_electrostatics import Electrostatics
+from gnnformd.model.density_network import DensityNetwork, Geometries
+from gnnformd.model.density_radial import softened
+from gnnformd.model.density_repulsion import Contacts
+from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.model.settings import DensitySettings
+
+__all__ = ["DensityModel"]
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where atoms are, in the variables that energies are differentiated by.
+
+    Attributes
+    ----------
+    vectors
+        Of the half edges, angstrom, (E/2, 3); the densities depend on them.
+    distances
+        Of the half edges, angstrom, (E/2,); the pair energies depend on them.
+    scaled
+        Fractional coordinates, (N, 3); the long-range energy depends on them and on the cells.
+    cells
+        angstrom, (B, 3, 3); unit vectors for graphs without periodic images.
+    """
+
+    vectors: Tensor
+    distances: Tensor
+    scaled: Tensor
+    cells: Tensor
+
+    @property
+    def variables(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All four."""
+        return self.vectors, self.distances, self.scaled, self.cells
+
+
+class DensityModel(ForceModel):
+    """``E = sum_i E_i(densities) + E_repulsion + E_Coulomb``; forces ``-dE/dx``, virial ``-dE/d(strain)``.
+
+    Invariant under translation, rotation, reflection, permutation; strictly local but for the Coulomb energy; energy,
+    forces and their first derivatives are continuous at the cutoff. The equations stand in ``docs/density.md``.
+
+    In training mode forces, energies and virials can be differentiated by the parameters (and by nothing else).
+
+    Parameters
+    ----------
+    settings
+        See `DensitySettings`.
+    type_count
+        Number of atom types.
+    """
+
+    conservative = True
+
+    def __init__(self, settings: DensitySettings, type_count: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.cutoff, self.layers = settings.cutoff, settings.layers
+        self.network = DensityNetwork(settings, type_count)
+        self.contacts = Contacts(type_count, settings.repulsion, settings.cutoff)
+        self.electrostatics = None if settings.electrostatics == "none" else Electrostatics(settings.cutoff)
+
+    def forward(self, graph: AtomicGraph) -> Prediction:
+        """Predict forces, energies and virials.
+
+        Raises
+        ------
+        InputError
+            The model has an electrostatic energy and a box is periodic in some directions only.
+        """
+        with torch.enable_grad():
+            places = _places(graph)
+            constant, learned, geometries = self._energies(graph, places)
+            slopes = _slopes(learned, places, create_graph=self.training)
+            for geometry, _ in geometries:
+                geometry.vectors_done = True
+            fixed = _slopes(constant, places, create_graph=False)
+            slopes = [a if b is None else b if a is None else a + b for a, b in zip(slopes, fixed, strict=True)]
+            prediction = _prediction(graph, places, learned + constant.detach(), slopes)
+        if self.training:
+            return prediction
+        assert prediction.energies is not None and prediction.virials is not None
+        return Prediction(prediction.forces.detach(), prediction.energies.detach(), prediction.virials.detach())
+
+    def initialize(self, graph: AtomicGraph) -> None:
+        """Take scales from data: closest approaches, spread of the densities, size of forces, energy of each type.
+
+        Parameters
+        ----------
+        graph
+            A batch of frames to be trained on, some tens, with their forces (and energies where there are any).
+        """
+        distances = graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1)
+        self.contacts.measure(graph, distances)
+        places = _places(graph)
+        soft, softening = softened(places.distances.detach(), self.contacts.of_edges(graph))
+        self.network.measure(graph, places.vectors, soft, softening)
+        if graph.forces is None:
+            return
+        with torch.enable_grad():
+            constant, learned, _ = self._energies(graph, places)
+            slopes = _slopes(learned, places, create_graph=False)
+            size = _prediction(graph, places, learned, slopes).forces.square().mean().sqrt()
+        self.network.energy_scale.mul_(graph.forces.square().mean().sqrt() / size)
+        if graph.energies is not None:
+            self.network.set_type_energies(graph, graph.energies - constant.detach())
+
+    def _energies(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Tensor, Geometries]:
+        """Energies of each graph that depend on no parameter, and those that do, kcal/mol, (B,) each.
+
+        The third value is what the densities were made of.
+        """
+        half = graph.edge_count // 2
+        center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
+        graph_of_edge = graph.graph_index.index_select(0, center)
+        contact = self.contacts.of_edges(graph)
+        soft = softened(places.distances, contact)[0]
+        with torch.no_grad():
+            softening = softened(places.distances, contact)[1]
+        learned, charges, geometries = self.network(graph, places.vectors, soft.detach(), softening)
+
+        def per_graph(pairs: Tensor) -> Tensor:
+            return pairs.new_zeros(graph.graph_count).index_add(0, graph_of_edge, pairs)
+
+        constant = per_graph(self.contacts.pair_energies(places.distances, contact))
+        if self.electrostatics is None:
+            return constant, learned, geometries
+        product = charges.index_select(0, center) * charges.index_select(0, neighbor)
+        special = graph.special_coul.index_select(0, graph_of_edge)
+        pairs = self.electrostatics.pair_energies(places.distances, soft, product, graph.bond_kind[:half], special)
+        coulomb = per_graph(pairs)
+        coulomb = coulomb + self.electrostatics.long_range_energies(places.scaled, places.cells, charges, graph)
+        if self.settings.electrostatics == "learned":
+            return constant, learned + coulomb, geometries
+        return constant + coulomb, learned, geometries
+
+
+def _places(graph: AtomicGraph) -> _Places:
+    vectors = graph.edge_vectors()[: graph.edge_count // 2].detach()
+    distances = vectors.norm(dim=1)
+    empty = ~graph.periodic.any(1)[:, None, None]
+    cells = torch.where(empty, torch.eye(3).to(graph.cells), graph.cells.detach())
+    inverse = torch.linalg.inv(cells).index_select(0, graph.graph_index)  # (N, 3, 3)
+    scaled = torch.einsum("na,nab->nb", graph.positions.detach(), inverse)
+    images = torch.floor(scaled) * graph.periodic.index_select(0, graph.graph_index)
+    scaled = scaled - images  # small numbers keep their digits in float32
+    return _Places(*(value.requires_grad_() for value in (vectors, distances, scaled, cells)))
+
+
+def _slopes(energies: Tensor, places: _Places, *, create_graph: bool) -> list[Tensor | None]:
+    """Differentiate the energies by the four variables; None where one does not matter."""
+    if not energies.requires_grad:
+        return [None] * 4
+    return list(torch.autograd.grad(energies.sum(), places.variables, create_graph=create_graph, allow_unused=True))
+
+
+def _prediction(graph: AtomicGraph, places: _Places, energies: Tensor, slopes: list[Tensor | None]) -> Prediction:
+    """Put forces and virials together from the derivatives by the four variables."""
+    half = graph.edge_count // 2
+    center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
+    by_vector, by_distance, by_scaled, by_cell = slopes
+    vectors, distances = places.vectors.detach(), places.distances.detach()
+    pull = torch.zeros_like(vectors) if by_vector is None else by_vector  # (E/2, 3)
+    if by_distance is not None:
+        pull = pull + (by_distance / distances)[:, None] * vectors
+    forces = torch.zeros_like(graph.positions).index_add(0, center, pull).index_add(0, neighbor, -pull)
+    virial = -vectors[:, :, None] * pull[:, None, :]
+    graph_of_edge = graph.graph_index.index_select(0, center)
+    virials = virial.new_zeros(graph.graph_count, 3, 3).index_add(0, graph_of_edge, virial)
+    if by_scaled is not None and by_cell is not None:
+        cells = places.cells.detach()
+        inverse = torch.linalg.inv(cells).index_select(0, graph.graph_index)  # (N, 3, 3)
+        forces = forces - torch.einsum("nb,nab->na", by_scaled, inverse)
+        virials = virials - cells.transpose(1, 2) @ by_cell
+    return Prediction(forces, energies, virials)

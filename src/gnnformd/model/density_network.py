@@ -1,0 +1,163 @@
+"""DensityNetwork: the learned part of the energy, from densities through message passing to one number per atom."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density_inputs import NodeInputs
+from gnnformd.model.density_layer import DensityLayer, Readout
+from gnnformd.model.density_radial import radial_functions
+from gnnformd.model.density_sum import DensityGeometry, atomic_densities
+from gnnformd.model.density_table import neighbor_table
+from gnnformd.model.settings import DensitySettings
+
+__all__ = ["DensityNetwork", "Geometries"]
+
+Geometries = list[tuple[DensityGeometry, Tensor]]
+
+
+class DensityNetwork(nn.Module):
+    """Layers of `DensityLayer` over the densities of bonded and of other neighbors.
+
+    Parameters
+    ----------
+    settings
+        See `DensitySettings`.
+    type_count
+        Number of atom types.
+
+    Attributes
+    ----------
+    energy_scale
+        Energies are this many times what the layers put out, kcal/mol.
+    type_energies
+        Added for each atom of a type, kcal/mol, (T,).
+    """
+
+    energy_scale: Tensor
+    type_energies: Tensor
+
+    def __init__(self, settings: DensitySettings, type_count: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.l_max = settings.l_max if settings.body_order > 2 else 0
+        self.inputs = NodeInputs(settings.node_features, type_count, settings.channels)
+        width, later = settings.width, settings.layers - 1
+        functions = settings.radial_functions + settings.bond_kinds * settings.bonded_functions  # K
+        channels = [self.inputs.channels] + [settings.message_channels] * later
+        self.layers = nn.ModuleList(
+            DensityLayer(
+                count * functions,
+                self.inputs.count,
+                settings.features,
+                width,
+                l_max=self.l_max,
+                body_order=settings.body_order,
+            )
+            for count in channels
+        )
+        self.messages = nn.ModuleList(nn.Linear(width, settings.message_channels) for _ in range(later))
+        self.readouts = nn.ModuleList(Readout(width) for _ in channels)
+        self.charges = nn.Linear(width, 1) if settings.electrostatics == "learned" else None
+        self.register_buffer("energy_scale", torch.ones(()))
+        self.register_buffer("type_energies", torch.zeros(type_count))
+
+    def forward(
+        self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor
+    ) -> tuple[Tensor, Tensor, Geometries]:
+        """Energies of the graphs, kcal/mol, (B,), charges of the atoms, e, (N,), and what the densities were made of.
+
+        Parameters
+        ----------
+        graph
+            Its positions are not looked at.
+        vectors
+            Of the half edges, angstrom, (E/2, 3); the energies can be differentiated by them.
+        soft, softening
+            Softened distances of the half edges, angstrom, and their derivatives, (E/2,).
+        """
+        inputs = self.inputs(graph)  # (N, P)
+        geometries = self._geometries(graph, vectors, soft, softening)
+        densities = self._densities(self.inputs.sent(inputs), geometries)  # (N, L, C K)
+        scalars, mixed = self.layers[0](densities, inputs, None)  # (N, W)
+        energy = self.readouts[0](scalars)  # (N,)
+        for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):
+            update, mixed = layer(self._densities(message(scalars), geometries), inputs, mixed)
+            scalars = scalars + update
+            energy = energy + readout(scalars)
+        energy = self.energy_scale * energy + self.type_energies.index_select(0, graph.type_index)
+        energies = energy.new_zeros(graph.graph_count).index_add(0, graph.graph_index, energy)
+        return energies, self._charges(scalars, graph), geometries
+
+    @torch.no_grad()
+    def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> None:
+        """Take mean and spread of the densities from a batch of frames; arguments as those of `forward`.
+
+        The mean of degree 0 is a linear map of the node inputs, fitted by least squares, so that it differs from type
+        to type and carries over to types between them.
+        """
+        inputs = self.inputs(graph)
+        self.inputs.measure(inputs)
+        geometries = self._geometries(graph, vectors, soft, softening)
+        densities = self._densities(self.inputs.sent(inputs), geometries).double()  # (N, L, C K)
+        mean = torch.linalg.pinv(inputs.double(), rtol=1e-6) @ densities[:, 0]  # (P, C K)
+        densities[:, 0] -= inputs.double() @ mean
+        first = self.layers[0]
+        assert isinstance(first, DensityLayer)
+        first.standardize(mean, densities.square().mean(0))
+        channels = self.inputs.channels
+        per_function = densities.square().mean(0).view(densities.shape[1], channels, -1).mean(1)  # (L, K)
+        for layer in self.layers[1:]:
+            assert isinstance(layer, DensityLayer)
+            layer.standardize(None, per_function.repeat(1, self.settings.message_channels))
+
+    @torch.no_grad()
+    def set_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
+        """Fit the energy of each type to energies of the graphs, kcal/mol, (B,), by least squares."""
+        types = len(self.type_energies)
+        counts = torch.zeros(graph.graph_count, types, dtype=torch.float64, device=energies.device)
+        counts.index_put_((graph.graph_index, graph.type_index), torch.ones((), dtype=counts.dtype), accumulate=True)
+        fitted = torch.linalg.pinv(counts, rtol=1e-9) @ energies.double()
+        self.type_energies.copy_(fitted)
+
+    def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+        """Tables of the neighbors that are not bonded, and of those that are."""
+        settings = self.settings
+        bonded = (graph.bond_kind > 0) & (graph.bond_kind <= settings.bond_kinds)
+        both = torch.cat([vectors, -vectors])  # (E, 3)
+        distances = torch.stack([soft, softening], dim=1).repeat(2, 1).detach()  # (E, 2)
+        beyond = 2.0 * settings.cutoff
+        geometries = []
+        for chosen, count in ((~bonded, settings.radial_functions), (bonded, settings.bonded_functions)):
+            if chosen is bonded and settings.bond_kinds == 0:
+                continue
+            table = neighbor_table(graph, chosen)
+            spread = table.spread(both, both.new_tensor([beyond, 0.0, 0.0]))  # (N, M, 3)
+            with torch.no_grad():
+                s, slope = table.spread(distances, distances.new_tensor([beyond, 1.0])).unbind(2)
+                values, slopes = radial_functions(s, slope, settings.cutoff, count)  # (N, M, K)
+                if chosen is bonded:
+                    kind = table.spread(graph.bond_kind[:, None].to(s), s.new_ones(1))  # (N, M, 1)
+                    one_hot = kind == torch.arange(1, settings.bond_kinds + 1, device=s.device)  # (N, M, kinds)
+                    values, slopes = ((one_hot[..., None] * f[:, :, None, :]).flatten(2) for f in (values, slopes))
+                distance = spread.norm(dim=2)
+                unit = spread / distance[..., None]
+            geometries.append((DensityGeometry(table, distance, unit, values, slopes, self.l_max), spread))
+        return geometries
+
+    def _densities(self, sent: Tensor, geometries: Geometries) -> Tensor:
+        """Sum over all neighbors, (N, L, C K) with K over both tables."""
+        parts = [atomic_densities(sent, vectors, geometry) for geometry, vectors in geometries]  # (N, L C, K)
+        together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        return together.view(len(sent), (self.l_max + 1) ** 2, -1)
+
+    def _charges(self, scalars: Tensor, graph: AtomicGraph) -> Tensor:
+        """Charges of the data, corrected by the network such that the charge of each graph stays."""
+        if self.charges is None:
+            return graph.charges
+        change: Tensor = self.charges(scalars).squeeze(1)  # (N,)
+        sums = change.new_zeros(graph.graph_count).index_add(0, graph.graph_index, change)
+        sizes = torch.bincount(graph.graph_index, minlength=graph.graph_count).to(sums)
+        return graph.charges + change - (sums / sizes).index_select(0, graph.graph_index)

@@ -1,0 +1,75 @@
+"""Functions of the distance: how neighbors at different distances are told apart, and where they fade out."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["fade", "radial_functions", "softened"]
+
+INNER = 0.8  # below this share of the contact distance the softened distance no longer changes
+
+
+def softened(distance: Tensor, contact: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance that stops shrinking below the closest approach seen in the data, and its derivative.
+
+    Equal to ``r`` above the contact distance ``c``, constant (0.9 c) below 0.8 c; between them the derivative is
+    ``6 t^5 - 15 t^4 + 10 t^3`` with ``t = (r/c - 0.8) / 0.2``, so that the second derivative is continuous. What is a
+    function of it exerts no force on two atoms that are pushed into each other.
+
+    Parameters
+    ----------
+    distance, contact
+        angstrom, of one shape.
+    """
+    span = 1.0 - INNER
+    t = ((distance / contact - INNER) / span).clamp(0.0, 1.0)
+    slope = t * t * t * (10.0 + t * (6.0 * t - 15.0))
+    climbed = t**4 * (2.5 + t * (t - 3.0))  # integral of the slope, 1/2 at t = 1
+    soft = contact * (INNER + span / 2 + span * climbed) + (distance - contact).clamp(min=0.0)
+    return soft, slope
+
+
+def fade(distance: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
+    """``1 - 28 x^6 + 48 x^7 - 21 x^8`` with ``x = r/cutoff``, zero from the cutoff on, and its derivative in r.
+
+    Value, first and second derivative vanish at the cutoff. Source: Gasteiger et al., arXiv:2003.03123.
+    """
+    x = (distance / cutoff).clamp(max=1.0)
+    x5 = x**5
+    value = 1.0 - x5 * x * (28.0 - x * (48.0 - 21.0 * x))
+    slope = -168.0 * x5 * (1.0 - x) ** 2 / cutoff
+    return value, slope
+
+
+def radial_functions(distance: Tensor, softening: Tensor, cutoff: float, count: int) -> tuple[Tensor, Tensor]:
+    """``B_k(r) = sqrt(2/cutoff) sin(k pi s/cutoff) / s * fade(s)``, k = 1..count, and their derivatives in r.
+
+    Parameters
+    ----------
+    distance
+        Softened distance ``s`` (see `softened`), angstrom, (N, M).
+    softening
+        ``ds/dr``, (N, M).
+    cutoff
+        angstrom.
+    count
+        K.
+
+    Returns
+    -------
+    values, slopes
+        (N, M, K) each; zero from the cutoff on.
+    """
+    envelope, falling = fade(distance, cutoff)
+    s = distance.clamp(max=cutoff)[..., None]
+    wave = math.pi / cutoff * torch.arange(1, count + 1, dtype=s.dtype, device=s.device)  # (K,)
+    angle = s * wave
+    norm = math.sqrt(2.0 / cutoff)
+    over = norm / s  # (N, M, 1)
+    bare = torch.sin(angle) * over
+    slope = torch.cos(angle) * (wave * (over * envelope[..., None] * softening[..., None]))
+    slope += bare * ((falling - envelope / s[..., 0]) * softening)[..., None]
+    return bare * envelope[..., None], slope

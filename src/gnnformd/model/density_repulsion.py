@@ -1,0 +1,78 @@
+"""Contacts: how close atoms come in the data, and the repulsion that keeps them from coming closer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+
+__all__ = ["Contacts"]
+
+MARGIN = 0.95  # contact distance over the closest approach in the data
+LARGEST = 0.6  # contact distances stay below this share of the cutoff
+UNSEEN, UNSEEN_BONDED = 0.9, 0.5  # angstrom, for pairs of types that never met in the data
+
+
+class Contacts(nn.Module):
+    """Contact distance of each pair of types and kind of bond, and the repulsion below it.
+
+    ``E = S sum_edges (1 - x)^3 / x^2`` for ``x = r/contact < 1``, zero above, so that nothing the data has seen is
+    touched. Value, first and second derivative vanish at contact.
+
+    Parameters
+    ----------
+    type_count
+        T.
+    strength
+        ``S``, kcal/mol.
+    cutoff
+        angstrom.
+
+    Attributes
+    ----------
+    distances
+        angstrom, (4, T, T): kind of bond first.
+    """
+
+    distances: Tensor
+
+    def __init__(self, type_count: int, strength: float, cutoff: float) -> None:
+        super().__init__()
+        self.strength, self.cutoff = strength, cutoff
+        distances = torch.full((4, type_count, type_count), UNSEEN_BONDED)
+        distances[0] = UNSEEN
+        self.register_buffer("distances", distances.clamp(max=LARGEST * cutoff))
+
+    @torch.no_grad()
+    def measure(self, graph: AtomicGraph, distance: Tensor) -> None:
+        """Take the contact distances from the closest pairs of a batch of frames.
+
+        Parameters
+        ----------
+        graph
+            Frames of the data.
+        distance
+            Of the half edges, angstrom, (E/2,).
+        """
+        half = graph.edge_count // 2
+        first, second = (graph.type_index[k[:half]] for k in (graph.center_index, graph.neighbor_index))
+        count = self.distances.shape[1]
+        key = (graph.bond_kind[:half] * count + first) * count + second
+        closest = torch.full_like(self.distances.flatten(), torch.inf)
+        closest = closest.scatter_reduce(0, key, distance.to(closest), "amin").view_as(self.distances)
+        closest = MARGIN * torch.minimum(closest, closest.transpose(1, 2))
+        known = torch.where(closest.isfinite(), closest, self.distances)
+        self.distances.copy_(known.clamp(max=LARGEST * self.cutoff))
+
+    def of_edges(self, graph: AtomicGraph) -> Tensor:
+        """Contact distance of each half edge, angstrom, (E/2,)."""
+        half = graph.edge_count // 2
+        first, second = (graph.type_index[k[:half]] for k in (graph.center_index, graph.neighbor_index))
+        return self.distances[graph.bond_kind[:half], first, second]
+
+    def pair_energies(self, distance: Tensor, contact: Tensor) -> Tensor:
+        """Energy of each half edge, kcal/mol, (E/2,)."""
+        x = distance / contact
+        inside = (1 - x).clamp(min=0.0)
+        return self.strength * inside**3 / x.square()
