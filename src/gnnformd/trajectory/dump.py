@@ -134,9 +134,8 @@ def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Colu
 
 @dataclass(frozen=True)
 class _Labels:
-    """What the integer columns say, and the arrays made of it, which all frames share that say the same."""
+    """Arrays made of the integer columns; frames that say the same share them."""
 
-    known: Int
     ids: Int
     types: Int
     molecule_ids: Int | None
@@ -146,22 +145,32 @@ class _Rows:
     """Reads the rows of frames with the same columns and atom count; arrays are reused from frame to frame."""
 
     def __init__(self, header: Header, window: TextWindow, require_forces: bool) -> None:
+        # Here, because they load the compiler, which only who reads a dump should wait for
+        from gnnformd.trajectory import number_rows
+        from gnnformd.trajectory.place_rows import place_rows
+
+        self._number_rows, self._place_rows = number_rows, place_rows
         self.text, self.count = header.columns, header.atom_count
         self.names = header.columns.split()
         self.columns = _choose_columns(self.names, f"{window.path}, line {window.line}", require_forces)
         self._floats = np.empty((self.count, len(self.columns.floats)))
         self._integers = np.empty((self.count, len(self.columns.integers)), dtype=np.int64)
         self._powers = powers_of_five()
+        # No id is as low as these, so that the first frame gets labels of its own.
+        label_columns = 3 if "mol" in self.columns.integers else 2
+        self._known = np.full((self.count, label_columns), np.iinfo(np.int64).min)
         self._labels: _Labels | None = None
 
     def read(self, header: Header, window: TextWindow, elements: ElementTypes) -> Frame:
         first_line = window.line + 1
         self._parse(window, first_line)
-        floats, integers = self._sort(window.path, first_line)
+        floats, integers, same = self._sort(window.path, first_line)
         labels = self._labels
-        if labels is None or not np.array_equal(integers[:, : labels.known.shape[1]], labels.known):
+        if labels is None or not same:
             labels = self._labels = self._new_labels(integers, elements, f"{window.path}, line {first_line - 1}")
-        forces = floats[:, 3:6] * header.force_factor if "fx" in self.columns.floats else None
+        forces = floats[:, 3:6].copy() if "fx" in self.columns.floats else None
+        if forces is not None and header.force_factor != 1.0:
+            forces *= header.force_factor
         return Frame(
             timestep=header.timestep,
             cell=header.cell,
@@ -177,8 +186,7 @@ class _Rows:
 
     def _parse(self, window: TextWindow, first_line: int) -> None:
         """Fill the arrays from the window."""
-        from gnnformd.trajectory import number_rows as rows
-
+        rows = self._number_rows
         bits, row, column = self._floats.view(np.uint64), 0, 0
         while True:
             status, window.start, row, column = rows.parse_rows(
@@ -197,8 +205,7 @@ class _Rows:
 
     def _settle(self, window: TextWindow, row: int, column: int) -> int:
         """Let Python read the number that the fast parser left and return its length, or say what is wrong with it."""
-        from gnnformd.trajectory.number_rows import FLOAT
-
+        is_float = self.columns.kinds[column : column + 1] == self._number_rows.FLOAT
         word = window.next_word()
         where = f"{window.path}, line {window.line + 1}"
         if not word or column == len(self.names):
@@ -208,7 +215,7 @@ class _Rows:
         try:
             if "_" in word or not word.isascii():  # Python's own notation, not LAMMPS's
                 raise ValueError
-            if self.columns.kinds[column] == FLOAT:
+            if is_float:
                 value = float(word)
                 if not math.isfinite(value):
                     raise InputError(f"{where}: {name} is {word}; the simulation went wrong here, cut the file before.")
@@ -216,27 +223,27 @@ class _Rows:
             else:
                 self._integers[row, slot] = int(word)
         except (ValueError, OverflowError):
-            kind = "number" if self.columns.kinds[column] == FLOAT else "whole number"
+            kind = "number" if is_float else "whole number"
             raise InputError(f"{where}: {name} is '{word[:40]}', which is not a {kind}.") from None
         return len(word)
 
-    def _sort(self, path: Path, first_line: int) -> tuple[Float, Int]:
-        """Return the rows by ascending id, in new arrays."""
-        from gnnformd.trajectory.number_rows import place_rows
-
+    def _sort(self, path: Path, first_line: int) -> tuple[Float, Int, bool]:
+        """Return the rows by ascending id, in new arrays, and whether ids, types and molecules are those known."""
         floats, integers = np.empty_like(self._floats), np.empty_like(self._integers)
-        if place_rows(self._floats, self._integers, floats, integers):
-            return floats, integers
+        placed, same = self._place_rows(self._floats, self._integers, floats, integers, self._known)
+        if placed:
+            return floats, integers, same
         ids = self._integers[:, 0]
         order = np.argsort(ids, kind="stable")
         for k in np.flatnonzero(np.diff(ids[order]) == 0):
             row = order[k + 1]
             raise InputError(f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame.")
-        return self._floats[order], self._integers[order]
+        floats, integers = self._floats[order], self._integers[order]
+        return floats, integers, np.array_equal(integers[:, : self._known.shape[1]], self._known)
 
     def _new_labels(self, integers: Int, elements: ElementTypes, where: str) -> _Labels:
         names = self.columns.integers
-        known = integers[:, : 3 if "mol" in names else 2].copy()
+        known = integers[:, : self._known.shape[1]].copy()
         if "type" in names:
             types = known[:, 1].copy()
             if types.min() < 1:
@@ -245,7 +252,8 @@ class _Rows:
             words, which = np.unique(known[:, 1], return_inverse=True)
             symbols = [int(w).to_bytes(8, "big").lstrip(b"\0").decode("utf-8", "replace") for w in words]
             types = np.array(elements.numbers(symbols, where), dtype=np.int64)[which]
-        labels = _Labels(known, known[:, 0].copy(), types, known[:, 2].copy() if "mol" in names else None)
+        self._known = known
+        labels = _Labels(known[:, 0].copy(), types, known[:, 2].copy() if "mol" in names else None)
         for array in (labels.ids, labels.types, labels.molecule_ids):
             if array is not None:
                 array.setflags(write=False)  # many frames share them

@@ -125,7 +125,7 @@ def _numbers(window: TextWindow, count: int) -> list[float]:
         values = [float(word) for word in text.split()]
     except ValueError:
         values = []
-    if len(values) != count or not all(map(math.isfinite, values)):
+    if len(values) != count or not math.isfinite(sum(values)):
         raise _fault(window, f"'{text[:60]}' should be {count} finite numbers")
     return values
 
@@ -140,7 +140,7 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
     """Cell, origin and periodicity from the three lines of the box; ``words`` follow BOX BOUNDS."""
     general, tilted = words[:2] == ["abc", "origin"], words[:3] == ["xy", "xz", "yz"]
     flags = words[2:] if general else words[3:] if tilted else words
-    if len(flags) not in (0, 3) or any(len(f) != 2 or f.strip("pfsm") for f in flags):
+    if flags != ["pp"] * 3 and (len(flags) not in (0, 3) or any(len(f) != 2 or f.strip("pfsm") for f in flags)):
         raise _fault(window, f"the boundary flags '{' '.join(flags)}' should be three such as 'pp pp pp'")
     rows = [_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)]
     cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)

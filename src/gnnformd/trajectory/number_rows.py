@@ -8,8 +8,6 @@ bits of ``5**q`` (D. Lemire, Software: Practice and Experience 51, 1700, 2021). 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -17,9 +15,10 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
+from gnnformd.trajectory.compiled import compiled
 from gnnformd.trajectory.powers_of_five import HIGHEST, LOWEST
 
-__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows", "place_rows"]
+__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows"]
 
 DONE, MORE, UNDECIDED, MALFORMED = 0, 1, 2, 3
 """All rows are read; the text ended before; this number is for ``float``; this is no number or the row is too short."""
@@ -32,23 +31,6 @@ _ONE, _TEN, _ZERO, _ZEROS, _EXACT = _U(1), _U(10), _U(ord("0")), _U(0x3030303030
 _MANY = _U(99)
 _POWERS = np.array([10**k for k in range(9)], dtype=np.uint64)
 _TENS = np.array([float(10**k) for k in range(23)])
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with numba; the machine code is kept on disk where there is a place for it."""
-    try:
-        kernel = numba.njit(cache=True, error_model="numpy")(function)
-    except RuntimeError:  # numba found no folder it may write to
-        kernel = numba.njit(error_model="numpy")(function)
-
-    @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
-        try:
-            return kernel(*arguments)
-        except OSError:  # the machine code could not be written, but it is in memory now
-            return kernel(*arguments)
-
-    return call
 
 
 # Helpers take addresses, not arrays: to pass one, numba counts a reference, which takes as long as ten characters do.
@@ -211,7 +193,7 @@ def _scan_word(at):  # type: ignore[no-untyped-def]
     return w, at
 
 
-@_compiled
+@compiled
 def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, powers):  # type: ignore[no-untyped-def]
     """Read rows of numbers from ``data[position:end]`` into ``bits`` and ``integers``.
 
@@ -271,28 +253,3 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
         at = after
         column += 1
     return DONE, np.int64(at - text), row, column
-
-
-@_compiled
-def place_rows(bits, integers, sorted_bits, sorted_integers):  # type: ignore[no-untyped-def]
-    """Copy rows to their place by ascending id; False where the ids are not consecutive numbers, each once.
-
-    Parameters
-    ----------
-    bits, integers
-        What `parse_rows` read; column 0 of the integers is the id.
-    sorted_bits, sorted_integers
-        Output.
-    """
-    rows = integers.shape[0]
-    lowest = integers[:, 0].min()
-    sorted_integers[:, 0] = lowest - 1  # no id: the place is free
-    for row in range(rows):
-        place = integers[row, 0] - lowest
-        if place >= rows or sorted_integers[place, 0] == integers[row, 0]:
-            return False
-        for k in range(bits.shape[1]):
-            sorted_bits[place, k] = bits[row, k]
-        for k in range(integers.shape[1]):
-            sorted_integers[place, k] = integers[row, k]
-    return True

@@ -98,9 +98,9 @@ class TextWindow:
         while (stop := self._bytes.find(b"\n", self.start, self.end)) < 0:
             if not self.slide():
                 return None
-        text = self._bytes[self.start : stop].decode("utf-8", "replace")
+        text = self._bytes[self.start : stop].decode("utf-8", "replace").strip()
         self.start, self.line = stop + 1, self.line + 1
-        return text.strip()
+        return text
 
     def next_word(self) -> str:
         """Return what stands before the next blank or line end; empty at a line end."""
