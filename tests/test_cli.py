@@ -132,6 +132,12 @@ def test_a_missing_configuration_is_refused(tmp_path: Path) -> None:
     assert_refused(run("train", tmp_path / "no.yaml"), "no.yaml", "seed-water")
 
 
+def test_a_configuration_without_data_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("model: {kind: seed}\n")
+    assert_refused(run("train", path), "my.yaml", "--data")
+
+
 def test_data_that_is_not_there_is_refused_and_leaves_no_run(tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert_refused(run("train", "seed-argon", "--data", tmp_path / "no", "--out", out), "no")
@@ -214,6 +220,11 @@ def test_curves_writes_json_and_a_figure(model: Path, tmp_path: Path) -> None:
     (curve,) = json.loads(numbers.read_text())["curves"]
     assert curve["name"] == "Lennard-Jones"
     assert len(curve["distance"]) == len(curve["reference"]["x"]) == len(curve["predicted"]["z"])
+
+
+def test_a_figure_that_cannot_be_written_is_refused(model: Path, tmp_path: Path) -> None:
+    assert_refused(run("curves", model, "--figure", tmp_path / "curves.bmp"), "curves.bmp", ".png")
+    assert_refused(run("curves", model, "--figure", model / "curves.png"), "curves.png", "cannot be written")
 
 
 def test_json_that_cannot_be_written_is_refused_and_leaves_nothing(model: Path, tmp_path: Path) -> None:

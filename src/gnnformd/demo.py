@@ -156,6 +156,9 @@ class Demo:
     def _model(self, run: str) -> Path:
         return self._out / "runs" / run / "model.safetensors"
 
+    def _figure(self, name: str) -> Path:
+        return self._out / "figures" / f"{name}.png"
+
     def _generate(self, name: str, system: System) -> str:
         from gnnformd.reference.generate import generate
 
@@ -209,6 +212,9 @@ class Demo:
         return _told(run)
 
     def _evaluate(self) -> str:
+        import numpy as np
+
+        from gnnformd.evaluation.figures import parity_figure, save_figure
         from gnnformd.evaluation.metrics import evaluate
         from gnnformd.model.file import load_model
         from gnnformd.trajectory.dataset import open_dataset
@@ -226,16 +232,21 @@ class Demo:
             write_json(self._out / f"evaluate-{run}.json", result)
             for name, entry in zip(names, result["datasets"], strict=True):
                 told.append(f"{run} on {name} {100 * entry['force']['relative_l1']:.0f} %")
+                parity = entry["parity"]
+                figure = parity_figure(np.array(parity["reference"]), np.array(parity["predicted"]))
+                save_figure(figure, self._figure(f"parity-{run}-on-{name}"))
         return "sum of errors over sum of forces: " + ", ".join(told)
 
     def _curves(self) -> str:
         from gnnformd.evaluation.curves import curves_to_dict, force_curves
+        from gnnformd.evaluation.figures import force_curve_figure, save_figure
         from gnnformd.model.file import load_model
 
         told = []
         for run in ("water", "argon"):
             found = force_curves(load_model(self._model(run)))
             write_json(self._out / f"curves-{run}.json", curves_to_dict(str(self._model(run)), found))
+            save_figure(force_curve_figure(found), self._figure(f"curves-{run}"))
             told += [f"{run}, {curve.name} {100 * curve.relative_rms_error:.0f} %" for curve in found]
         return "rms error over rms force: " + ", ".join(told)
 

@@ -10,6 +10,7 @@ import typer
 
 from gnnformd.cli.app import app
 from gnnformd.cli.show import progress, say
+from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
     from gnnformd.config import Config
@@ -88,7 +89,10 @@ def _load(source: str, data: list[Path] | None, changes: list[str] | None) -> Co
     from gnnformd.config import load_config
 
     paths = [f"data.paths={json.dumps([str(path) for path in data])}"] if data else []
-    return load_config(source, [*paths, *(changes or [])])
+    config = load_config(source, [*paths, *(changes or [])])
+    if not config.data.paths:
+        raise InputError(f"{source}: data.paths names no data; add it, or name data with --data.")
+    return config
 
 
 def _say_epoch(record: EpochRecord) -> None:
@@ -99,5 +103,9 @@ def _say_epoch(record: EpochRecord) -> None:
 
 
 def _say_where(run: TrainedRun) -> None:
+    from gnnformd.training.run_folder import is_main_process
+
+    if not is_main_process():  # several processes share a training; one speaks
+        return
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {run.best.validation_l1_per_atom:.4g} kcal/mol/angstrom per atom")
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")

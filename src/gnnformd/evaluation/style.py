@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -138,5 +139,7 @@ def save_figure(figure: Figure, path: Path) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror}); name another file.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
