@@ -24,6 +24,7 @@ DataOption = Annotated[list[Path] | None, typer.Option(help="Data to learn from 
 OutOption = Annotated[Path | None, typer.Option(help="Run folder to write; runs/CONFIG if not given.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one setting; repeatable.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
+CheckpointOption = Annotated[Path | None, typer.Option(help="Go on from this checkpoint instead of the last.")]
 MinutesOption = Annotated[float | None, typer.Option(min=0, help="Stop after about this many minutes.")]
 
 
@@ -34,7 +35,9 @@ def train(
     out: OutOption = None,
     changes: SetOption = None,
     resume: ResumeOption = False,
-    max_minutes: MinutesOption = None,
+    checkpoint: CheckpointOption = None,
+    max_minutes: CheckpointOption = Annotated[Path | None, typer.Option(help="Go on from this checkpoint instead of the last.")]
+MinutesOption = None,
 ) -> None:
     """Train a network on forces."""
     settings = _load(config, data, changes)
@@ -47,7 +50,7 @@ def train(
             settings.data,
             settings.training,
             folder,
-            resume=resume,
+            resume=checkpoint or resume,
             max_minutes=max_minutes,
             listener=_say_epoch,
             progress=report,
@@ -63,7 +66,9 @@ def finetune(
     out: OutOption = None,
     changes: SetOption = None,
     resume: ResumeOption = False,
-    max_minutes: MinutesOption = None,
+    checkpoint: CheckpointOption = None,
+    max_minutes: CheckpointOption = Annotated[Path | None, typer.Option(help="Go on from this checkpoint instead of the last.")]
+MinutesOption = None,
 ) -> None:
     """Go on training a finished model on other data."""
     settings = _load(config, data, changes)
@@ -77,7 +82,7 @@ def finetune(
             settings.data,
             settings.training,
             folder,
-            resume=resume,
+            resume=checkpoint or resume,
             max_minutes=max_minutes,
             listener=_say_epoch,
             progress=report,
