@@ -60,8 +60,9 @@ def test_the_model_file_is_the_best_of_the_kept_checkpoints(liquid: DataSettings
 
 
 def test_training_lowers_the_error(liquid: DataSettings, tmp_path: Path) -> None:
-    run = train(MODEL, liquid, settings(epochs=40, learning_rate=1e-2, decay=0.97), tmp_path / "run")
-    assert run.records[-1].validation_loss < 0.6 * run.records[0].validation_loss
+    model = SeedSettings(width=16, cutoff=4.4, dropout=0.0, locally_equivariant=True)
+    run = train(model, liquid, settings(epochs=30, learning_rate=1e-2), tmp_path / "run")
+    assert run.records[-1].validation_loss < 0.5 * run.records[0].validation_loss
 
 
 @pytest.mark.parametrize("ema", [None, 0.9])
@@ -103,7 +104,7 @@ def test_two_processes_give_the_loss_of_one(liquid: DataSettings, tmp_path: Path
     }
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(config))
     one = train(MODEL, liquid, settings(epochs=2), tmp_path / "one")
-    command = [sys.executable, "-m", "gnnformd.cli", "train", str(tmp_path / "two.yaml")]
+    command = [str(Path(sys.executable).with_name("gnnformd")), "train", str(tmp_path / "two.yaml")]
     command += ["--set", "training.devices=2", "--out", str(tmp_path / "two")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
