@@ -36,8 +36,7 @@ def train(
     changes: SetOption = None,
     resume: ResumeOption = False,
     checkpoint: CheckpointOption = None,
-    max_minutes: CheckpointOption = Annotated[Path | None, typer.Option(help="Go on from this checkpoint instead of the last.")]
-MinutesOption = None,
+    max_minutes: MinutesOption = None,
 ) -> None:
     """Train a network on forces."""
     settings = _load(config, data, changes)
@@ -67,8 +66,7 @@ def finetune(
     changes: SetOption = None,
     resume: ResumeOption = False,
     checkpoint: CheckpointOption = None,
-    max_minutes: CheckpointOption = Annotated[Path | None, typer.Option(help="Go on from this checkpoint instead of the last.")]
-MinutesOption = None,
+    max_minutes: MinutesOption = None,
 ) -> None:
     """Go on training a finished model on other data."""
     settings = _load(config, data, changes)
