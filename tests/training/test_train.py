@@ -12,7 +12,7 @@ import yaml
 
 from gnnformd.errors import InputError
 from gnnformd.model.file import load_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import DensitySettings, SeedSettings
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import finetune, train
@@ -63,6 +63,13 @@ def test_training_lowers_the_error(liquid: DataSettings, tmp_path: Path) -> None
     model = SeedSettings(width=16, cutoff=4.4, dropout=0.0, locally_equivariant=True)
     run = train(model, liquid, settings(epochs=30, learning_rate=1e-2), tmp_path / "run")
     assert run.records[-1].validation_loss < 0.5 * run.records[0].validation_loss
+
+
+def test_a_conservative_model_trains_and_validates(liquid: DataSettings, tmp_path: Path) -> None:
+    model = DensitySettings(cutoff=4.4, electrostatics="none", features=16)
+    run = train(model, liquid, settings(epochs=12, learning_rate=1e-2, warmup_penalty=0.0), tmp_path / "run")
+    assert run.records[-1].validation_loss < 0.4 * run.records[0].train_loss
+    assert load_model(run.model).card.kind == "density"
 
 
 @pytest.mark.parametrize("ema", [None, 0.9])

@@ -49,6 +49,15 @@ class ForceModel(nn.Module, ABC):
     layers: int
     conservative: bool
 
+    def initialize(self, graph: AtomicGraph) -> None:
+        """Take scales from data before a training from fresh weights.
+
+        Parameters
+        ----------
+        graph
+            A batch of training frames with their targets.
+        """
+
     @abstractmethod
     def forward(self, graph: AtomicGraph) -> Prediction:
         """Predict forces (and energy and virial where the model has them) for a graph or a batch."""

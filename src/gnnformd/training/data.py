@@ -19,6 +19,8 @@ from gnnformd.trajectory.split import split_frames
 
 __all__ = ["FrameData", "type_names_of"]
 
+SAMPLE = 16  # frames from which a network takes its scales
+
 Batch = tuple[AtomicGraph, Portion]
 
 
@@ -53,6 +55,11 @@ class FrameData(lightning.LightningDataModule):
         train, validation = frames
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
+
+    def sample(self) -> AtomicGraph:
+        """Batch some training frames, evenly spaced."""
+        count = len(self.train_graphs)
+        return self.train_graphs.batch(sorted({k * count // SAMPLE for k in range(SAMPLE)}))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Cut the batches of an epoch into portions."""

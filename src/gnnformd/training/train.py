@@ -168,6 +168,8 @@ class _Fit:
         network = self.make(type_names_of(datasets))
         freeze(network, self.training.freeze)
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
+        if start is None and not self.origin:
+            network.initialize(frames.sample())
         log = RunLog(self.out, listener)
         keep = Checkpoints(checkpoints, self.training.checkpoint_every)
         with computing(self.training):
