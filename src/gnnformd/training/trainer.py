@@ -48,6 +48,7 @@ def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightnin
         callbacks=callbacks,
         logger=[_logger(name, out) for name in settings.loggers],
         use_distributed_sampler=False,
+        inference_mode=False,  # forces may be derivatives, in validation too
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_progress_bar=False,
