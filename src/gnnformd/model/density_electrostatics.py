@@ -12,7 +12,7 @@ from gnnformd.units import COULOMB
 
 __all__ = ["Electrostatics"]
 
-ACCURACY = 3.4  # splitting times cutoff; what is left out at the cutoff is erfc(3.4) = 1.5e-6 of the pair's energy
+ACCURACY = 3.4  # erfc(3.4) = 1.5e-6
 SWITCH = 0.85  # share of the cutoff from which the pair part fades out
 
 
@@ -29,13 +29,16 @@ class Electrostatics(nn.Module):
     ----------
     cutoff
         angstrom.
+    accuracy
+        Splitting ``a`` times cutoff: what is left out at the cutoff is ``erfc(accuracy)`` of the pair's energy, and the
+        wave vectors end where ``exp(-k^2/4 a^2)`` is ``exp(-accuracy^2)``.
     """
 
-    def __init__(self, cutoff: float) -> None:
+    def __init__(self, cutoff: float, accuracy: float = ACCURACY) -> None:
         super().__init__()
         self.cutoff = cutoff
-        self.splitting = ACCURACY / cutoff
-        self.reach = 2 * ACCURACY * self.splitting
+        self.splitting = accuracy / cutoff
+        self.reach = 2 * accuracy * self.splitting
 
     def pair_energies(
         self, distance: Tensor, soft: Tensor, charge_product: Tensor, bond_kind: Tensor, special_coul: Tensor

@@ -18,16 +18,16 @@ def harmonics(unit: Tensor, l_max: int) -> Tensor:
     Parameters
     ----------
     unit
-        Unit vectors, (..., 3).
+        Unit vectors, (3, ...).
     l_max
         0, 1 or 2.
 
     Returns
     -------
     Tensor
-        (..., (l_max + 1)^2).
+        (L, ...) with L = (l_max + 1)^2.
     """
-    x, y, z = unit.unbind(-1)
+    x, y, z = unit.unbind(0)
     parts = [torch.ones_like(x)]
     if l_max >= 1:
         parts += [x, y, z]
@@ -39,13 +39,13 @@ def harmonics(unit: Tensor, l_max: int) -> Tensor:
             0.5 * ROOT3 * (x * x - y * y),
             1.5 * z * z - 0.5,
         ]
-    return torch.stack(parts, dim=-1)
+    return torch.stack(parts, dim=0)
 
 
 def harmonics_along(unit: Tensor, change: Tensor, l_max: int) -> Tensor:
-    """Change of the harmonics when the unit vectors change by ``change``, both (..., 3)."""
-    x, y, z = unit.unbind(-1)
-    dx, dy, dz = change.unbind(-1)
+    """Change of the harmonics when the unit vectors change by ``change``, both (3, ...)."""
+    x, y, z = unit.unbind(0)
+    dx, dy, dz = change.unbind(0)
     parts = [torch.zeros_like(x)]
     if l_max >= 1:
         parts += [dx, dy, dz]
@@ -57,34 +57,34 @@ def harmonics_along(unit: Tensor, change: Tensor, l_max: int) -> Tensor:
             ROOT3 * (x * dx - y * dy),
             3.0 * z * dz,
         ]
-    return torch.stack(parts, dim=-1)
+    return torch.stack(parts, dim=0)
 
 
 def harmonics_pull(unit: Tensor, gradient: Tensor, l_max: int) -> Tensor:
-    """Gradient in the unit vectors (..., 3) of what has ``gradient`` (..., (l_max + 1)^2) in the harmonics."""
+    """Gradient in the unit vectors (3, ...) of what has ``gradient`` (L, ...) in the harmonics."""
     if l_max == 0:
         return torch.zeros_like(unit)
     if l_max == 1:
-        return gradient[..., 1:4]
-    x, y, z = unit.unbind(-1)
-    _, gx, gy, gz, xy, yz, zx, xx, zz = gradient.unbind(-1)
+        return gradient[1:4]
+    x, y, z = unit.unbind(0)
+    _, gx, gy, gz, xy, yz, zx, xx, zz = gradient.unbind(0)
     return torch.stack(
         [
             gx + ROOT3 * (y * xy + z * zx + x * xx),
             gy + ROOT3 * (x * xy + z * yz - y * xx),
             gz + ROOT3 * (y * yz + x * zx) + 3.0 * z * zz,
         ],
-        dim=-1,
+        dim=0,
     )
 
 
 def product_vectors(a: Tensor, b: Tensor) -> Tensor:
-    """Part of degree two of the product of two vectors: (..., 3, F) twice to (..., 5, F).
+    """Part of degree two of the product of two vectors: (3, ...) twice to (5, ...).
 
     For unit vectors ``a = b = u`` the result is the harmonics of degree two of ``u``.
     """
-    ax, ay, az = a.unbind(-2)
-    bx, by, bz = b.unbind(-2)
+    ax, ay, az = a.unbind(0)
+    bx, by, bz = b.unbind(0)
     xx, yy, zz = ax * bx, ay * by, az * bz
     half = 0.5 * ROOT3
     return torch.stack(
@@ -95,18 +95,18 @@ def product_vectors(a: Tensor, b: Tensor) -> Tensor:
             half * (xx - yy),
             zz - 0.5 * (xx + yy),
         ],
-        dim=-2,
+        dim=0,
     )
 
 
 def product_tensors(q: Tensor, p: Tensor) -> Tensor:
-    """Part of degree two of the product of two tensors of degree two: (..., 5, F) twice to (..., 5, F).
+    """Part of degree two of the product of two tensors of degree two: (5, ...) twice to (5, ...).
 
     With ``Q`` the symmetric traceless matrix whose ``u^T Q u`` is ``sum_m q_m Y_2m(u)``: the components of
     ``Q P + P Q`` without its trace, up to a factor.
     """
-    a, b, c, d, e = q.unbind(-2)
-    f, g, h, i, j = p.unbind(-2)
+    a, b, c, d, e = q.unbind(0)
+    f, g, h, i, j = p.unbind(0)
     half = 0.5 * ROOT3
     return torch.stack(
         [
@@ -116,5 +116,5 @@ def product_tensors(q: Tensor, p: Tensor) -> Tensor:
             0.5 * ROOT3 * (c * h - b * g) - (d * j + e * i),
             0.5 * (b * g + c * h) - (a * f + d * i) + e * j,
         ],
-        dim=-2,
+        dim=0,
     )

@@ -52,9 +52,10 @@ class DensityLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.l_max, self.triples = l_max, l_max == 2 and body_order == 4
-        sizes = [features] + [2 * features] * l_max
-        self.mixing = nn.ParameterList([nn.Parameter(torch.randn(inputs, size) / inputs**0.5) for size in sizes])
-        self.gates = nn.ModuleList([nn.Linear(node_inputs, size) for size in sizes])
+        degrees = [degree for degree in range(l_max + 1) for _ in range(min(degree, 1) + 1)]
+        self.degrees = tuple(degrees)
+        self.mixing = nn.ParameterList([nn.Parameter(torch.randn(inputs, features) / inputs**0.5) for _ in degrees])
+        self.gates = nn.Linear(node_inputs, len(degrees) * features)
         invariants = features * (1 + l_max + (2 if self.triples else 0))
         self.first = nn.Linear(invariants + node_inputs, width)
         self.second = nn.Linear(width, width)
@@ -65,18 +66,20 @@ class DensityLayer(nn.Module):
     def forward(
         self, densities: Tensor, node_inputs: Tensor, mixed_before: list[Tensor] | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Densities (N, L, C K) to scalars (N, W) and mixed densities per degree, (N, 2l + 1, F or 2F).
+        """Densities (L, N, C K) to scalars (N, W) and mixtures, each (2l + 1, N, F).
 
-        Mixed densities of the layer before are added.
+        Mixtures of the layer before are added.
         """
+        by_degree = torch.split(densities, [2 * degree + 1 for degree in range(self.l_max + 1)])
+        gates = (1.0 + self.gates(node_inputs)).chunk(len(self.degrees), dim=1)  # (N, F) each
         mixed = []
-        for degree, (mixing, gate) in enumerate(zip(self.mixing, self.gates, strict=True)):
-            weight = mixing / self.spread[degree][:, None]  # (C K, F or 2F)
-            part = densities[:, degree**2 : (degree + 1) ** 2] @ weight  # (N, 2l + 1, F or 2F)
+        for place, (degree, mixing, gate) in enumerate(zip(self.degrees, self.mixing, gates, strict=True)):
+            weight = mixing / self.spread[degree][:, None]  # (C K, F)
+            part = by_degree[degree] @ weight  # (2l + 1, N, F)
             if degree == 0:
-                part = part - (node_inputs @ (self.mean @ weight))[:, None, :]
-            part = part * (1.0 + gate(node_inputs))[:, None, :]
-            mixed.append(part if mixed_before is None else part + mixed_before[degree])
+                part = part - node_inputs @ (self.mean @ weight)
+            part = part * gate
+            mixed.append(part if mixed_before is None else part + mixed_before[place])
         invariants = self._products(mixed)  # (N, I)
         hidden = silu(self.first(torch.cat([invariants, node_inputs], dim=1)))
         return self.skip(invariants) + self.second(hidden), mixed
@@ -94,16 +97,16 @@ class DensityLayer(nn.Module):
 
     def _products(self, mixed: list[Tensor]) -> Tensor:
         """Invariants of the mixed densities, (N, I)."""
-        parts = [mixed[0][:, 0]]
+        parts = [mixed[0][0]]
         if self.l_max >= 1:
-            v, w = mixed[1].chunk(2, dim=2)  # (N, 3, F)
-            parts.append((v * w).sum(1))
+            v, w = mixed[1:3]  # (3, N, F)
+            parts.append((v * w).sum(0))
         if self.l_max >= 2:
-            q, p = mixed[2].chunk(2, dim=2)  # (N, 5, F)
-            parts.append((q * p).sum(1))
+            q, p = mixed[3:5]  # (5, N, F)
+            parts.append((q * p).sum(0))
             if self.triples:
-                parts.append((product_vectors(v, w) * q).sum(1))
-                parts.append((product_tensors(q, p) * p).sum(1))
+                parts.append((product_vectors(v, w) * q).sum(0))
+                parts.append((product_tensors(q, p) * p).sum(0))
         return torch.cat(parts, dim=1)
 
 

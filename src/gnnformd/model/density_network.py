@@ -80,7 +80,7 @@ class DensityNetwork(nn.Module):
         """
         inputs = self.inputs(graph)  # (N, P)
         geometries = self._geometries(graph, vectors, soft, softening)
-        densities = self._densities(self.inputs.sent(inputs), geometries)  # (N, L, C K)
+        densities = self._densities(self.inputs.sent(inputs), geometries)  # (L, N, C K)
         scalars, mixed = self.layers[0](densities, inputs, None)  # (N, W)
         energy = self.readouts[0](scalars)  # (N,)
         for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):
@@ -101,14 +101,15 @@ class DensityNetwork(nn.Module):
         inputs = self.inputs(graph)
         self.inputs.measure(inputs)
         geometries = self._geometries(graph, vectors, soft, softening)
-        densities = self._densities(self.inputs.sent(inputs), geometries).double()  # (N, L, C K)
-        mean = torch.linalg.pinv(inputs.double(), rtol=1e-6) @ densities[:, 0]  # (P, C K)
-        densities[:, 0] -= inputs.double() @ mean
+        densities = self._densities(self.inputs.sent(inputs), geometries).double()  # (L, N, C K)
+        mean = torch.linalg.pinv(inputs.double(), rtol=1e-6) @ densities[0]  # (P, C K)
+        densities[0] -= inputs.double() @ mean
         first = self.layers[0]
         assert isinstance(first, DensityLayer)
-        first.standardize(mean, densities.square().mean(0))
+        squares = densities.square().mean(1)  # (L, C K)
+        first.standardize(mean, squares)
         channels = self.inputs.channels
-        per_function = densities.square().mean(0).view(densities.shape[1], channels, -1).mean(1)  # (L, K)
+        per_function = squares.view(len(squares), channels, -1).mean(1)  # (L, K)
         for layer in self.layers[1:]:
             assert isinstance(layer, DensityLayer)
             layer.standardize(None, per_function.repeat(1, self.settings.message_channels))
@@ -123,35 +124,39 @@ class DensityNetwork(nn.Module):
         self.type_energies.copy_(fitted)
 
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
-        """Tables of the neighbors that are not bonded, and of those that are."""
+        """Lay out the neighbors that are not bonded, and those that are."""
         settings = self.settings
-        bonded = (graph.bond_kind > 0) & (graph.bond_kind <= settings.bond_kinds)
-        both = torch.cat([vectors, -vectors])  # (E, 3)
-        distances = torch.stack([soft, softening], dim=1).repeat(2, 1).detach()  # (E, 2)
-        beyond = 2.0 * settings.cutoff
+        kind = graph.bond_kind[: graph.edge_count // 2]
+        bonded = (kind > 0) & (kind <= settings.bond_kinds)
         geometries = []
         for chosen, count in ((~bonded, settings.radial_functions), (bonded, settings.bonded_functions)):
             if chosen is bonded and settings.bond_kinds == 0:
                 continue
-            table = neighbor_table(graph, chosen)
-            spread = table.spread(both, both.new_tensor([beyond, 0.0, 0.0]))  # (N, M, 3)
+            pairs = torch.nonzero(chosen).squeeze(1)  # (E'/2,)
+            first, second = (k[: len(kind)].index_select(0, pairs) for k in (graph.center_index, graph.neighbor_index))
+            table = neighbor_table(first, second, graph.atom_count)
             with torch.no_grad():
-                s, slope = table.spread(distances, distances.new_tensor([beyond, 1.0])).unbind(2)
-                values, slopes = radial_functions(s, slope, settings.cutoff, count)  # (N, M, K)
+                s, slope = soft.index_select(0, pairs), softening.index_select(0, pairs)
+                functions: list[Tensor] = [*radial_functions(s, slope, settings.cutoff, count)]  # (K, E'/2) each
                 if chosen is bonded:
-                    kind = table.spread(graph.bond_kind[:, None].to(s), s.new_ones(1))  # (N, M, 1)
-                    one_hot = kind == torch.arange(1, settings.bond_kinds + 1, device=s.device)  # (N, M, kinds)
-                    values, slopes = ((one_hot[..., None] * f[:, :, None, :]).flatten(2) for f in (values, slopes))
-                distance = spread.norm(dim=2)
-                unit = spread / distance[..., None]
+                    kinds = torch.arange(1, settings.bond_kinds + 1, device=kind.device)
+                    is_kind = kind.index_select(0, pairs) == kinds[:, None]  # (kinds, E'/2)
+                    functions = [(is_kind[:, None] * f).flatten(0, 1) for f in functions]
+                values, slopes = (table.spread_pairs(f, 0.0) for f in functions)
+            own = vectors.index_select(0, pairs).transpose(0, 1)  # (3, E'/2)
+            filling = own.new_tensor([2.0 * settings.cutoff, 0.0, 0.0])
+            spread = table.spread(torch.cat([own, -own], dim=1), filling)  # (3, N, M)
+            with torch.no_grad():
+                distance = spread.square().sum(0).sqrt()
+                unit = spread / distance
             geometries.append((DensityGeometry(table, distance, unit, values, slopes, self.l_max), spread))
         return geometries
 
     def _densities(self, sent: Tensor, geometries: Geometries) -> Tensor:
-        """Sum over all neighbors, (N, L, C K) with K over both tables."""
+        """Sum over all neighbors, (L, N, C K) with K over both tables."""
         parts = [atomic_densities(sent, vectors, geometry) for geometry, vectors in geometries]  # (N, L C, K)
-        together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
-        return together.view(len(sent), (self.l_max + 1) ** 2, -1)
+        shape = (len(sent), (self.l_max + 1) ** 2, sent.shape[1])
+        return torch.cat([part.view(*shape, part.shape[2]).transpose(0, 1) for part in parts], dim=3).flatten(2)
 
     def _charges(self, scalars: Tensor, graph: AtomicGraph) -> Tensor:
         """Charges of the data, corrected by the network such that the charge of each graph stays."""

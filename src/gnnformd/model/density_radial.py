@@ -50,9 +50,9 @@ def radial_functions(distance: Tensor, softening: Tensor, cutoff: float, count: 
     Parameters
     ----------
     distance
-        Softened distance ``s`` (see `softened`), angstrom, (N, M).
+        Softened distance ``s`` (see `softened`), angstrom, (E,).
     softening
-        ``ds/dr``, (N, M).
+        ``ds/dr``, (E,).
     cutoff
         angstrom.
     count
@@ -61,15 +61,14 @@ def radial_functions(distance: Tensor, softening: Tensor, cutoff: float, count: 
     Returns
     -------
     values, slopes
-        (N, M, K) each; zero from the cutoff on.
+        (K, E) each; zero from the cutoff on.
     """
-    envelope, falling = fade(distance, cutoff)
-    s = distance.clamp(max=cutoff)[..., None]
-    wave = math.pi / cutoff * torch.arange(1, count + 1, dtype=s.dtype, device=s.device)  # (K,)
-    angle = s * wave
-    norm = math.sqrt(2.0 / cutoff)
-    over = norm / s  # (N, M, 1)
+    s = distance.clamp(max=cutoff)
+    envelope, falling = fade(s, cutoff)
+    wave = math.pi / cutoff * torch.arange(1, count + 1, dtype=s.dtype, device=s.device)[:, None]  # (K, 1)
+    angle = wave * s
+    over = math.sqrt(2.0 / cutoff) / s  # (E,)
     bare = torch.sin(angle) * over
-    slope = torch.cos(angle) * (wave * (over * envelope[..., None] * softening[..., None]))
-    slope += bare * ((falling - envelope / s[..., 0]) * softening)[..., None]
-    return bare * envelope[..., None], slope
+    slopes = torch.cos(angle) * wave * (over * envelope * softening)
+    slopes += bare * ((falling - envelope / s) * softening)
+    return bare * envelope, slopes

@@ -3,9 +3,8 @@
 ``D_i,lm,ck = sum_j h_jc B_k(r_ij) Y_lm(u_ij)``
 
 is linear in what the neighbors send (``h``). Forces need its gradient, training needs the gradient of that gradient;
-both are sums of the same form. They are written by hand so that neither keeps more than (N, M, K) and
-(N, M, L C) numbers and nothing is computed that nobody asks for: the positions of a training frame are given, so
-nothing is ever differentiated twice with respect to them.
+both are sums of the same form. They are written by hand so that nothing is computed that nobody asks for: the
+positions of a training frame are given, so nothing is ever differentiated twice with respect to them.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ class DensityGeometry:
     distance
         angstrom, (N, M).
     unit
-        Direction from the center to the neighbor, (N, M, 3).
+        Direction from the center to the neighbor, (3, N, M).
     radial, radial_slope
-        Radial functions and their derivatives, zero in empty places, (N, M, K).
+        Radial functions and their derivatives, zero in empty places, (K, N, M).
     l_max
         Highest degree of the harmonics.
     harmonics
-        (N, M, L) with L = (l_max + 1)^2.
+        (L, N, M) with L = (l_max + 1)^2.
     vectors_done
         Set once the gradient in the vectors was taken: later passes are for parameters and need it no more.
     """
@@ -67,7 +66,7 @@ def atomic_densities(sent: Tensor, vectors: Tensor, geometry: DensityGeometry) -
     sent
         ``h``, (N, C).
     vectors
-        From the centers to their neighbors, angstrom, (N, M, 3); only carries the gradient, the values are taken from
+        From the centers to their neighbors, angstrom, (3, N, M); only carries the gradient, the values are taken from
         ``geometry``.
     geometry
         Belongs to these vectors.
@@ -89,7 +88,7 @@ class _Densities(Function):
         """See `atomic_densities`."""
         ctx.save_for_backward(sent)
         ctx.geometry = geometry
-        return _sum(_outer(geometry.harmonics, _received(sent, geometry)), geometry.radial)
+        return _sum(_outer(geometry.harmonics, geometry.table.from_neighbors(sent)), geometry.radial)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -109,24 +108,22 @@ class _Pull(Function):
     def forward(
         ctx: Any, sent: Tensor, gradient: Tensor, geometry: DensityGeometry, for_sent: bool, for_vectors: bool
     ) -> tuple[Tensor | None, Tensor | None]:
-        """``sum_k B_k g`` contracted with harmonics (for ``h``), and the chain rule through r and u."""
+        """Contract ``sum_k B_k g`` with harmonics (for ``h``); apply the chain rule through r and u (for vectors)."""
         ctx.save_for_backward(sent, gradient)
         ctx.geometry = geometry
         ctx.set_materialize_grads(False)
-        received = _received(sent, geometry)  # (N, M, C)
-        angular = torch.bmm(geometry.radial, gradient.transpose(1, 2)).view(
-            *geometry.harmonics.shape, received.shape[2]
-        )  # (N, M, L, C)
+        received = geometry.table.from_neighbors(sent)  # (C, N, M)
+        angular = _spread(gradient, geometry.radial, len(received))  # (L, C, N, M)
         in_sent = in_vectors = None
         if for_sent:
-            in_sent = geometry.table.to_neighbors(_contract_degree(angular, geometry.harmonics))
+            in_sent = geometry.table.to_neighbors((angular * geometry.harmonics[:, None]).sum(0))
         if for_vectors:
-            in_radial = torch.bmm(_outer(geometry.harmonics, received), gradient)  # (N, M, K)
-            along = (in_radial * geometry.radial_slope).sum(2, keepdim=True)  # (N, M, 1)
-            in_unit = harmonics_pull(geometry.unit, _contract_channel(angular, received), geometry.l_max)
-            across = in_unit / geometry.distance[..., None]  # (N, M, 3)
-            radial_part = (across * geometry.unit).sum(2, keepdim=True)
-            in_vectors = across + (along - radial_part) * geometry.unit
+            terms = _outer(geometry.harmonics, received)  # (L C, N, M)
+            in_radial = torch.bmm(gradient.transpose(1, 2), terms.transpose(0, 1))  # (N, K, M)
+            along = (in_radial.transpose(0, 1) * geometry.radial_slope).sum(0)  # (N, M)
+            in_unit = harmonics_pull(geometry.unit, (angular * received).sum(1), geometry.l_max)
+            across = in_unit / geometry.distance  # (3, N, M)
+            in_vectors = across + (along - (across * geometry.unit).sum(0)) * geometry.unit
         return in_sent, in_vectors
 
     @staticmethod
@@ -137,50 +134,36 @@ class _Pull(Function):
         """Gradients in ``h`` and ``g`` of ``on_sent . in_sent + on_vectors . in_vectors``."""
         sent, gradient = ctx.saved_tensors
         geometry: DensityGeometry = ctx.geometry
-        received = _received(sent, geometry)
+        received = geometry.table.from_neighbors(sent)
         in_sent = in_gradient = None
         if on_sent is not None:
-            in_gradient = _sum(_outer(geometry.harmonics, _received(on_sent, geometry)), geometry.radial)
+            in_gradient = _sum(_outer(geometry.harmonics, geometry.table.from_neighbors(on_sent)), geometry.radial)
         if on_vectors is not None:
-            stretch = (on_vectors * geometry.unit).sum(2, keepdim=True)  # (N, M, 1)
-            turn = (on_vectors - stretch * geometry.unit) / geometry.distance[..., None]  # (N, M, 3)
-            radial = geometry.radial_slope * stretch  # (N, M, K)
-            turned = harmonics_along(geometry.unit, turn, geometry.l_max)  # (N, M, L)
+            stretch = (on_vectors * geometry.unit).sum(0)  # (N, M)
+            turn = (on_vectors - stretch * geometry.unit) / geometry.distance  # (3, N, M)
+            radial = geometry.radial_slope * stretch  # (K, N, M)
+            turned = harmonics_along(geometry.unit, turn, geometry.l_max)  # (L, N, M)
             change = _sum(_outer(geometry.harmonics, received), radial)
             change += _sum(_outer(turned, received), geometry.radial)
             in_gradient = change if in_gradient is None else in_gradient + change
             if ctx.needs_input_grad[0]:
-                by_place = gradient.transpose(1, 2)  # (N, K, L C)
-                shape = (*turned.shape, received.shape[2])
-                on_received = _contract_degree(torch.bmm(radial, by_place).view(shape), geometry.harmonics)
-                on_received += _contract_degree(torch.bmm(geometry.radial, by_place).view(shape), turned)
+                on_received = (_spread(gradient, radial, len(received)) * geometry.harmonics[:, None]).sum(0)
+                on_received += (_spread(gradient, geometry.radial, len(received)) * turned[:, None]).sum(0)
                 in_sent = geometry.table.to_neighbors(on_received)
         return in_sent, in_gradient, None, None, None
 
 
-def _received(sent: Tensor, geometry: DensityGeometry) -> Tensor:
-    """Gather what each place of the table receives, (N, M, C)."""
-    table = geometry.table
-    return sent.index_select(0, table.neighbor).view(table.rows, table.columns, sent.shape[1])
-
-
 def _outer(angular: Tensor, received: Tensor) -> Tensor:
-    """``Y h``, (N, M, L C)."""
-    return (angular[:, :, :, None] * received[:, :, None, :]).flatten(2)
+    """``Y h``, (L C, N, M)."""
+    return (angular[:, None] * received).flatten(0, 1)
 
 
 def _sum(terms: Tensor, radial: Tensor) -> Tensor:
-    """Sum over neighbors of (N, M, L C) times (N, M, K), (N, L C, K)."""
-    return torch.bmm(terms.transpose(1, 2), radial)
+    """Sum over neighbors of (L C, N, M) times (K, N, M), (N, L C, K)."""
+    return torch.bmm(terms.transpose(0, 1), radial.permute(1, 2, 0))
 
 
-def _contract_degree(angular: Tensor, harmonics: Tensor) -> Tensor:
-    """``sum_lm`` of (N, M, L, C) times (N, M, L), (N, M, C)."""
-    return (angular * harmonics[:, :, :, None]).sum(2)
-
-
-def _contract_channel(angular: Tensor, received: Tensor) -> Tensor:
-    """``sum_c`` of (N, M, L, C) times (N, M, C), (N, M, L)."""
-    if received.shape[2] == 1:
-        return angular[..., 0] * received
-    return (angular * received[:, :, None, :]).sum(3)
+def _spread(gradient: Tensor, radial: Tensor, channels: int) -> Tensor:
+    """``sum_k B_k g`` in every place: (N, L C, K) and (K, N, M) to (L, C, N, M)."""
+    angular = torch.bmm(gradient, radial.transpose(0, 1))  # (N, L C, M)
+    return angular.transpose(0, 1).view(gradient.shape[1] // channels, channels, *angular.shape[::2])

@@ -1,4 +1,4 @@
-"""NeighborTable: the edges of a graph laid out as rows of equal length, so that sums over neighbors are products."""
+"""NeighborTable: edges laid out as rows of equal length, so that sums over neighbors are matrix products."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from gnnformd.graph.atomic_graph import AtomicGraph
-
 __all__ = ["NeighborTable", "neighbor_table"]
 
 
 @dataclass(frozen=True)
 class NeighborTable:
-    """Chosen edges as an (N, M) table: row ``i`` holds the edges of center ``i``, filled up to the longest row.
+    """Edges as an (N, M) table: row ``i`` holds the edges of center ``i``, filled up to the longest row.
+
+    Arrays over the table have shape (A, N, M): a product of two of them runs through long stretches of memory whatever
+    A is.
 
     Attributes
     ----------
@@ -24,8 +25,10 @@ class NeighborTable:
         N and M.
     edge
         Edge in each place, E where the place is empty, (N M,).
+    half_edge
+        Pair in each place, whichever way it is looked at; E/2 where the place is empty, (N M,).
     place
-        Place of each edge, N M for edges that were not chosen, (E,).
+        Place of each edge, (E,).
     mirror
         Place of the opposite edge, N M where the place is empty, (N M,).
     neighbor
@@ -35,66 +38,86 @@ class NeighborTable:
     rows: int
     columns: int
     edge: Tensor
+    half_edge: Tensor
     place: Tensor
     mirror: Tensor
     neighbor: Tensor
 
     def spread(self, values: Tensor, filling: Tensor) -> Tensor:
-        """Values of all edges (E, A) to the table (N, M, A), with ``filling`` (A,) in the empty places."""
+        """Values of the edges (A, E) to the table (A, N, M), with ``filling`` (A,) in empty places."""
         table: Tensor = _Rearrange.apply(values, filling, self.edge, self.place)  # type: ignore[no-untyped-call]
-        return table.view(self.rows, self.columns, values.shape[1])
+        return table.view(len(values), self.rows, self.columns)
+
+    def spread_pairs(self, values: Tensor, filling: float) -> Tensor:
+        """Values of the pairs (A, E/2) to both of their places in the table (A, N, M); not differentiable."""
+        padded = torch.cat([values, values.new_full((len(values), 1), filling)], dim=1)
+        return padded.index_select(1, self.half_edge).view(len(values), self.rows, self.columns)
+
+    def from_neighbors(self, values: Tensor) -> Tensor:
+        """Values of atoms (N, A) to the places in which they are the neighbor, (A, N, M)."""
+        received = values.transpose(0, 1).contiguous().index_select(1, self.neighbor)
+        return received.view(values.shape[1], self.rows, self.columns)
 
     def to_neighbors(self, values: Tensor) -> Tensor:
-        """Sum values (N, M, A) over the places in which an atom is the neighbor, (N, A)."""
-        flat = torch.cat([values.flatten(0, 1), values.new_zeros(1, values.shape[2])])
-        return flat.index_select(0, self.mirror).view(values.shape).sum(1)
+        """Sum values (A, N, M) over the places in which an atom is the neighbor, (N, A)."""
+        flat = torch.cat([values.reshape(len(values), -1), values.new_zeros(len(values), 1)], dim=1)
+        return flat.index_select(1, self.mirror).view(values.shape).sum(2).transpose(0, 1)
 
 
 class _Rearrange(Function):
-    """Rows of ``values`` in another order; the way back is a gather too, which is faster than a scatter."""
+    """Columns of ``values`` in another order; the way back is a gather too, which is faster than a scatter."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, filling: Tensor, there: Tensor, back: Tensor) -> Tensor:
-        """Row ``k`` of the result is row ``there[k]``, or ``filling`` where ``there[k]`` is past the end."""
+        """Column ``k`` of the result is column ``there[k]``, or ``filling`` where ``there[k]`` is past the end."""
         ctx.save_for_backward(there, back)
-        return torch.cat([values, filling[None]]).index_select(0, there)
+        return torch.cat([values, filling[:, None]], dim=1).index_select(1, there)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         """Gather with the two orders exchanged."""
         there, back = ctx.saved_tensors
-        gradient = gradients[0].flatten(0, -2)
-        filling = gradient.new_zeros(gradient.shape[1])
-        return _Rearrange.apply(gradient, filling, back, there), None, None, None  # type: ignore[no-untyped-call]
+        filling = gradients[0].new_zeros(len(gradients[0]))
+        return _Rearrange.apply(gradients[0], filling, back, there), None, None, None  # type: ignore[no-untyped-call]
 
 
-def neighbor_table(graph: AtomicGraph, chosen: Tensor) -> NeighborTable:
-    """Lay out the chosen edges of a graph.
+def neighbor_table(first: Tensor, second: Tensor, atom_count: int) -> NeighborTable:
+    """Lay out pairs of atoms, each as an edge from the first atom and one from the second.
 
     Parameters
     ----------
-    graph
-        A graph or a batch.
-    chosen
-        Which edges, the same for both halves, (E,) bool.
+    first, second
+        Atoms of each pair, (E/2,).
+    atom_count
+        N.
     """
-    rows, total = graph.atom_count, graph.edge_count
-    edges = torch.nonzero(chosen).squeeze(1)  # (E',)
-    center = graph.center_index.index_select(0, edges)
-    center, order = torch.sort(center, stable=True)
-    edges = edges.index_select(0, order)
-    count = torch.bincount(center, minlength=rows)
-    columns = int(count.max()) if rows else 0
+    pairs, device = len(first), first.device
+    center, neighbor = torch.cat([first, second]), torch.cat([second, first])  # (E,)
+    ordered, order = torch.sort(center, stable=True)
+    count = torch.bincount(center, minlength=atom_count)
+    columns = int(count.max()) if atom_count else 0
     start = torch.cumsum(count, 0) - count
-    rank = torch.arange(len(edges), device=edges.device) - start.index_select(0, center)
-    places = center * columns + rank
-    size = rows * columns
-    edge = torch.full((size,), total, dtype=torch.int64, device=edges.device)
-    edge[places] = edges
-    place = torch.full((total,), size, dtype=torch.int64, device=edges.device)
-    place[edges] = places
-    neighbor = torch.arange(rows, device=edges.device).repeat_interleave(columns)
-    neighbor[places] = graph.neighbor_index.index_select(0, edges)
-    mirror = torch.full((size,), size, dtype=torch.int64, device=edges.device)
-    mirror[places] = place.index_select(0, (edges + total // 2) % max(total, 1))
-    return NeighborTable(rows, columns, edge, place, mirror, neighbor)
+    rank = torch.arange(2 * pairs, device=device) - start.index_select(0, ordered)
+    size = atom_count * columns
+    places = ordered * columns + rank  # of the edges in this order
+    place = torch.empty_like(places)
+    place[order] = places
+    opposite = torch.where(order < pairs, order + pairs, order - pairs)
+
+    def filled(values: Tensor, filling: Tensor | int) -> Tensor:
+        table = torch.empty(size, dtype=torch.int64, device=device)
+        table[:] = filling
+        table[places] = values
+        return table
+
+    return NeighborTable(
+        rows=atom_count,
+        columns=columns,
+        edge=filled(order, 2 * pairs),
+        half_edge=filled(torch.minimum(order, opposite), pairs),
+        place=place,
+        mirror=filled(place.index_select(0, opposite), size),
+        neighbor=filled(
+            neighbor.index_select(0, order), torch.arange(atom_count, device=device).repeat_interleave(columns)
+        ),
+    )
