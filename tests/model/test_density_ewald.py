@@ -168,7 +168,8 @@ def test_a_slab_is_refused():
         coulomb_only(4.0)(build_graph(slab, 4.0, ions(0.5)))
 
 
-@pytest.mark.parametrize(("accuracy", "tolerance"), [(6.5, 1e-5), (None, 2e-2)])
+@pytest.mark.parametrize(("accuracy", "tolerance"), [(6.5, 1e-4), (None, 2e-2)])
+# LAMMPS evaluates erfc to 1e-7 (Abramowitz and Stegun 7.1.26)
 def test_lammps_finds_the_same_forces_energy_and_virial_in_water(water_by_lammps, accuracy, tolerance):
     frame, force_field, reference = water_by_lammps
     assert np.abs(reference.forces).max() > 10

@@ -109,12 +109,13 @@ class DensityModel(ForceModel):
         if graph.forces is None:
             return
         with torch.enable_grad():
-            constant, learned, _ = self._energies(graph, places)
+            learned = self.network(graph, places.vectors, soft, softening)[0]
             slopes = _slopes(learned, places, create_graph=False)
             size = _prediction(graph, places, learned, slopes).forces.square().mean().sqrt()
         self.network.energy_scale.mul_(graph.forces.square().mean().sqrt() / size)
         if graph.energies is not None:
-            self.network.set_type_energies(graph, graph.energies - constant.detach())
+            self.network.type_energies.zero_()
+            self.network.set_type_energies(graph, graph.energies - self(graph).energies)
 
     def _energies(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Tensor, Geometries]:
         """Energies of each graph that depend on no parameter, and those that do, kcal/mol, (B,) each.

@@ -121,7 +121,7 @@ class Readout(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 1)
+        self.linear = nn.Linear(width, 1, bias=False)
         self.hidden = nn.Linear(width, width)
         self.last = nn.Linear(width, 1, bias=False)
 

@@ -60,7 +60,10 @@ class DensityNetwork(nn.Module):
         )
         self.messages = nn.ModuleList(nn.Linear(width, settings.message_channels) for _ in range(later))
         self.readouts = nn.ModuleList(Readout(width) for _ in channels)
-        self.charges = nn.Linear(width, 1) if settings.electrostatics == "learned" else None
+        self.charges = None
+        if settings.electrostatics == "learned":
+            self.charges = nn.Linear(width, 1, bias=False)
+            nn.init.normal_(self.charges.weight, std=1e-3)  # starts from the charges of the data
         self.register_buffer("energy_scale", torch.ones(()))
         self.register_buffer("type_energies", torch.zeros(type_count))
 

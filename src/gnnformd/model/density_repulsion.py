@@ -10,6 +10,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 __all__ = ["Contacts"]
 
 MARGIN = 0.95  # contact distance over the closest approach in the data
+SMALLEST = 0.4  # angstrom
 LARGEST = 0.6  # contact distances stay below this share of the cutoff
 UNSEEN, UNSEEN_BONDED = 0.9, 0.5  # angstrom, for pairs of types that never met in the data
 
@@ -63,7 +64,7 @@ class Contacts(nn.Module):
         closest = closest.scatter_reduce(0, key, distance.to(closest), "amin").view_as(self.distances)
         closest = MARGIN * torch.minimum(closest, closest.transpose(1, 2))
         known = torch.where(closest.isfinite(), closest, self.distances)
-        self.distances.copy_(known.clamp(max=LARGEST * self.cutoff))
+        self.distances.copy_(known.clamp(SMALLEST, LARGEST * self.cutoff))
 
     def of_edges(self, graph: AtomicGraph) -> Tensor:
         """Contact distance of each half edge, angstrom, (E/2,)."""
