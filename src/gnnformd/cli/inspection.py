@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnnformd.cli.show import number
-from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField
     from gnnformd.reference.run import ReferenceRun
-    from gnnformd.trajectory.frame import Frame
 
 __all__ = ["describe"]
 
@@ -73,7 +71,7 @@ def _topology(path: Path) -> Part:
     molecules = topology.molecule_ids
     facts: Facts = [
         ("atoms", len(topology.ids)),
-        ("of each type", _counts(topology.types)),
+        ("of each type", _counts(dict(zip(*np.unique(topology.types, return_counts=True), strict=True)))),
         ("molecules", "-" if molecules is None else len(np.unique(molecules[molecules > 0]))),
         ("bonds, angles", f"{len(topology.bonds)}, {len(topology.angles)}"),
         ("net charge, e", "-" if topology.charges is None else float(topology.charges.sum())),
@@ -108,38 +106,48 @@ def _run_folder(path: Path) -> list[Part]:
 
 
 def _frames(name: str, run: ReferenceRun | None = None) -> Part:
-    from gnnformd.trajectory.read import read_frames
+    from gnnformd.trajectory.inspect import inspect_data
 
-    count, first, last, force_sum, force_max = 0, None, None, 0.0, 0.0
-    atoms: set[int] = set()
-    for frame in read_frames(name, require_forces=False):
-        first = frame if first is None else first
-        last, count = frame, count + 1
-        atoms.add(len(frame.ids))
-        if frame.forces is not None:
-            norms = np.linalg.norm(frame.forces, axis=1)
-            force_sum, force_max = force_sum + float(norms.mean()), max(force_max, float(norms.max()))
-    if first is None or last is None:
-        raise InputError(f"{name}: holds no complete frame; name a dump, a run or a model file.")
-    title = f"Trajectory {run.trajectory if run else name}"
-    return title, _frame_facts(count, first, last, atoms, force_sum / count, force_max)
-
-
-def _frame_facts(count: int, first: Frame, last: Frame, atoms: Iterable[int], mean: float, largest: float) -> Facts:
-    forces = first.forces is not None
-    return [
-        ("frames", count),
-        ("atoms", ", ".join(str(n) for n in sorted(atoms))),
-        ("of each type", _counts(first.types)),
-        ("steps", f"{first.timestep} to {last.timestep}"),
-        ("cell of the first, angstrom", _cell(first.cell)),
-        ("periodic", ", ".join(axis for axis, yes in zip("xyz", first.periodic, strict=True) if yes) or "no"),
-        ("molecules", "-" if first.molecule_ids is None else len(np.unique(first.molecule_ids))),
-        ("bonds", "unknown" if first.bonds is None else len(first.bonds)),
-        ("energies", "no" if first.energy is None else "yes"),
-        ("mean force on an atom, kcal/mol/angstrom", mean if forces else "no forces"),
-        ("largest", largest if forces else "-"),
+    found = inspect_data(name)
+    names = run.force_field.names if run and run.force_field else found["elements"]
+    force = found["force"] or {}
+    temperature = found["temperature_K"]
+    facts: Facts = [
+        ("frames", found["frames"]),
+        ("atoms", _range(found["atoms"])),
+        ("of each type", _counts(found["types"], names)),
+        ("steps", _range(found["timesteps"])),
+        (
+            "edges of the cell, angstrom",
+            " x ".join(_range(ends) for ends in zip(*found["cell_lengths_A"], strict=True)),
+        ),
+        ("volume, angstrom^3", _range(found["volume_A3"])),
+        ("periodic", ", ".join(axis for axis, yes in zip("xyz", found["periodic"], strict=True) if yes) or "no"),
+        ("molecules", found["molecules"]),
+        ("bonds", "unknown" if found["bonds"] is None else found["bonds"]),
+        ("potential energy, kcal/mol", _range(found["energy_kcal_per_mol"])),
+        (
+            "temperature, K",
+            None if temperature is None else f"{_range(temperature[::2])}, mean {number(temperature[1])}",
+        ),
+        ("force on an atom, kcal/mol/angstrom", _force(force) if force else "no forces"),
+        ("largest sum of all forces", force.get("largest_sum_over_frame")),
+        ("closest two atoms, angstrom", found["closest_pair_A"]),
+        *(("warning", text) for text in found["warnings"]),
     ]
+    return f"Trajectory {run.trajectory if run else name}", facts
+
+
+def _force(force: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {number(force[key])}" for name, key in (("mean", "mean"), ("largest", "largest")))
+
+
+def _range(ends: Sequence[Any] | None) -> str:
+    """Least and most; once if they read alike."""
+    if ends is None:
+        return number(None)
+    least, most = (number(end) for end in ends)
+    return least if least == most else f"{least} to {most}"
 
 
 def _force_field(field: ForceField | None) -> Facts:
@@ -162,9 +170,9 @@ def _force_field(field: ForceField | None) -> Facts:
     return facts
 
 
-def _counts(types: Any) -> str:
-    values, counts = np.unique(types, return_counts=True)
-    return ", ".join(f"{count} of type {kind}" for kind, count in zip(values, counts, strict=True))
+def _counts(counts: Mapping[int, int], names: Sequence[str] | None = None) -> str:
+    known = dict(enumerate(names or (), start=1))
+    return ", ".join(f"{n} of type {kind} {known.get(kind, '')}".rstrip() for kind, n in counts.items())
 
 
 def _cell(cell: Any) -> str:
@@ -178,5 +186,5 @@ def _listed(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_listed(entry)}" for key, entry in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_listed(entry) for entry in value)
+        return ", ".join(_listed(entry) for entry in value) or "-"
     return number(value)

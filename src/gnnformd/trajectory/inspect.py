@@ -55,6 +55,8 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         warnings.simplefilter("always")
         for frame in read_frames(path, topology=topology, require_forces=False, elements=elements):
             summary.add(frame)
+    if not summary.frames:
+        raise InputError(f"{sources[0].file}: holds no complete frame; name a dump, a run or a model file.")
     return {
         "files": [str(source.file) for source in sources],
         **summary.to_dict(),
@@ -129,8 +131,7 @@ class _Summary:
 
     def to_dict(self) -> dict[str, Any]:
         first = self.first
-        if first is None:
-            raise InputError("the data holds no frames.")
+        assert first is not None
         kinds, counts = np.unique(first.types, return_counts=True)
         molecules = None if first.molecule_ids is None else len(np.unique(first.molecule_ids[first.molecule_ids > 0]))
         count, total, squares = self.force_norms
