@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 import tempfile
@@ -101,8 +102,10 @@ def _find(system: str | Path) -> tuple[System | None, Script]:
     built_in = SYSTEMS.get(str(system))
     path = built_in.input if built_in else Path(system)
     if not built_in and not path.is_file():
+        near = difflib.get_close_matches(str(system), SYSTEMS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
         names = ", ".join(SYSTEMS)
-        raise InputError(f"{system}: is neither a built-in system ({names}) nor a LAMMPS input file.")
+        raise InputError(f"{system}: is neither a built-in system ({names}) nor a LAMMPS input file{hint}")
     return built_in, read_script(path)
 
 
@@ -126,7 +129,7 @@ def _check_free(out: Path, overwrite: bool) -> None:
     if not (out / "reference.yaml").exists():
         raise InputError(f"{out}: holds other files; name a folder that does not exist yet.")
     if not overwrite:
-        raise InputError(f"{out}: holds a reference run already; name another folder, or allow to overwrite it.")
+        raise InputError(f"{out}: holds a reference run already; name another folder, or replace it with --overwrite.")
 
 
 def _work_folder(out: Path) -> Path:
