@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +129,19 @@ def test_the_arrays_of_a_frame_belong_together(run_folder: Path) -> None:
         for array in (frame.types, frame.molecule_ids, frame.charges, frame.forces, frame.positions):
             assert array is not None and len(array) == len(frame.ids)
         assert np.all(np.diff(frame.ids) > 0)
+
+
+@pytest.mark.parametrize("name", ["trajectory.dump", "trajectory.dump.gz"])
+def test_the_trajectory_of_a_run_brings_what_stands_beside_it(run_folder: Path, name: str) -> None:
+    path = run_folder / name
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress((run_folder / "trajectory.dump").read_bytes()))
+    (source,) = find_sources(path)
+    assert (source.file, source.topology) == (path, run_folder / "topology.data")
+    assert [f.energy for f in read_frames(path)] == [-12.5, None, -13.25]
+
+
+def test_a_dump_beside_a_run_is_only_a_dump(run_folder: Path) -> None:
+    other = (run_folder / "trajectory.dump").rename(run_folder / "other.dump")
+    (source,) = find_sources(other)
+    assert source.files == [other]

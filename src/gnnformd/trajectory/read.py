@@ -47,7 +47,7 @@ class Source:
 
 
 def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None = None) -> list[Source]:
-    """Files that a path, a pattern or several of them stand for; a folder of a run stands for its trajectory.
+    """Files that a path, a pattern or several of them stand for; a reference run and its trajectory are the same.
 
     Parameters
     ----------
@@ -65,13 +65,15 @@ def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None 
 
 
 def _source(path: Path, topology: Path | None) -> Source:
-    if not path.is_dir():
-        return Source(path, topology)
+    folder = path if path.is_dir() else path.parent
 
     def beside(name: str) -> Path | None:
-        return path / name if (path / name).is_file() else None
+        return folder / name if (folder / name).is_file() else None
 
-    trajectory = beside("trajectory.dump") or beside("trajectory.dump.gz")
+    of_a_run = path.name in ("trajectory.dump", "trajectory.dump.gz") and beside("reference.yaml") is not None
+    if not path.is_dir() and not of_a_run:
+        return Source(path, topology)
+    trajectory = path if of_a_run else beside("trajectory.dump") or beside("trajectory.dump.gz")
     if trajectory is None:
         raise InputError(f"{path}: the folder holds no 'trajectory.dump'; name a reference run or a dump.")
     return Source(trajectory, topology or beside("topology.data"), beside("thermo.csv"), beside("reference.yaml"))
