@@ -71,6 +71,7 @@ def simulate(
         The model raised an exception; the step is named.
     """
     start = Start.read(topology)
+    start.warn_of_other_atoms(loaded)
     reference = None if compare is None else ReferenceRun.open(compare)
     sources = [topology] if reference is None else [topology, reference.trajectory]
     _prepare(out, _manifest(loaded, topology, settings, compare), sources)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,9 @@ from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.trajectory.frame import Topology
 from gnnformd.trajectory.topology import read_topology
+
+if TYPE_CHECKING:
+    from gnnformd.model.file import LoadedModel
 
 __all__ = ["Start"]
 
@@ -70,6 +75,22 @@ class Start:
         if force_field is None:
             raise InputError(f"{self.path}: has no masses; add a section 'Masses'.")
         return np.array([t.mass for t in force_field.types])
+
+    def warn_of_other_atoms(self, loaded: LoadedModel) -> None:
+        """Warn where a mass of the file is not that of the model's type: the model takes the atom for its type.
+
+        Charge, epsilon and sigma that a model sees come with its types, not from the file.
+        """
+        field, masses = loaded.card.force_field, self.topology.masses
+        if field is None or masses is None:
+            return
+        for number, (kind, mass) in enumerate(zip(field.types, masses.tolist(), strict=False), start=1):
+            if abs(mass - kind.mass) > 0.05 * kind.mass:
+                warnings.warn(
+                    f"{self.path}: type {number} has mass {mass:g}, but is {kind.name} with mass {kind.mass:g} in "
+                    f"{loaded.path}; it moves with the forces of {kind.name}.",
+                    stacklevel=3,
+                )
 
     def velocities(self) -> Float:
         """Velocities in angstrom/fs, (N, 3), by ascending id.
