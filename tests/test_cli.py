@@ -116,7 +116,7 @@ def test_the_built_in_systems_are_listed() -> None:
 
 
 def test_an_unknown_system_is_refused(tmp_path: Path) -> None:
-    assert_refused(run("generate", "watr", "--out", tmp_path / "x"), "watr", "water")
+    assert_refused(run("generate", "watr", "--out", tmp_path / "x"), "watr", "did you mean water?")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -196,6 +196,26 @@ def test_inspecting_a_data_file_counts_what_is_in_it(tmp_path: Path) -> None:
     assert "20 x 20 x 20" in output
 
 
+def test_inspecting_a_dump_tells_what_looks_wrong(tmp_path: Path) -> None:
+    frame = "ITEM: TIMESTEP\n{}\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 20\n0 20\n0 20\n"
+    frame += "ITEM: ATOMS id element x y z fx fy fz\n1 O 1 1 1 3 4 0\n2 H 1 1 1.25 -3 -4 0\n"
+    path = tmp_path / "two atoms.dump"
+    path.write_text(frame.format(0) + frame.format(10))
+    result = run("inspect", path)
+    assert result.exit_code == 0, result.output
+    output = " ".join(result.output.split())
+    assert "1 of type 1 H, 1 of type 2 O" in output
+    assert "mean 5, largest 5" in output
+    assert "atoms overlap: two are 0.25 angstrom apart at timestep 0." in output
+    assert "1 frames have the positions of an earlier frame" in output
+
+
+def test_inspecting_a_file_without_a_whole_frame_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.dump"
+    path.write_text("ITEM: TIMESTEP\n")
+    assert_refused(run("inspect", path), "empty.dump", "no complete frame")
+
+
 def test_a_usage_mistake_is_told_with_the_nearest_command() -> None:
     result = run("trian")
     assert result.exit_code == 2
@@ -210,6 +230,20 @@ def test_a_bug_is_not_taken_for_a_mistake_of_the_user(monkeypatch: pytest.Monkey
     result = run("inspect", "x")
     assert result.exit_code == 1
     assert isinstance(result.exception, RuntimeError)
+
+
+def test_data_that_names_elements_is_numbered_as_the_model_numbers_them(tmp_path: Path) -> None:
+    settings = SeedSettings(cutoff=3.4, width=8, layers=1, node_features="embedding")
+    path = tmp_path / "water.safetensors"
+    save_model(path, build_model(settings, 2), ModelCard(settings, ("O", "H"), None))
+    head = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n3\nITEM: BOX BOUNDS pp pp pp\n0 20\n0 20\n0 20\n"
+    rows = "1 H 1 1 1 2 0 0\n2 O 2 1 1 -5 0 0\n3 H 3 1 1 2 0 0\n"
+    (tmp_path / "elements.dump").write_text(f"{head}ITEM: ATOMS id element x y z fx fy fz\n{rows}")
+    result = run("evaluate", path, tmp_path / "elements.dump", "--json", tmp_path / "a.json", "--threads", "1")
+    assert result.exit_code == 0, result.output
+    (data,) = json.loads((tmp_path / "a.json").read_text())["datasets"]
+    oxygen = data["force"]["per_type"]["O"]
+    assert oxygen["l1_per_atom"] / oxygen["relative_l1"] == pytest.approx(5)  # the mean size of the force on oxygen
 
 
 def test_curves_writes_json_and_a_figure(model: Path, tmp_path: Path) -> None:

@@ -141,3 +141,10 @@ def test_an_empty_dataset_and_one_without_forces_are_refused(stand_ins):
     bare = Frame(**{**vars(_frame(stand_ins, 0)), "forces": None})
     with pytest.raises(InputError, match="frame 0 has no forces"):
         evaluate(model, [stand_ins.MemoryDataset([bare], stand_ins.WATER)])
+
+
+def test_data_whose_bonds_are_not_known_is_pointed_out_to_a_model_that_learned_bonds(stand_ins):
+    data = _water(stand_ins, frames=2)
+    data.frames = [Frame(**{**vars(f), "bonds": None}) for f in data.frames]
+    with pytest.warns(UserWarning, match="memory: its bonds are not known"):
+        evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), [data])

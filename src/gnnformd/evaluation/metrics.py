@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -200,11 +201,17 @@ def _choose(length: int, frames: int | None) -> list[int]:
 def _check(card: ModelCard, dataset: PackedDataset, indices: Sequence[int]) -> None:
     if not indices:
         raise InputError(f"{dataset.path}: holds no frames; name data with at least one complete frame.")
+    if card.force_field is not None and card.force_field.bonds and dataset[indices[0]].bonds is None:
+        warnings.warn(
+            f"{dataset.path}: its bonds are not known, so every pair counts as not bonded, but the model has learned "
+            "bonds; name a LAMMPS data file with --topology.",
+            stacklevel=3,
+        )
     if needs_physical_features(card):
         if dataset.force_field is None:
             raise InputError(
                 f"{dataset.path}: has no force field, but the model's inputs are charge, epsilon and sigma of each "
-                "atom; give the data a force field file."
+                "atom; name one with --force-field, or the folder of a reference run."
             )
         return
     names = None if dataset.force_field is None else tuple(dataset.force_field.names)
