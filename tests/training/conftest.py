@@ -10,11 +10,13 @@ from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.neighbors import neighbor_pairs
 from gnnformd.trajectory.settings import DataSettings
 
-FIELD = ForceField(types=(AtomType("Ar", 39.948, epsilon=0.2378, sigma=3.405),))
+FIELD = ForceField(
+    types=(AtomType("Ar", 39.948, epsilon=0.2378, sigma=3.405), AtomType("Kr", 83.8, epsilon=0.33, sigma=3.6))
+)
 
 
 def write_liquid(path: Path, *, frames: int = 13, seed: int = 0) -> None:
-    """Write 27 atoms near a lattice of 3.8 angstrom; each pushes its neighbors away."""
+    """Write 27 atoms of two types near a lattice of 3.8 angstrom; each pushes its neighbors away."""
     random = np.random.default_rng(seed)
     lattice = 3.8 * np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(-1, 3)
     length = 3 * 3.8
@@ -29,7 +31,9 @@ def write_liquid(path: Path, *, frames: int = 13, seed: int = 0) -> None:
         np.add.at(forces, j, push)
         lines += ["ITEM: TIMESTEP", str(step), "ITEM: NUMBER OF ATOMS", str(len(x)), "ITEM: BOX BOUNDS pp pp pp"]
         lines += [f"0 {length}"] * 3 + ["ITEM: ATOMS id type x y z fx fy fz"]
-        lines += [f"{k + 1} 1 " + " ".join(repr(float(v)) for v in (*x[k], *forces[k])) for k in range(len(x))]
+        lines += [
+            f"{k + 1} {k % 2 + 1} " + " ".join(repr(float(v)) for v in (*x[k], *forces[k])) for k in range(len(x))
+        ]
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -80,7 +80,9 @@ class FrameData(lightning.LightningDataModule):
         mine = range(self.trainer.global_rank, len(self.validation_graphs), self.trainer.world_size)
         size = self._frames_at_once()
         parts = [tuple(mine[k : k + size]) for k in range(0, len(mine), size)]
-        return self._loader(self.validation_graphs, [Portion(part, (1.0,) * len(part), 0) for part in parts])
+        portions = [Portion(part, (1.0,) * len(part), 0) for part in parts]
+        nothing = [Portion((0,), (0.0,), 0)]  # for a device without a frame, since all must take part
+        return self._loader(self.validation_graphs, portions or nothing)
 
     def _frames_at_once(self) -> int:
         if self.training.frames_at_once is not None:

@@ -32,17 +32,15 @@ class ForceFitting(lightning.LightningModule):
         Sums of absolute errors along x, y, z, number of frames, number of atoms, (5,).
     """
 
-    train_totals: Tensor
-    validation_totals: Tensor
-
     def __init__(self, model: ForceModel, settings: TrainingSettings) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
         # in a tuple, so that a compiled network does not appear a second time among the weights
         self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
-        self.register_buffer("train_totals", torch.zeros(2, dtype=torch.float64), persistent=False)
-        self.register_buffer("validation_totals", torch.zeros(5, dtype=torch.float64), persistent=False)
+        # no buffers: those of one device would be copied over those of the others
+        self.train_totals = torch.zeros(2, dtype=torch.float64)
+        self.validation_totals = torch.zeros(5, dtype=torch.float64)
 
     def training_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> Tensor:
         """Loss of one portion."""
@@ -69,11 +67,11 @@ class ForceFitting(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""
-        self.train_totals.zero_()
+        self.train_totals = torch.zeros(2, dtype=torch.float64, device=self.device)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""
-        self.validation_totals.zero_()
+        self.validation_totals = torch.zeros(5, dtype=torch.float64, device=self.device)
 
     def validation_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> None:
         """Add up the errors of validation frames."""

@@ -166,6 +166,7 @@ class _Fit:
         start = checkpoint_to_resume(self.out, resume) if is_main_process() or resume else None
         datasets = open_datasets(self.data)
         network = self.make(type_names_of(datasets))
+        network.to(torch.float64 if self.training.precision == "64-true" else torch.float32)
         freeze(network, self.training.freeze)
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
         if start is None and not self.origin:

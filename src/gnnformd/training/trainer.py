@@ -41,7 +41,8 @@ def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightnin
         accelerator="gpu" if gpu else "cpu",
         devices=settings.devices,
         strategy="ddp" if settings.devices > 1 else "auto",
-        precision=settings.precision,
+        # for float64 the caller converts network and data; the framework would rebuild every batch
+        precision="32-true" if settings.precision == "64-true" else settings.precision,
         max_epochs=settings.epochs,
         accumulate_grad_batches=max(1, settings.batch_size // (at_once * settings.devices)),
         gradient_clip_val=settings.gradient_clip,
