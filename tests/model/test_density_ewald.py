@@ -179,6 +179,18 @@ def test_lammps_finds_the_same_forces_energy_and_virial_in_water(water_by_lammps
     np.testing.assert_allclose(prediction.virials[0], reference.virial, atol=100 * tolerance)
 
 
+def test_the_mesh_for_many_atoms_gives_the_sum_over_wave_vectors(water_by_lammps):
+    frame, force_field, _ = water_by_lammps
+    model = coulomb_only(6.0, None)
+    graph = build_graph(frame, 6.0, force_field)
+    summed = model(graph)
+    model.electrostatics = Electrostatics(6.0, mesh_from=1)
+    meshed = model(graph)
+    assert meshed.energies.item() == pytest.approx(summed.energies.item(), abs=0.1)
+    assert (meshed.forces - summed.forces).abs().max() < 0.02
+    assert (meshed.virials - summed.virials).abs().max() < 0.5
+
+
 def test_the_energy_is_the_same_for_any_cutoff():
     rng = np.random.default_rng(0)
     frame = frame_of(rng.uniform(0, 9, (20, 3)), np.diag([9.0, 9.5, 10.0]), np.arange(20) % 2 + 1)

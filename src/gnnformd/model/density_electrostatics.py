@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.density_ewald import cluster_energy, periodic_energy
+from gnnformd.model.density_ewald import cluster_energy, mesh_energy, periodic_energy
 from gnnformd.units import COULOMB
 
 __all__ = ["Electrostatics"]
 
 ACCURACY = 3.4  # erfc(3.4) = 1.5e-6
+MESH_FROM = 12_000  # atoms; fewer are faster summed over wave vectors
 SWITCH = 0.85  # share of the cutoff from which the pair part fades out
 
 
@@ -32,10 +33,13 @@ class Electrostatics(nn.Module):
     accuracy
         Splitting ``a`` times cutoff: what is left out at the cutoff is ``erfc(accuracy)`` of the pair's energy, and the
         wave vectors end where ``exp(-k^2/4 a^2)`` is ``exp(-accuracy^2)``.
+    mesh_from
+        Number of atoms in a box from which the long-range part is computed on a mesh.
     """
 
-    def __init__(self, cutoff: float, accuracy: float = ACCURACY) -> None:
+    def __init__(self, cutoff: float, accuracy: float = ACCURACY, mesh_from: int = MESH_FROM) -> None:
         super().__init__()
+        self.mesh_from = mesh_from
         self.cutoff = cutoff
         self.splitting = accuracy / cutoff
         self.reach = 2 * accuracy * self.splitting
@@ -88,7 +92,9 @@ class Electrostatics(nn.Module):
             torch.split(scaled, sizes), torch.split(charges, sizes), cells, graph.periodic.tolist(), strict=True
         )
         for places, own, cell, periodic in parts:
-            if all(periodic):
+            if all(periodic) and len(own) >= self.mesh_from:
+                energies.append(mesh_energy(places, own, cell, self.splitting))
+            elif all(periodic):
                 energies.append(periodic_energy(places, own, cell, self.splitting, self.reach))
             elif not any(periodic):
                 energies.append(cluster_energy(places @ cell, own, self.splitting))
