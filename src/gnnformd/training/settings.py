@@ -49,8 +49,9 @@ class TrainingSettings(BaseModel):
         default="32-true", description="Floating-point type of weights and activations."
     )
     matmul_precision: Literal["highest", "high", "medium"] = Field(
-        default="medium",
-        description="Rounding inside float32 matrix products: none, three bfloat16 terms or TF32, one bfloat16 term.",
+        default="highest",
+        description="Rounding inside float32 matrix products: none, to ten bits (high) or to seven (medium). Seven are "
+        "too few for the distance in a bond.",
     )
     compile: bool = Field(default=False, description="Compile the network; pays on an accelerator.")
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
