@@ -62,8 +62,8 @@ class DemoSize:
     water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
     water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
     water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
-    water_minutes: float = 1.2
-    argon_minutes: float = 0.4
+    water_minutes: float = 1.3
+    argon_minutes: float = 0.5
     md_steps: int = 500
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gnnformd.cli.app import app
+from gnnformd.cli.judge import use_threads
 from gnnformd.cli.show import progress, say
 
 __all__: list[str] = []
@@ -29,6 +30,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder to write; what is there already is used again.")] = Path("demo"),
 ) -> None:
     """Make data, train, judge, simulate and report in five minutes."""
+    use_threads(1)  # its systems are small: threads of a busy machine would only wait for each other
     from gnnformd.demo import Demo
 
     demo = Demo(out, say=say, progress=progress)
