@@ -176,9 +176,12 @@ def _prediction(graph: AtomicGraph, places: _Places, energies: Tensor, slopes: l
     if by_distance is not None:
         pull = pull + (by_distance / distances)[:, None] * vectors
     forces = torch.zeros_like(graph.positions).index_add(0, center, pull).index_add(0, neighbor, -pull)
-    virial = -vectors[:, :, None] * pull[:, None, :]
-    graph_of_edge = graph.graph_index.index_select(0, center)
-    virials = virial.new_zeros(graph.graph_count, 3, 3).index_add(0, graph_of_edge, virial)
+    if graph.graph_count == 1:
+        virials = -(vectors.transpose(0, 1) @ pull)[None]
+    else:
+        virial = -vectors[:, :, None] * pull[:, None, :]
+        graph_of_edge = graph.graph_index.index_select(0, center)
+        virials = virial.new_zeros(graph.graph_count, 3, 3).index_add(0, graph_of_edge, virial)
     if by_scaled is not None and by_cell is not None:
         cells = places.cells.detach()
         inverse = torch.linalg.inv(cells).index_select(0, graph.graph_index)  # (N, 3, 3)

@@ -139,13 +139,14 @@ class DensityNetwork(nn.Module):
             first, second = (k[: len(kind)].index_select(0, pairs) for k in (graph.center_index, graph.neighbor_index))
             table = neighbor_table(first, second, graph.atom_count)
             with torch.no_grad():
-                s, slope = soft.index_select(0, pairs), softening.index_select(0, pairs)
-                functions: list[Tensor] = [*radial_functions(s, slope, settings.cutoff, count)]  # (K, E'/2) each
+                beyond = soft.new_full((1,), 2.0 * settings.cutoff)  # of empty places; every function is zero there
+                s, slope = (torch.cat([f.index_select(0, pairs), beyond]) for f in (soft, softening))
+                functions: list[Tensor] = [*radial_functions(s, slope, settings.cutoff, count)]  # (K, E'/2 + 1)
                 if chosen is bonded:
                     kinds = torch.arange(1, settings.bond_kinds + 1, device=kind.device)
-                    is_kind = kind.index_select(0, pairs) == kinds[:, None]  # (kinds, E'/2)
+                    is_kind = torch.cat([kind.index_select(0, pairs), kinds[:1]]) == kinds[:, None]  # (kinds, E'/2 + 1)
                     functions = [(is_kind[:, None] * f).flatten(0, 1) for f in functions]
-                values, slopes = (table.spread_pairs(f, 0.0) for f in functions)
+                values, slopes = (table.spread_pairs(f) for f in functions)
             own = vectors.index_select(0, pairs).transpose(0, 1)  # (3, E'/2)
             filling = own.new_tensor([2.0 * settings.cutoff, 0.0, 0.0])
             spread = table.spread(torch.cat([own, -own], dim=1), filling)  # (3, N, M)

@@ -48,10 +48,9 @@ class NeighborTable:
         table: Tensor = _Rearrange.apply(values, filling, self.edge, self.place)  # type: ignore[no-untyped-call]
         return table.view(len(values), self.rows, self.columns)
 
-    def spread_pairs(self, values: Tensor, filling: float) -> Tensor:
-        """Values of the pairs (A, E/2) to both of their places in the table (A, N, M); not differentiable."""
-        padded = torch.cat([values, values.new_full((len(values), 1), filling)], dim=1)
-        return padded.index_select(1, self.half_edge).view(len(values), self.rows, self.columns)
+    def spread_pairs(self, values: Tensor) -> Tensor:
+        """Values of the pairs (A, E/2 + 1), the last for empty places, to the table (A, N, M); not differentiable."""
+        return values.index_select(1, self.half_edge).view(len(values), self.rows, self.columns)
 
     def from_neighbors(self, values: Tensor) -> Tensor:
         """Values of atoms (N, A) to the places in which they are the neighbor, (A, N, M)."""
