@@ -268,6 +268,12 @@ def test_json_that_cannot_be_written_is_refused_and_leaves_nothing(model: Path, 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["argon.safetensors", "taken"]
 
 
+@pytest.mark.parametrize("place", ["", "argon.safetensors/new.json"])
+def test_a_place_where_no_json_can_be_written_is_refused_before_the_work(model: Path, place: str) -> None:
+    path = model.parent / place
+    assert_refused(run("evaluate", "no.safetensors", "x", "--json", path), str(path), "cannot be written")
+
+
 def test_json_holds_null_where_a_number_is_not_finite(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"a": [1.0, math.nan, (math.inf,)], "b": {"c": -math.inf}})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1.0, None, [None]], "b": {"c": None}}

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.show import progress, save_json, say, show_table
+from gnnformd.cli.show import check_place, progress, save_json, say, show_table
 
 __all__ = ["use_threads"]
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or name of a shipped model.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file.")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the numbers to this file.", callback=check_place)
+]
 DeviceOption = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads; all cores if not given.")]
 

@@ -72,6 +72,10 @@ def simulate(
     save_json(json_file, result)
 
 
+def _with_error(mean: float, standard_error: float | None) -> str:
+    return f"{number(mean)} +- {number(standard_error, 2)}"
+
+
 def show_simulation(result: dict[str, Any]) -> None:
     """Speed, conservation, temperature, and each observable beside its reference."""
     temperature = result["temperature"]
@@ -80,7 +84,7 @@ def show_simulation(result: dict[str, Any]) -> None:
         ("atoms", result["atoms"]),
         ("steps", result["steps"]),
         ("microseconds per atom and step", result["microseconds_per_atom_step"]),
-        ("mean temperature, K", f"{number(temperature['mean'])} +- {number(temperature['standard_error'], 2)}"),
+        ("mean temperature, K", None if temperature["mean"] is None else _with_error(**temperature)),
         ("energy drift, kcal/mol per atom and ns", drift),
     ]
     if not result["stable"]:

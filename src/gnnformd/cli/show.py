@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from gnnformd.errors import InputError
 from gnnformd.files import write_json
 
-__all__ = ["Progress", "number", "progress", "save_json", "say", "show_facts", "show_table"]
+__all__ = ["Progress", "check_place", "number", "progress", "save_json", "say", "show_facts", "show_table"]
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -84,6 +86,23 @@ def show_facts(title: str, facts: Iterable[tuple[str, Any]]) -> None:
     for name, value in facts:
         table.add_row(name, value if isinstance(value, str) else number(value))
     Console(markup=False, highlight=False).print(table)
+
+
+def check_place(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before the work that is to fill it.
+
+    Raises
+    ------
+    InputError
+        It is a folder, or the nearest folder above it that exists cannot be written to.
+    """
+    if path is None:
+        return None
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        reason = "is a folder" if path.is_dir() else f"{above} is no folder that can be written to"
+        raise InputError(f"{path}: cannot be written ({reason}); name another place.")
+    return path
 
 
 def save_json(path: Path | None, data: Mapping[str, Any]) -> None:
