@@ -278,3 +278,18 @@ def test_atoms_that_are_others_than_the_models_are_pointed_out(argon, helpers, t
     loaded = helpers.load(helpers.LennardJones(8.0), oxygen, ("O",))
     with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but is O with mass 15.9994"):
         simulate(loaded, argon, settings(steps=1), tmp_path)
+
+
+@BOTH
+def test_an_interrupt_during_the_first_forces_is_not_lost(argon, helpers, tmp_path, engine):
+    presses = [signal.SIGINT]
+
+    def press(forces):
+        if presses:
+            os.kill(os.getpid(), presses.pop())
+        return forces
+
+    loaded = helpers.load(helpers.Spoiled(8.0, 0, press))
+    with pytest.raises(KeyboardInterrupt):
+        simulate(loaded, argon, settings(engine=engine, steps=50), tmp_path)
+    assert json.loads((tmp_path / "simulate.json").read_text())["steps"] <= 1
