@@ -67,11 +67,17 @@ def run_lammps(
         clock = Clock(progress, settings.steps)
         coupling = Coupling(lmp, loaded, guard=_guard(lmp, settings), on_step=clock.tick)
         unstable = None
-        with stop_on_interrupt(coupling.stop):
+        asked: list[bool] = []  # each run of LAMMPS takes back an earlier stop
+
+        def stop() -> None:
+            asked.append(True)
+            coupling.stop()
+
+        with stop_on_interrupt(stop):
             try:
                 coupling.run(0)  # the first forces, before any output: what is wrong at once leaves no files
                 _set_up(lmp, coupling, loaded, settings, out)
-                coupling.run(settings.steps)
+                coupling.run(0 if asked else settings.steps)
             except Unstable as error:
                 unstable = error
         if unstable is None:
@@ -82,7 +88,7 @@ def run_lammps(
             seconds_per_step=clock.seconds_per_step,
             stopped_at_step=unstable.step if unstable else None,
             reason=unstable.reason if unstable else None,
-            interrupted=coupling.interrupted,
+            interrupted=bool(asked),
         )
     finally:
         lmp.close()
