@@ -175,6 +175,11 @@ def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_pat
     wider = MODEL.model_copy(update={"width": 16})
     with pytest.raises(InputError, match=r"weight '.*' does not fit the settings under 'model'"):
         finetune(first.model, wider, liquid, settings(), tmp_path / "x")
+    learned = MODEL.model_copy(update={"node_features": "embedding"})
+    own = train(learned, liquid, settings(epochs=1), tmp_path / "learned")
+    others = liquid.model_copy(update={"force_field": None, "elements": None})
+    with pytest.raises(InputError, match=r"learned a vector for each of the types Ar, Kr, and the data has 1, 2;"):
+        finetune(own.model, learned, others, settings(), tmp_path / "x")
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match=r"training\.accelerator: there is no gpu here"):
             train(MODEL, liquid, settings(accelerator="gpu"), tmp_path / "y")

@@ -127,6 +127,11 @@ def finetune(
     start = load_model(pretrained)
 
     def make(type_names: tuple[str, ...]) -> ForceModel:
+        if model.node_features == "embedding" and type_names != start.card.type_names:
+            raise InputError(
+                f"{start.path}: it learned a vector for each of the types {', '.join(start.card.type_names)}, and the "
+                f"data has {', '.join(type_names)}; fine-tune on the same types."
+            )
         torch.manual_seed(training.seed)
         network = build_model(model, len(type_names))
         _take_weights(network, start)
