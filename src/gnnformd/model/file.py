@@ -155,6 +155,8 @@ def save_model(path: Path, model: ForceModel, card: ModelCard) -> None:
 def pretrained_names() -> tuple[str, ...]:
     """Names of the models that come with the package."""
     folder = resources.files("gnnformd") / "pretrained"
+    if not folder.is_dir():
+        return ()
     return tuple(
         sorted(p.name.removesuffix(".safetensors") for p in folder.iterdir() if p.name.endswith(".safetensors"))
     )
