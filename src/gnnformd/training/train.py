@@ -199,7 +199,7 @@ class _Fit:
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
         this = {
-            "sources": [str(dataset.path) for dataset in datasets],
+            "sources": [dataset.path.name for dataset in datasets],
             "atoms": [dataset.atom_count for dataset in datasets],
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
