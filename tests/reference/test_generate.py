@@ -5,7 +5,7 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.reference.generate import generate
-from gnnformd.reference.library import load_lammps, open_lammps
+from gnnformd.reference.library import open_lammps
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.units import BOLTZMANN, PRESSURE_ATM
 
@@ -229,20 +229,7 @@ def test_a_dump_after_the_last_run_is_named(argon_input, tmp_path):
         generate(path, tmp_path / "out")
 
 
-def has_mpi():
-    load_lammps()
-    lmp = open_lammps()
-    try:
-        return bool(lmp.has_mpi_support)
-    finally:
-        lmp.close()
-
-
 def test_two_ranks_give_the_forces_of_one(argon_input, user_run, tmp_path):
-    if not has_mpi():
-        with pytest.raises(InputError, match="built without MPI"):
-            generate(argon_input(), tmp_path / "two", seed=7, ranks=2)
-        pytest.skip("the installed LAMMPS was built without MPI")
     two = generate(argon_input(), tmp_path / "two", seed=7, ranks=2)
     assert two.manifest["ranks"] == 2
     assert " on 2 procs for 20 steps" in (two.folder / "log.lammps").read_text()
@@ -253,7 +240,5 @@ def test_two_ranks_give_the_forces_of_one(argon_input, user_run, tmp_path):
 
 
 def test_an_error_on_two_ranks_comes_out_once_and_ends_both(argon_input, tmp_path):
-    if not has_mpi():
-        pytest.skip("the installed LAMMPS was built without MPI")
     with pytest.raises(InputError, match=r"in\.lmp, line 14: LAMMPS says: Invalid run command N value"):
         generate(argon_input(("run 20", "run -20")), tmp_path / "out", ranks=2)
