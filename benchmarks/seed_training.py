@@ -17,6 +17,7 @@ import torch
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
+from gnnformd.model.layers import Perceptron
 from gnnformd.model.seed import SeedModel
 from gnnformd.model.settings import SeedSettings
 from gnnformd.training.loss import absolute_error_per_axis
@@ -57,13 +58,18 @@ def main() -> None:
         torch.manual_seed(0)
         return SeedModel(SeedSettings(), 2).train()
 
-    plain, ours = model(), model()
+    plain, ours, rounding = model(), model(), model()
+    for part in rounding.modules():
+        if isinstance(part, Perceptron):
+            part.round_gradients = True
     plain_step = make_step(lambda graph: literal_forces(plain, graph), plain)
     our_step = make_step(lambda graph: ours(graph).forces, ours)
+    rounding_step = make_step(lambda graph: rounding(graph).forces, rounding)
     variants = {
         "as the equations stand, whole batch, float32": ("highest", plain_step, True),
         "as the equations stand, frame by frame": ("highest", plain_step, False),
         "product, its default (float32 products)": ("highest", our_step, False),
+        "product, gradients from bfloat16 numbers": ("highest", rounding_step, False),
         "product, bfloat16 products": ("medium", our_step, False),
     }
     seconds = {name: [] for name in variants}

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.prelu_dropout import prelu_dropout
+from gnnformd.model.rounded_linear import rounded_linear
 
 __all__ = ["GraphNorm", "Perceptron"]
 
@@ -25,11 +26,17 @@ class Perceptron(nn.Module):
         Size of the hidden axes.
     dropout
         Share of hidden values set to zero in training.
+
+    Attributes
+    ----------
+    round_gradients
+        Compute the gradients of the wide linear maps from bfloat16 numbers; training sets it.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
+        self.round_gradients = False
         self.first = nn.Linear(inputs, width)
         self.middle = nn.ModuleList([nn.Linear(width, width, bias=False) for _ in range(2)])
         self.last = nn.Linear(width, outputs)
@@ -43,8 +50,16 @@ class Perceptron(nn.Module):
         """Everything between the first linear map and the last: values (..., width) to (..., width)."""
         rate = self.dropout if self.training else 0.0
         values = prelu_dropout(values, self.slopes[0], rate)
-        values = prelu_dropout(self.middle[0](values), self.slopes[1], rate)
-        return prelu_dropout(self.middle[1](values), self.slopes[2], 0.0)
+        for layer, slope, after in zip(self.middle, self.slopes[1:], (rate, 0.0), strict=True):
+            assert isinstance(layer, nn.Linear)
+            values = prelu_dropout(self.linear(values, layer.weight), slope, after)
+        return values
+
+    def linear(self, values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """A linear map of hidden values, (rows, in) to (rows, out)."""
+        if self.round_gradients:
+            return rounded_linear(values, weight, bias)
+        return nn.functional.linear(values, weight, bias)
 
     def forward(self, values: Tensor) -> Tensor:
         """Values (..., in) to (..., out)."""

@@ -129,8 +129,8 @@ def edge_messages(
     on_product, on_edge = first.weight[:, :width], first.weight[:, width:]
     product = features.index_select(0, rows.center) * features.index_select(0, rows.neighbor)  # (P, F)
     encoded = edge_encoder.hidden_from(edge_encoder.first(inputs))  # (2P, F)
-    encoded = linear(encoded, on_edge @ last.weight, first.bias + on_edge @ last.bias)  # (2P, F)
-    both = encoded.view(2, product.shape[0], width) + linear(product, on_product)  # (2, P, F)
+    encoded = message.linear(encoded, on_edge @ last.weight, first.bias + on_edge @ last.bias)  # (2P, F)
+    both = encoded.view(2, product.shape[0], width) + message.linear(product, on_product)  # (2, P, F)
     return message.hidden_from(both.flatten(0, 1))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.interface import ForceModel
+from gnnformd.model.layers import Perceptron
 from gnnformd.training.augmentation import random_rotations, rotate
 from gnnformd.training.batches import Portion
 from gnnformd.training.loss import absolute_error_per_axis, warmup_term
@@ -36,6 +37,9 @@ class ForceFitting(lightning.LightningModule):
         super().__init__()
         self.model = model
         self.settings = settings
+        for part in model.modules():
+            if isinstance(part, Perceptron):
+                part.round_gradients = settings.round_gradients
         # in a tuple, so that a compiled network does not appear a second time among the weights
         self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
         # no buffers: those of one device would be copied over those of the others

@@ -53,6 +53,11 @@ class TrainingSettings(BaseModel):
         description="Rounding inside float32 matrix products: none, to ten bits (high) or to seven (medium). Seven are "
         "too few for the distance in a bond.",
     )
+    round_gradients: bool = Field(
+        default=False,
+        description="Compute the gradients of the seed's network from bfloat16 numbers; faster on processors that have "
+        "instructions for them. Its forces are not rounded.",
+    )
     compile: bool = Field(default=False, description="Compile the network; pays on an accelerator.")
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         default=("tensorboard",), description="Where to log besides training_log.txt and metrics.csv."
