@@ -1,41 +1,72 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import json
 import math
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gnnformd.errors import InputError
 
-__all__ = ["write_json", "write_text"]
+__all__ = ["move_folder", "replacing", "work_folder", "write_bytes", "write_json", "write_text"]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write beside the file and rename: whoever reads sees the old content or the new, never a part.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name beside the file; what stands there when the block ends well is on the disk and becomes the file.
+
+    Whoever reads sees the old content or the new, never a part, also after a crash or a loss of power.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written; the old one is as it was.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        _sync(beside)
+        beside.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or name another place."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file as `replacing` does.
 
     Raises
     ------
     InputError
         The file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); name another place.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+    with replacing(path) as beside:
+        beside.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text as `replacing` does.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -47,6 +78,102 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         The file cannot be written.
     """
     write_text(path, json.dumps(_finite(data), indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def work_folder(out: Path) -> Iterator[Path]:
+    """Make a hidden folder beside ``out`` to fill before `move_folder`; it is gone when the block ends.
+
+    What a killed process left of an earlier one is removed first. A process locks its folder, and the system lifts
+    the lock however the process ends, so the folder of one that still works is left alone.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be made, or an OSError ends the block.
+    """
+    prefix = f".{out.name}.work-"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for left in out.parent.glob(glob.escape(prefix) + "*"):
+            _remove_if_left(left, out)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.new-", dir=out.parent))
+        lock = _lock(fresh)
+        # others look for this name, so it may have it only once it is locked
+        work = fresh.rename(fresh.with_name(prefix + fresh.name.rpartition("-")[2]))
+    except OSError as error:
+        raise InputError(f"{out}: the folder cannot be made ({error.strerror}); choose another place.") from error
+    try:
+        yield work.resolve()
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot be written ({error.strerror or error}); make room or choose another place."
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def move_folder(folder: Path, out: Path, *, replace: bool = False) -> None:
+    """Make sure the files of a folder are on the disk, then give it the name ``out``.
+
+    Parameters
+    ----------
+    folder
+        Inside a `work_folder` of ``out``.
+    out
+        Its place.
+    replace
+        Whether it may take the place of a folder that holds something.
+
+    Raises
+    ------
+    OSError
+        The files cannot be brought to the disk, or the place is taken.
+    """
+    for path in (*folder.iterdir(), folder):
+        _sync(path)
+    if replace and out.exists():
+        out.rename(folder.with_name(_OLD))
+    folder.rename(out)
+    _sync(out.parent)
+
+
+_OLD = "old"
+"""Where `move_folder` puts what it replaces; if it is killed right then, `work_folder` puts it back."""
+
+
+def _remove_if_left(work: Path, out: Path) -> None:
+    lock = _lock(work)
+    if lock is None:
+        return
+    if (work / _OLD).exists() and not out.exists():
+        (work / _OLD).rename(out)
+    shutil.rmtree(work, ignore_errors=True)
+    os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder and return the open file to close; None where another process has it or no lock can be had."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _finite(value: Any) -> Any:

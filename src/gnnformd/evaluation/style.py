@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from gnnformd.errors import InputError
+from gnnformd.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,16 +129,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     kind = path.suffix.lower().lstrip(".")
     if kind not in ("png", "pdf", "svg"):
         raise InputError(f"{path}: figures are written as .png, .pdf or .svg; give the file one of these endings.")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
-            figure.savefig(beside, format=kind, dpi=200)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); name another file.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+    with replacing(path) as beside, matplotlib.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
+        figure.savefig(beside, format=kind, dpi=200)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import yaml
 
 from gnnformd import __version__
 from gnnformd.errors import InputError
+from gnnformd.files import move_folder, work_folder
 from gnnformd.reference.instrument import Instrumented, instrument
 from gnnformd.reference.launch import run_lammps
 from gnnformd.reference.manifest import force_field_of_run, lammps_date
@@ -76,8 +74,7 @@ def generate(
     _check_free(out, overwrite)
     if built_in:
         values = {**built_in.variables, **values}
-    work = _work_folder(out)
-    try:
+    with work_folder(out) as work:
         folder = work / "run"
         folder.mkdir()
         parts = instrument(script, work, folder / "trajectory.dump", work / "thermo.txt")
@@ -90,9 +87,7 @@ def generate(
         if built_in:
             manifest["description"] = built_in.description
         (folder / "reference.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False, width=120))
-        _put_in_place(folder, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        move_folder(folder, out, replace=overwrite)
     if progress:
         progress(total, total)
     return ReferenceRun.open(out)
@@ -130,14 +125,6 @@ def _check_free(out: Path, overwrite: bool) -> None:
         raise InputError(f"{out}: holds other files; name a folder that does not exist yet.")
     if not overwrite:
         raise InputError(f"{out}: holds a reference run already; name another folder, or replace it with --overwrite.")
-
-
-def _work_folder(out: Path) -> Path:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent)).resolve()
-    except OSError as error:
-        raise InputError(f"{out}: the folder cannot be made ({error.strerror}); choose another place.") from error
 
 
 def _index_variables(script: Script) -> dict[str, str]:
@@ -212,15 +199,3 @@ def _complete(
         "timestep_fs": result["timestep_fs"],
         "force_field": None if force_field is None else force_field.to_dict(),
     }
-
-
-def _put_in_place(folder: Path, out: Path) -> None:
-    """Make sure all is on the disk, then give the folder its name."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    old = folder.with_name("old")
-    if out.exists():
-        out.rename(old)
-    folder.chmod(0o755)
-    folder.rename(out)

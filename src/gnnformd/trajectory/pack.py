@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.files import move_folder, work_folder
 from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "load_arrays", "write_pack"]
@@ -156,28 +156,19 @@ def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any
     InputError
         The folder cannot be written.
     """
-    work = folder.with_name(f".building-{folder.name}-{os.getpid()}")
-    try:
-        work.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another cache folder.") from error
-    try:
-        writer = _Writer(work)
+    with work_folder(folder) as work:
+        made = work / "pack"
+        made.mkdir()
+        writer = _Writer(made)
         for frame in frames:
             writer.append(frame)
         writer.close()
-        (work / MANIFEST).write_text(json.dumps({"format_version": FORMAT_VERSION, **manifest}, indent=1))
+        (made / MANIFEST).write_text(json.dumps({"format_version": FORMAT_VERSION, **manifest}, indent=1))
         try:
-            work.rename(folder)
+            move_folder(made, folder)
         except OSError:
             if not (folder / MANIFEST).is_file():
                 raise
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written ({error.strerror}); make room or choose another cache."
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def load_arrays(folder: Path) -> dict[str, NDArray[Any]]:
