@@ -1,17 +1,23 @@
 """The model file: what is written is read back, what is not a model is refused."""
 
 import json
+import os
+import pickle
 import struct
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from gnnformd.errors import InputError
 from gnnformd.model.build import build_model
-from gnnformd.model.file import ModelCard, load_model, pretrained_names, read_card, save_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.file import FORMAT_VERSION, ModelCard, load_model, pretrained_names, read_card, save_model
+from gnnformd.model.interface import ForceModel
+from gnnformd.model.settings import ModelSettings, SeedSettings
 from tests.model.conftest import FIELD, random_graph
 
 SETTINGS = SeedSettings(width=8, statistics="stored")
@@ -82,26 +88,80 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved: Path, monkey
     before = saved.read_bytes()
 
     def fail(*_: object) -> None:
-        raise OSError("disk full")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
     loaded = load_model(saved)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match=r"a\.safetensors: cannot be written \(No space left on device\)"):
         save_model(saved, loaded.model, replace(loaded.card, trained_on=()))
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
-def test_a_truncated_file_is_refused(saved: Path) -> None:
-    saved.write_bytes(saved.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"a\.safetensors: is not a model file"):
+def test_a_file_cut_short_anywhere_is_refused(saved: Path) -> None:
+    whole = saved.read_bytes()
+    for length in (*range(40), 1000, len(whole) // 2, len(whole) - 1):
+        saved.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"a\.safetensors: (is not a model file|its header is damaged)"):
+            load_model(saved)
+
+
+def test_a_file_with_something_behind_its_weights_is_refused(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes() + b"\0" * 4)
+    with pytest.raises(InputError, match=r"the weights have .* bytes, the file holds"):
         load_model(saved)
 
 
-def test_a_pickle_is_refused(tmp_path: Path) -> None:
-    torch.save({"weights": torch.zeros(3)}, tmp_path / "model.pt")
-    with pytest.raises(InputError, match=r"model\.pt: is not a model file"):
-        load_model(tmp_path / "model.pt")
+class Bomb:
+    """Reading a pickle of it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_pickles_are_refused_and_none_of_their_code_is_run(tmp_path: Path) -> None:
+    torch.save({"weights": Bomb(tmp_path / "ran")}, tmp_path / "model.pt")
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
+    torch.save(Bomb(tmp_path / "ran"), tmp_path / "model.safetensors", _use_new_zipfile_serialization=False)
+    for name in ("model.pt", "model.pkl", "model.safetensors"):
+        with pytest.raises(InputError, match=rf"{name}: is not a model file but a pickle"):
+            load_model(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_header_of_ten_gigabytes_is_refused_without_memory_for_it(saved: Path) -> None:
+    content = saved.read_bytes()
+    with saved.open("r+b") as file:
+        file.truncate(11 * 10**9)  # takes no room on the disk
+        file.write(struct.pack("<Q", 10**10))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="is not a model file"):
+        load_model(saved)
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+    saved.write_bytes(struct.pack("<Q", len(content)) + content[8:])
+    with pytest.raises(InputError, match="was cut short"):
+        load_model(saved)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    for name in ("pipe.safetensors", "."):
+        with pytest.raises(InputError, match="is not a file"):
+            load_model(tmp_path / name)
+
+
+def test_one_wrong_bit_in_weights_or_card_is_noticed(saved: Path) -> None:
+    whole = bytearray(saved.read_bytes())
+    for place, bit in ((len(whole) - 1000, 1), (whole.index(b"3.165"), 1), (whole.index(b'"water') + 2, 2)):
+        damaged = whole.copy()
+        damaged[place] ^= bit
+        saved.write_bytes(damaged)
+        with pytest.raises(InputError, match="its checksum does not fit its content"):
+            load_model(saved)
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
@@ -113,29 +173,102 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
         load_model(tmp_path / "nan.safetensors")
 
 
-def test_other_versions_kinds_and_shapes_are_refused_in_a_sentence(saved: Path) -> None:
-    good = saved.read_bytes()
+def change_card(**changes: object) -> Callable[[Any], None]:
+    def change(header: Any) -> None:
+        card = json.loads(header["__metadata__"]["gnnformd"])
+        header["__metadata__"]["gnnformd"] = json.dumps({**card, **changes})
 
-    def change_card(**changes: object) -> object:
-        def change(header: dict[str, dict[str, str]]) -> None:
-            card = json.loads(header["__metadata__"]["gnnformd"])
-            header["__metadata__"]["gnnformd"] = json.dumps({**card, **changes})
+    return change
 
-        return change
 
-    cases = [
-        (change_card(format_version=99), r"format version 99, this program reads 1"),
-        (change_card(settings={"kind": "oracle"}), r"description of the model is damaged"),
-        (change_card(settings={"kind": "seed", "width": 16}), r"weight '.*' does not fit a 'seed' model"),
+def change_weight(**changes: object) -> Callable[[Any], None]:
+    def change(header: Any) -> None:
+        header["decoder.last.bias"].update(changes)
+
+    return change
+
+
+def change_settings(**changes: object) -> Callable[[Any], None]:
+    return change_card(settings={**SETTINGS.model_dump(), **changes})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 2\)"),
+        (change_card(format_version=0), r"'format_version' is '0'"),
+        (change_card(format_version="2"), r"'format_version' is '2'"),
+        (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows seed and density"),
+        (change_card(settings=[]), r"kind 'None', this program knows"),
+        (change_card(units="metal"), r"is in units 'metal'"),
+        (change_card(type_names=[]), r"'type_names' is no list of names"),
+        (change_card(type_names=["O"]), r"1 types are named, the force field has 2"),
+        (change_card(trained_on=[{"sources": ["../../etc/passwd"]}]), r"names a path, '../../etc/passwd'"),
+        (change_card(trained_on=[{"sources": 3}]), r"'sources' is no list of names"),
+        (change_card(run="rm -rf"), r"'run' is not known"),
+        (change_card(force_field={"types": [{"name": "O"}]}), r"mass"),
+        (change_settings(width=16), r"weight '.*' does not fit a 'seed' model"),
+        (change_settings(width="8"), r"'width': Input should be a valid integer"),
+        (change_settings(depth=8), r"'depth': Extra inputs are not permitted"),
+        (change_settings(cutoff=float("inf")), r"a setting is not a finite number"),
+        (change_settings(layers=10**9), r"says 'layers: 1000000000', but it holds only"),
+        (change_settings(width=10**9), r"says 'width: 1000000000', but it holds only"),
         (lambda header: header.pop("__metadata__"), r"has no gnnformd description"),
+        (lambda header: header["__metadata__"].pop("sha256"), r"its checksum does not fit"),
         (lambda header: header["__metadata__"].update(gnnformd="{"), r"description is not JSON"),
+        (lambda header: header["__metadata__"].update(gnnformd="[" * 100_000), r"description is not JSON"),
         (lambda header: header["__metadata__"].update(gnnformd="[]"), r"description is no mapping"),
+        (lambda header: header["__metadata__"].update(other=1), r"something else than text"),
+        (lambda header: header.update(deep=json.loads("[" * 900 + "]" * 900)), r"its header is damaged"),
+        (change_weight(dtype="F64"), r"weight 'decoder\.last\.bias' is of type F64, not F32"),
+        (change_weight(dtype="I32"), r"is of type I32"),
+        (change_weight(shape=[3.0]), r"a size that is no whole number"),
+        (change_weight(shape=[-3]), r"a size that is no whole number"),
+        (change_weight(shape=[10**30]), r"does not lie where its size says"),
+        (change_weight(data_offsets=[0, 12]), r"does not lie where its size says"),
+        (change_weight(data_offsets=None), r"its header is damaged"),
+        (lambda header: header.update(extra={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}), r"weight 'extra'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_built(
+    saved: Path, change: Callable[[Any], None], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(saved, change)
+    built = []
+
+    def record(settings: ModelSettings, types: int) -> ForceModel:
+        model = build_model(settings, types)
+        built.append(next(model.parameters()).device.type)
+        return model
+
+    monkeypatch.setattr("gnnformd.model.file.build_model", record)
+    with pytest.raises(InputError, match=sentence) as caught:
+        load_model(saved)
+    assert str(caught.value).startswith(f"{saved}: ") and str(caught.value).endswith(".")
+    assert built in ([], ["meta"]), "shapes may be compared with a network without memory"
+
+
+FILES = Path(__file__).parent / "files"
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
+def test_a_file_of_each_version_gives_the_forces_it_gave_when_it_was_written(version: int) -> None:
+    loaded = load_model(FILES / f"version-{version}.safetensors", dtype=torch.float64)
+    assert loaded.card.format_version == version
+    assert loaded.card.force_field == FIELD and loaded.card.type_names == ("O", "H")
+    with torch.no_grad():
+        forces = loaded.model(random_graph(1)).forces[:2]
+    expected = [
+        [0.003026953913677383, -0.0003172477686179064, -0.0019292938553682564],
+        [0.06707856820355303, 0.0070978509501755625, -0.031878176625440305],
     ]
-    for change, sentence in cases:
-        saved.write_bytes(good)
-        edit(saved, change)
-        with pytest.raises(InputError, match=sentence):
-            load_model(saved)
+    torch.testing.assert_close(forces, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-12)
+
+
+def test_a_file_of_an_older_version_is_written_again_in_the_newest(tmp_path: Path) -> None:
+    old = load_model(FILES / "version-1.safetensors")
+    save_model(tmp_path / "new.safetensors", old.model, old.card)
+    assert load_model(tmp_path / "new.safetensors").card == replace(old.card, format_version=FORMAT_VERSION)
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:

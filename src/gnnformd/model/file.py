@@ -2,109 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import tempfile
-from dataclasses import asdict, dataclass, field, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from gnnformd.errors import InputError
-from gnnformd.force_field import ForceField
+from gnnformd.files import write_bytes
 from gnnformd.model.build import build_model
+from gnnformd.model.card import FORMAT_VERSION, ModelCard
 from gnnformd.model.interface import ForceModel
-from gnnformd.model.settings import ModelSettings
+from gnnformd.model.tensor_file import TensorFile, read_header, read_tensors
 
 __all__ = ["FORMAT_VERSION", "LoadedModel", "ModelCard", "load_model", "pretrained_names", "read_card", "save_model"]
 
-FORMAT_VERSION = 1
-METADATA_KEY = "gnnformd"
-
-_settings: TypeAdapter[ModelSettings] = TypeAdapter(ModelSettings)
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model file says of its network.
-
-    Attributes
-    ----------
-    settings
-        Settings of the model, ``kind`` among them.
-    type_names
-        Name of each atom type, LAMMPS's type 1 first.
-    force_field
-        Physical parameters the model was trained with, or None.
-    trained_on
-        One mapping per dataset (source, frames, atoms) and per training (epochs, errors).
-    cutoff
-        angstrom.
-    units
-        Always ``real``.
-    format_version
-        Version of the file format.
-    """
-
-    settings: ModelSettings
-    type_names: tuple[str, ...]
-    force_field: ForceField | None = None
-    trained_on: tuple[dict[str, Any], ...] = field(default=())
-    units: str = "real"
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def kind(self) -> str:
-        """Kind of model, for instance ``seed``."""
-        return self.settings.kind
-
-    @property
-    def cutoff(self) -> float:
-        """Edges join atoms closer than this, angstrom."""
-        return self.settings.cutoff
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain mapping, as stored in the file's metadata."""
-        return {
-            **asdict(self),
-            "settings": self.settings.model_dump(mode="json"),
-            "type_names": list(self.type_names),
-            "trained_on": list(self.trained_on),
-            "force_field": None if self.force_field is None else self.force_field.to_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any], source: str) -> ModelCard:
-        """Inverse of `to_dict`; ``source`` names the file in error messages.
-
-        Raises
-        ------
-        InputError
-            A field is missing or of the wrong form, or the format is newer than this program.
-        """
-        version = data.get("format_version")
-        if version != FORMAT_VERSION:
-            raise InputError(
-                f"{source}: has model format version {version!r}, this program reads {FORMAT_VERSION}; "
-                "install the version of gnnformd that wrote it or train again."
-            )
-        force_field = data.get("force_field")
-        try:
-            return cls(
-                settings=_settings.validate_python(data["settings"]),
-                type_names=tuple(str(name) for name in data["type_names"]),
-                force_field=None if force_field is None else ForceField.from_dict(force_field, source),
-                trained_on=tuple(data.get("trained_on", ())),
-                units=data["units"],
-            )
-        except (KeyError, TypeError, ValidationError) as error:
-            reason = str(error).replace("\n", " ")
-            raise InputError(f"{source}: the description of the model is damaged ({reason}); train again.") from error
+METADATA_KEY, CHECKSUM_KEY = "gnnformd", "sha256"
 
 
 @dataclass(frozen=True)
@@ -135,21 +54,16 @@ class LoadedModel:
 
 
 def save_model(path: Path, model: ForceModel, card: ModelCard) -> None:
-    """Write weights (float32) and card to one file, beside the final name first and then renamed."""
+    """Write weights (float32), card and a checksum of both to one file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
     tensors = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
-    content = save(tensors, metadata={METADATA_KEY: json.dumps(card.to_dict())})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    text = json.dumps(replace(card, format_version=FORMAT_VERSION).to_dict(), allow_nan=False)
+    write_bytes(path, save(tensors, metadata={METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, tensors)}))
 
 
 def pretrained_names() -> tuple[str, ...]:
@@ -170,11 +84,13 @@ def read_card(path_or_name: str | Path) -> ModelCard:
     InputError
         There is no such file or name, or the file is no model file.
     """
-    return _open(_resolve(path_or_name))[0]
+    return _card(read_header(_resolve(path_or_name)))
 
 
 def load_model(path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
     """Rebuild a network from its file; no code in the file is run.
+
+    Size, card, names and shapes of the weights, checksum and values are checked before the network is built.
 
     Parameters
     ----------
@@ -189,17 +105,17 @@ def load_model(path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dt
         There is no such file or name, or the file is no complete model file.
     """
     path = _resolve(path_or_name)
-    card, tensors = _open(path)
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(card.settings, len(card.type_names))
-    expected = {name: (tuple(value.shape)) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    if expected != found:
-        wrong = sorted(set(expected.items()) ^ set(found.items()))[0][0]
-        raise InputError(f"{path}: weight '{wrong}' does not fit a '{card.kind}' model; the file is damaged.")
+    file = read_header(path)
+    card = _card(file)
+    _check_shapes(file, card)
+    tensors = read_tensors(file)
+    if card.format_version > 1 and file.metadata.get(CHECKSUM_KEY) != _checksum(file.metadata[METADATA_KEY], tensors):
+        raise InputError(f"{path}: its checksum does not fit its content, so it is damaged; get or train it again.")
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise InputError(f"{path}: weight '{name}' holds NaN or infinity; the model cannot be used, train again.")
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(card.settings, len(card.type_names))
     model.load_state_dict(tensors)
     return LoadedModel(model.to(device=device, dtype=dtype).eval(), card, path)
 
@@ -217,21 +133,38 @@ def _resolve(path_or_name: str | Path) -> Path:
     raise InputError(f"{path_or_name}: there is no such model file{known}.")
 
 
-def _open(path: Path) -> tuple[ModelCard, dict[str, torch.Tensor]]:
+def _card(file: TensorFile) -> ModelCard:
+    if METADATA_KEY not in file.metadata:
+        raise InputError(f"{file.path}: has no gnnformd description; name a .safetensors file made by gnnformd.")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: is not a model file ({error}); name a .safetensors file made by gnnformd."
-        ) from error
-    if METADATA_KEY not in metadata:
-        raise InputError(f"{path}: has no gnnformd description; name a .safetensors file made by gnnformd.")
-    try:
-        card = json.loads(metadata[METADATA_KEY])
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: its description is not JSON ({error}); the file is damaged.") from error
+        card = json.loads(file.metadata[METADATA_KEY])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file.path}: its description is not JSON ({error}); the file is damaged.") from error
     if not isinstance(card, dict):
-        raise InputError(f"{path}: its description is no mapping; the file is damaged.")
-    return ModelCard.from_dict(card, str(path)), tensors
+        raise InputError(f"{file.path}: its description is no mapping; the file is damaged.")
+    return ModelCard.from_dict(card, str(file.path))
+
+
+def _check_shapes(file: TensorFile, card: ModelCard) -> None:
+    """Compare with a network without memory; settings too large for the file are refused before even that is built."""
+    weights = sum(math.prod(shape) for shape in file.shapes.values())
+    for name, setting in card.settings.model_dump().items():
+        if isinstance(setting, int) and setting > (len(file.shapes) if name == "layers" else max(weights, 8)):
+            raise InputError(
+                f"{file.path}: its description says '{name}: {str(setting)[:20]}', but it holds only {weights} weights "
+                f"in {len(file.shapes)} arrays; the file is damaged."
+            )
+    with torch.device("meta"):
+        expected = build_model(card.settings, len(card.type_names)).state_dict()
+    wanted = {name: tuple(value.shape) for name, value in expected.items()}
+    for name, _ in sorted(wanted.items() ^ file.shapes.items()):
+        raise InputError(f"{file.path}: weight '{name}' does not fit a '{card.kind}' model; the file is damaged.")
+
+
+def _checksum(card: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the card and, by name, of the weights with their names and shapes."""
+    digest = hashlib.sha256(card.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.numpy().astype("<f4").tobytes())
+    return digest.hexdigest()

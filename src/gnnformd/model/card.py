@@ -1,0 +1,137 @@
+"""ModelCard: what a model file says of its network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from gnnformd.errors import InputError
+from gnnformd.force_field import ForceField
+from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
+
+__all__ = ["FORMAT_VERSION", "ModelCard"]
+
+FORMAT_VERSION = 2
+"""1: no checksum; 2: a checksum of card and weights."""
+
+_KINDS = tuple(settings.model_fields["kind"].default for settings in (SeedSettings, DensitySettings))
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says of its network.
+
+    Attributes
+    ----------
+    settings
+        Settings of the model, ``kind`` among them.
+    type_names
+        Name of each atom type, LAMMPS's type 1 first.
+    force_field
+        Physical parameters the model was trained with, or None.
+    trained_on
+        One mapping per training: names of the data (never paths), frames, atoms, epochs, errors.
+    units
+        Always ``real``.
+    format_version
+        Version of the file format that it was read from.
+    """
+
+    settings: ModelSettings
+    type_names: tuple[str, ...]
+    force_field: ForceField | None = None
+    trained_on: tuple[dict[str, Any], ...] = field(default=())
+    units: str = "real"
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def kind(self) -> str:
+        """Kind of model, for instance ``seed``."""
+        return self.settings.kind
+
+    @property
+    def cutoff(self) -> float:
+        """Edges join atoms closer than this, angstrom."""
+        return self.settings.cutoff
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain mapping, as stored in the file's metadata."""
+        return {
+            **asdict(self),
+            "settings": self.settings.model_dump(mode="json"),
+            "type_names": list(self.type_names),
+            "trained_on": list(self.trained_on),
+            "force_field": None if self.force_field is None else self.force_field.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], source: str) -> ModelCard:
+        """Inverse of `to_dict`; ``source`` names the file in error messages.
+
+        Raises
+        ------
+        InputError
+            A field is missing, unknown or of the wrong form, or the format is newer than this program.
+        """
+        version = _known_version(data.get("format_version"), source)
+        names = {f.name for f in fields(cls)}
+        for key in sorted(names ^ set(data)):
+            what = "is missing" if key in names else "is not known"
+            raise _damaged(source, f"'{key}' {what}")
+        field_data, kinds, history = data["force_field"], data["type_names"], data["trained_on"]
+        if not isinstance(kinds, list) or not kinds or not all(isinstance(k, str) and k for k in kinds):
+            raise _damaged(source, "'type_names' is no list of names")
+        if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
+            raise _damaged(source, "'trained_on' is no list of mappings")
+        for name in (name for entry in history for name in _names(entry.get("sources"), source)):
+            if "/" in name or "\\" in name:
+                raise _damaged(source, f"'trained_on' names a path, {name[:60]!r}, where names belong")
+        if data["units"] != "real":
+            raise InputError(f"{source}: is in units {data['units']!r}; train a model in units 'real'.")
+        force_field = None if field_data is None else ForceField.from_dict(field_data, source)
+        if force_field is not None and len(force_field.types) != len(kinds):
+            raise _damaged(source, f"{len(kinds)} types are named, the force field has {len(force_field.types)}")
+        return cls(_settings(data["settings"], source), tuple(kinds), force_field, tuple(history), "real", version)
+
+
+def _known_version(version: Any, source: str) -> int:
+    if type(version) is not int or version < 1:
+        raise _damaged(source, f"'format_version' is {str(version)[:20]!r}")
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{source}: was written by a newer gnnformd (model format version {str(version)[:20]}, this program reads "
+            f"up to {FORMAT_VERSION}); upgrade gnnformd."
+        )
+    return version
+
+
+def _names(sources: Any, source: str) -> list[str]:
+    if not isinstance(sources, list | None) or not all(isinstance(name, str) for name in sources or ()):
+        raise _damaged(source, "'sources' is no list of names")
+    return sources or []
+
+
+def _settings(data: Any, source: str) -> ModelSettings:
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if kind not in _KINDS:
+        raise InputError(
+            f"{source}: holds a model of kind {str(kind)[:40]!r}, this program knows {' and '.join(_KINDS)}; "
+            "use the gnnformd that wrote it."
+        )
+    adapter: TypeAdapter[ModelSettings] = TypeAdapter(ModelSettings)
+    try:
+        json.dumps(data, allow_nan=False)
+        return adapter.validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(source, f"'{'.'.join(map(str, first['loc'][1:]))}': {first['msg']}") from error
+    except ValueError as error:  # only json.dumps raises it
+        raise _damaged(source, "a setting is not a finite number") from error
+
+
+def _damaged(source: str, reason: str) -> InputError:
+    return InputError(f"{source}: the description of the model is damaged ({reason}); get or train the model again.")
