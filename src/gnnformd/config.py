@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gnnformd.errors import InputError
+from gnnformd.errors import InputError, fault_of
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.settings import DataSettings
+from gnnformd.yaml_files import parse_mapping, read_text
 
 __all__ = ["Config", "dump_config", "load_config", "preset_names", "settings_classes"]
 
@@ -67,7 +67,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
         The file cannot be read, or a key or value is wrong; the sentence names the line and the nearest key.
     """
     name, text = _read(source)
-    data, lines = _parse(name, text)
+    data, lines = parse_mapping(name, text)
     origin = {key: f"{name}, line {line}" for key, line in lines.items()}
     for override in overrides:
         key = _apply(data, override)
@@ -88,15 +88,6 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, reading ``1e-3`` as the number it is in YAML 1.2 (1.1 takes it for text)."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 def _presets() -> Any:
     return files("gnnformd") / "configs"
 
@@ -106,52 +97,10 @@ def _read(source: str | Path) -> tuple[str, str]:
     path = Path(source)
     if str(source) in preset_names() and not path.is_file():
         return f"preset {source}", (_presets() / f"{source}.yaml").read_text(encoding="utf-8")
-    try:
-        return str(path), path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    if not path.exists():
         names = ", ".join(preset_names())
-        raise InputError(f"{path}: there is no such file; name a YAML file or one of the presets: {names}.") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a YAML file.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not text; name a YAML file.") from error
-
-
-def _parse(name: str, text: str) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
-    """Read the mapping in the text, and the line of each of its keys."""
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-        lines: dict[tuple[str, ...], int] = {}
-        _note_lines(node, (), lines, name)
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{name}, line {mark.line + 1}" if mark else name
-        raise InputError(f"{where}: is not plain YAML ({error.problem}); mend this line.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{name}: is not YAML ({error}).".replace("\n", " ")) from error
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise InputError(f"{name}: holds no mapping; it needs the keys model, data and training.")
-    return data, lines
-
-
-def _note_lines(node: yaml.Node | None, path: tuple[str, ...], lines: dict[tuple[str, ...], int], name: str) -> None:
-    """Write down where each key stands, and refuse a key that is given twice."""
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            lines[(*path, str(index))] = item.start_mark.line + 1
-            _note_lines(item, (*path, str(index)), lines, name)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        here = (*path, str(key.value))
-        line = key.start_mark.line + 1
-        if here in lines:
-            raise InputError(f"{name}, line {line}: {'.'.join(here)} is given twice; remove one of them.")
-        lines[here] = line
-        _note_lines(value, here, lines, name)
+        raise InputError(f"{path}: there is no such file; name a YAML file or one of the presets: {names}.")
+    return str(path), read_text(path)
 
 
 def _apply(data: dict[str, Any], override: str) -> tuple[str, ...]:
@@ -161,8 +110,8 @@ def _apply(data: dict[str, Any], override: str) -> tuple[str, ...]:
     if not equals or not all(path):
         raise InputError(f"--set {override}: is not of the form part.key=value, for example training.epochs=10.")
     try:
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+        value = parse_mapping("value", f"value: {text}")[0]["value"]
+    except InputError as error:
         raise InputError(f"--set {override}: the value is not YAML; quote it.") from error
     place = data
     for part in path[:-1]:
@@ -193,37 +142,7 @@ def _sentence(
         return f"{where}: {key}.kind is missing; add it ({' or '.join(_kinds())})."
     if kind == "union_tag_invalid":
         return f"{where}: {key}.kind must be {' or '.join(_kinds())}, not {context.get('tag')!r}."
-    wanted = _WANTED.get(kind)
-    if wanted is None:
-        reason = str(context.get("error", error["msg"]))
-        return f"{where}: {key}: {reason[0].lower() + reason[1:].rstrip('.')}."
-    value = error.get("input")
-    return f"{where}: {key} must be {wanted.format(**context)}, not {value!r}."
-
-
-_WANTED = {
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "an ordinary number",
-    "string_type": "text",
-    "path_type": "a path",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list, such as [a, b]",
-    "tuple_type": "a list, such as [a, b]",
-    "dict_type": "a mapping of settings",
-    "model_type": "a mapping of settings",
-    "model_attributes_type": "a mapping of settings",
-    "literal_error": "{expected}",
-    "enum": "{expected}",
-    "greater_than": "greater than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
-}
+    return f"{where}: {key} {fault_of(error)}."
 
 
 def _path_in_data(location: Sequence[str | int], data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-import yaml
+from annotated_types import Ge, Gt, Le, MinLen
 
-from gnnformd.errors import InputError
+from gnnformd.errors import InputError, fault_of
+from gnnformd.yaml_files import Lines, parse_mapping, read_text
 
 __all__ = ["AtomType", "ForceField", "HarmonicAngle", "HarmonicBond"]
+
+Positive: TypeAlias = Annotated[float, Gt(0)]
+NotNegative: TypeAlias = Annotated[float, Ge(0)]
+Weight: TypeAlias = Annotated[float, Ge(0), Le(1)]
+TypeNumber: TypeAlias = Annotated[int, Ge(1)]
 
 
 @dataclass(frozen=True)
@@ -32,11 +39,11 @@ class AtomType:
         Lennard-Jones diameter, angstrom.
     """
 
-    name: str
-    mass: float
+    name: Annotated[str, MinLen(1)]
+    mass: Positive
     charge: float = 0.0
-    epsilon: float = 0.0
-    sigma: float = 0.0
+    epsilon: NotNegative = 0.0
+    sigma: NotNegative = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,9 @@ class HarmonicBond:
         angstrom.
     """
 
-    types: tuple[int, int]
+    types: tuple[TypeNumber, TypeNumber]
     stiffness: float
-    length: float
+    length: NotNegative
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,9 @@ class HarmonicAngle:
         degrees.
     """
 
-    types: tuple[int, int, int]
+    types: tuple[TypeNumber, TypeNumber, TypeNumber]
     stiffness: float
-    angle: float
+    angle: Annotated[float, Ge(0), Le(180)]
 
 
 @dataclass(frozen=True)
@@ -93,12 +100,12 @@ class ForceField:
         Where Lennard-Jones ends, angstrom.
     """
 
-    types: tuple[AtomType, ...]
+    types: Annotated[tuple[AtomType, ...], MinLen(1)]
     bonds: tuple[HarmonicBond, ...] = ()
     angles: tuple[HarmonicAngle, ...] = ()
-    special_lj: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    special_coul: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    lj_cutoff: float = 10.0
+    special_lj: tuple[Weight, Weight, Weight] = (0.0, 0.0, 0.0)
+    special_coul: tuple[Weight, Weight, Weight] = (0.0, 0.0, 0.0)
+    lj_cutoff: Positive = 10.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,19 +132,7 @@ class ForceField:
         InputError
             A key is missing, unknown or of the wrong type.
         """
-        try:
-            types = tuple(AtomType(**t) for t in data["types"])
-            bonds = tuple(HarmonicBond(**{**b, "types": tuple(b["types"])}) for b in data.get("bonds", ()))
-            angles = tuple(HarmonicAngle(**{**a, "types": tuple(a["types"])}) for a in data.get("angles", ()))
-            rest = {k: v for k, v in data.items() if k not in ("types", "bonds", "angles")}
-            for key in ("special_lj", "special_coul"):
-                if key in rest:
-                    rest[key] = tuple(rest[key])
-            return cls(types=types, bonds=bonds, angles=angles, **rest)
-        except KeyError as error:
-            raise InputError(f"{source}: key {error} is missing from the force field; add it.") from error
-        except (TypeError, AttributeError) as error:
-            raise InputError(f"{source}: the force field is not of the expected form ({error}).") from error
+        return _checked(data, {}, source)
 
     @classmethod
     def from_yaml(cls, path: Path) -> ForceField:
@@ -148,12 +143,34 @@ class ForceField:
         InputError
             The file cannot be read or is not a force field.
         """
-        try:
-            data = yaml.safe_load(path.read_text())
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: is not YAML ({error}).".replace("\n", " ")) from error
-        if not isinstance(data, Mapping):
-            raise InputError(f"{path}: holds no mapping; a force field starts with the key 'types'.")
-        return cls.from_dict(data, str(path))
+        return _checked(*parse_mapping(str(path), read_text(path)), source=str(path))
+
+
+def _checked(data: Mapping[str, Any], lines: Lines, source: str) -> ForceField:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # Through JSON, strictness lets a list be a tuple, and still no text be a number.
+        text = json.dumps(data, allow_nan=False, default=str)
+        field: ForceField = TypeAdapter(ForceField).validate_json(text, strict=True, extra="forbid")
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = tuple(map(str, first["loc"]))
+        raise InputError(f"{_place(source, lines, key)}: {'.'.join(key) or 'it'} {fault_of(first)}.") from error
+    except ValueError as error:  # only json.dumps raises it: a value is NaN or infinite
+        raise InputError(f"{source}: a number of the force field is not finite; write an ordinary number.") from error
+    named = {("bonds", str(k), "types"): max(bond.types) for k, bond in enumerate(field.bonds)}
+    named |= {("angles", str(k), "types"): max(angle.types) for k, angle in enumerate(field.angles)}
+    for key, number in named.items():
+        if number > len(field.types):
+            raise InputError(
+                f"{_place(source, lines, key)}: {'.'.join(key)} names type {number}, but there are "
+                f"{len(field.types)}; add the type or mend the number."
+            )
+    return field
+
+
+def _place(source: str, lines: Lines, key: tuple[str, ...]) -> str:
+    """Name the line of a key, or of the one above it that stands in the file."""
+    known = [lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines]
+    return f"{source}, line {known[0]}" if known else source

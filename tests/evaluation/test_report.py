@@ -201,7 +201,7 @@ def test_numbers_that_are_missing_leave_gaps(demo):
         ("evaluate.json", '{"model": "x", "datasets": [{}]}', r"is not what 'gnnformd evaluate' writes \(KeyError"),
         ("curves.json", '{"model": "x", "curves": [{"name": 3}]}', "is not what 'gnnformd curves' writes"),
         ("simulate.json", '{"model": "x"}', "is not what 'gnnformd simulate' writes"),
-        ("reference.yaml", "a: [", "is not YAML"),
+        ("reference.yaml", "a: [", "is not plain YAML"),
     ],
 )
 def test_a_damaged_file_is_named_and_no_page_is_written(demo, name, content, message):

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gnnformd.errors import InputError
 from gnnformd.evaluation.history import History, read_history
+from gnnformd.yaml_files import read_mapping
 
 __all__ = ["Reference", "Result", "ResultFolder", "TrainingRun", "read_folder", "short_name"]
 
@@ -105,7 +104,7 @@ def read_folder(folder: Path) -> ResultFolder:
     found = ResultFolder(
         folder=folder,
         runs=tuple(r for f in sorted({f.parent for f in files if f.name in RUN_FILES}) if (r := _run(f, folder))),
-        references=tuple(Reference(_label(f.parent), _place(f.parent, folder), _yaml(f)) for f in references),
+        references=tuple(Reference(_label(f.parent), _place(f.parent, folder), read_mapping(f)) for f in references),
         evaluations=_results(files, "evaluate"),
         curves=_results(files, "curves"),
         simulations=_results(files, "simulate"),
@@ -154,7 +153,7 @@ def _run(folder: Path, top: Path) -> TrainingRun | None:
     if history is None:
         return None
     path = folder / "config.yaml"
-    config = _yaml(path) if path.is_file() else {}
+    config = read_mapping(path) if path.is_file() else {}
     model = config.get("model")
     kind = str(model.get("kind", "")) if isinstance(model, Mapping) else ""
     text = path.read_text(encoding="utf-8") if config else ""
@@ -185,16 +184,6 @@ def _json(path: Path) -> Mapping[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: is not whole JSON ({error}); write it again or remove it.") from error
-    if not isinstance(data, Mapping):
-        raise InputError(f"{path}: holds no mapping; write it again or remove it.")
-    return data
-
-
-def _yaml(path: Path) -> Mapping[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: is not YAML ({error}); write it again or remove it.".replace("\n", " ")) from error
     if not isinstance(data, Mapping):
         raise InputError(f"{path}: holds no mapping; write it again or remove it.")
     return data

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from gnnformd.errors import InputError
+from gnnformd.errors import InputError, fault_of
 from gnnformd.force_field import ForceField
 from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
 
@@ -128,7 +128,7 @@ def _settings(data: Any, source: str) -> ModelSettings:
         return adapter.validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _damaged(source, f"'{'.'.join(map(str, first['loc'][1:]))}': {first['msg']}") from error
+        raise _damaged(source, f"'{'.'.join(map(str, first['loc'][1:]))}' {fault_of(first)}") from error
     except ValueError as error:  # only json.dumps raises it
         raise _damaged(source, "a setting is not a finite number") from error
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
+from gnnformd.yaml_files import read_mapping
 
 __all__ = ["ReferenceRun"]
 
@@ -64,14 +63,6 @@ class ReferenceRun:
             The folder holds no complete reference run.
         """
         path = folder / "reference.yaml"
-        try:
-            manifest = yaml.safe_load(path.read_text())
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); name a folder made by 'gnnformd generate'."
-            ) from error
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: is not YAML ({error}).".replace("\n", " ")) from error
-        if not isinstance(manifest, dict):
-            raise InputError(f"{path}: holds no mapping; run 'gnnformd generate' again.")
-        return cls(folder, manifest)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such file; name a folder made by 'gnnformd generate'.")
+        return cls(folder, read_mapping(path))
