@@ -173,15 +173,16 @@ class Demo:
             )
         return f"{system.frames} frames in {run.folder}"
 
-    def _settings(self, name: str) -> Config:
+    def _settings(self, name: str, minutes: float) -> Config:
         from gnnformd.config import load_config
 
-        return load_config(self._presets[name], [f"data.paths=[{json.dumps(str(self._data(name)))}]"])
+        data = f"data.paths=[{json.dumps(str(self._data(name)))}]"
+        return load_config(self._presets[name], [data, f"training.max_minutes={minutes}"])
 
     def _train(self, name: str, minutes: float) -> str:
         from gnnformd.training.train import train
 
-        config, out = self._settings(name), self._out / "runs" / name
+        config, out = self._settings(name, minutes), self._out / "runs" / name
         with self._progress(f"Training on {name}") as progress:
             run = train(
                 config.model,
@@ -189,7 +190,6 @@ class Demo:
                 config.training,
                 out,
                 resume=_started(out),
-                max_minutes=minutes,
                 progress=progress,
             )
         return _told(run)
@@ -197,7 +197,7 @@ class Demo:
     def _finetune(self) -> str:
         from gnnformd.training.train import finetune
 
-        config, out = self._settings("argon"), self._out / "runs" / "argon-from-water"
+        config, out = self._settings("argon", self._size.argon_minutes), self._out / "runs" / "argon-from-water"
         with self._progress("Training from water to argon") as progress:
             run = finetune(
                 self._model("water"),
@@ -206,7 +206,6 @@ class Demo:
                 config.training,
                 out,
                 resume=_started(out),
-                max_minutes=self._size.argon_minutes,
                 progress=progress,
             )
         return _told(run)

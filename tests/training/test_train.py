@@ -126,7 +126,7 @@ def test_two_processes_give_the_loss_of_one(liquid: DataSettings, tmp_path: Path
 
 
 def test_a_time_limit_ends_the_training_with_a_model(liquid: DataSettings, tmp_path: Path) -> None:
-    run = train(MODEL, liquid, settings(epochs=100_000), tmp_path / "run", max_minutes=0.01)
+    run = train(MODEL, liquid, settings(epochs=100_000, max_minutes=0.01), tmp_path / "run")
     assert 1 <= len(run.records) < 1000
     assert load_model(run.model).card.kind == "seed"
 

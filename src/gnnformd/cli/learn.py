@@ -27,7 +27,7 @@ OutOption = Annotated[Path | None, typer.Option(help="Run folder to write; runs/
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one setting; repeatable.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
 CheckpointOption = Annotated[Path | None, typer.Option(help="Go on from this checkpoint instead of the last.")]
-MinutesOption = Annotated[float | None, typer.Option(min=0, help="Stop after about this many minutes.")]
+MinutesOption = Annotated[float | None, typer.Option(help="End after about this many minutes (training.max_minutes).")]
 
 
 @app.command()
@@ -41,7 +41,7 @@ def train(
     max_minutes: MinutesOption = None,
 ) -> None:
     """Train a network on forces."""
-    settings = _load(config, data, changes)
+    settings = _load(config, data, max_minutes, changes)
     from gnnformd.training.train import train as run
 
     folder = out or Path("runs") / Path(config).stem
@@ -52,7 +52,6 @@ def train(
             settings.training,
             folder,
             resume=checkpoint or resume,
-            max_minutes=max_minutes,
             listener=_say_epoch,
             progress=report,
         )
@@ -71,7 +70,7 @@ def finetune(
     max_minutes: MinutesOption = None,
 ) -> None:
     """Go on training a finished model on other data."""
-    settings = _load(config, data, changes)
+    settings = _load(config, data, max_minutes, changes)
     from gnnformd.training.train import finetune as run
 
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
@@ -83,18 +82,19 @@ def finetune(
             settings.training,
             folder,
             resume=checkpoint or resume,
-            max_minutes=max_minutes,
             listener=_say_epoch,
             progress=report,
         )
     _say_where(done)
 
 
-def _load(source: str, data: list[Path] | None, changes: list[str] | None) -> Config:
+def _load(source: str, data: list[Path] | None, max_minutes: float | None, changes: list[str] | None) -> Config:
     from gnnformd.config import load_config
 
-    paths = [f"data.paths={json.dumps([str(path) for path in data])}"] if data else []
-    config = load_config(source, [*paths, *(changes or [])])
+    options = [] if max_minutes is None else [f"training.max_minutes={max_minutes}"]
+    if data:
+        options.append(f"data.paths={json.dumps([str(path) for path in data])}")
+    config = load_config(source, [*options, *(changes or [])])
     if not config.data.paths:
         raise InputError(f"{source}: data.paths names no data; add it, or name data with --data.")
     return config

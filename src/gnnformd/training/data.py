@@ -77,7 +77,10 @@ class FrameData(lightning.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         """Cut the validation frames into portions, each for one device."""
         assert self.trainer is not None
-        mine = range(self.trainer.global_rank, len(self.validation_graphs), self.trainer.world_size)
+        total = len(self.validation_graphs)
+        count = min(total, self.training.validation_frames or total)
+        chosen = [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each of as many stretches
+        mine = chosen[self.trainer.global_rank :: self.trainer.world_size]
         size = self._frames_at_once()
         parts = [tuple(mine[k : k + size]) for k in range(0, len(mine), size)]
         portions = [Portion(part, (1.0,) * len(part), 0) for part in parts]

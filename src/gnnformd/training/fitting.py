@@ -23,7 +23,7 @@ __all__ = ["ForceFitting"]
 class ForceFitting(lightning.LightningModule):
     """Minimizes the mean over frames of ``sum_i |F_i - F_i^ref|`` (all atoms and components of a frame).
 
-    In the warm-up epochs the loss of a frame also holds ``warmup_penalty / sum_i |F_i|``.
+    In the warm-up epochs of schedule ``exponential`` the loss of a frame also holds ``warmup_penalty / sum_i |F_i|``.
 
     Attributes
     ----------
@@ -31,6 +31,8 @@ class ForceFitting(lightning.LightningModule):
         Sum of losses and number of frames of the running epoch, (2,).
     validation_totals
         Sums of absolute errors along x, y, z, number of frames, number of atoms, (5,).
+    validated
+        Whether the running epoch was validated.
     """
 
     def __init__(self, model: ForceModel, settings: TrainingSettings) -> None:
@@ -45,6 +47,7 @@ class ForceFitting(lightning.LightningModule):
         # no buffers: those of one device would be copied over those of the others
         self.train_totals = torch.zeros(2, dtype=torch.float64)
         self.validation_totals = torch.zeros(5, dtype=torch.float64)
+        self.validated = False
 
     def training_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> Tensor:
         """Loss of one portion."""
@@ -54,7 +57,7 @@ class ForceFitting(lightning.LightningModule):
             graph = rotate(graph, random_rotations(graph.graph_count, generator))
         forces = self._compute[0](graph).forces.to(graph.positions.dtype)
         loss = absolute_error_per_axis(forces, graph).sum(1)  # (B,)
-        if self.current_epoch < self.settings.warmup_epochs:
+        if self.settings.schedule == "exponential" and self.current_epoch < self.settings.warmup_epochs:
             loss = loss + warmup_term(forces, graph, self.settings.warmup_penalty)
         weights = loss.new_tensor(portion.weights)
         with torch.no_grad():
@@ -72,10 +75,12 @@ class ForceFitting(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""
         self.train_totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.validated = False
 
     def on_validation_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""
         self.validation_totals = torch.zeros(5, dtype=torch.float64, device=self.device)
+        self.validated = True
 
     def validation_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> None:
         """Add up the errors of validation frames."""
@@ -95,9 +100,11 @@ class ForceFitting(lightning.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """Adam with a learning rate that changes from epoch to epoch."""
+        """Adam, with a learning rate that changes from epoch to epoch or, annealed, is set by `Pace`."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
+        if self.settings.schedule == "cosine":
+            return optimizer
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda epoch: learning_rate_factor(epoch, self.settings.warmup_epochs, self.settings.decay),

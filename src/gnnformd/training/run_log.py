@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
-from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from gnnformd.files import write_text
 from gnnformd.training.fitting import ForceFitting
+from gnnformd.training.pace import Stopwatch
 
-__all__ = ["Checkpoints", "Deadline", "EpochRecord", "RunLog"]
+__all__ = ["Checkpoints", "EpochRecord", "RunLog"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class EpochRecord:
     validation_l1_per_atom
         ``|dFx| + |dFy| + |dFz|`` averaged over atoms, kcal/mol/angstrom.
     learning_rate
-        Of this epoch.
+        Of this epoch, or at its start where it changes from step to step.
     seconds
         Since the training started, interruptions not counted.
     """
@@ -57,13 +56,11 @@ class EpochRecord:
 
 
 class RunLog(lightning.Callback):
-    """Writes ``training_log.txt`` and ``metrics.csv`` after each epoch; its memory travels in the checkpoints."""
+    """Writes ``training_log.txt`` and ``metrics.csv`` after each validation; its memory travels in the checkpoints."""
 
-    def __init__(self, folder: Path, listener: Callable[[EpochRecord], None] | None) -> None:
-        self.folder, self.listener = folder, listener
+    def __init__(self, folder: Path, stopwatch: Stopwatch, listener: Callable[[EpochRecord], None] | None) -> None:
+        self.folder, self.stopwatch, self.listener = folder, stopwatch, listener
         self.records: list[EpochRecord] = []
-        self._before = 0.0
-        self._start = time.perf_counter()
         self._learning_rate = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -71,13 +68,14 @@ class RunLog(lightning.Callback):
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock."""
-        self._before = self.records[-1].seconds if self.records else 0.0
-        self._start = time.perf_counter()
+        """Put the time before an interruption on the watch."""
+        self.stopwatch.go_on_from(self.records[-1].seconds if self.records else 0.0)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Record the epoch."""
+        """Record the epoch if it was validated."""
         assert isinstance(pl_module, ForceFitting)
+        if not pl_module.validated:
+            return
         train, validation = pl_module.sums_over_ranks()
         per_frame = (validation[:3] / validation[3]).tolist()
         record = EpochRecord(
@@ -89,7 +87,7 @@ class RunLog(lightning.Callback):
             validation_y=per_frame[1],
             validation_z=per_frame[2],
             learning_rate=self._learning_rate,
-            seconds=self._before + time.perf_counter() - self._start,
+            seconds=self.stopwatch.seconds,
         )
         self.records.append(record)
         for logger in trainer.loggers:
@@ -116,17 +114,19 @@ class RunLog(lightning.Callback):
 
 
 class Checkpoints(lightning.Callback):
-    """Keeps ``last.ckpt`` of every epoch and ``epoch-NN.ckpt`` of every few, each written whole or not at all."""
+    """Keeps ``last.ckpt`` of every validated epoch and ``epoch-NN.ckpt`` of every few of them, written whole or not."""
 
-    def __init__(self, folder: Path, every: int) -> None:
-        self.folder, self.every = folder, every
+    def __init__(self, folder: Path, every: int, run_log: RunLog) -> None:
+        self.folder, self.every, self.run_log = folder, every, run_log
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save."""
-        epoch = trainer.current_epoch + 1
+        assert isinstance(pl_module, ForceFitting)
+        if not pl_module.validated:
+            return
         self._save(trainer, self.folder / "last.ckpt")
-        if epoch % self.every == 0:
-            self._save(trainer, self.folder / f"epoch-{epoch:02d}.ckpt")
+        if len(self.run_log.records) % self.every == 0:
+            self._save(trainer, self.folder / f"epoch-{trainer.current_epoch + 1:02d}.ckpt")
 
     def _save(self, trainer: lightning.Trainer, path: Path) -> None:
         beside = path.with_name(f".{path.name}.part")
@@ -134,32 +134,3 @@ class Checkpoints(lightning.Callback):
         if trainer.is_global_zero:
             beside.replace(path)
         trainer.strategy.barrier()
-
-
-class Deadline(lightning.Callback):
-    """Ends the training after some minutes, with a validation and a checkpoint of what was reached; tells progress."""
-
-    def __init__(self, minutes: float | None, progress: Callable[[int, int], None] | None) -> None:
-        self.minutes, self.progress = minutes, progress
-        self._start = time.perf_counter()
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the clock."""
-        self._start = time.perf_counter()
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: STEP_OUTPUT,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Stop when the time is up."""
-        if self.progress is not None and trainer.is_global_zero:
-            per_epoch = int(trainer.num_training_batches)
-            epochs = trainer.max_epochs or 1
-            self.progress(trainer.current_epoch * per_epoch + batch_idx + 1, epochs * per_epoch)
-        if self.minutes is not None:
-            late = time.perf_counter() - self._start > 60 * self.minutes
-            trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop or late, all=False)

@@ -1,15 +1,37 @@
-"""Learning rate of an epoch."""
+"""Learning rate of an epoch or a step."""
 
 from __future__ import annotations
 
-__all__ = ["learning_rate_factor"]
+import math
+
+__all__ = ["annealed_factor", "learning_rate_factor"]
+
+WARMUP_SHARE, WARMUP_STEPS = 0.05, 100
+FINAL_SHARE = 0.01
 
 
 def learning_rate_factor(epoch: int, warmup_epochs: int, decay: float) -> float:
-    """Share of the highest learning rate in an epoch counted from 0.
+    """Share of the highest learning rate in an epoch counted from 0 (schedule ``exponential``).
 
     ``(epoch + 1) / warmup_epochs`` during warm-up, then ``decay ** (epoch + 1 - warmup_epochs)``.
     """
     if epoch < warmup_epochs:
         return (epoch + 1) / warmup_epochs
     return decay ** (epoch + 1 - warmup_epochs)
+
+
+def annealed_factor(progress: float, step: int) -> float:
+    """Share of the highest learning rate at a step counted from 0 (schedule ``cosine``).
+
+    ``w (0.01 + 0.99 (1 + cos(pi p)) / 2)``, where ``w`` rises linearly to 1 over the first twentieth of the training or
+    over 100 steps, whichever ends first.
+
+    Parameters
+    ----------
+    progress
+        ``p``, from 0 at the start of the training to 1 at its end.
+    step
+        Steps of the optimizer done.
+    """
+    warm = min(1.0, max(progress / WARMUP_SHARE, (step + 1) / WARMUP_STEPS))
+    return warm * (FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["TrainingSettings"]
 
@@ -14,7 +14,14 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    epochs: int = Field(default=50, ge=1, description="Passes over the training frames.")
+    epochs: int | None = Field(
+        default=50, ge=1, description="Passes over the training frames; none: as many as `max_minutes` allow."
+    )
+    max_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="End after about so many minutes, interruptions not counted, if the epochs are not over before.",
+    )
     batch_size: int = Field(default=16, ge=1, description="Frames per step of the optimizer, over all devices.")
     frames_at_once: int | None = Field(
         default=None,
@@ -24,20 +31,42 @@ class TrainingSettings(BaseModel):
     )
     seed: int = Field(default=0, ge=0, description="Of weights, order of frames, rotations and dropout.")
     learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of Adam.")
+    schedule: Literal["exponential", "cosine"] = Field(
+        default="exponential",
+        description="How the learning rate changes: exponential, from epoch to epoch by `warmup_epochs` and `decay`; "
+        "or cosine, from step to step, up in the first twentieth of the training (in 100 steps where these are fewer), "
+        "then down to a hundredth at its end, be it the last epoch or the end of `max_minutes`.",
+    )
     warmup_epochs: int = Field(
-        default=5, ge=0, description="Epochs in which the learning rate rises linearly and outputs near zero cost."
+        default=5,
+        ge=0,
+        description="With schedule exponential: epochs in which the learning rate rises linearly and outputs near zero "
+        "cost.",
     )
     warmup_penalty: float = Field(
         default=6912.0,
         ge=0,
         description="Added in these epochs: this number over the sum of |F| predicted for a frame (216 * 32).",
     )
-    decay: float = Field(default=0.9, gt=0, le=1, description="Factor on the learning rate per epoch after warm-up.")
+    decay: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="With schedule exponential: factor on the learning rate per epoch after warm-up.",
+    )
     rotations: bool = Field(default=True, description="Turn every frame by a random rotation each time it is seen.")
-    checkpoint_every: int = Field(default=6, ge=1, description="Epochs between kept checkpoints; the best one wins.")
+    checkpoint_every: int = Field(
+        default=6, ge=1, description="Validations between kept checkpoints; the best one wins."
+    )
+    validation_frames: int | None = Field(
+        default=None, ge=1, description="Validate on so many of the validation frames, evenly spaced; none: on all."
+    )
     gradient_clip: float | None = Field(default=None, gt=0, description="Largest norm of the gradient of a step.")
     ema_decay: float | None = Field(
-        default=None, gt=0, lt=1, description="Average the weights over steps with this factor and use the average."
+        default=None,
+        gt=0,
+        lt=1,
+        description="Average the weights over steps with this factor, smaller in the first steps, and use the average.",
     )
     freeze: tuple[str, ...] = Field(
         default=(), description="Parameters left as they are, by name or pattern, for instance 'decoder.*'."
@@ -62,3 +91,9 @@ class TrainingSettings(BaseModel):
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         default=("tensorboard",), description="Where to log besides training_log.txt and metrics.csv."
     )
+
+    @model_validator(mode="after")
+    def _ends(self) -> TrainingSettings:
+        if self.epochs is None and self.max_minutes is None:
+            raise ValueError("it never ends; set epochs or max_minutes (on the command line --max-minutes)")
+        return self

@@ -17,6 +17,7 @@ from gnnformd.model.settings import ModelSettings
 from gnnformd.training.data import FrameData, type_names_of
 from gnnformd.training.fitting import ForceFitting
 from gnnformd.training.freeze import freeze
+from gnnformd.training.pace import Pace, Stopwatch
 from gnnformd.training.run_folder import (
     best_checkpoint,
     checkpoint_to_resume,
@@ -24,7 +25,7 @@ from gnnformd.training.run_folder import (
     model_weights,
     write_config,
 )
-from gnnformd.training.run_log import Checkpoints, Deadline, EpochRecord, RunLog
+from gnnformd.training.run_log import Checkpoints, EpochRecord, RunLog
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.trainer import computing, make_trainer
 from gnnformd.trajectory.dataset import PackedDataset, open_datasets
@@ -67,7 +68,6 @@ def train(
     out: Path,
     *,
     resume: bool | Path = False,
-    max_minutes: float | None = None,
     listener: Listener | None = None,
     progress: Progress | None = None,
 ) -> TrainedRun:
@@ -81,12 +81,10 @@ def train(
         Run folder to write.
     resume
         Go on from ``checkpoints/last.ckpt`` of the run folder, or from the checkpoint named.
-    max_minutes
-        Stop after so many minutes.
     listener
         Called with the record of each epoch.
     progress
-        Called with steps done and steps planned.
+        Called with steps done and steps expected in all.
 
     Raises
     ------
@@ -99,7 +97,7 @@ def train(
         return build_model(model, len(type_names))
 
     fit = _Fit(model, data, training, out, make, origin=())
-    return fit.run(resume, max_minutes, listener, progress)
+    return fit.run(resume, listener, progress)
 
 
 def finetune(
@@ -110,7 +108,6 @@ def finetune(
     out: Path,
     *,
     resume: bool | Path = False,
-    max_minutes: float | None = None,
     listener: Listener | None = None,
     progress: Progress | None = None,
 ) -> TrainedRun:
@@ -138,7 +135,7 @@ def finetune(
         return network
 
     fit = _Fit(model, data, training, out, make, origin=start.card.trained_on)
-    return fit.run(resume, max_minutes, listener, progress)
+    return fit.run(resume, listener, progress)
 
 
 def _take_weights(network: ForceModel, start: LoadedModel) -> None:
@@ -164,22 +161,22 @@ class _Fit:
     make: Callable[[tuple[str, ...]], ForceModel]
     origin: tuple[dict[str, Any], ...]
 
-    def run(
-        self, resume: bool | Path, max_minutes: float | None, listener: Listener | None, progress: Progress | None
-    ) -> TrainedRun:
+    def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         checkpoints = self.out / "checkpoints"
         start = checkpoint_to_resume(self.out, resume) if is_main_process() or resume else None
         datasets = open_datasets(self.data)
+        stopwatch = Stopwatch()
         network = self.make(type_names_of(datasets))
         network.to(torch.float64 if self.training.precision == "64-true" else torch.float32)
         freeze(network, self.training.freeze)
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
         if start is None and not self.origin:
             network.initialize(frames.sample())
-        log = RunLog(self.out, listener)
-        keep = Checkpoints(checkpoints, self.training.checkpoint_every)
+        log = RunLog(self.out, stopwatch, listener)
+        keep = Checkpoints(checkpoints, self.training.checkpoint_every, log)
+        pace = Pace(self.training, stopwatch, progress)
         with computing(self.training):
-            trainer = make_trainer(self.training, self.out, [log, keep, Deadline(max_minutes, progress)])
+            trainer = make_trainer(self.training, self.out, [log, keep, pace])
             if is_main_process():
                 checkpoints.mkdir(parents=True, exist_ok=True)
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)

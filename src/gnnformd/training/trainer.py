@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import lightning.pytorch as lightning
 import numba
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["computing", "make_trainer"]
+__all__ = ["averaging", "computing", "make_trainer"]
 
 
 def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
@@ -36,14 +37,14 @@ def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightnin
         raise InputError(f"training.devices: {settings.devices} asked for, {torch.cuda.device_count()} gpus are here.")
     at_once = settings.frames_at_once or (settings.batch_size // settings.devices if gpu else 1)
     if settings.ema_decay is not None:
-        callbacks = [EMAWeightAveraging(decay=settings.ema_decay), *callbacks]
+        callbacks = [WeightAveraging(multi_avg_fn=averaging(settings.ema_decay)), *callbacks]
     return lightning.Trainer(
         accelerator="gpu" if gpu else "cpu",
         devices=settings.devices,
         strategy="ddp" if settings.devices > 1 else "auto",
         # for float64 the caller converts network and data; the framework would rebuild every batch
         precision="32-true" if settings.precision == "64-true" else settings.precision,
-        max_epochs=settings.epochs,
+        max_epochs=-1 if settings.epochs is None else settings.epochs,
         accumulate_grad_batches=max(1, settings.batch_size // (at_once * settings.devices)),
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
@@ -85,6 +86,16 @@ def computing(settings: TrainingSettings) -> Iterator[None]:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Exponential average with factor ``min(decay, (1 + n)/(10 + n))`` at step n: the start is soon forgotten."""
+
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        n = float(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
 
 
 def _logger(name: str, out: Path) -> Logger:
