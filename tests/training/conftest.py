@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import ase
+import ase.io
 import numpy as np
 import pytest
 import yaml
+from ase.calculators.lj import LennardJones
 
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.neighbors import neighbor_pairs
@@ -43,3 +46,28 @@ def liquid(tmp_path: Path) -> DataSettings:
     write_liquid(tmp_path / "liquid.dump")
     (tmp_path / "field.yaml").write_text(yaml.safe_dump(FIELD.to_dict()))
     return DataSettings(paths=[str(tmp_path / "liquid.dump")], force_field=str(tmp_path / "field.yaml"))
+
+
+def write_crystal(path: Path, *, frames: int, seed: int) -> None:
+    """Write shaken crystals of Lennard-Jones atoms under varying pressure, with energies and stresses, as extxyz."""
+    random = np.random.default_rng(seed)
+    images = []
+    for _ in range(frames):
+        length = 2 * 5.3 * (1 + 0.03 * random.normal())
+        sites = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+        cells = np.stack(np.meshgrid(*[np.arange(2)] * 3, indexing="ij"), -1).reshape(-1, 1, 3)
+        x = length / 2 * (cells + sites).reshape(-1, 3) + random.normal(0, 0.15, (32, 3))
+        atoms = ase.Atoms("Ar32", x, cell=[length] * 3, pbc=True)
+        atoms.calc = LennardJones(sigma=3.405, epsilon=0.0103, rc=6.0, smooth=True)
+        atoms.get_stress()
+        images.append(atoms)
+    ase.io.write(path, images, format="extxyz")
+
+
+@pytest.fixture
+def crystals(tmp_path: Path) -> DataSettings:
+    """Settings of two datasets with energies and virials, one of which validates."""
+    for name, frames, seed in (("large.xyz", 12, 0), ("small.xyz", 4, 1)):
+        write_crystal(tmp_path / name, frames=frames, seed=seed)
+    paths = [str(tmp_path / name) for name in ("large.xyz", "small.xyz")]
+    return DataSettings(paths=paths, split="trajectory", validation_fraction=0.25)

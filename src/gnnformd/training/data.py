@@ -53,6 +53,7 @@ class FrameData(lightning.LightningDataModule):
         )
         dtype = torch.float64 if training.precision == "64-true" else torch.float32
         train, validation = frames
+        _check_targets(datasets, [*train, *validation], training)
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
 
@@ -107,6 +108,20 @@ class FrameData(lightning.LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
         )
+
+
+def _check_targets(
+    datasets: Sequence[PackedDataset], frames: Sequence[tuple[int, int]], training: TrainingSettings
+) -> None:
+    """Refuse data without what is to be learned; forces every packed frame has."""
+    for name, weight in (("energy", training.energy_weight), ("virial", training.virial_weight)):
+        for dataset, index in frames if weight else ():
+            frame = datasets[dataset][index]
+            if getattr(frame, name) is None:
+                raise InputError(
+                    f"{datasets[dataset].path}: frame {index + 1} (timestep {frame.timestep}) has no {name} to learn; "
+                    f"add it to the data or set training.{name}_weight to 0."
+                )
 
 
 def type_names_of(datasets: Sequence[PackedDataset]) -> tuple[str, ...]:

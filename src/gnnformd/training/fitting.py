@@ -13,15 +13,17 @@ from gnnformd.model.interface import ForceModel
 from gnnformd.model.layers import Perceptron
 from gnnformd.training.augmentation import random_rotations, rotate
 from gnnformd.training.batches import Portion
-from gnnformd.training.loss import absolute_error_per_axis, warmup_term
+from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, warmup_term
 from gnnformd.training.schedule import learning_rate_factor
 from gnnformd.training.settings import TrainingSettings
 
 __all__ = ["ForceFitting"]
 
+TOTALS = 10
+
 
 class ForceFitting(lightning.LightningModule):
-    """Minimizes the mean over frames of ``sum_i |F_i - F_i^ref|`` (all atoms and components of a frame).
+    """Minimizes the mean over frames of the loss (see `Loss`).
 
     In the warm-up epochs of schedule ``exponential`` the loss of a frame also holds ``warmup_penalty / sum_i |F_i|``.
 
@@ -30,15 +32,18 @@ class ForceFitting(lightning.LightningModule):
     train_totals
         Sum of losses and number of frames of the running epoch, (2,).
     validation_totals
-        Sums of absolute errors along x, y, z, number of frames, number of atoms, (5,).
+        Sums of absolute errors of forces along x, y, z, number of frames, number of atoms, number of frames with an
+        energy, sums over them of the error per atom and of its square, number of components of virials, sum over them
+        of the squared error per atom, (10,).
     validated
         Whether the running epoch was validated.
     """
 
-    def __init__(self, model: ForceModel, settings: TrainingSettings) -> None:
+    def __init__(self, model: ForceModel, settings: TrainingSettings, scales: Scales) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
+        self.loss = Loss(settings, scales)
         for part in model.modules():
             if isinstance(part, Perceptron):
                 part.round_gradients = settings.round_gradients
@@ -46,7 +51,7 @@ class ForceFitting(lightning.LightningModule):
         self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
         # no buffers: those of one device would be copied over those of the others
         self.train_totals = torch.zeros(2, dtype=torch.float64)
-        self.validation_totals = torch.zeros(5, dtype=torch.float64)
+        self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64)
         self.validated = False
 
     def training_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> Tensor:
@@ -55,9 +60,10 @@ class ForceFitting(lightning.LightningModule):
         generator = torch.manual_seed(portion.seed)
         if self.settings.rotations:
             graph = rotate(graph, random_rotations(graph.graph_count, generator))
-        forces = self._compute[0](graph).forces.to(graph.positions.dtype)
-        loss = absolute_error_per_axis(forces, graph).sum(1)  # (B,)
+        prediction = self._compute[0](graph)
+        loss = self.loss(prediction, graph)  # (B,)
         if self.settings.schedule == "exponential" and self.current_epoch < self.settings.warmup_epochs:
+            forces = prediction.forces.to(graph.positions.dtype)
             loss = loss + warmup_term(forces, graph, self.settings.warmup_penalty)
         weights = loss.new_tensor(portion.weights)
         with torch.no_grad():
@@ -79,17 +85,24 @@ class ForceFitting(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""
-        self.validation_totals = torch.zeros(5, dtype=torch.float64, device=self.device)
+        self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64, device=self.device)
         self.validated = True
 
     def validation_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> None:
         """Add up the errors of validation frames."""
         graph, portion = batch
-        errors = absolute_error_per_axis(self._compute[0](graph).forces, graph)  # (B, 3)
-        real = errors.new_tensor(portion.weights) > 0
+        prediction = self._compute[0](graph)
+        errors = absolute_error_per_axis(prediction.forces, graph).to(self.validation_totals)  # (B, 3)
+        real = errors.new_tensor(portion.weights)
         atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count)
-        parts = [(errors * real[:, None]).sum(0), real.sum()[None], (atoms * real).sum()[None]]
-        self.validation_totals += torch.cat([part.to(self.validation_totals) for part in parts])
+        parts = [real @ errors, real.sum()[None], (atoms * real).sum()[None], errors.new_zeros(5)]
+        if prediction.energies is not None and graph.energies is not None:
+            energy = (prediction.energies - graph.energies).to(errors) / atoms  # (B,)
+            parts[3][:3] = torch.stack([real.sum(), real @ energy, real @ energy.square()])
+        if prediction.virials is not None and graph.virials is not None:
+            virial = (prediction.virials - graph.virials).to(errors).flatten(1) / atoms[:, None]  # (B, 9)
+            parts[3][3:] = torch.stack([9 * real.sum(), (real @ virial.square()).sum()])
+        self.validation_totals += torch.cat(parts)
 
     def sums_over_ranks(self) -> tuple[Tensor, Tensor]:
         """`train_totals` and `validation_totals` over all devices."""

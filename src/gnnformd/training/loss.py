@@ -2,12 +2,118 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.interface import Prediction
+from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["absolute_error_per_axis", "warmup_term"]
+__all__ = ["Loss", "Scales", "absolute_error_per_axis", "measure_scales", "warmup_term"]
+
+BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
+
+
+@dataclass(frozen=True)
+class Scales:
+    """How large the targets are in the data.
+
+    Attributes
+    ----------
+    force
+        Root mean square of the force on an atom, kcal/mol/angstrom.
+    energy
+        Standard deviation of ``(E - sum_i E_type(i)) / sqrt(N)`` over frames, kcal/mol, where the energies of the types
+        are fitted to the frames. The square root makes it the same for small and large boxes.
+    virial
+        Root mean square over frames and components of ``(W - mean W) / sqrt(N)``, kcal/mol.
+    """
+
+    force: float
+    energy: float
+    virial: float
+
+
+def measure_scales(graph: AtomicGraph) -> Scales:
+    """Take the scales from a batch of frames.
+
+    Where energies or virials do not vary over the frames, as with a single one, a force of usual size over one angstrom
+    stands for them.
+    """
+    assert graph.forces is not None
+    force = float(graph.forces.double().square().sum(1).mean().sqrt()) or 1.0
+    atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count).double()
+    types = torch.zeros(graph.graph_count, int(graph.type_index.max()) + 1, dtype=torch.float64)
+    one = torch.ones((), dtype=torch.float64)
+    types.index_put_((graph.graph_index, graph.type_index), one, accumulate=True)
+    root = atoms.sqrt()
+
+    def spread(values: Tensor | None, about: Tensor) -> float:
+        """Of values (B, C) about their least-squares fit by the columns of ``about`` (B, D)."""
+        if values is None or graph.graph_count < 2:
+            return force
+        values, about = values.double() / root[:, None], about / root[:, None]
+        rest = values - about @ (torch.linalg.pinv(about, rtol=1e-9) @ values)
+        size = float(rest.square().mean().sqrt())
+        return size if size > 1e-6 * float(values.abs().max()) else force
+
+    energies = None if graph.energies is None else graph.energies[:, None]
+    virials = None if graph.virials is None else graph.virials.flatten(1)
+    return Scales(force, spread(energies, types), spread(virials, atoms[:, None]))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Loss of each frame, ``sum_i f(dF_i) + N s_F [w_E g(dE/(s_E sqrt N)) + w_W g(dW/(s_W sqrt N))]``.
+
+    ``l1`` (the seed's): ``f`` is the sum of absolute components, ``g`` the mean of absolute components. ``huber``:
+    ``f = s_F h(|dF|/s_F)`` and ``g(x) = h(root mean square of x)`` with ``h(x) = sqrt(x^2 + b^2) - b`` and b = 0.01, so
+    that the loss is the same in every direction, quadratic for errors below a hundredth of what is usual in the data,
+    and grows no faster than its largest errors. The scales ``s`` make a weight of one count an energy that is off
+    by its usual spread as much as forces that are off by their size.
+
+    Parameters
+    ----------
+    settings
+        Kind of loss and weights.
+    scales
+        From `measure_scales`.
+    """
+
+    settings: TrainingSettings
+    scales: Scales
+
+    def __call__(self, prediction: Prediction, graph: AtomicGraph) -> Tensor:
+        """Loss of each graph, kcal/mol/angstrom, (B,)."""
+        forces = prediction.forces.to(graph.positions.dtype)
+        loss = self._of_forces(forces, graph)
+        atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count).to(loss)
+        for weight, scale, predicted, wanted in (
+            (self.settings.energy_weight, self.scales.energy, prediction.energies, graph.energies),
+            (self.settings.virial_weight, self.scales.virial, prediction.virials, graph.virials),
+        ):
+            if weight == 0:
+                continue
+            assert predicted is not None
+            assert wanted is not None
+            error = (predicted - wanted).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])  # (B, C)
+            size = error.abs().mean(1) if self.settings.loss == "l1" else _bent(error.square().mean(1))
+            loss = loss + weight * self.scales.force * atoms * size
+        return loss
+
+    def _of_forces(self, forces: Tensor, graph: AtomicGraph) -> Tensor:
+        if self.settings.loss == "l1":
+            return absolute_error_per_axis(forces, graph).sum(1)
+        assert graph.forces is not None
+        error = (forces - graph.forces) / self.scales.force
+        return self.scales.force * _sum_per_graph(_bent(error.square().sum(1, keepdim=True)), graph).squeeze(1)
+
+
+def _bent(square: Tensor) -> Tensor:
+    """``sqrt(x^2 + b^2) - b`` from ``x^2``."""
+    return torch.sqrt(square + BEND**2) - BEND
 
 
 def absolute_error_per_axis(forces: Tensor, graph: AtomicGraph) -> Tensor:

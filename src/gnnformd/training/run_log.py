@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -34,6 +35,11 @@ class EpochRecord:
         Of this epoch, or at its start where it changes from step to step.
     seconds
         Since the training started, interruptions not counted.
+    validation_energy_rmse_per_atom
+        Root mean square error of the energy per atom less its mean over the frames, kcal/mol; None where model or data
+        have no energy or a single frame validates.
+    validation_virial_rmse_per_atom
+        Root mean square error of a component of the virial per atom, kcal/mol, or None.
     """
 
     epoch: int
@@ -45,6 +51,12 @@ class EpochRecord:
     validation_z: float
     learning_rate: float
     seconds: float
+    validation_energy_rmse_per_atom: float | None = None
+    validation_virial_rmse_per_atom: float | None = None
+
+    def numbers(self) -> dict[str, float]:
+        """Return what is known, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def log_lines(self) -> str:
         """Write the two lines of ``training_log.txt``."""
@@ -88,10 +100,12 @@ class RunLog(lightning.Callback):
             validation_z=per_frame[2],
             learning_rate=self._learning_rate,
             seconds=self.stopwatch.seconds,
+            validation_energy_rmse_per_atom=_spread(*validation[5:8].tolist()),
+            validation_virial_rmse_per_atom=math.sqrt(validation[9] / validation[8]) if validation[8] else None,
         )
         self.records.append(record)
         for logger in trainer.loggers:
-            logger.log_metrics(asdict(record), step=record.epoch)
+            logger.log_metrics(record.numbers(), step=record.epoch)
         if trainer.is_global_zero:
             self._write()
             if self.listener is not None:
@@ -100,7 +114,9 @@ class RunLog(lightning.Callback):
     def _write(self) -> None:
         names = [field.name for field in fields(EpochRecord)]
         rows = [",".join(names)]
-        rows += [",".join(f"{value:.10g}" for value in asdict(record).values()) for record in self.records]
+        for record in self.records:
+            known = record.numbers()
+            rows.append(",".join(f"{known[name]:.10g}" if name in known else "" for name in names))
         write_text(self.folder / "metrics.csv", "\n".join(rows) + "\n")
         write_text(self.folder / "training_log.txt", "".join(record.log_lines() for record in self.records))
 
@@ -111,6 +127,11 @@ class RunLog(lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go back to the records of the checkpoint."""
         self.records = [EpochRecord(**record) for record in state_dict["records"]]
+
+
+def _spread(count: float, total: float, squares: float) -> float | None:
+    """Return the standard deviation of numbers of which sums are known."""
+    return math.sqrt(max(squares / count - (total / count) ** 2, 0.0)) if count > 1 else None
 
 
 class Checkpoints(lightning.Callback):

@@ -30,6 +30,18 @@ class TrainingSettings(BaseModel):
         "processor, where it is fastest, and the whole batch on an accelerator.",
     )
     seed: int = Field(default=0, ge=0, description="Of weights, order of frames, rotations and dropout.")
+    loss: Literal["l1", "huber"] = Field(
+        default="l1",
+        description="Of an error: l1, the sum of its absolute components; or huber, its length, squared where it is "
+        "small against the forces in the data, so that no direction is preferred.",
+    )
+    energy_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Learn energies too. 1: an energy that is off by its spread in the data counts as much as forces "
+        "that are off by their size.",
+    )
+    virial_weight: float = Field(default=0.0, ge=0, description="Learn virials too, weighed as energies are.")
     learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of Adam.")
     schedule: Literal["exponential", "cosine"] = Field(
         default="exponential",

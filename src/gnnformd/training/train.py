@@ -17,6 +17,7 @@ from gnnformd.model.settings import ModelSettings
 from gnnformd.training.data import FrameData, type_names_of
 from gnnformd.training.fitting import ForceFitting
 from gnnformd.training.freeze import freeze
+from gnnformd.training.loss import measure_scales
 from gnnformd.training.pace import Pace, Stopwatch
 from gnnformd.training.run_folder import (
     best_checkpoint,
@@ -169,9 +170,15 @@ class _Fit:
         network = self.make(type_names_of(datasets))
         network.to(torch.float64 if self.training.precision == "64-true" else torch.float32)
         freeze(network, self.training.freeze)
+        if (self.training.energy_weight or self.training.virial_weight) and not network.conservative:
+            raise InputError(
+                f"model.kind: a '{self.model.kind}' model has no energy; choose 'density', or set "
+                "training.energy_weight and training.virial_weight to 0."
+            )
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
+        sample = frames.sample()
         if start is None and not self.origin:
-            network.initialize(frames.sample())
+            network.initialize(sample)
         log = RunLog(self.out, stopwatch, listener)
         keep = Checkpoints(checkpoints, self.training.checkpoint_every, log)
         pace = Pace(self.training, stopwatch, progress)
@@ -181,7 +188,8 @@ class _Fit:
                 checkpoints.mkdir(parents=True, exist_ok=True)
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)
             try:
-                trainer.fit(ForceFitting(network, self.training), frames, ckpt_path=start, weights_only=True)
+                fitting = ForceFitting(network, self.training, measure_scales(sample))
+                trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
             finally:
                 if log.records and is_main_process():
                     self._export(checkpoints, log.records, frames, datasets)

@@ -1,0 +1,146 @@
+"""Losses of forces, energies and virials, and trainings on them."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gnnformd.errors import InputError
+from gnnformd.evaluation.metrics import evaluate
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.graph.build import build_graph
+from gnnformd.model.file import load_model
+from gnnformd.model.interface import Prediction
+from gnnformd.model.settings import DensitySettings, SeedSettings
+from gnnformd.training.loss import Loss, Scales, measure_scales
+from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.train import train
+from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.settings import DataSettings
+from tests.model.conftest import random_graph
+
+SCALES = Scales(force=5.0, energy=2.0, virial=3.0)
+MODEL = DensitySettings(
+    cutoff=5.0, features=8, width=8, radial_functions=6, bond_kinds=0, node_features="embedding", electrostatics="none"
+)
+
+
+def settings(**changes: object) -> TrainingSettings:
+    quiet = {"loggers": (), "threads": 1, "accelerator": "cpu"}
+    return TrainingSettings(**{"schedule": "cosine", "rotations": False, **quiet, **changes})
+
+
+def two_frames() -> tuple[AtomicGraph, Prediction]:
+    """Frames of six atoms with energies and virials, and a prediction without error."""
+    graph = random_graph(2, molecules=2)
+    graph = replace(
+        graph,
+        energies=torch.tensor([-3.0, 4.0], dtype=torch.float64),
+        virials=torch.arange(18, dtype=torch.float64).view(2, 3, 3),
+    )
+    assert graph.forces is not None
+    return graph, Prediction(graph.forces, graph.energies, graph.virials)
+
+
+@pytest.mark.parametrize("kind", ["l1", "huber"])
+def test_energies_and_virials_off_by_their_scale_count_as_forces_off_by_theirs(kind: str) -> None:
+    graph, right = two_frames()
+    loss = Loss(settings(loss=kind, energy_weight=2.0, virial_weight=0.5), SCALES)
+    assert loss(right, graph).abs().max() < 1e-12
+    assert right.energies is not None and right.virials is not None
+    off = torch.tensor([1.0, -10.0], dtype=torch.float64) * 6**0.5  # times sqrt(N)
+    for wrong, weight in (
+        (replace(right, energies=right.energies + SCALES.energy * off), 2.0),
+        (replace(right, virials=right.virials - SCALES.virial * off[:, None, None]), 0.5),
+    ):
+        expected = weight * 6 * SCALES.force * torch.tensor([1.0, 10.0], dtype=torch.float64)
+        rounded = 0.011 if kind == "huber" else 1e-12  # the bend takes off up to a hundredth of one scale
+        torch.testing.assert_close(loss(wrong, graph), expected, rtol=rounded, atol=0)
+
+
+def test_the_huber_loss_of_forces_is_quadratic_when_small_and_linear_when_large_in_every_direction() -> None:
+    graph, right = two_frames()
+    loss = Loss(settings(loss="huber"), SCALES)
+    turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
+    for size in (1e-5, 1e-3, 1.0, 1e6):
+        error = torch.zeros_like(right.forces)
+        error[0, 0] = size
+        forces = (right.forces + error).requires_grad_()
+        value = loss(replace(right, forces=forces), graph)[0]
+        bend = 0.01 * SCALES.force
+        assert value.item() == pytest.approx((size**2 + bend**2) ** 0.5 - bend, rel=1e-4)
+        turned = loss(replace(right, forces=right.forces + error @ turn), graph)[0]
+        assert turned.item() == pytest.approx(value.item(), rel=1e-4)
+        (slope,) = torch.autograd.grad(value, forces)
+        assert slope.isfinite().all()
+        assert slope.norm() <= 1 + 1e-12  # an outlier pulls no harder than any other atom
+
+
+def test_scales_are_spreads_that_do_not_depend_on_the_size_of_the_box() -> None:
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for molecules in (2, 8):
+        graph = random_graph(200, molecules=molecules)
+        atoms = 3 * molecules
+        assert graph.forces is not None
+        energies = -1e4 * molecules + atoms**0.5 * 0.7 * torch.randn(200, generator=generator, dtype=torch.float64)
+        virials = 5 * atoms + atoms**0.5 * 0.3 * torch.randn(200, 3, 3, generator=generator, dtype=torch.float64)
+        graph = replace(graph, energies=energies, virials=virials)
+        scales = measure_scales(graph)
+        assert scales.force == pytest.approx(graph.forces.norm().item() / (200 * atoms) ** 0.5, rel=1e-9)
+        found.append(scales)
+    for scales in found:
+        assert scales.energy == pytest.approx(0.7, rel=0.15)
+        assert scales.virial == pytest.approx(0.3, rel=0.05)
+
+
+def test_energies_of_frames_that_differ_in_composition_alone_have_no_spread_and_get_that_of_forces() -> None:
+    graph = random_graph(5, molecules=2)
+    flat = replace(graph, energies=torch.full((5,), -7.0, dtype=torch.float64))
+    assert measure_scales(flat).energy == measure_scales(flat).force > 0
+
+
+@pytest.mark.parametrize("loss", ["l1", "huber"])
+def test_a_training_on_energies_and_virials_lowers_their_errors(
+    loss: str, crystals: DataSettings, tmp_path: Path
+) -> None:
+    learned = settings(loss=loss, epochs=15, batch_size=2, learning_rate=1e-2, energy_weight=0.3, virial_weight=0.3)
+    run = train(MODEL, crystals, learned, tmp_path / "run")
+    first, last = run.records[0], run.records[-1]
+    for name in ("l1_per_atom", "energy_rmse_per_atom", "virial_rmse_per_atom"):
+        before, after = (getattr(record, f"validation_{name}") for record in (first, last))
+        assert after < 0.5 * before, name
+
+
+def test_the_table_and_evaluate_agree_on_the_error_of_the_energy(crystals: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, crystals, settings(epochs=2, batch_size=4, energy_weight=1.0), tmp_path / "run")
+    small = open_dataset(tmp_path / "small.xyz")
+    judged = evaluate(load_model(run.model), [small]).datasets[0]
+    assert judged.energy is not None
+    row = list(csv.DictReader((run.folder / "metrics.csv").open()))[-1]
+    assert float(row["validation_energy_rmse_per_atom"]) == pytest.approx(judged.energy.rmse_per_atom, rel=1e-3)
+    assert float(row["validation_l1_per_atom"]) == pytest.approx(judged.force.l1_per_atom, rel=1e-4)
+    predicted = load_model(run.model, dtype=torch.float64).model
+    errors = []
+    for frame in small:
+        virial = predicted(build_graph(frame, MODEL.cutoff)).virials[0].numpy()
+        errors.append((virial - frame.virial) / len(frame.types))
+    assert float(row["validation_virial_rmse_per_atom"]) == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-3)
+
+
+def test_data_without_energies_leave_their_columns_empty(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(SeedSettings(width=8, cutoff=4.4, layers=1), liquid, settings(epochs=1), tmp_path / "run")
+    row = next(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert row["validation_energy_rmse_per_atom"] == row["validation_virial_rmse_per_atom"] == ""
+
+
+def test_a_target_that_is_not_there_is_an_error_that_names_the_file(liquid: DataSettings, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"liquid\.dump: frame 1 \(timestep 0\) has no energy to learn; add it to the"):
+        train(MODEL, liquid, settings(energy_weight=1.0), tmp_path / "run")
+    with pytest.raises(InputError, match=r"has no virial to learn; .* training\.virial_weight to 0"):
+        train(MODEL, liquid, settings(virial_weight=1.0), tmp_path / "run")
+    with pytest.raises(InputError, match=r"model\.kind: a 'seed' model has no energy; choose 'density'"):
+        train(SeedSettings(), liquid, settings(energy_weight=1.0), tmp_path / "run")
