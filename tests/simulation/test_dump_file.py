@@ -25,6 +25,7 @@ def test_what_is_written_is_read_back_to_the_last_digit(tmp_path, cell):
         positions=rng.normal(size=(3, 3)) * 10,
         forces=rng.normal(size=(3, 3)) * 100,
         molecule_ids=np.array([1, 1, 2]),
+        velocities=rng.normal(size=(3, 3)),
     )
     path = tmp_path / "t.dump"
     with path.open("w") as file:
@@ -34,7 +35,7 @@ def test_what_is_written_is_read_back_to_the_last_digit(tmp_path, cell):
     assert (first.timestep, second.timestep) == (7, 8)
     assert np.allclose(first.cell, cell, rtol=0, atol=1e-14)
     assert np.allclose(first.origin, frame.origin, rtol=0, atol=1e-14)
-    for name in ("ids", "types", "positions", "forces", "molecule_ids"):
+    for name in ("ids", "types", "positions", "forces", "molecule_ids", "velocities"):
         assert (getattr(first, name) == getattr(frame, name)).all(), name
 
 

@@ -241,6 +241,17 @@ def test_units_metal_are_converted_and_stay_for_later_frames(write_dump) -> None
         list(read_dump(write_dump(before="ITEM: UNITS\nlj", **options)))
 
 
+def test_velocities_are_read_where_there_are_any_and_are_in_angstrom_per_femtosecond(write_dump) -> None:
+    options = {"atoms": 1, "columns": "vz id q type x y z vx vy fx fy fz", "rows": ["3 1 0.5 1 0 0 0 1 -2 7 8 9"]}
+    (real,) = read_dump(write_dump(frames=1, **options))
+    assert real.velocities.tolist() == [[1.0, -2.0, 3.0]]
+    assert (real.forces.tolist(), real.charges.tolist()) == ([[7.0, 8.0, 9.0]], [0.5])
+    (metal,) = read_dump(write_dump(frames=1, before="ITEM: UNITS\nmetal", **options))
+    assert metal.velocities.tolist() == [[0.001, -0.002, 0.003]]  # there they are in angstrom per picosecond
+    (none,) = read_dump(write_dump(frames=1, atoms=1))
+    assert none.velocities is None
+
+
 @pytest.mark.parametrize("lost", [1, 2, 5, 150, 200, 300, 340])
 def test_a_cut_off_last_frame_is_dropped_with_a_warning(write_dump, lost: int) -> None:
     path = write_dump(frames=3)

@@ -103,6 +103,7 @@ class _Run:
             positions=self.atoms.positions,
             forces=self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV,
             molecule_ids=topology.molecule_ids,
+            velocities=self.atoms.get_velocities() * units.fs,
         )
 
     def _row(self, step: int) -> dict[str, float]:

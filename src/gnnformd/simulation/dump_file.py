@@ -12,7 +12,7 @@ __all__ = ["write_dump_frame"]
 
 
 def write_dump_frame(file: TextIO, frame: Frame) -> None:
-    """Append a frame with unwrapped positions and forces in full precision.
+    """Append a frame with unwrapped positions, forces, and velocities where it has them, in full precision.
 
     Raises
     ------
@@ -26,10 +26,14 @@ def write_dump_frame(file: TextIO, frame: Frame) -> None:
     if frame.molecule_ids is not None:
         columns.insert(1, "mol")
         integers.insert(1, frame.molecule_ids)
+    floats = [frame.positions, frame.forces]
+    if frame.velocities is not None:
+        columns += ["vx", "vy", "vz"]
+        floats.append(frame.velocities)
     file.write(f"ITEM: TIMESTEP\n{frame.timestep}\nITEM: NUMBER OF ATOMS\n{len(frame.ids)}\n{_box(frame)}")
     file.write(f"ITEM: ATOMS {' '.join(columns)}\n")
-    rows = np.column_stack([*integers, frame.positions, frame.forces])
-    np.savetxt(file, rows, fmt=["%d"] * len(integers) + ["%.17g"] * 6)
+    rows = np.column_stack([*integers, *floats])
+    np.savetxt(file, rows, fmt=["%d"] * len(integers) + ["%.17g"] * (3 * len(floats)))
     file.flush()
 
 

