@@ -13,7 +13,6 @@ from gnnformd.evaluation.figures import (
     learning_curve_figure,
     molecular_dynamics_figure,
     parity_figure,
-    rdf_figure,
     save_figure,
 )
 
@@ -27,12 +26,10 @@ def forces():
 
 def _figures(stand_ins, forces):
     time = np.arange(50.0)
-    r = np.linspace(0.1, 8, 80)
     yield parity_figure(*forces)
     yield error_figure(*forces, np.tile([1, 2], 250), ["O", "H"])
     yield learning_curve_figure(range(1, 9), 9.0 - np.arange(8), 10.0 - np.arange(8), np.full(8, 1e-3))
     yield force_curve_figure(force_curves(stand_ins.load(stand_ins.ClassicalModel())))
-    yield rdf_figure({"O-O": {"r": r, "g": np.ones(80), "reference": np.ones(80)}, "O-H": {"r": r, "g": np.ones(80)}})
     yield molecular_dynamics_figure(time, 300 + time, time, target=300)
 
 

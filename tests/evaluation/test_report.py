@@ -53,6 +53,11 @@ def _simulation(**changes):
     return {**known, **changes}
 
 
+def _observable(*values):
+    keys = ("value", "standard_error", "reference", "reference_standard_error", "difference", "verdict")
+    return dict(zip(keys, values, strict=True)) | {"error": None}
+
+
 @pytest.fixture
 def demo(tmp_path, stand_ins):
     top = tmp_path / "demo"
@@ -167,6 +172,43 @@ def test_the_same_result_in_two_places_is_shown_once(demo):
     (demo / "simulate-water" / "simulate.json").write_text(json.dumps(_simulation()))
     _, plots, _ = _parsed(write_report(demo))
     assert len(plots) == 16
+
+
+def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
+    observables = {
+        "density, g/cm3": _observable(1.001, 0.003, 1.012, 0.002, -2.9, "differs: 2.9 standard errors"),
+        "diffusion of H2O, 1e-9 m2/s": _observable(2.4, None, 2.3, None, None, "too short to say"),
+    }
+    msd = {
+        "time_ps": [0, 1],
+        "value_A2": [0, 1.5],
+        "error": [0, 0.3],
+        "reference": [0, 1.4],
+        "reference_error": [0, 0.4],
+    }
+    known = _simulation(
+        observables=observables,
+        verdict={"answer": "differs", "text": "differs: density, g/cm3 (2.9 standard errors)"},
+        stability={"stable_ps": 1.5, "reason": "a bond O-H is off by 0.75 angstrom"},
+        notes=["the reference has no velocities to compare."],
+        mean_squared_displacement={"H2O": msd},
+        energy_drift_per_atom_per_ns=0.003,
+        energy_drift_percent_of_kT_per_atom_per_ns=0.5,
+    )
+    (demo / "simulate.json").write_text(json.dumps(known))
+    text, plots, _ = _parsed(write_report(demo))
+    assert "Compared with the reference: differs: density, g/cm3 (2.9 standard errors)" in text
+    assert "It left the band around the reference after 1.5 ps : a bond O-H is off by 0.75 angstrom" in text
+    assert "The reference has no velocities to compare." in text
+    assert "1.001 ± 0.003 1.012 ± 0.002 -2.9 differs: 2.9 standard errors" in text
+    assert "2.4 2.3 – too short to say" in text
+    assert "energy drift 0.003 kcal/mol per atom and ns (0.5 % of kT)" in text
+    lower, upper, middle, model = next(
+        p["data"] for p in plots.values() if len(p["data"]) > 1 and p["data"][1]["name"] == "2 standard errors"
+    )
+    assert (model["y"], middle["y"]) == ([0, 1.5], [0, 1.4])
+    assert upper["y"] == [0, pytest.approx(1.4 + 2 * 0.5)]
+    assert lower["y"] == [0, pytest.approx(1.4 - 2 * 0.5)]
 
 
 def test_names_from_files_cannot_become_markup(demo):

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from gnnformd.simulation.thermo import ThermoSeries
 
@@ -7,20 +6,6 @@ from gnnformd.simulation.thermo import ThermoSeries
 def write(path, rows) -> None:
     header = "step,time_fs,temperature_K,potential_energy,total_energy,conserved_energy\n"
     path.write_text(header + "".join(",".join(map(str, row)) + "\n" for row in rows))
-
-
-def test_the_drift_is_the_slope_in_kcal_per_mol_per_atom_and_nanosecond(tmp_path):
-    # 100 atoms gain 1 kcal/mol in 500 fs: 20 kcal/mol per atom and ns, whatever oscillates about the line
-    steps = np.arange(0, 1001)
-    energy = -700 + steps * 0.5 / 500 + 0.3 * np.cos(2 * np.pi * steps / 10)
-    write(tmp_path / "t.csv", [(k, k * 0.5, 300, 0, 0, e) for k, e in zip(steps, energy, strict=True)])
-    assert ThermoSeries.read(tmp_path / "t.csv").energy_drift(atoms=100) == pytest.approx(20, rel=0.01)
-
-
-def test_without_a_conserved_energy_there_is_no_drift(tmp_path):
-    write(tmp_path / "t.csv", [(k, k * 0.5, 300, 0, 0, "nan") for k in range(5)])
-    assert np.isnan(ThermoSeries.read(tmp_path / "t.csv").energy_drift(atoms=100))
-    assert np.isnan(ThermoSeries.read(tmp_path / "none.csv").energy_drift(atoms=100))
 
 
 def test_a_long_series_is_thinned_and_keeps_its_ends(tmp_path):

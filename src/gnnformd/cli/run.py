@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from gnnformd.cli.app import app
 from gnnformd.cli.judge import DeviceOption, JsonOption, ModelArgument, ThreadsOption, use_threads
 from gnnformd.cli.show import number, progress, save_json, say, show_facts, show_table
 
-__all__ = ["show_simulation"]
+__all__ = ["show_simulation", "write_figures"]
 
 
 class Engine(StrEnum):
@@ -42,8 +43,9 @@ def simulate(
     timestep: Annotated[float, typer.Option(help="fs.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Steps to run.")] = 1000,
     ranks: Annotated[int, typer.Option(help="MPI ranks.")] = 1,
+    dump_every: Annotated[int, typer.Option(help="Steps between two frames of the trajectory.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of the starting velocities.")] = 1,
-    compare: Annotated[Path | None, typer.Option(help="Reference run whose structure to compare with.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="Reference run to compare with.")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     json_file: JsonOption = None,
@@ -62,36 +64,78 @@ def simulate(
         timestep=timestep,
         steps=steps,
         ranks=ranks,
+        dump_every=dump_every,
         seed=seed,
     )
     loaded = load_model(model, device=device)
     with progress("Simulating") as report:
         result = run(loaded, topology, settings, out, compare=compare, progress=report).to_dict()
     show_simulation(result)
+    write_figures(result, out / "figures")
     say(f"Wrote {out}")
     save_json(json_file, result)
 
 
-def _with_error(mean: float, standard_error: float | None) -> str:
-    return f"{number(mean)} +- {number(standard_error, 2)}"
+def write_figures(result: Mapping[str, Any], folder: Path) -> None:
+    """Draw what came out: a file for each family of curves, and the temperature."""
+    import numpy as np
+
+    from gnnformd.evaluation.figures import molecular_dynamics_figure, save_figure
+    from gnnformd.evaluation.md_curves import FAMILIES
+    from gnnformd.evaluation.md_figures import curves_figure
+
+    for family in FAMILIES:
+        if result[family]:
+            save_figure(curves_figure(family, result[family]), folder / f"{family}.png")
+    thermo, settings = result["thermo"], result["settings"]
+    if len(thermo["step"]) > 1:
+        energies = thermo["total_energy"]
+        known = None if None in energies else np.array(energies) / result["atoms"]
+        figure = molecular_dynamics_figure(
+            np.array(thermo["step"]) * settings["timestep"],
+            np.array(thermo["temperature"]),
+            known,
+            target=None if settings["ensemble"] == "nve" else settings["temperature"],
+        )
+        save_figure(figure, folder / "thermo.png")
+
+
+def _with_error(value: float | None, standard_error: float | None) -> str:
+    return f"{number(value)} +- {number(standard_error, 2)}" if standard_error else number(value)
 
 
 def show_simulation(result: dict[str, Any]) -> None:
-    """Speed, conservation, temperature, and each observable beside its reference."""
+    """Speed, conservation, temperature, each observable beside its reference, and the verdicts."""
     temperature = result["temperature"]
-    drift = result.get("energy_drift_per_atom_per_ns")
     rows: list[tuple[str, Any]] = [
         ("atoms", result["atoms"]),
         ("steps", result["steps"]),
         ("microseconds per atom and step", result["microseconds_per_atom_step"]),
-        ("mean temperature, K", None if temperature["mean"] is None else _with_error(**temperature)),
-        ("energy drift, kcal/mol per atom and ns", drift),
+        ("mean temperature, K", _with_error(temperature["mean"], temperature["standard_error"])),
+        ("energy drift, kcal/mol per atom and ns", result["energy_drift_per_atom_per_ns"]),
+        ("  in % of kT", result["energy_drift_percent_of_kT_per_atom_per_ns"]),
     ]
     if not result["stable"]:
         rows.append(("unstable", f"stopped at step {result['stopped_at_step']}: {result['reason']}"))
     show_facts("Molecular dynamics with learned forces", rows)
-    if result.get("observables"):
-        columns = ("observable", "value", "reference", "error", "difference/error")
-        keys = ("value", "reference", "error", "difference")
-        table = [(name, *(entry.get(key) for key in keys)) for name, entry in result["observables"].items()]
-        show_table("Compared with the reference run", columns, table)
+    compared = result["verdict"] is not None
+    columns = ("observable", "model", *(("reference", "difference", "verdict") if compared else ()))
+    table = []
+    for name, entry in result["observables"].items():
+        cells = [name, _with_error(entry["value"], entry["standard_error"])]
+        if compared:
+            cells.append(_with_error(entry["reference"], entry["reference_standard_error"]))
+            cells += [number(entry["difference"], 2), entry["verdict"] or "-"]
+        table.append(cells)
+    show_table("Observables (difference in standard errors)" if compared else "Observables", columns, table)
+    if compared:
+        say(f"Compared with the reference: {result['verdict']['text']}.")
+    if (stability := result["stability"]) is not None:
+        length, reason = number(stability["stable_ps"]), stability["reason"]
+        say(
+            f"Within the band around the reference for all of {length} ps."
+            if reason is None
+            else f"Left the band around the reference after {length} ps: {reason}."
+        )
+    for note in result["notes"]:
+        say(f"Note: {note}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ __all__ = [
     "learning_curve_figure",
     "molecular_dynamics_figure",
     "parity_figure",
-    "rdf_figure",
     "save_figure",
 ]
 
@@ -155,33 +154,6 @@ def force_curve_figure(curves: Sequence[Curve]) -> Figure:
 
 
 @styled
-def rdf_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Radial distribution functions of a run beside the reference's.
-
-    Parameters
-    ----------
-    curves
-        Per pair of types a mapping with ``r`` (angstrom), ``g`` and, where there is one, ``reference``.
-    """
-    figure, axes = panels(1, len(curves), (max(4.2, 3.2 * len(curves)), 3.1))
-    for axis, (pair, curve) in zip(axes[0], curves.items(), strict=True):
-        r, g = np.asarray(curve["r"]), np.asarray(curve["g"])
-        reference = None if curve.get("reference") is None else np.asarray(curve["reference"])
-        if reference is not None:
-            axis.fill_between(r, reference, color=COLORS["reference"], alpha=0.25, linewidth=0)
-            axis.plot(r, reference, color=COLORS["reference"], linewidth=1.2, label="reference")
-            note(axis, [f"largest gap {np.abs(g - reference).max():.2g}"], "upper right")
-        axis.plot(r, g, color=COLORS["model"], label="model")
-        axis.axhline(1, color=COLORS["muted"], linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
-        axis.set(title=pair, xlabel="r (Å)", xlim=(0, r[-1]), ylim=(0, _head_room(g, reference)))
-    axes[0, 0].set_ylabel("g(r)")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    if len(names) > 1:
-        figure.legend(handles, names, loc="outside upper right", ncols=2)
-    return figure
-
-
-@styled
 def molecular_dynamics_figure(
     time: Float, temperature: Float, energy_per_atom: Float | None = None, *, target: float | None = None
 ) -> Figure:
@@ -254,10 +226,6 @@ def error_figure(reference: Float, predicted: Float, types: Sequence[int], type_
     axes[0, 1].invert_yaxis()
     axes[0, 1].grid(visible=False, axis="y")
     return figure
-
-
-def _head_room(g: Float, reference: Float | None) -> float:
-    return 1.3 * float(max(g.max(initial=1), 0 if reference is None else reference.max(initial=1)))
 
 
 def _plain_log_ticks(axes: Axes) -> None:

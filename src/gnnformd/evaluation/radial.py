@@ -14,7 +14,7 @@ from gnnformd.errors import InputError
 if TYPE_CHECKING:
     from gnnformd.trajectory.frame import Frame
 
-__all__ = ["RadialDistribution", "compare_rdf", "radial_distribution"]
+__all__ = ["RadialDistribution", "narrowest_width", "radial_distribution"]
 
 Float = NDArray[np.float64]
 
@@ -30,12 +30,15 @@ class RadialDistribution:
     r
         Middle of each bin, angstrom, (n,).
     g
-        Local density over mean density, (n,); 1 where atoms do not know of each other.
+        Local density over mean density in each frame, (T, n); 1 where atoms do not know of each other.
+    ideal
+        Pairs per frame in each shell of an ideal gas, (n,): counting alone scatters g by ``sqrt(g / ideal)``.
     """
 
     pair: str
     r: Float
     g: Float
+    ideal: Float
 
 
 def radial_distribution(
@@ -46,9 +49,9 @@ def radial_distribution(
     bins: int = 150,
     exclude_molecules: bool = False,
 ) -> dict[str, RadialDistribution]:
-    """Radial distribution functions of every pair of types, averaged over frames.
+    """Radial distribution functions of every pair of types in each frame; the mean over frames is what is plotted.
 
-    ``g_ab(r) = < V n_ab(r) > / (P_ab v(r))`` with the volume V of each frame (so that a changing box is treated
+    ``g_ab(r) = V n_ab(r) / (P_ab v(r))`` with the volume V of each frame (so that a changing box is treated
     right), the number n of pairs in the shell of volume v, and the number P of pairs there are: ``N_a N_b`` or
     ``N_a (N_a - 1) / 2``, less those left out.
 
@@ -80,7 +83,7 @@ def radial_distribution(
     counter: _PairCounter | None = None
     for frame in frames:
         if counter is None:
-            reach = 0.475 * _narrowest(frame) if r_max is None else r_max
+            reach = 0.475 * narrowest_width(frame) if r_max is None else r_max
             counter = _PairCounter(frame, reach, bins, exclude_molecules)
         counter.add(frame)
     if counter is None:
@@ -89,15 +92,15 @@ def radial_distribution(
 
 
 class _PairCounter:
-    """Sums ``V n(r)`` over frames for each pair of types."""
+    """Counts pairs ``n(r)`` of each two types, frame by frame."""
 
     def __init__(self, first: Frame, r_max: float, bins: int, exclude_molecules: bool) -> None:
         self.r_max, self.exclude = r_max, exclude_molecules
         self.edges = np.linspace(0, r_max, bins + 1)
         self.type_count = int(first.types.max())
-        self.sums = np.zeros((self.type_count**2, bins))
+        self.counts: list[NDArray[np.int64]] = []
+        self.volumes: list[float] = []
         self.types, self.molecule_ids = first.types, first.molecule_ids
-        self.frames = 0
 
     def add(self, frame: Frame) -> None:
         import freud
@@ -117,13 +120,14 @@ class _PairCounter:
         types = np.sort(np.stack([frame.types[i], frame.types[j]]) - 1, axis=0)
         bins = np.minimum((distance / self.r_max * len(self.edges[1:])).astype(np.int64), len(self.edges) - 2)
         flat = (types[0] * self.type_count + types[1]) * (len(self.edges) - 1) + bins
-        counts = np.bincount(flat, minlength=self.sums.size).reshape(self.sums.shape)
-        self.sums += counts * abs(np.linalg.det(frame.cell))
-        self.frames += 1
+        shape = self.type_count**2, len(self.edges) - 1
+        self.counts.append(np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape))
+        self.volumes.append(abs(float(np.linalg.det(frame.cell))))
 
     def result(self, names: Sequence[str] | None) -> dict[str, RadialDistribution]:
         names = [str(t) for t in range(1, self.type_count + 1)] if names is None else list(names)
-        possible = self.frames * self._possible_pairs()
+        possible, volumes = self._possible_pairs(), np.array(self.volumes)
+        counts = np.stack(self.counts)  # (T, pairs of types, n)
         shells = 4 / 3 * np.pi * np.diff(self.edges**3)  # (n,)
         middle = (self.edges[1:] + self.edges[:-1]) / 2
         found = {}
@@ -132,8 +136,8 @@ class _PairCounter:
                 index = a * self.type_count + b
                 if possible[index] > 0:
                     pair = f"{names[a]}-{names[b]}"
-                    g = self.sums[index] / (possible[index] * shells)
-                    found[pair] = RadialDistribution(pair, middle, g)
+                    g = volumes[:, None] * counts[:, index] / (possible[index] * shells)
+                    found[pair] = RadialDistribution(pair, middle, g, possible[index] * shells / volumes.mean())
         return found
 
     def _possible_pairs(self) -> Float:
@@ -156,10 +160,10 @@ class _PairCounter:
             raise InputError(f"timestep {frame.timestep}: the atoms are not those of the first frame; give one system.")
         if not all(frame.periodic):
             raise InputError(f"timestep {frame.timestep}: the box is not periodic, so g(r) has no mean density.")
-        if self.r_max > _narrowest(frame) / 2:
+        if self.r_max > narrowest_width(frame) / 2:
             raise InputError(
                 f"timestep {frame.timestep}: g(r) up to {self.r_max:.2f} angstrom needs a box at least twice as wide, "
-                f"but this one is {_narrowest(frame):.2f} wide; choose a smaller r_max."
+                f"but this one is {narrowest_width(frame):.2f} wide; choose a smaller r_max."
             )
         if self.exclude and frame.molecule_ids is None:
             raise InputError(
@@ -167,14 +171,6 @@ class _PairCounter:
             )
 
 
-def compare_rdf(one: RadialDistribution, other: RadialDistribution) -> float:
-    """Largest difference of two g(r) over the distances both have, the second interpolated to the bins of the first."""
-    common = (one.r >= other.r[0]) & (one.r <= other.r[-1])
-    if not common.any():
-        raise ValueError("the two radial distribution functions have no distance in common")
-    return float(np.abs(one.g[common] - np.interp(one.r[common], other.r, other.g)).max())
-
-
-def _narrowest(frame: Frame) -> float:
+def narrowest_width(frame: Frame) -> float:
     """Smallest distance between opposite faces of the box, angstrom."""
     return float((1 / np.linalg.norm(np.linalg.inv(frame.cell), axis=0)).min())

@@ -11,6 +11,7 @@ from string import Template
 
 import gnnformd
 from gnnformd.errors import InputError
+from gnnformd.evaluation.report_dynamics import simulation_section
 from gnnformd.evaluation.report_files import Result, ResultFolder, read_folder
 from gnnformd.evaluation.report_page import Page, Raw
 from gnnformd.evaluation.report_sections import (
@@ -18,7 +19,6 @@ from gnnformd.evaluation.report_sections import (
     curves_section,
     data_section,
     making_section,
-    simulation_section,
     training_section,
 )
 from gnnformd.evaluation.report_summary import summary

@@ -10,7 +10,7 @@ from typing import Any
 
 from gnnformd.evaluation.report_plots import Spec
 
-__all__ = ["Page", "Raw", "count", "joined", "number", "percent", "table"]
+__all__ = ["Page", "Raw", "count", "grid", "joined", "number", "percent", "table"]
 
 
 class Raw(str):
@@ -68,6 +68,13 @@ def table(
         cells = "".join(f"<td{mark.get(k, '')}>{_cell(c)}</td>" for k, c in enumerate(row))
         body.append(f"<tr{part}>{cells}</tr>")
     return Raw(f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>')
+
+
+def grid(plots: Sequence[Raw], columns: int) -> Raw:
+    """Cards side by side, at most three in a row."""
+    return Raw(
+        f'<div class="plots" style="--columns:{max(1, min(columns, 3))}">{"".join(plots)}</div>' if plots else ""
+    )
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gnnformd.evaluation.history import SEED_LOG, History
+from gnnformd.evaluation.md_curves import FAMILIES
 
 __all__ = [
     "Spec",
@@ -18,8 +19,8 @@ __all__ = [
     "energy_plot",
     "learning_rate_plot",
     "loss_plot",
+    "md_plot",
     "parity_plot",
-    "rdf_plot",
     "temperature_plot",
     "validation_plot",
 ]
@@ -110,16 +111,39 @@ def curve_plot(curve: Mapping[str, Any], axis: str) -> Spec:
     return spec | {"legend": False}
 
 
-def rdf_plot(curve: Mapping[str, Any]) -> Spec:
-    """Radial distribution function of a run, over the reference's where there is one."""
-    traces = []
-    if curve.get("reference") is not None:
-        area = _line(curve["r"], curve["reference"], "reference", "--reference", width=1.5)
-        traces.append(area | {"fill": "tozeroy", "fillcolor": "--area"})
-    traces.append(_line(curve["r"], curve["g"], "model", "--model"))
-    spec = _plot(traces, "r (Å)", "g(r)")
-    spec["layout"]["yaxis"]["rangemode"] = "tozero"
-    return spec
+def md_plot(family: str, curve: Mapping[str, Any]) -> Spec:
+    """One curve of a simulation, over the reference's with a band of two standard errors where they are known.
+
+    Parameters
+    ----------
+    family
+        Key of `gnnformd.evaluation.md_curves.FAMILIES`.
+    curve
+        As ``simulate`` writes it.
+    """
+    keys = FAMILIES[family]
+    x, traces, reference = curve[keys.x_key], [], curve.get("reference")
+    if reference is not None:
+        pairs = zip(curve.get("error") or [], curve.get("reference_error") or [], strict=False)
+        band = [None if a is None or b is None else 2 * math.hypot(a, b) for a, b in pairs]
+        if any(b is not None for b in band):
+            traces += _band(x, reference, band)
+        traces.append(_line(x, reference, "reference", "--reference", width=2.5))
+    traces.append(_line(x, curve[keys.y_key], "model", "--model"))
+    spec = _plot(traces, keys.x_label, keys.y_label)
+    if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
+        spec["layout"]["yaxis"]["rangemode"] = "tozero"
+    return spec | {"legend": reference is not None}
+
+
+def _band(x: Sequence[float], middle: Sequence[Any], width: Sequence[Any]) -> list[Spec]:
+    """Two invisible lines with the area between them."""
+    known = [(a, m, w) for a, m, w in zip(x, middle, width, strict=False) if m is not None and w is not None]
+    places = [a for a, _, _ in known]
+    lower = _line(places, [m - w for _, m, w in known], "", "--area", width=0)
+    upper = _line(places, [m + w for _, m, w in known], "2 standard errors", "--area", width=0)
+    quiet = {"hoverinfo": "skip"}
+    return [lower | quiet | {"showlegend": False}, upper | quiet | {"fill": "tonexty", "fillcolor": "--area"}]
 
 
 def temperature_plot(picoseconds: Sequence[float], temperature: Sequence[Any], target: float | None) -> Spec:

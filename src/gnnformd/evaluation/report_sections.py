@@ -10,15 +10,12 @@ from typing import Any
 
 from gnnformd.evaluation.report_commands import commands
 from gnnformd.evaluation.report_files import Reference, Result, ResultFolder, TrainingRun, short_name
-from gnnformd.evaluation.report_page import Page, Raw, count, number, percent, table
+from gnnformd.evaluation.report_page import Page, Raw, count, grid, number, percent, table
 from gnnformd.evaluation.report_plots import (
     curve_plot,
-    energy_plot,
     learning_rate_plot,
     loss_plot,
     parity_plot,
-    rdf_plot,
-    temperature_plot,
     validation_plot,
 )
 
@@ -27,7 +24,6 @@ __all__ = [
     "curves_section",
     "data_section",
     "making_section",
-    "simulation_section",
     "training_section",
 ]
 
@@ -84,7 +80,7 @@ def training_section(found: ResultFolder, page: Page) -> Raw:
             plots.append(page.plot(validation_plot(history, seed=seed), "Validation error", "|ΔFx| + |ΔFy| + |ΔFz|"))
         plots.append(page.plot(loss_plot(history), "Loss", "with a penalty in warm-up"))
         plots.append(page.plot(learning_rate_plot(history), "Learning rate"))
-        parts.append(Raw(f"<h3>{escape(run.name)}</h3>{_grid(plots, len(plots))}"))
+        parts.append(Raw(f"<h3>{escape(run.name)}</h3>{grid(plots, len(plots))}"))
     return Raw("".join(parts))
 
 
@@ -131,7 +127,7 @@ def accuracy_section(results: Results, page: Page) -> Raw:
                 spec = parity_plot(parity["reference"], parity["predicted"])
                 plots.append(page.plot(spec, f"{model} on {name}", percent(force["relative_l1"]), height=380))
     columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "per atom", "of the force", "ms/frame")
-    return Raw(f"<p>{ACCURACY}</p>{table(columns, rows, text=(0, 1))}{_grid(plots, max(2, len(plots)))}")
+    return Raw(f"<p>{ACCURACY}</p>{table(columns, rows, text=(0, 1))}{grid(plots, max(2, len(plots)))}")
 
 
 def _errors(force: Mapping[str, Any]) -> tuple[str, ...]:
@@ -153,62 +149,8 @@ def curves_section(results: Results, page: Page) -> Raw:
                 for axis in "xyz"
             ]
             title, detail = escape(f"{model}: {curve['name']}"), escape(str(curve.get("detail", "")))
-            parts.append(f'<h3>{title} <span class="quiet">{detail}</span></h3>{_grid(plots, 3)}')
+            parts.append(f'<h3>{title} <span class="quiet">{detail}</span></h3>{grid(plots, 3)}')
     return Raw("".join(parts))
-
-
-def simulation_section(results: Results, page: Page) -> Raw:
-    """Verdict, observables, g(r), temperature and energy of each run."""
-    return Raw("".join(_simulation(result.data, page) for result in results))
-
-
-def _simulation(data: Mapping[str, Any], page: Page) -> str:
-    settings = data.get("settings") or {}
-    ensemble = str(settings.get("ensemble", "")).upper()
-    parts = [f"<h3>{escape(short_name(str(data['model'])))}</h3><p>{_verdict(data)}</p>", _observables(data)]
-    plots = [page.plot(rdf_plot(c), f"g(r), {pair}") for pair, c in data["rdf"].items()]
-    thermo = data["thermo"]
-    if thermo.get("step"):
-        times = [s * settings.get("timestep", 1.0) / 1000 for s in thermo["step"]]
-        target = settings.get("temperature") if ensemble != "NVE" else None
-        plots.append(page.plot(temperature_plot(times, thermo["temperature"], target), "Temperature"))
-        energies = thermo.get("total_energy") or []
-        if any(e is not None for e in energies):
-            per_atom = [None if e is None else e / data["atoms"] for e in energies]
-            plots.append(page.plot(energy_plot(times, per_atom), "Total energy", "change since the start"))
-    parts.append(_grid(plots, 2 if len(plots) in (2, 4) else len(plots)))
-    return "".join(parts)
-
-
-def _verdict(data: Mapping[str, Any]) -> str:
-    settings = data.get("settings") or {}
-    told = [f"{count(data['steps'])} steps", f"{count(data['atoms'])} atoms"]
-    if "timestep" in settings:
-        told[0] += f" of {number(settings['timestep'])} fs"
-    if "ensemble" in settings:
-        told.append(str(settings["ensemble"]).upper())
-    told.append(f"{number(data['microseconds_per_atom_step'])} µs per atom and step")
-    drift = data.get("energy_drift_per_atom_per_ns")
-    if drift is not None:
-        told.append(f"energy drift {number(drift, 2)} kcal/mol per atom and ns")
-    if data.get("stable") is False:
-        return f'<b class="bad">Unstable.</b> {escape(str(data.get("reason")))} {escape(", ".join(told))}.'
-    return f'<b class="good">Stable.</b> {escape(", ".join(told))}.'
-
-
-def _observables(data: Mapping[str, Any]) -> Raw:
-    if not data["observables"]:
-        return Raw("")
-    rows = [
-        (
-            name,
-            *(number(o[key], 4) for key in ("value", "reference")),
-            number(o["error"], 2),
-            number(o["difference"], 2),
-        )
-        for name, o in data["observables"].items()
-    ]
-    return table(("observable", "model", "reference", "standard error", "difference / error"), rows)
 
 
 def making_section(found: ResultFolder, page: Page) -> Raw:
@@ -258,12 +200,6 @@ def _base64(path: Path) -> str:
 
 def _folded(title: str, text: str) -> str:
     return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"
-
-
-def _grid(plots: Sequence[Raw], columns: int) -> Raw:
-    return Raw(
-        f'<div class="plots" style="--columns:{max(1, min(columns, 3))}">{"".join(plots)}</div>' if plots else ""
-    )
 
 
 def _text(manifest: Mapping[str, Any], key: str) -> str:

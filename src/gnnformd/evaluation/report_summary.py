@@ -61,10 +61,10 @@ def _dynamics(found: ResultFolder) -> str:
     target = (data.get("settings") or {}).get("temperature")
     if target is not None and (data.get("settings") or {}).get("ensemble") != "nve":
         text += f" (thermostat: {number(target)} K)"
-    gap = _largest_gap(data)
-    return (
-        f"{text}, and g(r) differs from the reference by at most {number(gap, 2)}." if gap is not None else f"{text}."
-    )
+    gap, verdict = _largest_gap(data), data.get("verdict")
+    if gap is not None:
+        text += f", and g(r) differs from the reference by at most {number(gap, 2)}"
+    return f"{text}. Compared with the reference: {verdict['text']}." if verdict is not None else f"{text}."
 
 
 def _tiles(found: ResultFolder) -> list[str]:
@@ -82,10 +82,18 @@ def _tiles(found: ResultFolder) -> list[str]:
         tiles.append(_tile(percent(rows[0][0]), "", f"of the force: error of “{rows[0][1]}” on “{rows[0][2]}”"))
     if found.simulations:
         data = found.simulations[0].data
-        word, mood = ("unstable", "bad") if data.get("stable") is False else ("stable", "good")
+        word, mood = _word(data)
         text = f"molecular dynamics, {_picoseconds(data)} with “{short_name(str(data.get('model', '')))}”"
         tiles.append(_tile(Raw(f'<span class="{mood}">{word}</span>'), "", text))
     return tiles
+
+
+def _word(data: Mapping[str, Any]) -> tuple[str, str]:
+    """Say in a word what came out of a simulation, and its mood."""
+    answer = (data.get("verdict") or {}).get("answer")
+    if data.get("stable") is False or (data.get("stability") or {}).get("reason") is not None:
+        return "unstable", "bad"
+    return {"same": ("same liquid", "good"), "differs": ("differs", "bad")}.get(str(answer), ("stable", "good"))
 
 
 def _tile(value: str, unit: str, text: str) -> str:

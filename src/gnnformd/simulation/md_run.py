@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EngineRun", "MDRun", "Observable"]
+from gnnformd.evaluation.md_curves import FAMILIES
+from gnnformd.simulation.judge import Judgment
+
+__all__ = ["EngineRun", "MDRun"]
 
 
 @dataclass(frozen=True)
@@ -38,28 +41,6 @@ class EngineRun:
 
 
 @dataclass(frozen=True)
-class Observable:
-    """A number of the run beside that of the reference.
-
-    Attributes
-    ----------
-    value, reference
-        In the unit that the name says.
-    error
-        Standard error of ``value - reference``.
-    """
-
-    value: float
-    reference: float
-    error: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Make a mapping for JSON; ``difference`` is in standard errors."""
-        difference = (self.value - self.reference) / self.error if self.error > 0 else math.nan
-        return {"value": self.value, "reference": self.reference, "error": self.error, "difference": difference}
-
-
-@dataclass(frozen=True)
 class MDRun:
     """A finished run and its folder.
 
@@ -75,19 +56,12 @@ class MDRun:
         Counts.
     microseconds_per_atom_step
         Wall time.
-    energy_drift_per_atom_per_ns
-        Slope of the conserved energy, kcal/mol; NaN where nothing is conserved.
-    temperature, temperature_error
-        Mean over the run and its standard error from block averages, K.
     stable, stopped_at_step, reason
-        The verdict; step and sentence are None for a stable run.
+        Whether the run came to its end within physics; step and sentence are None if it did.
     interrupted
         Whether Ctrl-C ended it early.
-    observables
-        By name, where a reference was named.
-    rdf
-        Per pair of types: ``r`` (angstrom), ``g`` and ``reference`` (None without one); between molecules only, where
-        there are bonds.
+    judgment
+        Observables, curves and verdicts.
     thermo
         Series ``step, temperature, potential_energy, total_energy`` of at most 500 points.
     """
@@ -99,19 +73,16 @@ class MDRun:
     atoms: int
     ranks: int
     microseconds_per_atom_step: float
-    energy_drift_per_atom_per_ns: float
-    temperature: float
-    temperature_error: float
     stable: bool
     stopped_at_step: int | None
     reason: str | None
     interrupted: bool
-    observables: Mapping[str, Observable] = field(default_factory=dict)
-    rdf: Mapping[str, Mapping[str, list[float] | None]] = field(default_factory=dict)
+    judgment: Judgment
     thermo: Mapping[str, list[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Make a mapping for JSON; what is not finite is None."""
+        found = self.judgment
         data = {
             "model": self.model,
             "settings": dict(self.settings),
@@ -119,14 +90,20 @@ class MDRun:
             "atoms": self.atoms,
             "ranks": self.ranks,
             "microseconds_per_atom_step": self.microseconds_per_atom_step,
-            "energy_drift_per_atom_per_ns": self.energy_drift_per_atom_per_ns,
-            "temperature": {"mean": self.temperature, "standard_error": self.temperature_error},
+            "energy_drift_per_atom_per_ns": found.energy_drift.value,
+            "energy_drift_standard_error": found.energy_drift.standard_error,
+            "energy_drift_percent_of_kT_per_atom_per_ns": found.drift_percent,
+            "temperature": {"mean": found.temperature.value, "standard_error": found.temperature.standard_error},
             "stable": self.stable,
             "stopped_at_step": self.stopped_at_step,
             "reason": self.reason,
             "interrupted": self.interrupted,
-            "observables": {name: o.to_dict() for name, o in self.observables.items()},
-            "rdf": {pair: dict(curve) for pair, curve in self.rdf.items()},
+            "verdict": None if found.verdict is None else {"answer": found.verdict.answer, "text": found.verdict.text},
+            "stability": None if found.stability is None else found.stability.to_dict(),
+            "equilibration_ps": found.equilibration_ps,
+            "notes": list(found.notes),
+            "observables": {name: o.to_dict() for name, o in found.observables.items()},
+            **{family: found.curves.get(family, {}) for family in FAMILIES},
             "thermo": dict(self.thermo),
             "units": {"energy": "kcal/mol", "temperature": "K", "distance": "angstrom", "time": "fs"},
         }

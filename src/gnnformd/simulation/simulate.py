@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from gnnformd import __version__
 from gnnformd.errors import InputError
-from gnnformd.evaluation.observables import Mean, block_average
 from gnnformd.files import write_json, write_text
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.simulation.md_run import EngineRun, MDRun, Observable
+from gnnformd.simulation.judge import judge
+from gnnformd.simulation.md_run import EngineRun, MDRun
 from gnnformd.simulation.settings import SimulationSettings
+from gnnformd.simulation.side import Side
 from gnnformd.simulation.start import Start
-from gnnformd.simulation.structure import structure
-from gnnformd.simulation.thermo import ThermoSeries
 
 if TYPE_CHECKING:
     from gnnformd.model.file import LoadedModel
@@ -59,7 +55,7 @@ def simulate(
         Folder for ``trajectory.dump``, ``thermo.csv``, ``simulate.json``, ``simulate.yaml`` and the engine's own
         files; made if it is not there, and what an earlier run left under these names is replaced.
     compare
-        Folder of a reference run, whose structure and temperature are set beside the run's.
+        Folder of a reference run, whose observables are set beside the run's.
     progress
         Called with steps done and steps to do.
 
@@ -76,7 +72,7 @@ def simulate(
     sources = [topology] if reference is None else [topology, reference.trajectory]
     _prepare(out, _manifest(loaded, topology, settings, compare), sources)
     engine = _run(loaded, start, settings, out, progress)
-    run = _judge(loaded, settings, out, engine, reference, len(start.topology.bonds) > 0)
+    run = _judged(loaded, start, settings, out, engine, reference)
     write_json(out / "simulate.json", run.to_dict())
     if engine.interrupted:
         raise KeyboardInterrupt
@@ -101,27 +97,23 @@ def _run(
     return run_ase(loaded, start, settings, out, progress=progress)
 
 
-def _judge(
+def _judged(
     loaded: LoadedModel,
+    start: Start,
     settings: SimulationSettings,
     out: Path,
     engine: EngineRun,
     reference: ReferenceRun | None,
-    between_molecules: bool,
 ) -> MDRun:
     """Everything that the files of the run say."""
-    thermo = ThermoSeries.read(out / "thermo.csv")
-    temperature = _mean(thermo.columns["temperature_K"])
-    rdf, observables = structure(
-        out / "trajectory.dump",
-        None if reference is None else reference.trajectory,
+    side = Side.of_run(out, start.topology, settings.timestep)
+    judgment = judge(
+        side,
+        None if reference is None else Side.of_reference(reference, start.topology),
+        settings,
+        start.masses(loaded.card.force_field),
         loaded.card.type_names,
-        between_molecules=between_molecules,
     )
-    if reference is not None:
-        known = _mean(ThermoSeries.read(reference.thermo).columns["temperature_K"])
-        error = math.hypot(temperature.standard_error, known.standard_error)
-        observables["temperature, K"] = Observable(temperature.value, known.value, error)
     return MDRun(
         folder=out,
         settings=settings.model_dump(),
@@ -130,23 +122,13 @@ def _judge(
         atoms=engine.atoms,
         ranks=settings.ranks,
         microseconds_per_atom_step=1e6 * engine.seconds_per_step / engine.atoms,
-        energy_drift_per_atom_per_ns=thermo.energy_drift(engine.atoms),
-        temperature=temperature.value,
-        temperature_error=temperature.standard_error,
         stable=engine.reason is None,
         stopped_at_step=engine.stopped_at_step,
         reason=engine.reason,
         interrupted=engine.interrupted,
-        observables=observables,
-        rdf=rdf,
-        thermo=thermo.downsampled(_MOST_POINTS),
+        judgment=judgment,
+        thermo=side.thermo.downsampled(_MOST_POINTS),
     )
-
-
-def _mean(series: NDArray[np.float64]) -> Mean:
-    """Mean and standard error of what is finite; NaN where there is too little."""
-    finite = series[np.isfinite(series)]
-    return block_average(finite) if len(finite) > 1 else Mean(float("nan"), float("nan"))
 
 
 def _manifest(

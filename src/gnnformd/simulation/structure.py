@@ -1,110 +1,199 @@
-"""Radial distribution functions of a run beside those of the reference."""
+"""Structure of a run beside that of the reference: g(r), bonds, angles, and how long the run keeps it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.evaluation.observables import radial_distribution
-from gnnformd.reference.thermo import dumped_steps
-from gnnformd.simulation.md_run import Observable
-from gnnformd.trajectory.dump import read_dump
+from gnnformd.evaluation.geometry import angles, bond_lengths, by_types, histograms
+from gnnformd.evaluation.md_curves import MeasuredCurve, curve_to_dict, largest_difference
+from gnnformd.evaluation.radial import RadialDistribution, narrowest_width, radial_distribution
+from gnnformd.evaluation.stability import Departure, bonds_leave, earliest, rdf_leaves
+from gnnformd.evaluation.statistics import estimate
+from gnnformd.evaluation.verdict import Observable
+from gnnformd.simulation.side import Side
 from gnnformd.trajectory.frame import Frame
 
-__all__ = ["structure"]
+__all__ = ["Structure", "structure"]
 
 Float = NDArray[np.float64]
-Curves = dict[str, dict[str, list[float] | None]]
 
 _MOST_FRAMES = 200
-_BLOCKS = 5
+_BINS = 100
+_FLUID_BAND, _SIMPLE_BAND = 3.0, 1.0
+"""Fu et al. (arXiv 2210.07237) allow 3 angstrom for water and 1 angstrom for a material without molecules."""
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """g(r) of one pair of types and its standard error, both (n,)."""
+class Structure:
+    """What the frames say about structure.
 
-    r: Float
-    g: Float
-    error: Float
+    Attributes
+    ----------
+    observables
+        Largest difference of each g(r); mean and width of each kind of bond and angle.
+    curves
+        By family and name, as written to JSON.
+    departure
+        When the run left the band around the reference; None if it did not.
+    checked_ps
+        For how long the run was watched; None where there was nothing to watch.
+    """
+
+    observables: dict[str, Observable]
+    curves: dict[str, dict[str, dict[str, Any]]]
+    departure: Departure | None
+    checked_ps: float | None
 
 
-def structure(
-    trajectory: Path, reference: Path | None, type_names: Sequence[str], *, between_molecules: bool
-) -> tuple[Curves, dict[str, Observable]]:
-    """g(r) of each pair of types, and its largest difference from the reference's.
+@dataclass(frozen=True)
+class _Sampled:
+    """Frames of one side, and which of them are equilibrated, (T,)."""
 
-    Standard errors come from five blocks of consecutive frames; at most 200 frames, evenly chosen, are used.
+    side: Side
+    frames: list[Frame]
+    settled: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, side: Side | None) -> _Sampled | None:
+        frames = [] if side is None else side.some_frames(_MOST_FRAMES)
+        if side is None or not frames:
+            return None
+        return cls(side, frames, np.array([f.timestep >= side.first_step for f in frames]))
+
+    @property
+    def molecules_known(self) -> bool:
+        return all(frame.molecule_ids is not None for frame in self.frames)
+
+
+def structure(run: Side, reference: Side | None, names: Sequence[str]) -> Structure:
+    """Compare the structure of at most 200 frames of each side.
+
+    Pairs within a molecule are left out of g(r) where both dumps name the molecules.
 
     Parameters
     ----------
-    trajectory, reference
-        Dumps; the reference may be None.
-    type_names
-        ``type_names[t - 1]`` names type t.
-    between_molecules
-        Leave out pairs within a molecule, if both dumps name the molecules.
-
-    Returns
-    -------
-    curves
-        ``{pair: {"r": ..., "g": ..., "reference": ...}}``, empty if the run left no frame.
-    observables
-        For each pair the largest difference, its standard error at that distance, and zero as reference.
+    run, reference
+        The reference may be None.
+    names
+        ``names[t - 1]`` names type t.
     """
-    frames = _some_frames(trajectory)
-    if not frames:
-        return {}, {}
-    others = [] if reference is None else _some_frames(reference)
-    together = [*frames, *others]
-    exclude = between_molecules and all(frame.molecule_ids is not None for frame in together)
-    # a little less than half, against rounding
-    reach = 0.499 * min(_narrowest(frame) for frame in together)
-    ours = _curves(frames, type_names, reach, exclude)
-    theirs = _curves(others, type_names, reach, exclude) if others else {}
-    curves: Curves = {}
+    ours, theirs = _Sampled.of(run), _Sampled.of(reference)
+    if ours is None:
+        return Structure({}, {}, None, None)
     observables: dict[str, Observable] = {}
-    for pair, curve in ours.items():
-        other = theirs.get(pair)
-        known = None if other is None else other.g.tolist()
-        curves[pair] = {"r": curve.r.tolist(), "g": curve.g.tolist(), "reference": known}
-        if other is not None:
-            difference = np.abs(curve.g - other.g)
-            worst = int(difference.argmax())
-            error = math.hypot(curve.error[worst], other.error[worst])
-            observables[f"largest difference of g(r), {pair}"] = Observable(float(difference[worst]), 0.0, error)
-    return curves, observables
-
-
-def _some_frames(trajectory: Path) -> list[Frame]:
-    """At most 200 frames, evenly chosen."""
-    count = len(dumped_steps(trajectory))
-    if count == 0:
-        return []
-    chosen = set(np.linspace(0, count - 1, min(count, _MOST_FRAMES)).round().astype(int).tolist())
-    return [frame for index, frame in enumerate(read_dump(trajectory, require_forces=False)) if index in chosen]
-
-
-def _curves(frames: Sequence[Frame], names: Sequence[str], reach: float, exclude: bool) -> dict[str, _Curve]:
-    """Mean over all frames, and the standard error of the means of blocks; NaN for a single frame."""
-    blocks = [part for part in np.array_split(np.arange(len(frames)), _BLOCKS) if len(part)]
-    weights = np.array([len(part) for part in blocks]) / len(frames)  # (B,)
-    found = [
-        radial_distribution([frames[i] for i in part], names, r_max=reach, exclude_molecules=exclude) for part in blocks
+    curves: dict[str, dict[str, dict[str, Any]]] = {}
+    leaving = [
+        _compare_rdf(ours, theirs, names, observables, curves),
+        _compare_bonds(ours, theirs, names, observables, curves),
     ]
-    curves = {}
-    for pair, first in found[0].items():
-        g = np.stack([block[pair].g for block in found])  # (B, n)
-        error = g.std(axis=0, ddof=1) / np.sqrt(len(g)) if len(g) > 1 else np.full(g.shape[1], np.nan)
-        curves[pair] = _Curve(first.r, weights @ g, error)
-    return curves
+    _compare_angles(ours, theirs, names, observables, curves)
+    watched = theirs is not None or len(run.topology.bonds) > 0
+    times = _times_ps(ours)
+    return Structure(observables, curves, earliest(leaving), float(times[-1] - times[0]) if watched else None)
 
 
-def _narrowest(frame: Frame) -> float:
-    """Smallest distance between opposite faces of the box, angstrom."""
-    return float((1.0 / np.linalg.norm(np.linalg.inv(frame.cell), axis=0)).min())
+def _compare_rdf(
+    ours: _Sampled,
+    theirs: _Sampled | None,
+    names: Sequence[str],
+    observables: dict[str, Observable],
+    curves: dict[str, dict[str, dict[str, Any]]],
+) -> Departure | None:
+    both = [side for side in (ours, theirs) if side is not None]
+    apart = len(ours.side.topology.bonds) > 0 and all(side.molecules_known for side in both)
+    # a little less than half, against rounding
+    reach = 0.499 * min(narrowest_width(frame) for side in both for frame in side.frames)
+    found = [radial_distribution(s.frames, names, r_max=reach, exclude_molecules=apart) for s in both]
+    means = [
+        {pair: MeasuredCurve.of_histograms(c.r, c.g[s.settled], c.ideal) for pair, c in curve.items()}
+        for s, curve in zip(both, found, strict=True)
+    ]
+    known: Mapping[str, MeasuredCurve] = means[1] if theirs is not None else {}
+    curves["rdf"] = {pair: curve_to_dict("rdf", mean, known.get(pair)) for pair, mean in means[0].items()}
+    for pair, mean in means[0].items():
+        if pair in known:
+            observables[f"largest difference of g(r), {pair}"] = largest_difference(mean, known[pair])
+    watched: dict[str, RadialDistribution] = {pair: c for pair, c in found[0].items() if pair in known}
+    if not watched:
+        return None
+    band = _FLUID_BAND if len(ours.side.topology.bonds) else _SIMPLE_BAND
+    return rdf_leaves(_times_ps(ours), watched, known, band)
+
+
+def _compare_bonds(
+    ours: _Sampled,
+    theirs: _Sampled | None,
+    names: Sequence[str],
+    observables: dict[str, Observable],
+    curves: dict[str, dict[str, dict[str, Any]]],
+) -> Departure | None:
+    lengths = _by_kind(ours, "bonds", names)
+    known = {} if theirs is None else _by_kind(theirs, "bonds", names)
+    for kind, values in lengths.items():
+        other = known.get(kind)
+        curves.setdefault("bond_lengths", {})[kind] = _distribution("bond_lengths", ours, values, theirs, other)
+        observables |= _mean_and_width(f"bond {kind}, angstrom", ours, values, theirs, other)
+    # without a reference a bond is measured by the first frame of the run
+    means = {kind: float(known.get(kind, values[:1]).mean()) for kind, values in lengths.items()}
+    return bonds_leave(_times_ps(ours), lengths, means)
+
+
+def _compare_angles(
+    ours: _Sampled,
+    theirs: _Sampled | None,
+    names: Sequence[str],
+    observables: dict[str, Observable],
+    curves: dict[str, dict[str, dict[str, Any]]],
+) -> None:
+    known = {} if theirs is None else _by_kind(theirs, "angles", names)
+    for kind, values in _by_kind(ours, "angles", names).items():
+        other = known.get(kind)
+        curves.setdefault("angles", {})[kind] = _distribution("angles", ours, values, theirs, other)
+        observables |= _mean_and_width(f"angle {kind}, degrees", ours, values, theirs, other)
+
+
+def _by_kind(side: _Sampled, what: str, names: Sequence[str]) -> dict[str, Float]:
+    """Lengths or angles in each frame, (T, M), by the names of the types."""
+    topology = side.side.topology
+    members = topology.bonds if what == "bonds" else topology.angles
+    if not len(members):
+        return {}
+    values = bond_lengths(side.frames, members) if what == "bonds" else angles(side.frames, members)
+    return {kind: values[:, rows] for kind, rows in by_types(members, topology.types, names).items()}
+
+
+def _distribution(
+    family: str, ours: _Sampled, values: Float, theirs: _Sampled | None, others: Float | None
+) -> dict[str, Any]:
+    everything = values if others is None else np.concatenate([values.ravel(), others.ravel()])
+    low, high = (float(np.quantile(everything, q)) for q in (0.0002, 0.9998))
+    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+
+    def measured(side: _Sampled, of_side: Float) -> MeasuredCurve:
+        return MeasuredCurve.of_histograms(middle, *histograms(of_side[side.settled], edges))
+
+    reference = None if theirs is None or others is None else measured(theirs, others)
+    return curve_to_dict(family, measured(ours, values), reference)
+
+
+def _mean_and_width(
+    name: str, ours: _Sampled, values: Float, theirs: _Sampled | None, others: Float | None
+) -> dict[str, Observable]:
+    found = {}
+    for label, reduce in (("mean", np.mean), ("width of", np.std)):
+        mine = estimate(reduce(values[ours.settled], axis=1))
+        known = None if theirs is None or others is None else estimate(reduce(others[theirs.settled], axis=1))
+        found[f"{label} {name}"] = Observable(mine, known)
+    return found
+
+
+def _times_ps(sampled: _Sampled) -> Float:
+    steps = np.array([frame.timestep for frame in sampled.frames], dtype=np.float64)
+    times: Float = steps * (sampled.side.timestep_fs or 0.0) * 1e-3
+    return times

@@ -67,17 +67,3 @@ class ThermoSeries:
         names = {"temperature": "temperature_K", "potential_energy": "potential_energy", "total_energy": "total_energy"}
         steps: list[float] = self.columns["step"][rows].astype(np.int64).tolist()
         return {"step": steps, **{name: self.columns[column][rows].tolist() for name, column in names.items()}}
-
-    def energy_drift(self, atoms: int) -> float:
-        """Slope of the conserved energy by least squares, kcal/mol per atom and ns; NaN where nothing is conserved.
-
-        Parameters
-        ----------
-        atoms
-            N.
-        """
-        energy = self.columns["conserved_energy"]
-        if len(energy) < 2 or not np.isfinite(energy).all():
-            return float("nan")
-        nanoseconds = self.columns["time_fs"] * 1e-6
-        return float(np.polyfit(nanoseconds - nanoseconds.mean(), energy - energy.mean(), 1)[0]) / atoms

@@ -1,0 +1,92 @@
+"""Bond lengths and angles along a trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gnnformd.trajectory.frame import Frame
+
+__all__ = ["angles", "bond_lengths", "by_types", "histograms"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+def bond_lengths(frames: Sequence[Frame], bonds: Int) -> Float:
+    """Length of each bond in each frame by the nearest image, angstrom, (T, M).
+
+    Parameters
+    ----------
+    frames
+        Of the same atoms.
+    bonds
+        Pairs of atom indices, (M, 2).
+    """
+    return np.stack([np.linalg.norm(_nearest(f, bonds[:, 0], bonds[:, 1]), axis=1) for f in frames])
+
+
+def angles(frames: Sequence[Frame], triples: Int) -> Float:
+    """Angle at the middle atom of each triple in each frame, degrees, (T, K).
+
+    Parameters
+    ----------
+    frames
+        Of the same atoms.
+    triples
+        Atom indices, the middle atom second, (K, 3).
+    """
+    found = []
+    for frame in frames:
+        one, other = (_nearest(frame, triples[:, 1], triples[:, end]) for end in (0, 2))
+        across = np.linalg.norm(np.cross(one, other), axis=1)
+        found.append(np.degrees(np.arctan2(across, (one * other).sum(axis=1))))
+    return np.stack(found)
+
+
+def by_types(members: Int, types: Int, names: Sequence[str]) -> dict[str, Int]:
+    """Rows of bonds or angles by the names of their types; ``H-O`` and ``O-H`` are one.
+
+    Parameters
+    ----------
+    members
+        Atom indices, (M, 2) or (M, 3).
+    types
+        LAMMPS types of the atoms, (N,).
+    names
+        ``names[t - 1]`` names type t.
+    """
+    found: dict[str, list[int]] = {}
+    for row, kinds in enumerate(types[members].tolist()):
+        ordered = min(kinds, kinds[::-1])
+        found.setdefault("-".join(names[t - 1] for t in ordered), []).append(row)
+    return {name: np.array(rows) for name, rows in found.items()}
+
+
+def histograms(values: Float, edges: Float) -> tuple[Float, Float]:
+    """Density of the values of each frame, (T, n), and how many values of a frame a density of 1 means, (n,).
+
+    Parameters
+    ----------
+    values
+        (T, M); what is outside the edges is in the first or last bin.
+    edges
+        Of the bins, (n + 1,).
+    """
+    width = np.diff(edges)
+    clipped = np.clip(values, edges[0], np.nextafter(edges[-1], -np.inf))
+    counts = np.stack([np.histogram(frame, bins=edges)[0] for frame in clipped])
+    return counts / (values.shape[1] * width), values.shape[1] * width
+
+
+def _nearest(frame: Frame, start: Int, end: Int) -> Float:
+    """Vectors between atoms, to the nearest image in the periodic directions."""
+    delta = frame.positions[end] - frame.positions[start]
+    fractional = delta @ np.linalg.inv(frame.cell)
+    shift = np.where(frame.periodic, np.round(fractional), 0.0)
+    nearest: Float = delta - shift @ frame.cell
+    return nearest

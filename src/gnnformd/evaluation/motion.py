@@ -1,0 +1,238 @@
+"""Motion: where molecules and atoms go along a trajectory, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.units import BOLTZMANN, FORCE_TO_ACCELERATION, VELOCITY_SQUARED_TO_ENERGY
+
+if TYPE_CHECKING:
+    from gnnformd.trajectory.frame import Frame
+
+__all__ = ["Bodies", "Motion", "follow", "molecules"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+_NUMBERS_KEPT = 10_000_000
+_FEWEST_KEPT = 50
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """What diffuses as a whole: molecules where there are bonds, single atoms elsewhere.
+
+    Attributes
+    ----------
+    index
+        Body of each atom, (N,).
+    names
+        What each body is, ``H2O`` or ``Ar``.
+    """
+
+    index: Int
+    names: tuple[str, ...]
+
+
+def molecules(types: Int, bonds: Int | None, names: Sequence[str]) -> Bodies:
+    """Join bonded atoms to bodies, named by their formula.
+
+    Parameters
+    ----------
+    types
+        LAMMPS types, (N,).
+    bonds
+        Pairs of atom indices, (M, 2), or None.
+    names
+        ``names[t - 1]`` names type t.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = np.empty((0, 2), np.int64) if bonds is None else bonds
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(types), len(types)))
+    count, index = connected_components(graph, directed=False)
+    atoms = np.zeros((count, len(names)), np.int64)
+    np.add.at(atoms, (index, types - 1), 1)
+    kinds, which = np.unique(atoms, axis=0, return_inverse=True)
+    formulas = [_formula(row, names) for row in kinds.tolist()]
+    return Bodies(index.astype(np.int64), tuple(formulas[k] for k in which.ravel().tolist()))
+
+
+def _formula(counts: Sequence[int], names: Sequence[str]) -> str:
+    parts = sorted((name, n) for name, n in zip(names, counts, strict=True) if n)
+    return "".join(name + (str(n) if n > 1 else "") for name, n in parts)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Paths of bodies and velocities of atoms, the motion of the common center of mass taken off.
+
+    Attributes
+    ----------
+    times_ps
+        Of the frames, evenly spaced, (T,).
+    paths
+        By name of the body: unwrapped centers of mass, angstrom, (T, G, 3).
+    velocities
+        By type of atom: angstrom/fs, (T, n, 3); None where the trajectory has none.
+    center_temperature
+        ``M V^2 / (3 k_B)`` of the common center of mass in each frame, K, (T,); None without velocities.
+    frequency
+        Root of the mean of ``(F / m)^2 / v^2`` of the type of atom where it is highest, rad/fs: how fast velocities
+        change. None without velocities or forces.
+    """
+
+    times_ps: Float
+    paths: dict[str, Float]
+    velocities: dict[str, Float] | None
+    center_temperature: Float | None
+    frequency: float | None
+
+    @property
+    def interval_ps(self) -> float:
+        """Time from frame to frame, ps."""
+        return float(self.times_ps[1] - self.times_ps[0])
+
+    @property
+    def duration_ps(self) -> float:
+        """Time from the first frame to the last, ps."""
+        return float(self.times_ps[-1] - self.times_ps[0])
+
+
+def follow(
+    frames: Iterable[Frame],
+    timestep_fs: float,
+    masses: Float,
+    bodies: Bodies,
+    names: Sequence[str],
+    *,
+    count: int,
+) -> Motion:
+    """Follow bodies and atoms through a trajectory.
+
+    Atoms are followed from frame to frame by the nearest image in fractional coordinates (right as long as none moves
+    by half a box between two frames). A box that changes moves atoms by rescaling, which is no diffusion: paths are
+    fractional, times the mean cell. Of very many bodies or atoms an even choice is kept.
+
+    Parameters
+    ----------
+    frames
+        Evenly spaced in time; a frame that repeats the step before it is left out.
+    timestep_fs
+        Of the simulation.
+    masses
+        g/mol, (N,).
+    bodies
+        What diffuses.
+    names
+        ``names[t - 1]`` names type t.
+    count
+        About how many frames there are, for the choice.
+
+    Raises
+    ------
+    InputError
+        There are fewer than two frames, or their spacing changes.
+    """
+    tracker: _Tracker | None = None
+    for frame in frames:
+        if tracker is None:
+            tracker = _Tracker(frame, masses, bodies, names, max(_FEWEST_KEPT, _NUMBERS_KEPT // (3 * max(count, 1))))
+        tracker.add(frame)
+    if tracker is None or len(tracker.steps) < 2:
+        raise InputError("a displacement needs at least two frames; run more steps or dump more often.")
+    if len(set(np.diff(tracker.steps).tolist())) > 1:
+        raise InputError("the frames are not evenly spaced in time; give one run with a constant dump interval.")
+    return tracker.result(timestep_fs)
+
+
+class _Tracker:
+    """Takes frames one by one and keeps what `Motion` needs."""
+
+    def __init__(self, first: Frame, masses: Float, bodies: Bodies, names: Sequence[str], most: int) -> None:
+        self.masses = masses
+        self.chosen = {name: _even_choice(_where(bodies.names, name), most) for name in sorted(set(bodies.names))}
+        self.rows = np.concatenate(list(self.chosen.values()))
+        self.weights = _center_weights(bodies.index, masses, self.rows)
+        there = np.unique(first.types).tolist()
+        self.atoms = {names[t - 1]: np.flatnonzero(first.types == t) for t in there}
+        self.sampled = {name: _even_choice(atoms, most) for name, atoms in self.atoms.items()}
+        self.steps: list[int] = []
+        self.before: Float | None = None
+        self.unwrapped: Float = np.zeros((len(masses), 3))
+        self.cell: Float = np.zeros((3, 3))
+        self.centers: list[Float] = []
+        self.velocities: dict[str, list[Float]] = {name: [] for name in self.atoms}
+        self.hot: list[float] = []
+        self.squares = {name: np.zeros(2) for name in self.atoms}  # sums of (F / m)^2 and v^2
+
+    def add(self, frame: Frame) -> None:
+        if self.steps and frame.timestep == self.steps[-1]:
+            return
+        self.steps.append(frame.timestep)
+        fractional = (frame.positions - frame.origin) @ np.linalg.inv(frame.cell)
+        if self.before is None:
+            self.unwrapped = fractional.copy()
+        else:
+            jump = fractional - self.before
+            self.unwrapped += jump - np.where(frame.periodic, np.round(jump), 0.0)
+        self.before = fractional
+        self.cell = self.cell + frame.cell
+        center = self.masses @ self.unwrapped / self.masses.sum()
+        self.centers.append(self.weights @ self.unwrapped - center)  # (G, 3)
+        if frame.velocities is not None:
+            self._add_velocities(frame, frame.velocities)
+
+    def _add_velocities(self, frame: Frame, velocities: Float) -> None:
+        center = self.masses @ velocities / self.masses.sum()
+        twice_kinetic = self.masses.sum() * float(center @ center) * VELOCITY_SQUARED_TO_ENERGY
+        self.hot.append(twice_kinetic / (3.0 * BOLTZMANN))
+        for name, atoms in self.atoms.items():
+            self.velocities[name].append(velocities[self.sampled[name]] - center)
+            if frame.forces is not None:
+                acceleration = frame.forces[atoms] / self.masses[atoms, None] * FORCE_TO_ACCELERATION
+                self.squares[name] += np.square(acceleration).sum(), np.square(velocities[atoms]).sum()
+
+    def result(self, timestep_fs: float) -> Motion:
+        paths = np.stack(self.centers) @ (self.cell / len(self.steps))  # (T, G, 3)
+        ends = np.cumsum([len(rows) for rows in self.chosen.values()])
+        by_name = dict(zip(self.chosen, np.split(paths, ends[:-1], axis=1), strict=True))
+        moving = len(self.hot) == len(self.steps)
+        frequencies = [float(np.sqrt(a / v)) for a, v in self.squares.values() if v > 0]
+        steps = np.array(self.steps, dtype=np.float64)
+        return Motion(
+            times_ps=(steps - steps[0]) * timestep_fs * 1e-3,
+            paths=by_name,
+            velocities={name: np.stack(v) for name, v in self.velocities.items()} if moving else None,
+            center_temperature=np.array(self.hot) if moving else None,
+            frequency=max(frequencies) if moving and frequencies else None,
+        )
+
+
+def _where(names: Sequence[str], name: str) -> Int:
+    return np.flatnonzero(np.array(names) == name)
+
+
+def _even_choice(rows: Int, most: int) -> Int:
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
+
+
+def _center_weights(index: Int, masses: Float, rows: Int) -> Any:
+    """Sparse (G, N) matrix that takes coordinates of atoms to centers of mass of the chosen bodies."""
+    from scipy.sparse import csr_array
+
+    place = np.full(int(index.max()) + 1, -1)
+    place[rows] = np.arange(len(rows))
+    atoms = np.flatnonzero(place[index] >= 0)
+    body = place[index[atoms]]
+    total = np.bincount(body, weights=masses[atoms], minlength=len(rows))
+    return csr_array((masses[atoms] / total[body], (body, atoms)), shape=(len(rows), len(masses)))
