@@ -1,4 +1,4 @@
-"""Frames from whatever a user names: a reference run, dumps, extxyz files."""
+"""Frames from whatever a user names: a reference run, dumps, extxyz files, folders of DeePMD-kit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gnnformd.errors import InputError
+from gnnformd.trajectory.deepmd import TYPES, deepmd_files, read_deepmd
 from gnnformd.trajectory.dump import read_dump
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.extxyz import read_extxyz
@@ -30,20 +31,23 @@ class Source:
     Attributes
     ----------
     file
-        Dump or extxyz.
+        Dump, extxyz, or ``type.raw`` of a folder of DeePMD-kit.
     topology, thermo, manifest
         Data file, table of energies and ``reference.yaml``, where known.
+    parts
+        The other files of a folder of DeePMD-kit.
     """
 
     file: Path
     topology: Path | None = None
     thermo: Path | None = None
     manifest: Path | None = None
+    parts: tuple[Path, ...] = ()
 
     @property
     def files(self) -> list[Path]:
         """All files this source depends on."""
-        return [f for f in (self.file, self.topology, self.thermo, self.manifest) if f is not None]
+        return [f for f in (self.file, self.topology, self.thermo, self.manifest, *self.parts) if f is not None]
 
 
 def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None = None) -> list[Source]:
@@ -52,7 +56,8 @@ def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None 
     Parameters
     ----------
     path
-        Folder with ``trajectory.dump`` (as `gnnformd generate` makes), dump, extxyz file, pattern, or several of these.
+        Folder with ``trajectory.dump`` (as `gnnformd generate` makes), folder of DeePMD-kit, dump, extxyz file, pattern,
+        or several of these.
     topology
         Data file for all of them; without it, a folder's own ``topology.data``.
 
@@ -70,12 +75,14 @@ def _source(path: Path, topology: Path | None) -> Source:
     def beside(name: str) -> Path | None:
         return folder / name if (folder / name).is_file() else None
 
+    if beside(TYPES) is not None and (path.is_dir() or path.name == TYPES):
+        return Source(folder / TYPES, topology, parts=tuple(deepmd_files(folder)))
     of_a_run = path.name in ("trajectory.dump", "trajectory.dump.gz") and beside("reference.yaml") is not None
     if not path.is_dir() and not of_a_run:
         return Source(path, topology)
     trajectory = path if of_a_run else beside("trajectory.dump") or beside("trajectory.dump.gz")
     if trajectory is None:
-        raise InputError(f"{path}: the folder holds no 'trajectory.dump'; name a reference run or a dump.")
+        raise InputError(f"{path}: holds neither 'trajectory.dump' nor 'type.raw'; name a reference run or a dump.")
     return Source(trajectory, topology or beside("topology.data"), beside("thermo.csv"), beside("reference.yaml"))
 
 
@@ -123,7 +130,9 @@ def read_frames(
 
 
 def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
-    """Choose the reader by the file's first line."""
+    """Choose the reader by the file's name or first line."""
+    if file.name == TYPES:
+        return read_deepmd(file.parent, require_forces=require_forces, elements=elements)
     try:
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
             start = opened.read(64).lstrip()
