@@ -49,6 +49,7 @@ _WANTED = {
     "list_type": "a list, such as [a, b]",
     "tuple_type": "a list, such as [a, b]",
     "dict_type": "a mapping of settings",
+    "dataclass_type": "a mapping",
     "model_type": "a mapping of settings",
     "model_attributes_type": "a mapping of settings",
     "literal_error": "{expected}",

@@ -367,7 +367,7 @@ def test_a_binary_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="binary, line 1"):
         list(read_dump(tmp_path / "binary"))
     (tmp_path / "binary").write_bytes(b"\x01" * 3_000_000)
-    with pytest.raises(InputError, match="longer than a megabyte"):
+    with pytest.raises(InputError, match="longer than 128 kilobytes"):
         list(read_dump(tmp_path / "binary"))
 
 

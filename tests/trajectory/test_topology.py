@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gnnformd.errors import InputError
-from gnnformd.trajectory.topology import molecules_to_bonds, read_topology
+from gnnformd.trajectory.molecules import molecules_to_bonds
+from gnnformd.trajectory.topology import read_topology
 
 WATER = """LAMMPS data file via write_data, version 22 Jul 2025, timestep = 0, units = real
 
@@ -131,11 +132,11 @@ FAULTS = [
     ("6 atoms", "7 atoms", r"line 29: 6 atoms follow, but the header says 7"),
     ("4 bonds", "5 bonds", r"the header says 5 bonds, but 4 are listed"),
     ("Atoms # full", "Atoms # sphere", r"line 29: atom style 'sphere' is not supported"),
-    ("12 7 2 0.41 2.0", "12 7 2 0.41", r"line 31: 9 columns where id mol type q x y z belong"),
+    ("12 7 2 0.41 2.0", "12 7 2 0.41", r"line 31: 9 columns instead of id mol type q x y z"),
     ("12 7 2 0.41 2.0", "12 7 2 0.41 nan", r"line 31: .* has no finite number as word 5"),
     ("12 7 2 0.41 2.0", "12 7 two 0.41 2.0", r"line 31: .* has no whole number as word 3"),
     ("12 7 2 0.41 2.0", "11 7 2 0.41 2.0", r"line 33: atom id 11 stands twice"),
-    ("4 1 20 22", "4 1 20 23", r"line 49: it names an atom id that is not in section 'Atoms'"),
+    ("4 1 20 22", "4 1 20 23", r"line 49: it names an atom id that section 'Atoms' has not"),
     ("4 1 20 22", "4 1 20", r"line 49: .* has no whole number as word 4"),
     ("2 1.008", "3 1.008", r"line 17: 'Masses' does not list every atom type once"),
     ("0.0 12.0 zlo zhi", "", r"the header has no line 'zlo zhi'"),

@@ -16,7 +16,8 @@ from gnnformd.errors import InputError
 from gnnformd.model.file import LoadedModel, load_model
 from gnnformd.simulation.evaluator import Evaluator
 from gnnformd.trajectory.frame import Frame, Topology
-from gnnformd.trajectory.topology import molecules_to_bonds, read_topology
+from gnnformd.trajectory.molecules import molecules_to_bonds
+from gnnformd.trajectory.topology import read_topology
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
 if TYPE_CHECKING:

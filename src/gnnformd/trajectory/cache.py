@@ -48,7 +48,7 @@ def fingerprint(file: Path) -> list[Any]:
             opened.seek(max(status.st_size - _HASHED, 0))
             digest.update(opened.read(_HASHED))
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}).") from error
+        raise InputError(f"{file}: cannot be read ({error.strerror}); name a file that can.") from error
     return [status.st_size, status.st_mtime_ns, digest.hexdigest()]
 
 

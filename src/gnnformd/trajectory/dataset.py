@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -133,13 +134,30 @@ class PackedDataset(Sequence[Frame]):
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if version == FORMAT_VERSION and not all(_fits(manifest[key], *kinds) for key, kinds in _MANIFEST.items()):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: is not the description of a packed dataset; delete the folder.") from error
     if version != FORMAT_VERSION:
-        raise InputError(f"{path}: has format version {version}, this program reads {FORMAT_VERSION}; pack it anew.")
+        found = str(version)[:20]
+        raise InputError(f"{path}: has format version {found}, this program reads {FORMAT_VERSION}; pack it anew.")
     return manifest
+
+
+_MANIFEST: dict[str, tuple[type, ...]] = {
+    "path": (str,),
+    "sources": (list,),
+    "topology": (str, NoneType),
+    "force_field": (dict, NoneType),
+    "elements": (list, NoneType),
+}
+"""What may stand in ``pack.json``; lists are of texts."""
+
+
+def _fits(value: Any, *kinds: type) -> bool:
+    return isinstance(value, kinds) and (not isinstance(value, list) or all(isinstance(v, str) for v in value))
 
 
 def open_dataset(

@@ -75,6 +75,8 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
         try:
             while (header := read_header(window, factor)) is not None:
                 factor = header.force_factor
+                if header.atom_count * 2 * len(header.columns.split()) > window.most_bytes:
+                    raise CutOff  # so many rows cannot follow; no memory is taken for them
                 if rows is None or rows.text != header.columns or rows.count != header.atom_count:
                     if rows is not None and rows.count != header.atom_count:
                         raise InputError(
@@ -133,7 +135,7 @@ def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Colu
     slots = [floats.get(n, integers.get(n, 0)) for n in names]
     kinds = [kind_of.get(n, SKIP) for n in names]
     if duplicates := {n for n in names if names.count(n) > 1 and n in kind_of}:
-        raise InputError(f"{where}: column '{duplicates.pop()}' stands twice.")
+        raise InputError(f"{where}: column '{duplicates.pop()}' stands twice; name it once in the dump command.")
     return _Columns(np.array(kinds, dtype=np.int8), np.array(slots), floats, integers, positions)
 
 
@@ -179,6 +181,10 @@ class _Rows:
         velocities = floats[:, -3:].copy() if "vx" in self.columns.floats else None
         if velocities is not None and header.force_factor != 1.0:  # units metal
             velocities *= _ANGSTROM_PER_PS
+        positions = self._positions(floats[:, :3].copy(), integers, header)
+        if not all(np.isfinite(a).all() for a in (positions, forces, velocities) if a is not None):
+            where = f"{window.path}, line {first_line - 1}"
+            raise InputError(f"{where}: a number of this frame is too large; cut the file before the frame.")
         return Frame(
             timestep=header.timestep,
             cell=header.cell,
@@ -186,7 +192,7 @@ class _Rows:
             periodic=header.periodic,
             ids=labels.ids,
             types=labels.types,
-            positions=self._positions(floats[:, :3].copy(), integers, header),
+            positions=positions,
             forces=forces,
             molecule_ids=labels.molecule_ids,
             charges=floats[:, self.columns.floats["q"]].copy() if "q" in self.columns.floats else None,
@@ -219,7 +225,9 @@ class _Rows:
         where = f"{window.path}, line {window.line + 1}"
         if not word or column == len(self.names):
             few = "few" if not word else "many"
-            raise InputError(f"{where}: too {few} columns, 'ITEM: ATOMS' names {len(self.names)}.")
+            raise InputError(
+                f"{where}: too {few} columns, 'ITEM: ATOMS' names {len(self.names)}; write the file again."
+            )
         name, slot = self.names[column], self.columns.slots[column]
         try:
             if "_" in word or not word.isascii():  # Python's own notation, not LAMMPS's
@@ -233,7 +241,9 @@ class _Rows:
                 self._integers[row, slot] = int(word)
         except (ValueError, OverflowError):
             kind = "number" if is_float else "whole number"
-            raise InputError(f"{where}: {name} is '{word[:40]}', which is not a {kind}.") from None
+            raise InputError(
+                f"{where}: {name} is '{word[:40]}', which is not a {kind}; mend the line or write the file again."
+            ) from None
         return len(word)
 
     def _sort(self, path: Path, first_line: int) -> tuple[Float, Int, bool]:
@@ -246,7 +256,9 @@ class _Rows:
         order = np.argsort(ids, kind="stable")
         for k in np.flatnonzero(np.diff(ids[order]) == 0):
             row = order[k + 1]
-            raise InputError(f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame.")
+            raise InputError(
+                f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame; write the file again."
+            )
         floats, integers = self._floats[order], self._integers[order]
         return floats, integers, np.array_equal(integers[:, : self._known.shape[1]], self._known)
 
@@ -256,7 +268,9 @@ class _Rows:
         if "type" in names:
             types = known[:, 1].copy()
             if types.min() < 1:
-                raise InputError(f"{where}: atom types start at 1, but a row of this frame has type {types.min()}.")
+                raise InputError(
+                    f"{where}: atom types start at 1, but this frame has a type {types.min()}; write the file again."
+                )
         else:
             words, which = np.unique(known[:, 1], return_inverse=True)
             symbols = [int(w).to_bytes(8, "big").lstrip(b"\0").decode("utf-8", "replace") for w in words]

@@ -77,13 +77,16 @@ def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
         elif text == "ITEM: NUMBER OF ATOMS":
             atom_count = _integer(window)
             if atom_count < 1:
-                raise _fault(window, f"a frame cannot have {atom_count} atoms")
+                raise _fault(window, f"a frame cannot have {atom_count} atoms; mend the line or write the file again")
         elif text.startswith("ITEM: BOX BOUNDS"):
             box = _box(window, text.split()[3:])
         elif text.startswith("ITEM:"):
-            raise _fault(window, f"'{text}' is not known; write the file with 'dump custom'")
+            raise _fault(window, f"'{text[:40]}' is not known; write the file with 'dump custom'")
         else:
-            raise _fault(window, f"'{text[:40]}' stands where an 'ITEM:' line should, as if the rows were miscounted")
+            raise _fault(
+                window,
+                f"'{text[:40]}' stands where an 'ITEM:' line should, as if rows were miscounted; write the file again",
+            )
         text = _line(window)
     if timestep is None or atom_count is None or box is None:
         raise _fault(window, "the frame has no TIMESTEP, NUMBER OF ATOMS or BOX BOUNDS; write it with 'dump custom'")
@@ -116,7 +119,7 @@ def _integer(window: TextWindow) -> int:
     try:
         return int(text)
     except ValueError:
-        raise _fault(window, f"'{text[:40]}' is not a whole number") from None
+        raise _fault(window, f"'{text[:40]}' is not a whole number; mend the line or write the file again") from None
 
 
 def _numbers(window: TextWindow, count: int) -> list[float]:
@@ -126,13 +129,13 @@ def _numbers(window: TextWindow, count: int) -> list[float]:
     except ValueError:
         values = []
     if len(values) != count or not math.isfinite(sum(values)):
-        raise _fault(window, f"'{text[:60]}' should be {count} finite numbers")
+        raise _fault(window, f"'{text[:60]}' should be {count} finite numbers; mend the line or write the file again")
     return values
 
 
 def _force_factor(units: str, window: TextWindow) -> float:
     if units not in _FORCE_FACTORS:
-        raise _fault(window, f"units '{units}' are not supported; run LAMMPS with 'units real' or 'units metal'")
+        raise _fault(window, f"units '{units[:40]}' are not supported; run LAMMPS with 'units real' or 'units metal'")
     return _FORCE_FACTORS[units]
 
 
@@ -141,11 +144,13 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
     general, tilted = words[:2] == ["abc", "origin"], words[:3] == ["xy", "xz", "yz"]
     flags = words[2:] if general else words[3:] if tilted else words
     if flags != ["pp"] * 3 and (len(flags) not in (0, 3) or any(len(f) != 2 or f.strip("pfsm") for f in flags)):
-        raise _fault(window, f"the boundary flags '{' '.join(flags)}' should be three such as 'pp pp pp'")
+        raise _fault(
+            window, f"the boundary flags '{' '.join(flags)[:40]}' should be three such as 'pp pp pp'; mend the line"
+        )
     rows = [_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)]
     cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
-    if not (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) > 0:
-        raise _fault(window, "the box has no volume")
+    if not 0 < (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) < math.inf:
+        raise _fault(window, "the box has no volume, or no finite one; mend it or write the file again")
     x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
     return cell, np.array(origin), (x, y, z)
 

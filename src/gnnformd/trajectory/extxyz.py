@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,8 @@ from gnnformd.units import KCAL_PER_MOL_PER_EV
 __all__ = ["read_extxyz"]
 
 _ROOM_AROUND_ATOMS = 10.0
+_MOST_COLUMNS = 1000
+_LONGEST = 1 << 17  # characters in a line
 
 
 def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
@@ -50,14 +54,19 @@ def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTyp
     empty = True
     for line, text in _blocks(path):
         where = f"{path}, line {line}"
-        atoms = _parse(text, where)
-        if require_forces and "forces" not in atoms.calc.results:
-            names = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
-            raise InputError(f"{where}: the frame has no column 'forces' (it has {names}); rename or add it.")
+        try:
+            atoms = _parse(text)
+            if require_forces and "forces" not in atoms.calc.results:
+                names = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
+                raise InputError(f"{where}: the frame has no column 'forces' (it has {names}); rename or add it.")
+            frame = _frame(atoms, line, where, elements)
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{where}: the frame cannot be read ({reason}); mend or remove it.") from error
         empty = False
-        yield _frame(atoms, line, where, elements)
+        yield frame
     if empty:
-        raise InputError(f"{path}: holds no complete frame.")
+        raise InputError(f"{path}: holds no complete frame; write the file again.")
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str]]:
@@ -65,14 +74,18 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             line = 1
-            while first := file.readline():
+            while first := file.readline(_LONGEST):
                 if not first.strip():
                     line += 1
                     continue
-                if not first.strip().isdigit():
-                    raise InputError(f"{path}, line {line}: '{first.strip()[:40]}' is not a number of atoms.")
+                if not re.fullmatch(r"\s*[0-9]{1,18}\s*", first):
+                    raise InputError(
+                        f"{path}, line {line}: '{first.strip()[:40]}' is not a number of atoms; write the file again."
+                    )
                 count = int(first) + 1
-                rows = [row for _, row in zip(range(count), file, strict=False)]
+                rows = [row for _, row in zip(range(count), iter(lambda: file.readline(_LONGEST), ""), strict=False)]
+                if any(len(row) == _LONGEST for row in rows):
+                    raise InputError(f"{path}, line {line}: a line of this frame is too long; write the file again.")
                 if len(rows) < count or not rows[-1].endswith("\n"):
                     end = f"{path}, line {line + len(rows)}"
                     warnings.warn(f"{end}: the file ends inside a frame, which is dropped.", stacklevel=4)
@@ -80,19 +93,25 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
                 yield line, first + "".join(rows)
                 line += 1 + count
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
+        raise InputError(f"{path}: cannot be read ({error}); write the file again.") from error
 
 
-def _parse(text: str, where: str) -> Any:
+def _parse(text: str) -> Any:
     """ASE's Atoms of one frame, with a calculator that holds the results."""
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import ParseError, read
-    from ase.io.extxyz import XYZError
 
+    comment = text.split("\n", 2)[1]
+    if sum(int(count) for count in re.findall(r":[RISL]:[\s+]*([0-9_]+)", comment)) > _MOST_COLUMNS:
+        raise ValueError("'Properties' names too many columns")  # for each of them the parser takes time and memory
+    named = re.search(r'Properties="?([^\s"]+)', comment)
+    for column, others in (("pos", ("positions",)), ("species", ("symbols", "Z", "numbers"))):
+        if named and not {column, *others} & set(named[1].split(":")[::3]):
+            raise ValueError(f"'Properties' names no column '{column}'")  # ASE would take zeros
     try:
         atoms = read(io.StringIO(text), format="extxyz", index=0)
-    except (ParseError, XYZError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise InputError(f"{where}: the frame cannot be read ({error}).".replace("\n", " ")) from error
+    except ParseError as error:
+        raise ValueError(str(error)) from error
     if atoms.calc is None:
         atoms.calc = SinglePointCalculator(atoms)
     return atoms
@@ -101,6 +120,8 @@ def _parse(text: str, where: str) -> Any:
 def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
     results = atoms.calc.results
     cell, origin = _box(atoms)
+    if not 0 < abs(np.linalg.det(cell)) < math.inf:
+        raise InputError(f"{where}: the box has no volume, or no finite one; mend 'Lattice'.")
     forces = results.get("forces")
     energy, virial = results.get("energy"), _virial(atoms, cell)
     for name, values in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,6 +48,15 @@ PER_LABEL: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
 whether a label has it."""
 
 
+def _shapes() -> dict[str, tuple[DTypeLike, tuple[int, ...]]]:
+    """Type and shape of a row of every array."""
+    shapes: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {k: (np.float64, s) for k, s in PER_ATOM.items()}
+    shapes |= PER_FRAME
+    for name, shape in PER_LABEL.items():
+        shapes |= {name: shape, f"{name}_starts": (np.int64, ()), f"{name}_known": (np.bool_, ())}
+    return shapes
+
+
 class _Growing:
     """A ``.npy`` file that grows row by row; its header, which has room for any length, is written again at the end."""
 
@@ -83,11 +93,7 @@ class _Writer:
     """Appends frames to the arrays of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        shapes: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {k: (np.float64, s) for k, s in PER_ATOM.items()}
-        shapes |= PER_FRAME
-        for name, shape in PER_LABEL.items():
-            shapes |= {name: shape, f"{name}_starts": (np.int64, ()), f"{name}_known": (np.bool_, ())}
-        self._arrays = {k: _Growing(folder / f"{k}.npy", dtype, shape) for k, (dtype, shape) in shapes.items()}
+        self._arrays = {k: _Growing(folder / f"{k}.npy", dtype, shape) for k, (dtype, shape) in _shapes().items()}
         self._arrays["frame_starts"].append(0)
         for name in PER_LABEL:
             self._arrays[f"{name}_starts"].append(0)
@@ -172,22 +178,51 @@ def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any
 
 
 def load_arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    """Arrays of a pack: those per atom memory-mapped, the small ones read.
+    """Arrays of a pack: those per atom memory-mapped, the small ones read; their sizes are checked first.
 
     Raises
     ------
     InputError
-        A file is missing or damaged.
+        A file is missing or damaged, or the arrays do not fit each other.
     """
-    arrays: dict[str, NDArray[Any]] = {}
-    names = [*PER_FRAME, *PER_LABEL, *(f"{n}_{s}" for n in PER_LABEL for s in ("starts", "known"))]
     try:
-        for name in names:
-            arrays[name] = np.load(folder / f"{name}.npy", allow_pickle=False)
-        for name in PER_ATOM:
-            path = folder / f"{name}.npy"
-            empty = arrays["frame_starts"][-1] == 0  # nothing can be mapped
-            arrays[name] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+        arrays = {
+            name: _load(folder / f"{name}.npy", dtype, row, mapped=name in PER_ATOM)
+            for name, (dtype, row) in _shapes().items()
+        }
+        if not _fit(arrays):
+            raise ValueError("its arrays do not fit each other")
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{folder}: the packed dataset is damaged ({error}); delete the folder.") from error
     return arrays
+
+
+def _load(path: Path, dtype: DTypeLike, row_shape: tuple[int, ...], *, mapped: bool) -> NDArray[Any]:
+    """Read or map an array after its header and the size of the file have shown that it is what it should be."""
+    with path.open("rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{path.name} is of another version")
+        shape, by_columns, found = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+        count = math.prod(shape)
+        if shape[1:] != row_shape or found != np.dtype(dtype) or by_columns or len(shape) == 0:
+            raise ValueError(f"{path.name} is not of the shape it should be")
+        if path.stat().st_size != start + count * found.itemsize:
+            raise ValueError(f"{path.name} is cut short")
+        if mapped and count:  # nothing can be mapped of an empty file
+            return np.memmap(path, found, "r", start, shape)
+        return np.fromfile(file, found, count).reshape(shape)
+
+
+def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether every range that the arrays name lies inside the array it is a range of."""
+    frames, labels = len(arrays["timesteps"]), len(arrays["ids_known"])
+    cuts = [("frame_starts", frames, name) for name in PER_ATOM] + [(f"{n}_starts", labels, n) for n in PER_LABEL]
+    for starts, count, name in cuts:
+        edges = arrays[starts]
+        if len(edges) != count + 1 or edges[0] != 0 or edges[-1] != len(arrays[name]) or (np.diff(edges) < 0).any():
+            return False
+    same = all(len(arrays[name]) == frames for name in PER_FRAME if name != "frame_starts")
+    known = all(len(arrays[f"{name}_known"]) == labels for name in PER_LABEL)
+    label = arrays["label"]
+    return bool(same and known and (label >= 0).all() and (label < labels).all())

@@ -32,7 +32,7 @@ def place_rows(bits, integers, sorted_bits, sorted_integers, known):  # type: ig
     same = True
     for row in range(rows):
         place = integers[row, 0] - lowest
-        if place >= rows or sorted_integers[place, 0] == integers[row, 0]:
+        if place < 0 or place >= rows or sorted_integers[place, 0] == integers[row, 0]:
             return False, False
         for k in range(bits.shape[1]):
             sorted_bits[place, k] = bits[row, k]

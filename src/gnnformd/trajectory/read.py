@@ -18,8 +18,9 @@ from gnnformd.trajectory.dump import read_dump
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.extxyz import read_extxyz
 from gnnformd.trajectory.frame import Frame, Int, Topology
+from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.trajectory.sources import matching_files
-from gnnformd.trajectory.topology import molecules_to_bonds, read_topology
+from gnnformd.trajectory.topology import read_topology
 
 __all__ = ["Source", "find_sources", "read_frames"]
 
@@ -56,7 +57,7 @@ def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None 
     Parameters
     ----------
     path
-        Folder with ``trajectory.dump`` (as `gnnformd generate` makes), folder of DeePMD-kit, dump, extxyz file, pattern,
+        Folder with ``trajectory.dump`` (as `gnnformd generate` makes), folder of DeePMD-kit, dump, extxyz file, pattern
         or several of these.
     topology
         Data file for all of them; without it, a folder's own ``topology.data``.
@@ -137,12 +138,14 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
             start = opened.read(64).lstrip()
     except (OSError, EOFError) as error:
-        raise InputError(f"{file}: cannot be read ({error}).") from error
+        raise InputError(f"{file}: cannot be read ({error}); name a file that can.") from error
     if start.startswith(b"ITEM:") or not start:
         return read_dump(file, require_forces=require_forces, elements=elements)
     if start.split(b"\n")[0].strip().isdigit():
         return read_extxyz(file, require_forces=require_forces, elements=elements)
-    raise InputError(f"{file}: is neither a LAMMPS dump (first line 'ITEM: ...') nor extxyz (first line a number).")
+    raise InputError(
+        f"{file}: is neither a LAMMPS dump (first line 'ITEM: ...') nor extxyz (first line a number); name one."
+    )
 
 
 class _Labels:
@@ -185,14 +188,17 @@ class _Labels:
 def _energies(path: Path) -> dict[int, float]:
     """Potential energy by step, where the table has it."""
     energies: dict[int, float] = {}
-    with path.open(newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            for row in table:
+                if "step" not in row or "potential_energy" not in row:
+                    return {}
                 step, energy = int(row["step"]), float(row["potential_energy"])
-            except KeyError:
-                return {}
-            except (TypeError, ValueError):
-                raise InputError(f"{path}, line {number}: is not a complete row of numbers; remove it.") from None
-            if math.isfinite(energy):
-                energies[step] = energy
+                if math.isfinite(energy):
+                    energies[step] = energy
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); remove it or get it again.") from error
+    except (TypeError, ValueError, csv.Error):
+        raise InputError(f"{path}, line {table.line_num}: is not a complete row of numbers; remove it.") from None
     return energies

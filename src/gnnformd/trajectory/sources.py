@@ -29,11 +29,13 @@ def matching_files(path: Path | str | Sequence[Path | str]) -> list[Path]:
     for name in names:
         expanded = Path(name).expanduser()
         if expanded.exists():
+            if not expanded.is_file() and not expanded.is_dir():
+                raise InputError(f"{name}: is neither a file nor a folder; name a dump, an extxyz file or a folder.")
             found.append(expanded)
             continue
         matches = glob.glob(str(expanded), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
         if not matches:
-            raise InputError(f"{name}: no such file or folder, and no file matches it as a pattern.")
+            raise InputError(f"{name}: no such file or folder, and no file matches it as a pattern; mend the name.")
         found += sorted((Path(m) for m in matches), key=lambda m: _natural(str(m)))
     return found
 

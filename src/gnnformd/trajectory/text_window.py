@@ -17,12 +17,15 @@ from gnnformd.errors import InputError
 __all__ = ["TextWindow"]
 
 _SIZE = 1 << 17
+_DEFLATED = 1032
+"""Bytes that one compressed byte can stand for at most."""
+
 _MARGIN = 16
 """`parse_rows` looks at eight bytes at once and so reads beyond the end."""
 
 
 class TextWindow:
-    """Bytes ``start`` to ``end`` of a buffer of one megabyte, which stay in the processor's cache.
+    """Bytes ``start`` to ``end`` of a buffer of 128 kilobytes, which stay in the processor's cache.
 
     Parameters
     ----------
@@ -37,6 +40,8 @@ class TextWindow:
         What is read but not used yet.
     line
         Number of the last line that `next_line` returned; who reads rows from `data` adds to it.
+    most_bytes
+        More text than the file can hold.
     cut_off
         Whether a gzip file ended before its end mark.
     """
@@ -49,8 +54,9 @@ class TextWindow:
         self.cut_off = False
         try:
             self._file = gzip.GzipFile(path) if path.suffix == ".gz" else io.FileIO(path)
+            self.most_bytes = path.stat().st_size * (_DEFLATED if path.suffix == ".gz" else 1)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+            raise InputError(f"{path}: cannot be read ({error.strerror}); name a file that can.") from error
 
     def __enter__(self) -> TextWindow:
         return self
@@ -71,7 +77,7 @@ class TextWindow:
         rest = self.end - self.start
         if rest == _SIZE:
             raise InputError(
-                f"{self.path}, line {self.line + 1}: the line is longer than a megabyte; this is no LAMMPS dump."
+                f"{self.path}, line {self.line + 1}: the line is longer than 128 kilobytes; name a LAMMPS dump."
             )
         self.data[:rest] = self.data[self.start : self.end]
         self.start, self.end = 0, rest
@@ -81,7 +87,9 @@ class TextWindow:
         except EOFError:
             self.cut_off, read = True, 0
         except (OSError, zlib.error) as error:
-            raise InputError(f"{self.path}: cannot be read after line {self.line} ({error}).") from error
+            raise InputError(
+                f"{self.path}: cannot be read after line {self.line} ({error}); get the file again."
+            ) from error
         self.end += read
         self.data[self.end] = 0
         return read > 0

@@ -1,4 +1,4 @@
-"""LAMMPS data files, and bonds from molecule ids where there is no data file."""
+"""LAMMPS data files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.trajectory.frame import Float, Int, Topology
 
-__all__ = ["molecules_to_bonds", "read_topology"]
+__all__ = ["read_topology"]
 
 _STYLES = {
     "atomic": ("id", "type", "x", "y", "z"),
@@ -70,7 +70,7 @@ def read_topology(path: Path) -> Topology:
         raise InputError(f"{path}, line 1: units '{units[1]}' are not supported; use 'units real'.")
     if "Atoms" not in sections:
         raise InputError(f"{path}: has no section 'Atoms'; name a data file as written by 'write_data'.")
-    labels = {line.words[1]: int(line.words[0]) for line in _lines(sections, "Atom Type Labels")}
+    labels = _labels(path, sections)
     columns, lines, order = _atoms(path, sections["Atoms"], header)
     cell, origin = _box(path, header)
     ids = np.array(_integers(path, lines, columns.index("id")))[order]
@@ -93,50 +93,10 @@ def read_topology(path: Path) -> Topology:
     )
 
 
-def molecules_to_bonds(molecule_ids: Int, types: Int) -> Int:
-    """Bonds of molecules that consist of one central atom and its ligands, such as water, by the seed's rule.
-
-    Atoms of different type in one molecule are bonded, atoms of the same type are second neighbors. That is true where
-    the central atom is the only one of its type and the ligands are all of one other type (or where there are two
-    atoms, which are bonded whatever their types). Molecule id 0 stands for no molecule.
-
-    Parameters
-    ----------
-    molecule_ids, types
-        (N,).
-
-    Returns
-    -------
-    array
-        Pairs of atom indices, (M, 2).
-
-    Raises
-    ------
-    InputError
-        A molecule is of another kind, so that its bonds do not follow from types.
-    """
-    order = np.argsort(molecule_ids, kind="stable")
-    starts = np.flatnonzero(np.diff(molecule_ids[order], prepend=molecule_ids.min(initial=0) - 1))
-    bonds: list[tuple[int, int]] = []
-    for members in np.split(order, starts[1:]):
-        if len(members) < 2 or molecule_ids[members[0]] == 0:
-            continue
-        kinds, counts = np.unique(types[members], return_counts=True)
-        if len(members) == 2:
-            center = members[0]
-        elif len(kinds) == 2 and counts.min() == 1:
-            center = members[types[members] == kinds[counts.argmin()]][0]
-        else:
-            raise InputError(
-                f"molecule {molecule_ids[members[0]]}: its {len(members)} atoms of {len(kinds)} types are not a center "
-                "and equal ligands, so bonds cannot be told from 'mol'; name a LAMMPS data file as topology."
-            )
-        bonds += [(int(center), int(m)) for m in members if m != center]
-    return np.array(bonds, dtype=np.int64).reshape(-1, 2)
-
-
 def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:
     """Title, header lines by what they say, and sections by name."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is not a file; name a LAMMPS data file.")
     try:
         text = path.read_text(errors="replace")
     except OSError as error:
@@ -157,12 +117,23 @@ def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:
         elif match := _HEADER.fullmatch(content):
             header[match["key"]] = _Line(number, match["numbers"].split())
         else:
-            raise InputError(f"{path}, line {number}: '{content[:40]}' is no header line of a LAMMPS data file.")
+            raise InputError(
+                f"{path}, line {number}: '{content[:40]}' is no header line of a LAMMPS data file; mend or remove it."
+            )
     return title, header, sections
 
 
 def _lines(sections: dict[str, _Section], name: str) -> list[_Line]:
     return sections[name].lines if name in sections else []
+
+
+def _labels(path: Path, sections: dict[str, _Section]) -> dict[str, int]:
+    """Numbers of the types by name."""
+    lines = _lines(sections, "Atom Type Labels")
+    for line in lines:
+        if len(line.words) != 2:
+            raise InputError(f"{path}, line {line.number}: is no number and name of an atom type; mend the line.")
+    return {line.words[1]: n for line, n in zip(lines, _integers(path, lines, 0), strict=True)}
 
 
 def _count(path: Path, header: dict[str, _Line], key: str) -> int:
@@ -179,12 +150,14 @@ def _atoms(path: Path, section: _Section, header: dict[str, _Line]) -> tuple[tup
     columns = _columns(path, section, _count(path, header, "atom types"))
     for line in section.lines:
         if len(line.words) not in (len(columns), len(columns) + 3):
-            raise InputError(f"{path}, line {line.number}: {len(line.words)} columns where {' '.join(columns)} belong.")
+            raise InputError(
+                f"{path}, line {line.number}: {len(line.words)} columns instead of {' '.join(columns)}; mend the line."
+            )
     ids = _integers(path, section.lines, 0)
     order = np.argsort(ids, kind="stable")
     for k in np.flatnonzero(np.diff(np.array(ids)[order]) == 0):
         line = section.lines[order[k + 1]]
-        raise InputError(f"{path}, line {line.number}: atom id {line.words[0]} stands twice.")
+        raise InputError(f"{path}, line {line.number}: atom id {line.words[0]} stands twice; write the file again.")
     return columns, section.lines, order
 
 
@@ -194,7 +167,7 @@ def _columns(path: Path, section: _Section, type_count: int) -> tuple[str, ...]:
     if section.hint:
         if section.hint not in _STYLES:
             raise InputError(
-                f"{path}, line {section.line}: atom style '{section.hint}' is not supported, only {styles}."
+                f"{path}, line {section.line}: atom style '{section.hint}' is not supported; use one of {styles}."
             )
         return _STYLES[section.hint]
     first = section.lines[0]
@@ -217,10 +190,14 @@ def _integers(path: Path, lines: Sequence[_Line], column: int, labels: dict[str,
     for line in lines:
         try:
             word = line.words[column]
-            values.append(labels[word] if labels and word in labels else int(word))
+            value = labels[word] if labels and word in labels else int(word)
+            if not -(2**63) <= value < 2**63 or "_" in word:
+                raise ValueError
+            values.append(value)
         except (IndexError, ValueError):
             raise InputError(
-                f"{path}, line {line.number}: '{' '.join(line.words)[:60]}' has no whole number as word {column + 1}."
+                f"{path}, line {line.number}: '{' '.join(line.words)[:60]}' has no whole number as word {column + 1}; "
+                "mend the line or write the file again."
             ) from None
     return values
 
@@ -234,7 +211,8 @@ def _floats(path: Path, lines: Sequence[_Line], column: int) -> list[float]:
             value = math.nan
         if not math.isfinite(value):
             raise InputError(
-                f"{path}, line {line.number}: '{' '.join(line.words)[:60]}' has no finite number as word {column + 1}."
+                f"{path}, line {line.number}: '{' '.join(line.words)[:60]}' has no finite number as word {column + 1}; "
+                "mend the line or write the file again."
             )
         values.append(value)
     return values
@@ -252,7 +230,9 @@ def _tuples(path: Path, sections: dict[str, _Section], name: str, size: int, ids
     members = np.array([_integers(path, lines, 2 + k) for k in range(size)]).T
     indices = np.searchsorted(ids, members).clip(max=len(ids) - 1)
     for row in np.flatnonzero((ids[indices] != members).any(axis=1)):
-        raise InputError(f"{path}, line {lines[row].number}: it names an atom id that is not in section 'Atoms'.")
+        raise InputError(
+            f"{path}, line {lines[row].number}: it names an atom id that section 'Atoms' has not; mend the line."
+        )
     return indices
 
 
@@ -263,8 +243,8 @@ def _masses(
     if not lines:
         return None
     types, values = _integers(path, lines, 0, labels), _floats(path, lines, 1)
-    if sorted(types) != list(range(1, _count(path, header, "atom types") + 1)):
-        raise InputError(f"{path}, line {lines[0].number}: 'Masses' does not list every atom type once.")
+    if len(types) != _count(path, header, "atom types") or sorted(types) != list(range(1, len(types) + 1)):
+        raise InputError(f"{path}, line {lines[0].number}: 'Masses' does not list every atom type once; mend it.")
     return np.array(values)[np.argsort(types)]
 
 
@@ -273,7 +253,7 @@ def _box(path: Path, header: dict[str, _Line]) -> tuple[Float, Float]:
 
     def numbers(key: str, size: int) -> list[float]:
         if key not in header:
-            raise InputError(f"{path}: the header has no line '{key}'.")
+            raise InputError(f"{path}: the header has no line '{key}'; add it.")
         return [_floats(path, [header[key]], k)[0] for k in range(size)]
 
     if "avec" in header:
@@ -284,6 +264,6 @@ def _box(path: Path, header: dict[str, _Line]) -> tuple[Float, Float]:
         cell, origin = np.diag(bounds[:, 1] - bounds[:, 0]), bounds[:, 0].copy()
         if "xy xz yz" in header:
             cell[1, 0], cell[2, 0], cell[2, 1] = numbers("xy xz yz", 3)
-    if not np.linalg.det(cell) > 0:
-        raise InputError(f"{path}: the box in the header has no volume.")
+    if not 0 < np.linalg.det(cell) < math.inf:
+        raise InputError(f"{path}: the box in the header has no volume, or no finite one; mend its lines.")
     return cell, origin
