@@ -48,7 +48,7 @@ def liquid(tmp_path: Path) -> DataSettings:
     return DataSettings(paths=[str(tmp_path / "liquid.dump")], force_field=str(tmp_path / "field.yaml"))
 
 
-def write_crystal(path: Path, *, frames: int, seed: int) -> None:
+def write_crystal(path: Path, *, frames: int, seed: int) -> list[ase.Atoms]:
     """Write shaken crystals of Lennard-Jones atoms under varying pressure, with energies and stresses, as extxyz."""
     random = np.random.default_rng(seed)
     images = []
@@ -62,6 +62,7 @@ def write_crystal(path: Path, *, frames: int, seed: int) -> None:
         atoms.get_stress()
         images.append(atoms)
     ase.io.write(path, images, format="extxyz")
+    return images
 
 
 @pytest.fixture

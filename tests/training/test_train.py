@@ -172,6 +172,8 @@ def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_pat
         train(MODEL, liquid, settings(freeze=("decodr",)), tmp_path / "x")
     with pytest.raises(InputError, match=r"training\.freeze: every parameter is frozen"):
         train(MODEL, liquid, settings(freeze=("*",)), tmp_path / "x")
+    with pytest.raises(InputError, match=r"nan: the errors are not finite; lower training\.learning_rate"):
+        train(MODEL, liquid, settings(epochs=2, learning_rate=1e30, warmup_epochs=0), tmp_path / "nan")
     wider = MODEL.model_copy(update={"width": 16})
     with pytest.raises(InputError, match=r"weight '.*' does not fit the settings under 'model'"):
         finetune(first.model, wider, liquid, settings(), tmp_path / "x")

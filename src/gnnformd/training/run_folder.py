@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,11 +44,23 @@ def checkpoint_to_resume(folder: Path, resume: bool | Path) -> Path | None:
 
 
 def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[Path, EpochRecord]:
-    """Find the kept checkpoint with the lowest validation loss."""
+    """Find the kept checkpoint with the lowest validation loss.
+
+    Raises
+    ------
+    InputError
+        No loss is finite.
+    """
     kept = [(checkpoints / f"epoch-{record.epoch:02d}.ckpt", record) for record in records]
     candidates = [(path, record) for path, record in kept if path.is_file()]
     candidates.append((checkpoints / "last.ckpt", records[-1]))
-    return min(candidates, key=lambda candidate: candidate[1].validation_loss)
+    finite = [candidate for candidate in candidates if math.isfinite(candidate[1].validation_loss)]
+    if not finite:
+        raise InputError(
+            f"{checkpoints.parent}: the errors are not finite; lower training.learning_rate, or look for faults in the "
+            "data with gnnformd inspect."
+        )
+    return min(finite, key=lambda candidate: candidate[1].validation_loss)
 
 
 def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

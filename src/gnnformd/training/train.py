@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from gnnformd.errors import InputError
+from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.build import build_model
-from gnnformd.model.file import LoadedModel, ModelCard, load_model, save_model
+from gnnformd.model.file import ModelCard, load_model, save_model
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.data import FrameData, type_names_of
@@ -19,6 +20,7 @@ from gnnformd.training.fitting import ForceFitting
 from gnnformd.training.freeze import freeze
 from gnnformd.training.loss import measure_scales
 from gnnformd.training.pace import Pace, Stopwatch
+from gnnformd.training.pretrained import meet_data, take_weights
 from gnnformd.training.run_folder import (
     best_checkpoint,
     checkpoint_to_resume,
@@ -97,7 +99,10 @@ def train(
         torch.manual_seed(training.seed)
         return build_model(model, len(type_names))
 
-    fit = _Fit(model, data, training, out, make, origin=())
+    def prepare(network: ForceModel, sample: AtomicGraph, _: tuple[str, ...]) -> None:
+        network.initialize(sample)
+
+    fit = _Fit(model, data, training, out, make, prepare, origin=())
     return fit.run(resume, listener, progress)
 
 
@@ -114,8 +119,8 @@ def finetune(
 ) -> TrainedRun:
     """Train on from the weights of a model file; everything else as in `train`.
 
-    The settings of the model may differ where the weights do not depend on them (cutoff, dropout). Parts named in
-    ``training.freeze`` keep their weights.
+    The settings of the model may differ where the weights do not depend on them (cutoff, dropout), and the types of
+    atoms where the model's inputs are physical parameters. Parts named in ``training.freeze`` keep their weights.
 
     Raises
     ------
@@ -125,30 +130,16 @@ def finetune(
     start = load_model(pretrained)
 
     def make(type_names: tuple[str, ...]) -> ForceModel:
-        if model.node_features == "embedding" and type_names != start.card.type_names:
-            raise InputError(
-                f"{start.path}: it learned a vector for each of the types {', '.join(start.card.type_names)}, and the "
-                f"data has {', '.join(type_names)}; fine-tune on the same types."
-            )
         torch.manual_seed(training.seed)
         network = build_model(model, len(type_names))
-        _take_weights(network, start)
+        take_weights(network, start, type_names)
         return network
 
-    fit = _Fit(model, data, training, out, make, origin=start.card.trained_on)
+    def prepare(network: ForceModel, sample: AtomicGraph, type_names: tuple[str, ...]) -> None:
+        meet_data(network, sample, same_types=type_names == start.card.type_names)
+
+    fit = _Fit(model, data, training, out, make, prepare, origin=start.card.trained_on)
     return fit.run(resume, listener, progress)
-
-
-def _take_weights(network: ForceModel, start: LoadedModel) -> None:
-    weights = start.model.state_dict()
-    wanted = network.state_dict()
-    for name in sorted(set(weights) | set(wanted)):
-        if name not in weights or name not in wanted or weights[name].shape != wanted[name].shape:
-            raise InputError(
-                f"{start.path}: its weight '{name}' does not fit the settings under 'model'; "
-                "use the settings the model was trained with (gnnformd inspect shows them)."
-            )
-    network.load_state_dict(weights)
 
 
 @dataclass(frozen=True)
@@ -160,6 +151,7 @@ class _Fit:
     training: TrainingSettings
     out: Path
     make: Callable[[tuple[str, ...]], ForceModel]
+    prepare: Callable[[ForceModel, AtomicGraph, tuple[str, ...]], None]
     origin: tuple[dict[str, Any], ...]
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
@@ -167,7 +159,8 @@ class _Fit:
         start = checkpoint_to_resume(self.out, resume) if is_main_process() or resume else None
         datasets = open_datasets(self.data)
         stopwatch = Stopwatch()
-        network = self.make(type_names_of(datasets))
+        names = type_names_of(datasets)
+        network = self.make(names)
         network.to(torch.float64 if self.training.precision == "64-true" else torch.float32)
         freeze(network, self.training.freeze)
         if (self.training.energy_weight or self.training.virial_weight) and not network.conservative:
@@ -177,8 +170,8 @@ class _Fit:
             )
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
         sample = frames.sample()
-        if start is None and not self.origin:
-            network.initialize(sample)
+        if start is None:
+            self.prepare(network, sample, names)
         log = RunLog(self.out, stopwatch, listener)
         keep = Checkpoints(checkpoints, self.training.checkpoint_every, log)
         pace = Pace(self.training, stopwatch, progress)
