@@ -200,7 +200,7 @@ def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
     assert "Compared with the reference: differs: density, g/cm3 (2.9 standard errors)" in text
     assert "It left the band around the reference after 1.5 ps : a bond O-H is off by 0.75 angstrom" in text
     assert "The reference has no velocities to compare." in text
-    assert "1.001 ± 0.003 1.012 ± 0.002 -2.9 differs: 2.9 standard errors" in text
+    assert "1.001(3) 1.012(2) -2.9 differs: 2.9 standard errors" in text
     assert "2.4 2.3 – too short to say" in text
     assert "energy drift 0.003 kcal/mol per atom and ns (0.5 % of kT)" in text
     lower, upper, middle, model = next(

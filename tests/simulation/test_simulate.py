@@ -147,7 +147,7 @@ def test_the_same_structure_as_the_reference_is_found_the_same(argon, helpers, r
 def test_another_structure_than_the_references_is_found_different(argon, helpers, reference, tmp_path):
     # atoms that do not feel each other lose their structure in less than a picosecond
     run = simulate(helpers.load(helpers.Push(0.0)), argon, settings(steps=400), tmp_path, compare=reference)
-    assert run.judgment.observables["largest difference of g(r), Ar-Ar"].value.value > 0.5
+    assert run.judgment.observables["largest gap of g(r), Ar-Ar"].value.value > 0.5
     assert run.judgment.stability.stable_ps < 1.5
     assert "g(r), Ar-Ar" in run.judgment.stability.reason
 
@@ -175,14 +175,14 @@ def test_velocities_are_written_as_they_are(argon, helpers, tmp_path):
 def test_conservation_is_judged_in_per_cent_of_the_heat(argon, helpers, tmp_path):
     few = settings(timestep=0.4, steps=120, thermo_every=2)
     run = simulate(helpers.load(helpers.LennardJones(8.0, shifted=True)), argon, few, tmp_path)
-    found = run.judgment.observables["energy drift, % of kT per atom and ns"]
+    found = run.judgment.observables["drift, % of kT per atom and ns"]
     data = run.to_dict()
     kT = 0.0019872067 * data["temperature"]["mean"]
     drift = data["energy_drift_per_atom_per_ns"]
     assert found.value.value == pytest.approx(100 * drift / kT, rel=1e-9)
     assert data["energy_drift_percent_of_kT_per_atom_per_ns"] == pytest.approx(100 * drift / kT, rel=1e-9)
     # momentum is conserved to rounding
-    assert run.judgment.observables["temperature of the center of mass, K"].value.value < 1e-12
+    assert run.judgment.observables["heat of the common center, K"].value.value < 1e-12
 
 
 @BOTH

@@ -100,18 +100,16 @@ def write_figures(result: Mapping[str, Any], folder: Path) -> None:
         save_figure(figure, folder / "thermo.png")
 
 
-def _with_error(value: float | None, standard_error: float | None) -> str:
-    return f"{number(value)} +- {number(standard_error, 2)}" if standard_error else number(value)
-
-
 def show_simulation(result: dict[str, Any]) -> None:
     """Speed, conservation, temperature, each observable beside its reference, and the verdicts."""
+    from gnnformd.evaluation.statistics import with_error
+
     temperature = result["temperature"]
     rows: list[tuple[str, Any]] = [
         ("atoms", result["atoms"]),
         ("steps", result["steps"]),
         ("microseconds per atom and step", result["microseconds_per_atom_step"]),
-        ("mean temperature, K", _with_error(temperature["mean"], temperature["standard_error"])),
+        ("mean temperature, K", with_error(temperature["mean"], temperature["standard_error"])),
         ("energy drift, kcal/mol per atom and ns", result["energy_drift_per_atom_per_ns"]),
         ("  in % of kT", result["energy_drift_percent_of_kT_per_atom_per_ns"]),
     ]
@@ -119,15 +117,15 @@ def show_simulation(result: dict[str, Any]) -> None:
         rows.append(("unstable", f"stopped at step {result['stopped_at_step']}: {result['reason']}"))
     show_facts("Molecular dynamics with learned forces", rows)
     compared = result["verdict"] is not None
-    columns = ("observable", "model", *(("reference", "difference", "verdict") if compared else ()))
+    columns = ("observable", "model", *(("reference", "apart", "verdict") if compared else ()))
     table = []
     for name, entry in result["observables"].items():
-        cells = [name, _with_error(entry["value"], entry["standard_error"])]
+        cells = [name, with_error(entry["value"], entry["standard_error"])]
         if compared:
-            cells.append(_with_error(entry["reference"], entry["reference_standard_error"]))
-            cells += [number(entry["difference"], 2), entry["verdict"] or "-"]
+            cells.append(with_error(entry["reference"], entry["reference_standard_error"]))
+            cells += [number(entry["difference"], 2), _in_a_word(entry["verdict"])]
         table.append(cells)
-    show_table("Observables (difference in standard errors)" if compared else "Observables", columns, table)
+    show_table("Observables; 'apart' in standard errors, same below 2" if compared else "Observables", columns, table)
     if compared:
         say(f"Compared with the reference: {result['verdict']['text']}.")
     if (stability := result["stability"]) is not None:
@@ -139,3 +137,10 @@ def show_simulation(result: dict[str, Any]) -> None:
         )
     for note in result["notes"]:
         say(f"Note: {note}")
+
+
+def _in_a_word(verdict: str | None) -> str:
+    """Shorten a verdict for a table that shows the numbers beside it."""
+    if verdict is None:
+        return "-"
+    return next((word for word in ("same", "differs", "too short") if verdict.startswith(word)), verdict)

@@ -70,7 +70,9 @@ def _draw_reference(axis: Axes, x: Float, y: Float, reference: Float, band: Floa
             linewidth=0,
             label="2 standard errors",
         )
-    axis.plot(x[there], reference[there], color=COLORS["ink"], linewidth=1.0, label="reference")
+    known = axis.plot(x[there], reference[there], color=COLORS["reference"], linewidth=4, label="reference")[0]
+    if (np.diff(there.astype(int)) > 0).any():  # known here and there
+        known.set(linestyle="none", marker="o", markersize=5)
     gap = float(np.nanmax(np.abs(y - reference))) if there.any() else float("nan")
     note(axis, [f"largest gap {gap:.2g}"], "upper right")
 

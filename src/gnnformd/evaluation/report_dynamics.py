@@ -10,20 +10,24 @@ from gnnformd.evaluation.md_curves import FAMILIES
 from gnnformd.evaluation.report_files import Result, short_name
 from gnnformd.evaluation.report_page import Page, Raw, count, grid, number, table
 from gnnformd.evaluation.report_plots import energy_plot, md_plot, temperature_plot
+from gnnformd.evaluation.statistics import with_error
 
 __all__ = ["simulation_section"]
 
 METHOD = (
-    "Errors are standard errors from blocks of time longer than the correlation. The <b>difference</b> is in standard "
-    "errors of the difference; two equal liquids differ by more than 2 in one of twenty rows. Where a run is too short "
-    "for an error, nothing is said."
+    "Standard errors, in brackets in units of the last digit, come from blocks of time longer than the correlation. "
+    "<b>Apart</b> counts standard errors of the difference; two equal liquids are more than 2 apart in one of twenty "
+    "rows. Where a run is too short for an error, nothing is said. The shaded band in a plot is two standard errors of "
+    "the difference wide to either side of the reference."
 )
 MOODS = {"same": "good", "differs": "bad"}
 
 
 def simulation_section(results: Sequence[Result], page: Page) -> Raw:
     """Verdict, observables, curves, temperature and energy of each run."""
-    return Raw("".join(_simulation(result.data, page) for result in results))
+    compared = any(result.data.get("verdict") for result in results)
+    method = f"<p>{METHOD}</p>" if compared else ""
+    return Raw(method + "".join(_simulation(result.data, page) for result in results))
 
 
 def _simulation(data: Mapping[str, Any], page: Page) -> str:
@@ -72,7 +76,7 @@ def _verdicts(data: Mapping[str, Any]) -> list[str]:
     sentences = []
     verdict = data.get("verdict")
     if verdict is not None:
-        mood = MOODS.get(verdict["answer"], "quiet")
+        mood = MOODS.get(verdict["answer"], "")
         text = str(verdict["text"])
         sentences.append(f'Compared with the reference: <b class="{mood}">{escape(text)}</b>.')
     stability = data.get("stability")
@@ -85,7 +89,9 @@ def _verdicts(data: Mapping[str, Any]) -> list[str]:
             else f'It left the band around the reference <b class="bad">after {length}</b>: {escape(str(left))}.'
         )
     notes = [str(note) for note in data.get("notes") or []]
-    return sentences + [f'<span class="quiet">{escape(note[:1].upper() + note[1:])}</span>' for note in notes]
+    return sentences + [
+        f'<span style="color:var(--muted)">{escape(note[:1].upper() + note[1:])}</span>' for note in notes
+    ]
 
 
 def _observables(data: Mapping[str, Any]) -> Raw:
@@ -94,23 +100,19 @@ def _observables(data: Mapping[str, Any]) -> Raw:
     rows = [
         (
             name,
-            _with_error(o["value"], o.get("standard_error")),
-            _with_error(o["reference"], o.get("reference_standard_error")),
+            with_error(o["value"], o.get("standard_error")),
+            with_error(o["reference"], o.get("reference_standard_error")),
             number(o["difference"], 2),
             _mood(o.get("verdict")),
         )
         for name, o in data["observables"].items()
     ]
-    columns = ("observable", "model", "reference", "difference", "verdict")
-    return Raw(f"<p>{METHOD}</p>{table(columns, rows, text=(0, 4))}")
-
-
-def _with_error(value: Any, error: Any) -> str:
-    return number(value, 4) + (f" ± {number(error, 2)}" if error else "")
+    return table(("observable", "model", "reference", "apart", "verdict"), rows, text=(0, 4))
 
 
 def _mood(verdict: Any) -> str:
     if verdict is None:
         return "–"
-    mood = "bad" if str(verdict).startswith("differs") else "quiet" if str(verdict).startswith("too") else "good"
-    return Raw(f'<span class="{mood}">{escape(str(verdict))}</span>')
+    mood = "bad" if str(verdict).startswith("differs") else "good"
+    text = escape(str(verdict))
+    return text if text.startswith("too") else Raw(f'<span class="{mood}">{text}</span>')

@@ -128,7 +128,9 @@ def md_plot(family: str, curve: Mapping[str, Any]) -> Spec:
         band = [None if a is None or b is None else 2 * math.hypot(a, b) for a, b in pairs]
         if any(b is not None for b in band):
             traces += _band(x, reference, band)
-        traces.append(_line(x, reference, "reference", "--reference", width=2.5))
+        gaps = [k for k, v in enumerate(reference) if v is None]
+        sparse = any(reference[k + 1] is not None for k in gaps if k + 1 < len(reference))
+        traces.append(_line(x, reference, "reference", "--reference", mode="markers" if sparse else "lines", width=4))
     traces.append(_line(x, curve[keys.y_key], "model", "--model"))
     spec = _plot(traces, keys.x_label, keys.y_label)
     if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
@@ -142,8 +144,8 @@ def _band(x: Sequence[float], middle: Sequence[Any], width: Sequence[Any]) -> li
     places = [a for a, _, _ in known]
     lower = _line(places, [m - w for _, m, w in known], "", "--area", width=0)
     upper = _line(places, [m + w for _, m, w in known], "2 standard errors", "--area", width=0)
-    quiet = {"hoverinfo": "skip"}
-    return [lower | quiet | {"showlegend": False}, upper | quiet | {"fill": "tonexty", "fillcolor": "--area"}]
+    quiet = {"hoverinfo": "skip", "showlegend": False}
+    return [lower | quiet, upper | quiet | {"fill": "tonexty", "fillcolor": "--area"}]
 
 
 def temperature_plot(picoseconds: Sequence[float], temperature: Sequence[Any], target: float | None) -> Spec:

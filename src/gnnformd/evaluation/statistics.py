@@ -18,6 +18,7 @@ __all__ = [
     "estimate",
     "mean_of_blocks",
     "statistical_inefficiency",
+    "with_error",
 ]
 
 Float = NDArray[np.float64]
@@ -191,3 +192,20 @@ def equilibrated_from(series: Any) -> int:
         return 0
     starts = [len(x) * k // 20 for k in range(11)]
     return max(starts, key=lambda start: (len(x) - start) / statistical_inefficiency(x[start:])[0])
+
+
+def with_error(value: float | None, standard_error: float | None) -> str:
+    """Write a number with its standard error in units of the last digit, without one where it is not known.
+
+    >>> with_error(0.99712, 0.0034), with_error(300.41, 0.89), with_error(2284.0, 131.0), with_error(1.5, None)
+    ('0.997(3)', '300.4(9)', '2280(130)', '1.5')
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    if not standard_error or not 1e-6 < standard_error < 1e9:
+        return f"{value:.4g}"
+    places = -math.floor(math.log10(standard_error))
+    if round(standard_error, places) * 10**places < 2 or places < 0:
+        places += 1  # one digit of an error such as 1.4 is too few
+    shown = round(standard_error * 10**places) if places > 0 else round(standard_error, places)
+    return f"{round(value, places):.{max(places, 0)}f}({shown:.0f})"

@@ -117,7 +117,7 @@ def _compare_rdf(
     curves["rdf"] = {pair: curve_to_dict("rdf", mean, known.get(pair)) for pair, mean in means[0].items()}
     for pair, mean in means[0].items():
         if pair in known:
-            observables[f"largest difference of g(r), {pair}"] = largest_difference(mean, known[pair])
+            observables[f"largest gap of g(r), {pair}"] = largest_difference(mean, known[pair])
     watched: dict[str, RadialDistribution] = {pair: c for pair, c in found[0].items() if pair in known}
     if not watched:
         return None

@@ -75,7 +75,7 @@ def transport(run: Side, reference: Side | None, masses: Float, names: Sequence[
         return found
     if ours.center_temperature is not None:
         hottest = Estimate.exactly(float(ours.center_temperature.max()))
-        found.observables["temperature of the center of mass, K"] = Observable(
+        found.observables["heat of the common center, K"] = Observable(
             hottest, Estimate.exactly(0.0), bound=_HOT_CENTER * temperature
         )
     stretch = stretch_ps(*(motion.duration_ps for motion in (ours, theirs) if motion is not None))
@@ -142,9 +142,7 @@ def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, stretc
         if theirs is not None and comparable:
             other_lags, other_blocks = velocity_blocks(theirs, atom, stretch)
             known = _at_lags(lags, MeasuredCurve.of_blocks(other_lags, other_blocks))
-            found.observables[f"largest difference of velocity autocorrelation, {atom}"] = largest_difference(
-                mine, known
-            )
+            found.observables[f"largest gap of v(0).v(t), {atom}"] = largest_difference(mine, known)
             known_spectrum = spectrum(other_lags, other_blocks) if fine else None
         family = "velocity_autocorrelation"
         found.curves.setdefault(family, {})[atom] = curve_to_dict(family, mine, known)
