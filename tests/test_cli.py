@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,10 @@ from gnnformd.cli.show import number, progress
 from gnnformd.errors import InputError
 from gnnformd.files import write_json
 from gnnformd.model.build import build_model
-from gnnformd.model.file import ModelCard, save_model
+from gnnformd.model.file import ModelCard, load_model, save_model
 from gnnformd.model.settings import SeedSettings
 from gnnformd.reference.systems import ARGON, SYSTEMS
+from tests.training.conftest import write_liquid
 
 COMMANDS = (
     "demo",
@@ -311,15 +313,49 @@ def test_without_a_terminal_progress_is_plain_lines_now_and_then(
     assert capsys.readouterr().out.splitlines() == ["Counting: 2 of 4, 6 s", "Counting: 4 of 4, 12 s"]
 
 
-def test_ctrl_c_ends_a_run_of_lammps_with_a_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", LOOP, "generate", "argon", "--out", str(tmp_path / "argon")]
+def stopped(number: int, ready: Callable[[], bool], *words: object) -> None:
+    """Run a command, send it a signal once it is ready, and see that it ends as told."""
+    command = [sys.executable, "-c", LOOP, *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: any(tmp_path.glob(".argon-*/run/log.lammps")))
-    os.kill(process.pid, signal.SIGINT)
+    wait_until(lambda: ready() or process.poll() is not None)
+    os.kill(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert errors.startswith("Interrupted.")
+    assert process.returncode == 128 + number, errors
+    assert errors.splitlines()[-1].startswith("Interrupted.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_of_lammps_with_a_line_and_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
+    def ready() -> bool:
+        return any(tmp_path.glob(".argon.work-*/run/log.lammps"))
+
+    stopped(number, ready, "generate", "argon", "--out", tmp_path / "argon")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_lets_a_simulation_save_what_was_done(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "argon.data").write_text(DATA_FILE)
+    out = tmp_path / "md"
+
+    def ready() -> bool:
+        return (out / "thermo.csv").exists() and len((out / "thermo.csv").read_text().splitlines()) > 2
+
+    words = ("simulate", model, tmp_path / "argon.data", "--out", out, "--steps", 10_000_000, "--ensemble", "nve")
+    stopped(signal.SIGTERM, ready, *words, "--temperature", 1)
+    assert json.loads((out / "simulate.json").read_text())["interrupted"] is True
+
+
+def test_a_signal_lets_a_training_save_its_best_model(tmp_path: Path) -> None:
+    write_liquid(tmp_path / "liquid.dump")
+    config = {
+        "model": {"kind": "seed", "width": 4, "layers": 1},
+        "data": {"paths": [str(tmp_path / "liquid.dump")]},
+        "training": {"epochs": 100_000, "accelerator": "cpu", "threads": 1, "loggers": []},
+    }
+    (tmp_path / "my.yaml").write_text(json.dumps(config))
+    run = tmp_path / "run"
+    stopped(signal.SIGTERM, (run / "checkpoints" / "last.ckpt").exists, "train", tmp_path / "my.yaml", "--out", run)
+    assert load_model(run / "model.safetensors").card.trained_on[0]["sources"] == ["liquid.dump"]
 
 
 def wait_until(condition, seconds: float = 60.0) -> None:

@@ -27,7 +27,7 @@ def fault_of(error: Mapping[str, Any]) -> str:
     wanted = _WANTED.get(kind)
     if wanted is None:
         reason = str(context.get("error", error["msg"]))
-        return f"is refused: {reason[0].lower() + reason[1:].rstrip('.')}"
+        return f"is refused ({reason[0].lower() + reason[1:].rstrip('.')}); mend it"
     value = repr(error.get("input"))
     return f"must be {wanted.format(**context)}, not {value if len(value) < 80 else value[:77] + '...'}"
 
@@ -35,6 +35,7 @@ def fault_of(error: Mapping[str, Any]) -> str:
 _WANTED = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
+    "int_parsing_size": "an ordinary whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",

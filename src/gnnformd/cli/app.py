@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -16,7 +15,6 @@ from gnnformd.errors import InputError
 
 __all__ = ["app"]
 
-INTERRUPTED = 130
 ORDER_OF_USE = (
     "demo",
     "generate",
@@ -39,9 +37,12 @@ class _Commands(TyperGroup):
         return sorted(self.commands, key=ORDER_OF_USE.index)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command: input at fault ends with one sentence and 2, Ctrl-C with a line and 130, a bug with 1."""
-        interrupted: list[int] = []
-        previous = _on_interrupt(lambda: interrupted.append(1))
+        """Run a command: input at fault ends with one sentence and 2, a bug with 1.
+
+        Ctrl-C and SIGTERM end with a line and, as usual, 128 and the number of the signal.
+        """
+        received: list[int] = []
+        previous = _note_signals(received)
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning  # type: ignore[assignment]
@@ -51,26 +52,34 @@ class _Commands(TyperGroup):
             raise typer.Exit(2) from None
         except (KeyboardInterrupt, SystemExit) as error:
             # Some libraries answer Ctrl-C with an exit of their own; what the user did is the same.
-            if isinstance(error, SystemExit) and not interrupted:
+            if isinstance(error, SystemExit) and not received:
                 raise
             _say("Interrupted. What was written so far is complete and can be used.")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
         finally:
-            if previous is not None:
-                signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
-def _on_interrupt(note: Callable[[], None]) -> Any:
-    """Note Ctrl-C before Python's own handler raises; None where signals cannot be set (not the main thread)."""
+def _note_signals(received: list[int]) -> dict[int, Any]:
+    """Note Ctrl-C and SIGTERM, which is treated alike; returns the handlers before.
 
-    def handle(number: int, frame: Any) -> None:
-        note()
+    Whatever saves its work on Ctrl-C has its own handler then or catches KeyboardInterrupt, so SIGTERM goes that way
+    too. Outside the main thread no signal can be handled and nothing is changed.
+    """
+
+    def interrupt(number: int, frame: Any) -> None:
+        received.append(number)
         signal.default_int_handler(number, frame)
 
+    def terminate(number: int, frame: Any) -> None:
+        received.append(number)
+        signal.raise_signal(signal.SIGINT)
+
     try:
-        return signal.signal(signal.SIGINT, handle)
+        return {n: signal.signal(n, h) for n, h in ((signal.SIGINT, interrupt), (signal.SIGTERM, terminate))}
     except ValueError:
-        return None
+        return {}
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
