@@ -27,7 +27,8 @@ def fault_of(error: Mapping[str, Any]) -> str:
     wanted = _WANTED.get(kind)
     if wanted is None:
         reason = str(context.get("error", error["msg"]))
-        return f"is refused ({reason[0].lower() + reason[1:].rstrip('.')}); mend it"
+        remedy = "" if "; " in reason else "; mend it"
+        return f"is refused: {reason[0].lower() + reason[1:].rstrip('.')}{remedy}"
     value = repr(error.get("input"))
     return f"must be {wanted.format(**context)}, not {value if len(value) < 80 else value[:77] + '...'}"
 
