@@ -55,6 +55,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
     >>> atoms.get_forces()  # doctest: +SKIP
     """
 
+    name = "gnnformd"
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
 
     def __init__(
