@@ -15,6 +15,7 @@ from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
 from gnnformd.model.build import build_model
+from gnnformd.model.file import load_model
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.settings import DensitySettings, SeedSettings
 from gnnformd.trajectory.frame import Frame
@@ -63,6 +64,8 @@ class ModelCase:
         Forces do not jump when a pair crosses the cutoff.
     local
         Forces do not depend on atoms beyond the reach that `ForceModel.layers` states.
+    repulsive
+        Atoms that are closer than in any data are driven apart.
     """
 
     name: str
@@ -71,6 +74,7 @@ class ModelCase:
     equivariant: bool = False
     smooth: bool = False
     local: bool = False
+    repulsive: bool = False
 
 
 def seed(**settings) -> Callable[[], ForceModel]:
@@ -81,7 +85,7 @@ def density(**settings) -> Callable[[], ForceModel]:
     return lambda: build_model(DensitySettings(features=8, width=16, **settings), 2)
 
 
-SYMMETRIC = {"conservative": True, "equivariant": True, "smooth": True}
+SYMMETRIC = {"conservative": True, "equivariant": True, "smooth": True, "repulsive": True}
 
 MODELS = [
     ModelCase(
@@ -100,6 +104,7 @@ MODELS = [
         **SYMMETRIC,
         local=True,
     ),
+    ModelCase("density, trained on water", lambda: load_model("water").model, **SYMMETRIC),
 ]
 
 
@@ -177,6 +182,7 @@ PROMISES = {
     "equivariant_model": lambda case: case.equivariant,
     "smooth_model": lambda case: case.smooth,
     "local_model": lambda case: case.local,
+    "repulsive_model": lambda case: case.repulsive,
 }
 
 
@@ -195,7 +201,7 @@ def _built(request):
     return network
 
 
-model, conservative_model, equivariant_model, smooth_model, local_model = (
+model, conservative_model, equivariant_model, smooth_model, local_model, repulsive_model = (
     pytest.fixture(name=name)(_built) for name in PROMISES
 )
 
