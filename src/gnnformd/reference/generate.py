@@ -24,6 +24,8 @@ __all__ = ["generate"]
 
 Progress = Callable[[int, int], None]
 
+_ROOM = 1 << 16
+
 
 def generate(
     system: str | Path,
@@ -79,9 +81,12 @@ def generate(
         folder.mkdir()
         parts = instrument(script, work, folder / "trajectory.dump", work / "thermo.txt")
         total = _total_steps(script, values)
-        result = run_lammps(
-            _job(script, parts, folder, values, ranks), work, script, parts, ranks, _clipped(progress, total)
-        )
+        job = _job(script, parts, folder, values, ranks)
+        try:
+            result = run_lammps(job, work, script, parts, ranks, _clipped(progress, total))
+        except InputError:
+            (work / "room").write_bytes(bytes(_ROOM))  # on a full disk LAMMPS ends without a reason: this is one
+            raise
         manifest = _complete(folder, work, script, parts, result)
         manifest = {"system": built_in.name if built_in else script.path.name, **manifest, "ranks": ranks}
         if built_in:
