@@ -41,6 +41,13 @@ def edit(path: Path, change: object) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
 
 
+def test_the_same_model_is_the_same_file_each_time_it_is_written(saved: Path, tmp_path: Path) -> None:
+    loaded = load_model(saved)
+    for _ in range(8):
+        save_model(tmp_path / "b.safetensors", loaded.model, loaded.card)
+        assert (tmp_path / "b.safetensors").read_bytes() == saved.read_bytes()
+
+
 def test_weights_and_card_are_read_back_and_give_the_same_forces(saved: Path) -> None:
     torch.manual_seed(0)
     model = build_model(SETTINGS, 2).eval()

@@ -63,7 +63,18 @@ def save_model(path: Path, model: ForceModel, card: ModelCard) -> None:
     """
     tensors = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
     text = json.dumps(replace(card, format_version=FORMAT_VERSION).to_dict(), allow_nan=False)
-    write_bytes(path, save(tensors, metadata={METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, tensors)}))
+    content = save(tensors, metadata={METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, tensors)})
+    write_bytes(path, _with_sorted_header(content))
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """Sort the metadata, which safetensors writes in random order, so that equal models are equal files."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the weights start at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def pretrained_names() -> tuple[str, ...]:
