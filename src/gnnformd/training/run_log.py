@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as lightning
 
-from gnnformd.files import write_text
+from gnnformd.files import replacing, write_text
 from gnnformd.training.fitting import ForceFitting
 from gnnformd.training.pace import Stopwatch
 
@@ -150,8 +150,9 @@ class Checkpoints(lightning.Callback):
             self._save(trainer, self.folder / f"epoch-{trainer.current_epoch + 1:02d}.ckpt")
 
     def _save(self, trainer: lightning.Trainer, path: Path) -> None:
-        beside = path.with_name(f".{path.name}.part")
-        trainer.save_checkpoint(beside)
         if trainer.is_global_zero:
-            beside.replace(path)
+            with replacing(path) as beside:
+                trainer.save_checkpoint(beside)
+        else:
+            trainer.save_checkpoint(path)  # takes part, and leaves the writing to the first process
         trainer.strategy.barrier()

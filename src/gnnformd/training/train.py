@@ -178,13 +178,13 @@ class _Fit:
         with computing(self.training):
             trainer = make_trainer(self.training, self.out, [log, keep, pace])
             if is_main_process():
-                checkpoints.mkdir(parents=True, exist_ok=True)
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)
+                checkpoints.mkdir(exist_ok=True)
             try:
                 fitting = ForceFitting(network, self.training, measure_scales(sample))
                 trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
             finally:
-                if log.records and is_main_process():
+                if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
                     self._export(checkpoints, log.records, frames, datasets)
         return TrainedRun(self.out, tuple(log.records), best_checkpoint(checkpoints, log.records)[1])
 
