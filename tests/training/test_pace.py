@@ -77,6 +77,11 @@ def test_epochs_end_a_training_before_its_minutes_do(short: DataSettings, tmp_pa
     assert learning_rate_at_the_end(tmp_path / "run") == pytest.approx(1e-3 * annealed_factor(0.9, 9), rel=1e-6)
 
 
+def test_minutes_that_are_over_at_once_allow_one_step(short: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, short, settings(epochs=None, max_minutes=1e-6), tmp_path / "run")
+    assert [record.epoch for record in run.records] == [1]
+
+
 def test_an_annealed_training_is_validated_twenty_times_evenly_and_at_its_end(
     short: DataSettings, tmp_path: Path
 ) -> None:

@@ -71,7 +71,7 @@ class Pace(lightning.Callback):
         self._planned = float(trainer.estimated_stepping_batches)
         self._measure(trainer)
         self._stage = self._stage_now()
-        trainer.should_stop = self._progress >= 1
+        trainer.should_stop = self._progress >= 1 and trainer.global_step > 0  # there is a model after one step
         self._set_learning_rate(trainer)
 
     def on_train_batch_start(
