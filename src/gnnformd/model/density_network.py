@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density_compiled import CompiledGeometry, Shell, compiled_densities
 from gnnformd.model.density_inputs import NodeInputs
 from gnnformd.model.density_layer import DensityLayer, Readout
 from gnnformd.model.density_radial import radial_functions
@@ -15,7 +16,8 @@ from gnnformd.model.settings import DensitySettings
 
 __all__ = ["DensityNetwork", "Geometries"]
 
-Geometries = list[tuple[DensityGeometry, Tensor]]
+Geometries = list[tuple[DensityGeometry, Tensor]] | list[tuple[CompiledGeometry, Tensor]]
+"""What densities are made of, and the vectors that carry its gradient."""
 
 
 class DensityNetwork(nn.Module):
@@ -30,6 +32,8 @@ class DensityNetwork(nn.Module):
 
     Attributes
     ----------
+    compiled
+        Sum over neighbors by compiled loops where the graph is on a processor.
     energy_scale
         Energies are this many times what the layers put out, kcal/mol.
     type_energies
@@ -42,6 +46,7 @@ class DensityNetwork(nn.Module):
     def __init__(self, settings: DensitySettings, type_count: int) -> None:
         super().__init__()
         self.settings = settings
+        self.compiled = True
         self.l_max = settings.l_max if settings.body_order > 2 else 0
         self.inputs = NodeInputs(settings.node_features, type_count, settings.channels)
         width, later = settings.width, settings.layers - 1
@@ -128,6 +133,8 @@ class DensityNetwork(nn.Module):
 
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
         """Lay out the neighbors that are not bonded, and those that are."""
+        if self.compiled and vectors.device.type == "cpu":
+            return self._compiled_geometry(graph, vectors, soft, softening)
         settings = self.settings
         kind = graph.bond_kind[: graph.edge_count // 2]
         bonded = (kind > 0) & (kind <= settings.bond_kinds)
@@ -156,9 +163,35 @@ class DensityNetwork(nn.Module):
             geometries.append((DensityGeometry(table, distance, unit, values, slopes, self.l_max), spread))
         return geometries
 
+    def _compiled_geometry(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+        settings = self.settings
+        half = graph.edge_count // 2
+        kind = graph.bond_kind[:half]
+        kind = kind.where(kind <= settings.bond_kinds, 0)
+        counts = [settings.radial_functions] + [settings.bonded_functions] * settings.bond_kinds
+        shells = tuple(
+            Shell.of(
+                graph.center_index[:half],
+                graph.neighbor_index[:half],
+                torch.nonzero(kind == number).squeeze(1),
+                graph.atom_count,
+                count,
+                sum(counts[:number]),
+            )
+            for number, count in enumerate(counts)
+        )
+        places = vectors.detach()
+        distance = places.norm(dim=1)
+        geometry = CompiledGeometry(shells, places, distance, soft, softening, settings.cutoff, self.l_max)
+        return [(geometry, vectors)]
+
     def _densities(self, sent: Tensor, geometries: Geometries) -> Tensor:
-        """Sum over all neighbors, (L, N, C K) with K over both tables."""
-        parts = [atomic_densities(sent, vectors, geometry) for geometry, vectors in geometries]  # (N, L C, K)
+        """Sum over all neighbors, (L, N, C K) with K over all functions."""
+        parts = []
+        for geometry, vectors in geometries:
+            if isinstance(geometry, CompiledGeometry):
+                return compiled_densities(sent, vectors, geometry).flatten(2)
+            parts.append(atomic_densities(sent, vectors, geometry))  # (N, L C, K)
         shape = (len(sent), (self.l_max + 1) ** 2, sent.shape[1])
         return torch.cat([part.view(*shape, part.shape[2]).transpose(0, 1) for part in parts], dim=3).flatten(2)
 

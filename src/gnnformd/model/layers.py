@@ -56,7 +56,7 @@ class Perceptron(nn.Module):
         return values
 
     def linear(self, values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """A linear map of hidden values, (rows, in) to (rows, out)."""
+        """Map hidden values linearly, (rows, in) to (rows, out)."""
         if self.round_gradients:
             return rounded_linear(values, weight, bias)
         return nn.functional.linear(values, weight, bias)
