@@ -12,6 +12,7 @@ from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.batches import EpochOrder, GraphBatches, Portion
+from gnnformd.training.doubts import warn_of_doubts
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
@@ -54,6 +55,7 @@ class FrameData(lightning.LightningDataModule):
         dtype = torch.float64 if training.precision == "64-true" else torch.float32
         train, validation = frames
         _check_targets(datasets, [*train, *validation], training)
+        warn_of_doubts(datasets, train, validation)
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from gnnformd.errors import InputError
+from gnnformd.force_field import ForceField
+from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.frame import Frame
-from gnnformd.trajectory.read import find_sources, read_frames
+from gnnformd.trajectory.read import Source, find_sources, read_frames
+from gnnformd.trajectory.suspicions import Suspicions
 
 __all__ = ["inspect_data"]
-
-_SEARCHED, _OVERLAP = 2.0, 0.5
-_HUGE_FORCE = 1000.0
 
 
 def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | None = None) -> dict[str, Any]:
@@ -50,19 +50,20 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     """
     sources = find_sources(path, topology)
     elements = ElementTypes()
-    summary = _Summary()
+    summary, suspicions = _Summary(), Suspicions(_force_field(sources))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for frame in read_frames(path, topology=topology, require_forces=False, elements=elements):
             summary.add(frame)
+            suspicions.add(frame)
     if not summary.frames:
         raise InputError(f"{sources[0].file}: holds no complete frame; name a dump, a run or a model file.")
     return {
         "files": [str(source.file) for source in sources],
-        **summary.to_dict(),
+        **summary.to_dict(suspicions),
         "elements": None if elements.names is None else list(elements.names),
         "temperature_K": _temperature([s.thermo for s in sources if s.thermo is not None]),
-        "warnings": [str(w.message) for w in caught if w.category is UserWarning] + summary.warnings(),
+        "warnings": [str(w.message) for w in caught if w.category is UserWarning] + suspicions.sentences(),
     }
 
 
@@ -93,12 +94,6 @@ class _Summary:
     volume: _Range = field(default_factory=_Range)
     energy: _Range = field(default_factory=_Range)
     force_norms: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # count, sum, sum of squares
-    largest_force: tuple[float, int] = (0.0, 0)
-    largest_sum: float = 0.0
-    without_forces: int = 0
-    closest: tuple[float, int] = (math.inf, 0)
-    repeated: list[int] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
 
     def add(self, frame: Frame) -> None:
         self.frames += 1
@@ -109,27 +104,12 @@ class _Summary:
         self.volume.add(abs(np.linalg.det(frame.cell)))
         if frame.energy is not None:
             self.energy.add(frame.energy)
-        self._add_forces(frame)
-        distance = _closest_pair(frame)
-        if distance < self.closest[0]:
-            self.closest = distance, frame.timestep
-        digest = hash(frame.positions.tobytes())
-        if digest in self.seen:
-            self.repeated.append(frame.timestep)
-        self.seen.add(digest)
+        if frame.forces is not None:
+            norms = np.linalg.norm(frame.forces, axis=1)
+            for k, value in enumerate((len(norms), norms.sum(), (norms**2).sum())):
+                self.force_norms[k] += float(value)
 
-    def _add_forces(self, frame: Frame) -> None:
-        if frame.forces is None:
-            self.without_forces += 1
-            return
-        norms = np.linalg.norm(frame.forces, axis=1)
-        for k, value in enumerate((len(norms), norms.sum(), (norms**2).sum())):
-            self.force_norms[k] += float(value)
-        if norms.max() > self.largest_force[0]:
-            self.largest_force = float(norms.max()), frame.timestep
-        self.largest_sum = max(self.largest_sum, float(np.linalg.norm(frame.forces.sum(axis=0))))
-
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, suspicions: Suspicions) -> dict[str, Any]:
         first = self.first
         assert first is not None
         kinds, counts = np.unique(first.types, return_counts=True)
@@ -138,8 +118,8 @@ class _Summary:
         force = {
             "mean": total / count,
             "rms": math.sqrt(squares / count),
-            "largest": self.largest_force[0],
-            "largest_sum_over_frame": self.largest_sum,
+            "largest": suspicions.largest_force[0],
+            "largest_sum_over_frame": suspicions.largest_sum,
         } if count else None  # fmt: skip
         return {
             "frames": self.frames,
@@ -152,34 +132,17 @@ class _Summary:
             "volume_A3": self.volume.to_list(),
             "periodic": list(first.periodic),
             "force": force,
-            "closest_pair_A": None if math.isinf(self.closest[0]) else self.closest[0],
+            "closest_pair_A": None if math.isinf(suspicions.closest[0]) else suspicions.closest[0],
             "energy_kcal_per_mol": self.energy.to_list(),
         }
 
-    def warnings(self) -> list[str]:
-        found = []
-        if self.without_forces:
-            found.append(f"{self.without_forces} of {self.frames} frames have no forces and cannot be trained on.")
-        if self.closest[0] < _OVERLAP:
-            distance, timestep = self.closest
-            found.append(f"atoms overlap: two are {distance:.3g} angstrom apart at timestep {timestep}.")
-        if self.largest_force[0] > _HUGE_FORCE:
-            size, timestep = self.largest_force
-            found.append(f"forces are huge: {size:.3g} kcal/mol/angstrom on an atom at timestep {timestep}.")
-        if self.repeated:
-            steps = ", ".join(map(str, self.repeated[:5])) + (", ..." if len(self.repeated) > 5 else "")
-            found.append(f"{len(self.repeated)} frames have the positions of an earlier frame (timesteps {steps}).")
-        return found
 
-
-def _closest_pair(frame: Frame) -> float:
-    """Smallest distance, angstrom; infinity where none is below the range of the search."""
-    from vesin import NeighborList
-
-    distances = NeighborList(cutoff=_SEARCHED, full_list=False).compute(
-        points=frame.positions, box=frame.cell, periodic=np.array(frame.periodic), quantities="d"
-    )[0]
-    return float(np.min(distances, initial=math.inf))
+def _force_field(sources: Sequence[Source]) -> ForceField | None:
+    """Force field of the first reference run among the sources."""
+    for source in sources:
+        if source.manifest is not None:
+            return ReferenceRun.open(source.manifest.parent).force_field
+    return None
 
 
 def _temperature(tables: Sequence[Path]) -> list[float] | None:
