@@ -18,6 +18,8 @@ test: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/write_config.py
+	$(BIN)/python docs/write_errors.py
+	$(BIN)/python docs/write_licences.py
 
 install: $(STAMP)
 

@@ -108,7 +108,7 @@ def _apply(data: dict[str, Any], override: str) -> tuple[str, ...]:
     key, equals, text = override.partition("=")
     path = tuple(part.strip() for part in key.split("."))
     if not equals or not all(path):
-        raise InputError(f"--set {override}: is not of the form part.key=value, for example training.epochs=10.")
+        raise InputError(f"--set {override}: is not of the form part.key=value; write for example training.epochs=10.")
     try:
         value = parse_mapping("value", f"value: {text}")[0]["value"]
     except InputError as error:

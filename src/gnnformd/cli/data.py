@@ -42,7 +42,7 @@ def generate(
     for entry in var or []:
         name, equals, value = entry.partition("=")
         if not equals or not name:
-            raise InputError(f"--var {entry}: is not of the form NAME=VALUE, for example T=300.")
+            raise InputError(f"--var {entry}: is not of the form NAME=VALUE; write for example --var T=300.")
         variables[name] = value
     with progress(f"LAMMPS, {system}") as report:
         run = run_lammps(

@@ -159,7 +159,9 @@ class _PairCounter:
         if not np.array_equal(frame.types, self.types):
             raise InputError(f"timestep {frame.timestep}: the atoms are not those of the first frame; give one system.")
         if not all(frame.periodic):
-            raise InputError(f"timestep {frame.timestep}: the box is not periodic, so g(r) has no mean density.")
+            raise InputError(
+                f"timestep {frame.timestep}: the box is not periodic, so g(r) has no mean density; give a periodic one."
+            )
         if self.r_max > narrowest_width(frame) / 2:
             raise InputError(
                 f"timestep {frame.timestep}: g(r) up to {self.r_max:.2f} angstrom needs a box at least twice as wide, "

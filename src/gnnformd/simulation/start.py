@@ -111,7 +111,9 @@ class Start:
                     try:
                         rows[int(words[0])] = [float(word) for word in words[1:4]]
                     except ValueError as error:
-                        raise InputError(f"{self.path}, line {number}: is no velocity ({error}).") from error
+                        raise InputError(
+                            f"{self.path}, line {number}: is no velocity ({error}); mend the line."
+                        ) from error
         ids = self.topology.ids.tolist()
         if set(rows) != set(ids):
             raise InputError(f"{self.path}: has no velocity for each atom; draw them or name another file.")

@@ -104,7 +104,9 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         with torch.enable_grad():  # the model differentiates its energy
             prediction = self._model(collate(graphs).to(device=self._device))
         if prediction.energies is None or prediction.virials is None:
-            raise InputError(f"the model {self._path} gives no energy or no virial, which torch-sim needs.")
+            raise InputError(
+                f"the model {self._path} gives no energy or no virial, which torch-sim needs; use a 'density' model."
+            )
         volumes = torch.linalg.det(known["cell"].to(prediction.virials)).abs()[:, None, None]
         virials = (prediction.virials + prediction.virials.mT) / 2
         return {

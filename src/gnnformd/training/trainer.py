@@ -34,7 +34,9 @@ def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightnin
     if settings.accelerator == "gpu" and not gpu:
         raise InputError("training.accelerator: there is no gpu here; use 'auto' or 'cpu'.")
     if gpu and settings.devices > torch.cuda.device_count():
-        raise InputError(f"training.devices: {settings.devices} asked for, {torch.cuda.device_count()} gpus are here.")
+        raise InputError(
+            f"training.devices: {settings.devices} asked for, {torch.cuda.device_count()} gpus are here; ask for fewer."
+        )
     at_once = settings.frames_at_once or (settings.batch_size // settings.devices if gpu else 1)
     if settings.ema_decay is not None:
         callbacks = [WeightAveraging(multi_avg_fn=averaging(settings.ema_decay)), *callbacks]

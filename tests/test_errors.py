@@ -1,0 +1,51 @@
+"""Every sentence of an error says what to do, and the page with all of them is up to date."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gnnformd.errors import InputError
+from gnnformd.yaml_files import parse_mapping
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def write_errors():
+    spec = importlib.util.spec_from_file_location("write_errors", DOCS / "write_errors.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_errors_is_what_the_code_says(write_errors) -> None:
+    assert (DOCS / "errors.md").read_text(encoding="utf-8") == write_errors.page(), "run: python docs/write_errors.py"
+
+
+def test_every_error_says_what_to_do(write_errors) -> None:
+    found = write_errors.messages()
+    assert len(found) > 200
+    without = [m.wrong for m in found if not m.remedy and "{message}" not in m.wrong and "{sentence}" not in m.wrong]
+    assert without == [], "put the remedy behind a semicolon"
+
+
+def test_a_sentence_that_is_said_stands_on_the_page(write_errors) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_mapping("my.yaml", "a: 1\na: 2\n")
+    wrong = "{name}, line {line}: {...} is given twice"
+    said = wrong.replace("{name}", "my.yaml").replace("{line}", "2").replace("{...}", "a")
+    assert str(caught.value) == f"{said}; remove one of them."
+    assert (wrong, "remove one of them.") in [(m.wrong, m.remedy) for m in write_errors.messages()]
+
+
+def test_the_licence_of_every_dependency_is_listed() -> None:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = dict(re.findall(r"^\| ([a-z0-9-]+) \| (.+) \|$", (DOCS / "licences.md").read_text(), re.MULTILINE))
+    for requirement in project["dependencies"]:
+        name = re.split("[<>=]", requirement)[0].lower()
+        assert re.search("[A-Z]", listed[name]), f"{name}: run python docs/write_licences.py"
