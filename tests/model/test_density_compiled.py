@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from gnnformd.model.kernels.places import compiled
-from gnnformd.model.kernels.simd import lanes_of, load, store, total, transpose
+from gnnformd.model.kernels.simd import lanes_of, load, store, transpose
+from gnnformd.model.kernels.simd_functions import total
 
 from .test_density import density, pair, water
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.simulation.compiled_system import CompiledSystem
 from gnnformd.simulation.moving_graph import MovingGraph
 from gnnformd.trajectory.frame import Frame
 
@@ -28,6 +29,8 @@ class Evaluator:
         The model; it is put into evaluation mode.
     frame
         Types, charges and bonds of the system; rows keep this order.
+    compiled
+        Use compiled loops where there are some for the model; they say the same.
 
     Raises
     ------
@@ -35,7 +38,7 @@ class Evaluator:
         The system has a type of atom that the model does not know.
     """
 
-    def __init__(self, loaded: LoadedModel, frame: Frame) -> None:
+    def __init__(self, loaded: LoadedModel, frame: Frame, *, compiled: bool = True) -> None:
         known = len(loaded.card.type_names)
         highest = int(frame.types.max(initial=1))
         if highest > known:
@@ -46,6 +49,7 @@ class Evaluator:
         self._model = loaded.model.eval()
         dtype, device = _place(loaded.model)
         self._graph = MovingGraph(frame, loaded.model.cutoff, loaded.card.force_field, dtype=dtype, device=device)
+        self._compiled = CompiledSystem(self._model, self._graph) if compiled else None
 
     def evaluate(
         self, positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: tuple[bool, bool, bool]
@@ -61,6 +65,10 @@ class Evaluator:
         periodic
             Whether each direction is periodic.
         """
+        if self._compiled is not None:
+            prediction = self._compiled.evaluate(positions, cell, periodic)
+            if prediction is not None:
+                return prediction
         graph = self._graph.at(positions, cell, periodic)
         with torch.set_grad_enabled(self._model.conservative):  # a conservative model differentiates its energy
             return self._model(graph)  # type: ignore[no-any-return]

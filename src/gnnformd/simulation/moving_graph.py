@@ -102,6 +102,30 @@ class MovingGraph:
         InputError
             The frame cannot be searched (see `gnnformd.graph.neighbors.neighbor_pairs`).
         """
+        last, places, box = self._current(positions, cell, periodic)
+        return self._inside(last, places, box)
+
+    def wide_at(
+        self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]
+    ) -> tuple[AtomicGraph, Float, Float]:
+        """Graph of the last search, with all edges up to cutoff plus skin, for callers that measure themselves.
+
+        Returns
+        -------
+        graph
+            The same object until there is a new search; its positions are those of the search.
+        positions
+            Those given, moved by lattice vectors to where the graph's shifts hold, (N, 3).
+        cell
+            The box, completed where it is not periodic, (3, 3).
+        """
+        last, places, box = self._current(positions, cell, periodic)
+        return last.graph, places, box
+
+    def _current(
+        self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]
+    ) -> tuple[_Search, Float, Float]:
+        """Renew the search if it is outdated; places of the atoms for its shifts, and the box."""
         flags = np.asarray(periodic, dtype=bool)
         box = np.asarray(complete_cell(np.where(flags[:, None], cell, 0.0)), dtype=np.float64)
         scaled = positions @ np.linalg.inv(box)  # (N, 3)
@@ -109,7 +133,7 @@ class MovingGraph:
         if last is None or (last.periodic != flags).any() or self._outdated(last, scaled, box):
             last = self._last = self._search(positions, scaled, box, flags)
         images = np.round(scaled - last.scaled) * flags  # lattice vectors crossed since the search, (N, 3)
-        return self._inside(last, positions - images @ box, box)
+        return last, positions - images @ box, box
 
     def _search(self, positions: Float, scaled: Float, box: Float, flags: NDArray[np.bool_]) -> _Search:
         """Search anew; atoms are wrapped into the box, which keeps float32 coordinates small and so accurate."""

@@ -21,27 +21,47 @@ from gnnformd.model.kernels.places import (
 )
 from gnnformd.model.kernels.simd import lanes_of, load, store
 
-__all__ = ["densities", "push"]
+__all__ = ["add_up", "densities", "push"]
 
 
 @compiled
-def _add_up(scratch: Any, columns: int, functions: int, padded: int, edges: int, sums: Any) -> None:
-    """Add ``sum_e w_lm,e B_k,e`` to ``sums`` (9, padded), for one vector of the functions turned at ``functions``."""
+def add_up(
+    scratch: Any,
+    columns: int,
+    row: int,
+    first: int,
+    last: int,
+    turned: Any,
+    place: int,
+    padded: int,
+    sums: Any,
+) -> None:
+    """Add ``sum_e w_lm,e B_k,e`` over the neighbors from ``first`` to ``last``, for one vector of functions.
+
+    Parameters
+    ----------
+    row
+        First of nine rows of the scratch with ``w_lm``.
+    turned, place
+        Functions with one row of ``padded`` for each neighbor, the first at ``place``.
+    sums
+        (9, padded).
+    """
     a0, a1, a2 = load(sums, 0), load(sums, padded), load(sums, 2 * padded)
     a3, a4, a5 = load(sums, 3 * padded), load(sums, 4 * padded), load(sums, 5 * padded)
     a6, a7, a8 = load(sums, 6 * padded), load(sums, 7 * padded), load(sums, 8 * padded)
-    place = WEIGHT * columns
-    for e in range(edges):
-        b = load(scratch, functions + e * padded)
-        a0 = a0 + b * scratch[place + e]
-        a1 = a1 + b * scratch[place + columns + e]
-        a2 = a2 + b * scratch[place + 2 * columns + e]
-        a3 = a3 + b * scratch[place + 3 * columns + e]
-        a4 = a4 + b * scratch[place + 4 * columns + e]
-        a5 = a5 + b * scratch[place + 5 * columns + e]
-        a6 = a6 + b * scratch[place + 6 * columns + e]
-        a7 = a7 + b * scratch[place + 7 * columns + e]
-        a8 = a8 + b * scratch[place + 8 * columns + e]
+    w = row * columns
+    for e in range(first, last):
+        b = load(turned, place + e * padded)
+        a0 = a0 + b * scratch[w + e]
+        a1 = a1 + b * scratch[w + columns + e]
+        a2 = a2 + b * scratch[w + 2 * columns + e]
+        a3 = a3 + b * scratch[w + 3 * columns + e]
+        a4 = a4 + b * scratch[w + 4 * columns + e]
+        a5 = a5 + b * scratch[w + 5 * columns + e]
+        a6 = a6 + b * scratch[w + 6 * columns + e]
+        a7 = a7 + b * scratch[w + 7 * columns + e]
+        a8 = a8 + b * scratch[w + 8 * columns + e]
     store(sums, 0, a0)
     store(sums, padded, a1)
     store(sums, 2 * padded, a2)
@@ -87,7 +107,7 @@ def densities(atoms: tuple[int, int], lists: Any, geometry: Any, sent: Any, basi
             set_weights(scratch, columns, end, RECEIVED + c)
             sums[:] = 0.0
             for k in range(0, padded, lanes_of(sent)):
-                _add_up(scratch, columns, turned + k, padded, last - first, sums[k:])
+                add_up(scratch, columns, WEIGHT, 0, last - first, scratch, turned + k, padded, sums[k:])
             for lm in range(degrees):
                 for k in range(count):
                     out[lm, i, c, offset + k] = sums[lm * padded + k]
@@ -117,12 +137,14 @@ def push(atoms: tuple[int, int], lists: Any, geometry: Any, sent: Any, basis: An
             sums[:] = 0.0
             set_turned_weights(scratch, columns, end, RECEIVED + c)
             for k in range(0, padded, lanes_of(sent)):
-                _add_up(scratch, columns, turned + k, padded, last - first, sums[k:])
+                add_up(scratch, columns, WEIGHT, 0, last - first, scratch, turned + k, padded, sums[k:])
             for e in range(last - first):
                 scratch[(RECEIVED + c) * columns + e] *= scratch[SOFTENING * columns + e]
             set_weights(scratch, columns, end, RECEIVED + c)
             for k in range(0, padded, lanes_of(sent)):
-                _add_up(scratch, columns, turned + columns * padded + k, padded, last - first, sums[k:])
+                add_up(
+                    scratch, columns, WEIGHT, 0, last - first, scratch, turned + columns * padded + k, padded, sums[k:]
+                )
             for lm in range(degrees):
                 for k in range(count):
                     out[lm, i, c, offset + k] = sums[lm * padded + k]

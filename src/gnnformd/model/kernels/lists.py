@@ -10,7 +10,7 @@ from gnnformd.model.kernels.places import (
     compiled,
 )
 
-__all__ = ["edges_by_center", "to_half_edges", "to_neighbors"]
+__all__ = ["edges_by_center", "sort_into_slots", "to_half_edges", "to_neighbors"]
 
 
 @compiled
@@ -50,3 +50,48 @@ def to_neighbors(lists: Any, on_received: Any, out: Any) -> None:
     for e in range(len(neighbor)):
         for c in range(out.shape[1]):
             out[neighbor[e], c] += on_received[e, c]
+
+
+@compiled
+def sort_into_slots(start: Any, neighbor: Any, kind: Any, used: Any) -> Any:
+    """Order the neighbors of each center by kind of bond, then kind of atom.
+
+    Parameters
+    ----------
+    start, neighbor
+        Lists with the kind of bond in bits 30 and 31 of a neighbor, (N + 1,) and (E,).
+    kind
+        Of each atom, (M,).
+    used
+        Set where a center of a kind has a neighbor of a kind of bond and of atom, (kinds, 4, kinds) bool.
+
+    Returns
+    -------
+    bounds
+        Where each slot begins and the last one ends, (N, slots + 1).
+    sorted
+        Neighbors without the upper bits, (E,).
+    """
+    centers, kinds = len(start) - 1, used.shape[0]
+    slots = used.shape[1] * kinds
+    bounds = np.empty((centers, slots + 1), np.int64)
+    ordered = np.empty(len(neighbor), np.int32)
+    place = np.empty(slots, np.int64)
+    for i in range(centers):
+        place[:] = 0
+        for e in range(start[i], start[i + 1]):
+            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & 0x3FFFFFFF
+            place[bond * kinds + kind[j]] += 1
+            used[kind[i], bond, kind[j]] = True
+        begin = start[i]
+        for s in range(slots):
+            bounds[i, s] = begin
+            begin += place[s]
+            place[s] = bounds[i, s]
+        bounds[i, slots] = begin
+        for e in range(start[i], start[i + 1]):
+            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & 0x3FFFFFFF
+            s = bond * kinds + kind[j]
+            ordered[place[s]] = j
+            place[s] += 1
+    return bounds, ordered

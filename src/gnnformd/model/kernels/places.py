@@ -25,12 +25,16 @@ __all__ = [
     "DISTANCE",
     "HARMONIC",
     "HARMONICS",
+    "PAIR",
     "RECEIVED",
     "ROOT3",
+    "SOFT",
     "SOFTENING",
     "UNIT",
     "WEIGHT",
     "compiled",
+    "functions",
+    "harmonics",
     "make_scratch",
     "prepare",
     "set_motion",
@@ -48,6 +52,7 @@ DISTANCE, SOFT, SOFTENING, UNIT = 0, 1, 2, 3
 HARMONIC = 6
 WEIGHT = HARMONIC + HARMONICS
 RECEIVED = WEIGHT + HARMONICS
+PAIR = WEIGHT + 3  # slope of the energy of the pair, where weights are done with
 
 compiled: Any = numba.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 
@@ -66,7 +71,7 @@ def make_scratch(start: Any, channels: int, count: int, like: Any) -> Any:
 
 
 @compiled
-def _harmonics(scratch: Any, columns: int, e: int) -> None:
+def harmonics(scratch: Any, columns: int, e: int) -> None:
     """Harmonics of the unit vectors of the neighbors from ``e`` on (see `gnnformd.model.density_harmonics`)."""
     place = UNIT * columns + e
     x, y, z = load(scratch, place), load(scratch, place + columns), load(scratch, place + 2 * columns)
@@ -83,7 +88,7 @@ def _harmonics(scratch: Any, columns: int, e: int) -> None:
 
 
 @compiled
-def _functions(scratch: Any, columns: int, row: int, padded: int, e: int, cutoff: float, count: int) -> None:
+def functions(scratch: Any, columns: int, row: int, padded: int, e: int, cutoff: float, count: int) -> None:
     """Radial functions and derivatives of the neighbors from ``e`` on (see `gnnformd.model.density_radial`).
 
     The waves follow from the first by turning ``(sin, cos)`` further. Sine and cosine of the first are power series
@@ -155,8 +160,8 @@ def prepare(
         for c in range(channels):
             scratch[(RECEIVED + c) * columns + e] = 0.0
     for e in range(0, end, width):
-        _harmonics(scratch, columns, e)
-        _functions(scratch, columns, RECEIVED + channels, padded, e, cutoff, count)
+        harmonics(scratch, columns, e)
+        functions(scratch, columns, RECEIVED + channels, padded, e, cutoff, count)
     return end
 
 

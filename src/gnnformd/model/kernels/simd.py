@@ -18,7 +18,7 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, register_model
 
-__all__ = ["add_at", "fill", "lanes_of", "load", "store", "total", "transpose", "vector_sqrt"]
+__all__ = ["BYTES", "FAST", "align", "call", "fill", "lanes_of", "llvm_type", "load", "splat", "store", "transpose"]
 
 BYTES = 64
 FAST = ("fast",)
@@ -36,10 +36,11 @@ class Lanes(types.Type):
 @register_model(Lanes)
 class _LanesModel(PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Lanes) -> None:
-        super().__init__(manager, kind, _llvm(kind))
+        super().__init__(manager, kind, llvm_type(kind))
 
 
-def _llvm(kind: Lanes) -> ir.VectorType:
+def llvm_type(kind: Lanes) -> ir.VectorType:
+    """LLVM's type of a vector."""
     scalar = ir.FloatType() if kind.scalar.bitwidth == 32 else ir.DoubleType()
     return ir.VectorType(scalar, kind.count)
 
@@ -47,10 +48,11 @@ def _llvm(kind: Lanes) -> ir.VectorType:
 def _place(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, kind: Lanes) -> Any:
     """Pointer to the vector that begins ``offset`` numbers behind the start of the array."""
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [offset]), _llvm(kind).as_pointer())
+    return builder.bitcast(builder.gep(data, [offset]), llvm_type(kind).as_pointer())
 
 
-def _align(kind: Lanes) -> int:
+def align(kind: Lanes) -> int:
+    """Bytes to which vectors in memory are aligned: those of one number."""
     return kind.scalar.bitwidth // 8
 
 
@@ -61,7 +63,7 @@ def load(typing: Any, array: Any, offset: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value = builder.load(_place(context, builder, sig.args[0], args[0], args[1], kind))
-        value.align = _align(kind)
+        value.align = align(kind)
         return value
 
     return signature(kind, array, types.intp), generate
@@ -73,28 +75,15 @@ def store(typing: Any, array: Any, offset: Any, value: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         place = _place(context, builder, sig.args[0], args[0], args[1], sig.args[2])
-        builder.store(args[2], place).align = _align(sig.args[2])
+        builder.store(args[2], place).align = align(sig.args[2])
         return context.get_dummy_value()
 
     return signature(types.none, array, types.intp, value), generate
 
 
-@intrinsic
-def add_at(typing: Any, array: Any, offset: Any, value: Any) -> Any:
-    """Add a vector to what stands behind the start of a contiguous array."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = _place(context, builder, sig.args[0], args[0], args[1], sig.args[2])
-        old = builder.load(place)
-        old.align = _align(sig.args[2])
-        builder.store(builder.fadd(old, args[2], flags=FAST), place).align = _align(sig.args[2])
-        return context.get_dummy_value()
-
-    return signature(types.none, array, types.intp, value), generate
-
-
-def _splat(builder: Any, kind: Lanes, number: Any) -> Any:
-    vector = _llvm(kind)
+def splat(builder: Any, kind: Lanes, number: Any) -> Any:
+    """Repeat a number."""
+    vector = llvm_type(kind)
     single = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
     return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), mask)
@@ -106,7 +95,7 @@ def fill(typing: Any, array: Any, number: Any) -> Any:
     kind = Lanes(array.dtype)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _splat(builder, kind, args[1])
+        return splat(builder, kind, args[1])
 
     return signature(kind, array, array.dtype), generate
 
@@ -122,33 +111,12 @@ def lanes_of(typing: Any, array: Any) -> Any:
     return signature(types.int64, array), generate
 
 
-def _call(builder: Any, name: str, kind: Lanes, result: Any, args: list[Any]) -> Any:
+def call(builder: Any, name: str, kind: Lanes, result: Any, args: list[Any]) -> Any:
     """Call an operation that LLVM knows by name."""
     suffix = f"v{kind.count}f{kind.scalar.bitwidth}"
     function_type = ir.FunctionType(result, [value.type for value in args])
     function = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.{name}.{suffix}")
     return builder.call(function, args, fastmath=FAST)
-
-
-@intrinsic
-def vector_sqrt(typing: Any, value: Any) -> Any:
-    """Square roots."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _call(builder, "sqrt", sig.args[0], args[0].type, [args[0]])
-
-    return signature(value, value), generate
-
-
-@intrinsic
-def total(typing: Any, value: Any) -> Any:
-    """Sum of the numbers of a vector."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        scalar = args[0].type.element
-        return _call(builder, "vector.reduce.fadd", sig.args[0], scalar, [ir.Constant(scalar, 0.0), args[0]])
-
-    return signature(value.scalar, value), generate
 
 
 @intrinsic
@@ -165,7 +133,7 @@ def transpose(typing: Any, source: Any, start: Any, stride: Any, target: Any, pl
         for k in range(count):
             offset = builder.add(args[1], builder.mul(args[2], ir.Constant(ir.IntType(64), k)))
             row = builder.load(_place(context, builder, sig.args[0], args[0], offset, kind))
-            row.align = _align(kind)
+            row.align = align(kind)
             rows.append(row)
         half = count // 2
         low, high = [], []
@@ -179,7 +147,7 @@ def transpose(typing: Any, source: Any, start: Any, stride: Any, target: Any, pl
             width //= 2
         for e in range(count):
             offset = builder.add(args[4], builder.mul(args[5], ir.Constant(ir.IntType(64), e)))
-            builder.store(rows[e], _place(context, builder, sig.args[3], args[3], offset, kind)).align = _align(kind)
+            builder.store(rows[e], _place(context, builder, sig.args[3], args[3], offset, kind)).align = align(kind)
         return context.get_dummy_value()
 
     return signature(types.none, source, types.intp, types.intp, target, types.intp, types.intp), generate
@@ -217,7 +185,7 @@ for _operator, _name in (
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             kind = sig.return_type
             values = [
-                value if isinstance(given, Lanes) else _splat(builder, kind, value)
+                value if isinstance(given, Lanes) else splat(builder, kind, value)
                 for given, value in zip(sig.args, args, strict=True)
             ]
             return getattr(builder, name)(*values, flags=FAST)

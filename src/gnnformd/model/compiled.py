@@ -1,0 +1,194 @@
+"""CompiledDensity: a density model as compiled loops, for one system whose atoms move."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.compiled_weights import packed_mixing, packed_network
+from gnnformd.model.density import DensityModel
+from gnnformd.model.density_electrostatics import SWITCH
+from gnnformd.model.interface import ForceModel
+from gnnformd.model.kernels.fused import evaluate
+from gnnformd.model.kernels.lists import sort_into_slots
+from gnnformd.model.kernels.network import ATOMS
+from gnnformd.units import COULOMB
+
+__all__ = ["CompiledDensity", "LocalPrediction", "can_compile"]
+
+Array = NDArray[Any]
+KINDS = 4  # of bond, in the upper two bits of a neighbor
+STEP = 1.0 / 256  # angstrom, of the table of erf(a r)/r
+MOST = 16  # kinds of atoms; weights are packed for each
+
+
+@dataclass(frozen=True)
+class LocalPrediction:
+    """What the compiled loops say.
+
+    Attributes
+    ----------
+    energies
+        Of the centers, without long-range electrostatics, kcal/mol, (N,).
+    forces
+        On centers and other atoms, kcal/mol/angstrom, (M, 3).
+    virial
+        ``sum r f`` over edges, kcal/mol, (3, 3).
+    """
+
+    energies: Array
+    forces: Array
+    virial: Array
+
+
+def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
+    """Whether there are compiled loops for this network and system.
+
+    They are for the density model with one layer and charges that are not learned, on a processor, and for at most
+    sixteen kinds of atoms.
+    """
+    if not isinstance(model, DensityModel) or model.layers > 1 or model.settings.electrostatics == "learned":
+        return False
+    return atoms.positions.device.type == "cpu" and len(torch.unique(_properties(atoms), dim=0)) <= MOST
+
+
+class CompiledDensity:
+    """Energy and forces of a one-layer density model without its long-range electrostatics.
+
+    Equal to `DensityModel` to rounding: radial functions are computed, not tabulated, and the table of ``erf(a r)/r``
+    is exact to 1e-11 / angstrom.
+
+    Parameters
+    ----------
+    model
+        See `can_compile`; its floating-point type is the one computed in.
+    atoms
+        Gives type, charge, epsilon and sigma of each atom, and the weights of ``special_coul``; its edges and
+        positions are not looked at. Atoms that are equal in all of these are of one kind.
+
+    Attributes
+    ----------
+    kind_of_atom
+        (N,).
+
+    Raises
+    ------
+    ValueError
+        There are more kinds of atoms than weights are packed for (see `can_compile`).
+    """
+
+    def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
+        self._settings, self._cutoff = model.settings, model.cutoff
+        kinds, self.kind_of_atom = (t.numpy() for t in torch.unique(_properties(atoms), dim=0, return_inverse=True))
+        if len(kinds) > MOST:
+            raise ValueError(f"{len(kinds)} kinds of atoms")
+        self._kinds = len(kinds)
+        first = [int(np.flatnonzero(self.kind_of_atom == k)[0]) for k in range(len(kinds))]
+        self._inputs = model.network.inputs(atoms)[first].detach().double()  # (kinds, P)
+        self._types = kinds[:, 0].astype(np.int64)
+        self._model = model
+        self._constants, self._pairs = self._pair_constants(kinds, atoms.special_coul[0].double().numpy())
+        self._slots: Array | None = None
+        self._network = packed_network(model, self._inputs, self._types)
+        self._order: tuple[Array, ...] = ()
+        self._lists: tuple[Array, Array] = (np.zeros((0, 1), np.int64), np.zeros(0, np.int64))
+
+    def set_neighbors(self, start: Array, neighbor: Array, owner: Array) -> None:
+        """Take a neighbor list, which serves as long as no pair outside it comes within the cutoff.
+
+        Parameters
+        ----------
+        start
+            Center i has entries ``start[i]`` to ``start[i + 1]``, (N + 1,).
+        neighbor
+            Every neighbor of every center, with the kind of bond in bits 30 and 31, (E,).
+        owner
+            Atom (of those the object was made with) that each atom is or is an image of, (M,); the first N are the
+            centers.
+        """
+        kind = self.kind_of_atom[owner]
+        used = np.zeros((self._kinds, KINDS, self._kinds), bool)
+        bounds, sorted_neighbors = sort_into_slots(start, neighbor.astype(np.int64), kind, used)
+        self._lists = bounds, sorted_neighbors
+        centers = kind[: len(start) - 1]
+        order = np.argsort(centers, kind="stable")
+        block_start, block_kind = [0], []
+        for kind, count in enumerate(np.bincount(centers, minlength=self._kinds)):
+            for begin in range(0, count, ATOMS):
+                block_start.append(block_start[-1] + min(ATOMS, count - begin))
+                block_kind.append(kind)
+        self._order = order, np.array(block_start), np.array(block_kind, np.int64)
+        if self._slots is None or (used & ~self._slots).any():
+            self._slots = used if self._slots is None else used | self._slots
+            self._layout, self._mixing = packed_mixing(self._model, self._inputs, self._slots)
+
+    def evaluate(self, positions: Array) -> LocalPrediction:
+        """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
+        count = len(self._order[2])
+        threads = max(1, min(torch.get_num_threads(), count))
+        ends = np.linspace(0, count, threads + 1).astype(np.int64)
+        energies = np.zeros(len(positions))
+        parts = [(energies, np.zeros((len(positions), 3)), np.zeros(6)) for _ in range(threads)]
+
+        def work(k: int) -> None:
+            blocks = (*self._order, (int(ends[k]), int(ends[k + 1])))
+            evaluate(
+                blocks,
+                positions,
+                self._lists,
+                self._constants,
+                self._pairs,
+                self._layout,
+                self._mixing,
+                self._network,
+                parts[k],
+            )
+
+        if threads == 1:
+            work(0)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, range(threads)))
+        forces = np.sum([part[1] for part in parts], axis=0)
+        xx, yy, zz, xy, xz, yz = np.sum([part[2] for part in parts], axis=0)
+        virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        return LocalPrediction(energies[: len(self._lists[0])], forces, virial)
+
+    def _pair_constants(self, kinds: Array, special: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+        """Charge product, weight and contact distance of each slot (kind of bond, kind of neighbor)."""
+        model, count = self._model, self._kinds
+        shape = (count, KINDS, count)
+        charges = kinds[:, 1] if model.electrostatics is not None else np.zeros(count)
+        charge = np.broadcast_to(COULOMB * (charges[:, None] * charges)[:, None], shape)
+        weight = np.broadcast_to(np.concatenate([[1.0], special])[:, None], shape)
+        distances = model.contacts.distances.double().numpy()
+        contact = distances[:, self._types[:, None], self._types].transpose(1, 0, 2)
+        flat = (np.ascontiguousarray(a, dtype=np.float64).reshape(count, -1) for a in (charge, weight, contact))
+        splitting = 0.0 if model.electrostatics is None else model.electrostatics.splitting
+        dtype = np.dtype(np.float64 if model.network.energy_scale.dtype == torch.float64 else np.float32)
+        table = _smooth_table(splitting, self._cutoff).astype(dtype)
+        pairs = (model.contacts.strength, self._cutoff, SWITCH, STEP, table)
+        return tuple(flat), pairs
+
+
+def _properties(atoms: AtomicGraph) -> torch.Tensor:
+    """Type, charge, epsilon and sigma of each atom, (N, 4)."""
+    columns = atoms.type_index, atoms.charges, atoms.epsilons, atoms.sigmas
+    return torch.stack([column.double() for column in columns], dim=1)
+
+
+def _smooth_table(splitting: float, cutoff: float) -> Array:
+    """Cubics of ``erf(a r)/r`` between places ``k STEP``, in the share of the step, (places, 4)."""
+    r = STEP * np.arange(int(cutoff / STEP) + 3)
+    value, slope = np.full_like(r, 2 * splitting / np.sqrt(np.pi)), np.zeros_like(r)
+    value[1:] = torch.erf(torch.from_numpy(splitting * r[1:])).numpy() / r[1:]
+    gauss = 2 * splitting / np.sqrt(np.pi) * np.exp(-((splitting * r[1:]) ** 2))
+    slope[1:] = (gauss - value[1:]) / r[1:]
+    a, b, u, v = value[:-1], value[1:], STEP * slope[:-1], STEP * slope[1:]
+    return np.ascontiguousarray(np.stack([a, u, 3 * (b - a) - 2 * u - v, 2 * (a - b) + u + v], axis=1))

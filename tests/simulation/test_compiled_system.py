@@ -1,0 +1,128 @@
+"""The compiled loops against the same model in PyTorch."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.model.conftest import FIELD
+from tests.model.test_density import density, water
+
+from gnnformd.model.file import LoadedModel, ModelCard, load_model
+from gnnformd.simulation.evaluator import Evaluator
+from gnnformd.trajectory.frame import Frame
+
+CUBE, TILTED = np.diag([9.3, 9.3, 9.3]), np.array([[9.3, 0, 0], [1.5, 9.0, 0], [-2.0, 1.0, 9.6]])
+MODELS = {
+    "water": {},
+    "three kinds of bond": {"bond_kinds": 3, "radial_functions": 19, "bonded_functions": 4},
+    "no bonds of their own": {"bond_kinds": 0},
+    "pairs": {"l_max": 0, "body_order": 2},
+    "vectors": {"l_max": 1, "body_order": 3},
+    "three bodies": {"body_order": 3},
+    "embedding": {"node_features": "embedding", "electrostatics": "none"},
+    "odd widths": {"features": 21, "width": 37},
+}
+
+
+def molecules(cell=CUBE):
+    """27 waters on a shaken lattice that fills the box."""
+    rng = np.random.default_rng(3)
+    molecule = np.array([[0, 0, 0], [1.012, 0, 0], [-0.3996, 0.9298, 0]])
+    turns = np.linalg.qr(rng.normal(size=(27, 3, 3)))[0]
+    centers = (np.array(list(np.ndindex(3, 3, 3))) / 3 @ cell)[:, None]
+    return Frame(
+        timestep=0,
+        cell=cell,
+        origin=np.zeros(3),
+        periodic=(True, True, True),
+        ids=np.arange(1, 82),
+        types=np.tile([1, 2, 2], 27),
+        positions=(centers + molecule @ turns + rng.normal(0, 0.04, (27, 3, 3))).reshape(-1, 3),
+        bonds=np.array([[3 * k, 3 * k + h] for k in range(27) for h in (1, 2)]),
+    )
+
+
+def both(loaded, frame):
+    """What the compiled loops and PyTorch say."""
+    answers = []
+    for compiled in (True, False):
+        evaluator = Evaluator(loaded, frame, compiled=compiled)
+        answers.append(evaluator.evaluate(frame.positions, frame.cell, frame.periodic))
+    return answers
+
+
+def assert_equal(fast, plain, tolerance):
+    scale = plain.forces.abs().max()
+    assert (fast.forces - plain.forces).abs().max() <= tolerance * scale
+    assert (fast.energies - plain.energies).abs().max() <= tolerance * plain.energies.abs().max().clamp(min=1.0)
+    assert (fast.virials - plain.virials).abs().max() <= tolerance * plain.virials.abs().max()
+
+
+def model_with_scales(**settings):
+    model = density(**settings)
+    model.initialize(water(0))
+    return LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), FIELD), Path("made here"))
+
+
+@pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
+def test_every_kind_of_one_layer_model(settings):
+    assert_equal(*both(model_with_scales(**settings), molecules()), 1e-8)
+
+
+@pytest.mark.parametrize("cell", [TILTED, 0.7 * CUBE], ids=["tilted", "shorter than twice the cutoff"])
+def test_any_box(cell):
+    assert_equal(*both(model_with_scales(), molecules(cell)), 1e-8)
+
+
+def test_open_boundaries():
+    frame = replace(molecules(), periodic=(False, False, False), cell=np.diag([40.0] * 3))
+    assert_equal(*both(model_with_scales(), frame), 1e-8)
+
+
+def test_atoms_pushed_into_each_other():
+    frame = molecules()
+    frame.positions[3] = frame.positions[0] + [0.9, 0.3, 0]
+    frame.positions[4] = frame.positions[3] + [0.45, 0, 0]
+    assert_equal(*both(model_with_scales(), frame), 1e-8)
+
+
+def test_single_precision():
+    loaded = load_model("water", dtype=torch.float32)
+    exact = both(load_model("water", dtype=torch.float64), molecules())[0]
+    fast, plain = both(loaded, molecules())
+
+    def error(answer):
+        return (answer.forces.double() - exact.forces).norm() / exact.forces.norm()
+
+    assert error(fast) < 1e-5
+    assert error(fast) < 2 * error(plain)
+
+
+def test_threads_change_nothing():
+    loaded, frame = model_with_scales(), molecules()
+    one = both(loaded, frame)[0]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        two = both(loaded, frame)[0]
+    finally:
+        torch.set_num_threads(before)
+    assert_equal(one, two, 1e-13)
+
+
+def test_atoms_that_wander_keep_the_right_neighbors():
+    loaded, frame = model_with_scales(), molecules()
+    rng = np.random.default_rng(0)
+    fast, plain = (Evaluator(loaded, frame, compiled=c) for c in (True, False))
+    positions = frame.positions.copy()
+    for _ in range(12):
+        positions += rng.normal(0, 0.12, (27, 1, 3)).repeat(3, axis=1).reshape(-1, 3)
+        assert_equal(*(e.evaluate(positions, frame.cell, frame.periodic) for e in (fast, plain)), 1e-8)
+
+
+def test_what_has_no_compiled_loops_is_left_to_pytorch():
+    for settings in ({"layers": 2}, {"electrostatics": "learned"}):
+        fast, plain = both(model_with_scales(**settings), molecules())
+        assert torch.equal(fast.forces, plain.forces)
