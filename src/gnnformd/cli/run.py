@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnnformd.cli.app import app
 from gnnformd.cli.judge import DeviceOption, JsonOption, ModelArgument, ThreadsOption, use_threads
 from gnnformd.cli.show import number, progress, save_json, say, show_facts, show_table
+from gnnformd.errors import InputError
+
+if TYPE_CHECKING:
+    from gnnformd.simulation.ranks import Ranks
+    from gnnformd.simulation.settings import SimulationSettings
 
 __all__ = ["show_simulation", "write_figures"]
 
@@ -42,7 +52,9 @@ def simulate(
     pressure: Annotated[float, typer.Option(help="atm, for npt.")] = 1.0,
     timestep: Annotated[float, typer.Option(help="fs.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Steps to run.")] = 1000,
-    ranks: Annotated[int, typer.Option(help="MPI ranks.")] = 1,
+    ranks: Annotated[
+        int | None, typer.Option(help="MPI ranks; not needed under mpiexec. [default: 1]", show_default=False)
+    ] = None,
     dump_every: Annotated[int, typer.Option(help="Steps between two frames of the trajectory.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of the starting velocities.")] = 1,
     compare: Annotated[Path | None, typer.Option(help="Reference run to compare with.")] = None,
@@ -51,29 +63,70 @@ def simulate(
     json_file: JsonOption = None,
 ) -> None:
     """Run molecular dynamics with the learned forces."""
-    use_threads(threads)
-    from gnnformd.model.file import load_model
+    from gnnformd.simulation.ranks import Ranks
     from gnnformd.simulation.settings import SimulationSettings
-    from gnnformd.simulation.simulate import simulate as run
 
-    settings = SimulationSettings.from_options(
-        engine=engine.value,
-        ensemble=ensemble.value,
-        temperature=temperature,
-        pressure=pressure,
-        timestep=timestep,
-        steps=steps,
-        ranks=ranks,
-        dump_every=dump_every,
-        seed=seed,
+    with _one_voice(Ranks() if engine == Engine.ase else Ranks.world()) as world:
+        settings = SimulationSettings.from_options(
+            engine=engine.value,
+            ensemble=ensemble.value,
+            temperature=temperature,
+            pressure=pressure,
+            timestep=timestep,
+            steps=steps,
+            ranks=ranks or world.size,
+            dump_every=dump_every,
+            seed=seed,
+        )
+        if settings.ranks > 1 and world.size == 1:
+            options = {"compare": compare, "device": device, "threads": threads, "json": json_file, "out": out}
+            raise typer.Exit(_start_ranks(model, topology, settings, options))
+        use_threads(1 if threads is None and world.size > 1 else threads)
+        from gnnformd.model.file import load_model
+        from gnnformd.simulation.simulate import simulate as run
+
+        with world.together():
+            loaded = load_model(model, device=device)
+        with progress("Simulating") as report:
+            result = run(loaded, topology, settings, out, compare=compare, progress=report).to_dict()
+        if world.first:
+            show_simulation(result)
+            write_figures(result, out / "figures")
+            say(f"Wrote {out}")
+            save_json(json_file, result)
+
+
+def _start_ranks(model: str, topology: Path, settings: SimulationSettings, options: Mapping[str, Any]) -> int:
+    """Run the same command under mpiexec and give back its exit code."""
+    from gnnformd.reference.launch import run_on_ranks
+
+    said = {**settings.model_dump(exclude={"thermo_every", "velocities"}), **options}
+    words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in said.items() if value is not None]
+    # '--' ends the options: a pressure may be negative, and a file may have any name
+    return run_on_ranks(
+        ["simulate", *(f"{name}={value}" for name, value in words), "--", model, str(topology)], settings.ranks
     )
-    loaded = load_model(model, device=device)
-    with progress("Simulating") as report:
-        result = run(loaded, topology, settings, out, compare=compare, progress=report).to_dict()
-    show_simulation(result)
-    write_figures(result, out / "figures")
-    say(f"Wrote {out}")
-    save_json(json_file, result)
+
+
+@contextmanager
+def _one_voice(ranks: Ranks) -> Iterator[Ranks]:
+    """Let only the first of many ranks speak and listen, and let none of them wait for one that has failed."""
+    if ranks.size == 1:
+        yield ranks
+        return
+    from gnnformd.simulation.guard import ModelFailure
+
+    signal.signal(signal.SIGUSR1, (lambda *_: signal.raise_signal(signal.SIGINT)) if ranks.first else signal.SIG_IGN)
+    if not ranks.first:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    try:
+        yield ranks
+    except (InputError, ModelFailure, KeyboardInterrupt):
+        raise  # every rank has it
+    except Exception:
+        ranks.abort(traceback.format_exc())
 
 
 def write_figures(result: Mapping[str, Any], folder: Path) -> None:

@@ -47,6 +47,10 @@ class AtomicGraph:
         Targets, kcal/mol, (B,), or None.
     virials
         Targets, kcal/mol, (B, 3, 3), or None.
+    owned
+        None, or which atoms this graph speaks for, (N,) bool: the graph is then a domain, a part of a larger system
+        together with the atoms around it. Energies of atoms that are not owned count zero, those of pairs by half for
+        each owned end, and what reaches beyond the cutoff is left to whoever cut the system.
     """
 
     positions: Tensor
@@ -65,6 +69,7 @@ class AtomicGraph:
     forces: Tensor | None = None
     energies: Tensor | None = None
     virials: Tensor | None = None
+    owned: Tensor | None = None
 
     @property
     def atom_count(self) -> int:

@@ -210,7 +210,8 @@ def _mirrored(
 def collate(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
     """Join graphs, or batches, into one batch; edges stay in mirrored halves.
 
-    The first halves of all graphs come first, then all second halves. Targets are those that every graph has.
+    The first halves of all graphs come first, then all second halves. Targets, and owned atoms, are those that every
+    graph has.
 
     Parameters
     ----------
@@ -239,4 +240,5 @@ def collate(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
         forces=join_if_all("forces"),
         energies=join_if_all("energies"),
         virials=join_if_all("virials"),
+        owned=join_if_all("owned"),
     )

@@ -71,8 +71,16 @@ class DensityModel(ForceModel):
         self.contacts = Contacts(type_count, settings.repulsion, settings.cutoff)
         self.electrostatics = None if settings.electrostatics == "none" else Electrostatics(settings.cutoff)
 
+    @property
+    def indivisible(self) -> str | None:
+        """Learned charges are what keeps it whole: the Coulomb energy of all atoms depends on them."""
+        return "its charges are learned" if self.settings.electrostatics == "learned" else None
+
     def forward(self, graph: AtomicGraph) -> Prediction:
         """Predict forces, energies and virials.
+
+        Of a domain (see `AtomicGraph.owned`) these are the derivatives of what it owns, without the long-range part of
+        the Coulomb energy: summed over all domains, forces on copies of an atom included, they are those of the system.
 
         Raises
         ------
@@ -131,7 +139,13 @@ class DensityModel(ForceModel):
             softening = softened(places.distances, contact)[1]
         learned, charges, geometries = self.network(graph, places.vectors, soft.detach(), softening)
 
+        owned_ends = None
+        if graph.owned is not None:
+            share = 0.5 * graph.owned.to(soft.dtype)
+            owned_ends = share.index_select(0, center) + share.index_select(0, neighbor)  # (E/2,)
+
         def per_graph(pairs: Tensor) -> Tensor:
+            pairs = pairs if owned_ends is None else pairs * owned_ends
             return pairs.new_zeros(graph.graph_count).index_add(0, graph_of_edge, pairs)
 
         constant = per_graph(self.contacts.pair_energies(places.distances, contact))
@@ -141,14 +155,16 @@ class DensityModel(ForceModel):
         special = graph.special_coul.index_select(0, graph_of_edge)
         pairs = self.electrostatics.pair_energies(places.distances, soft, product, graph.bond_kind[:half], special)
         coulomb = per_graph(pairs)
-        coulomb = coulomb + self.electrostatics.long_range_energies(places.scaled, places.cells, charges, graph)
+        if graph.owned is None:
+            coulomb = coulomb + self.electrostatics.long_range_energies(places.scaled, places.cells, charges, graph)
         if self.settings.electrostatics == "learned":
             return constant, learned + coulomb, geometries
         return constant + coulomb, learned, geometries
 
 
 def _places(graph: AtomicGraph) -> _Places:
-    vectors = graph.edge_vectors()[: graph.edge_count // 2].detach()
+    # positions may have more digits than the model computes with
+    vectors = graph.edge_vectors()[: graph.edge_count // 2].detach().to(graph.charges.dtype)
     distances = vectors.norm(dim=1)
     empty = ~graph.periodic.any(1)[:, None, None]
     cells = torch.where(empty, torch.eye(3).to(graph.cells), graph.cells.detach())
@@ -156,7 +172,8 @@ def _places(graph: AtomicGraph) -> _Places:
     scaled = torch.einsum("na,nab->nb", graph.positions.detach(), inverse)
     images = torch.floor(scaled) * graph.periodic.index_select(0, graph.graph_index)
     scaled = scaled - images  # small numbers keep their digits in float32
-    return _Places(*(value.requires_grad_() for value in (vectors, distances, scaled, cells)))
+    variables = (vectors, distances, scaled, cells)
+    return _Places(*(value.to(vectors.dtype).requires_grad_() for value in variables))
 
 
 def _slopes(energies: Tensor, places: _Places, *, create_graph: bool) -> list[Tensor | None]:
@@ -175,7 +192,7 @@ def _prediction(graph: AtomicGraph, places: _Places, energies: Tensor, slopes: l
     pull = torch.zeros_like(vectors) if by_vector is None else by_vector  # (E/2, 3)
     if by_distance is not None:
         pull = pull + (by_distance / distances)[:, None] * vectors
-    forces = torch.zeros_like(graph.positions).index_add(0, center, pull).index_add(0, neighbor, -pull)
+    forces = pull.new_zeros(graph.atom_count, 3).index_add(0, center, pull).index_add(0, neighbor, -pull)
     if graph.graph_count == 1:
         virials = -(vectors.transpose(0, 1) @ pull)[None]
     else:

@@ -53,7 +53,7 @@ class NodeInputs(nn.Module):
     def forward(self, graph: AtomicGraph) -> Tensor:
         """Numbers of each atom, (N, P)."""
         if self.kind == "embedding":
-            return nn.functional.one_hot(graph.type_index, self.type_count).to(graph.positions.dtype)
+            return nn.functional.one_hot(graph.type_index, self.type_count).to(graph.charges.dtype)
         s = graph.sigmas / LENGTH
         attraction = graph.epsilons.sqrt() * s**3
         return torch.stack([torch.ones_like(s), graph.charges, attraction, attraction * s**3, s], dim=1)

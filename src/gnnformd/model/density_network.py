@@ -89,14 +89,21 @@ class DensityNetwork(nn.Module):
         inputs = self.inputs(graph)  # (N, P)
         geometries = self._geometries(graph, vectors, soft, softening)
         densities = self._densities(self.inputs.sent(inputs), geometries)  # (L, N, C K)
+        if graph.owned is not None and not self.messages:  # nobody asks for more of the others
+            owned = torch.nonzero(graph.owned).squeeze(1)
+            densities, inputs = densities.index_select(1, owned), inputs.index_select(0, owned)
         scalars, mixed = self.layers[0](densities, inputs, None)  # (N, W)
         energy = self.readouts[0](scalars)  # (N,)
         for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):
             update, mixed = layer(self._densities(message(scalars), geometries), inputs, mixed)
             scalars = scalars + update
             energy = energy + readout(scalars)
-        energy = self.energy_scale * energy + self.type_energies.index_select(0, graph.type_index)
-        energies = energy.new_zeros(graph.graph_count).index_add(0, graph.graph_index, energy)
+        kinds, graphs = graph.type_index, graph.graph_index
+        if graph.owned is not None:
+            kinds, graphs = kinds[graph.owned], graphs[graph.owned]
+            energy = energy[graph.owned] if self.messages else energy
+        energy = self.energy_scale * energy + self.type_energies.index_select(0, kinds)
+        energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
         return energies, self._charges(scalars, graph), geometries
 
     @torch.no_grad()

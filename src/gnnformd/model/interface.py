@@ -49,6 +49,11 @@ class ForceModel(nn.Module, ABC):
     layers: int
     conservative: bool
 
+    @property
+    def indivisible(self) -> str | None:
+        """Why a system cannot be cut into domains (`AtomicGraph.owned`) for this model; None if it can."""
+        return "it looks at all atoms at once"
+
     def initialize(self, graph: AtomicGraph) -> None:
         """Take scales from data before a training from fresh weights.
 

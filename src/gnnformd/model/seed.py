@@ -169,6 +169,11 @@ class SeedModel(ForceModel):
         self.message_layers.extend(MessageLayer(4, width, drop) for _ in range(settings.layers - 1))
         self.decoder = Perceptron(width, 3, width, drop)
 
+    @property
+    def indivisible(self) -> str | None:
+        """Stored statistics let it be cut: forces on owned atoms are right, those on others are not."""
+        return None if self.settings.statistics == "stored" else "GraphNorm averages over all atoms"
+
     def forward(self, graph: AtomicGraph) -> Prediction:
         """Predict the force on every atom."""
         rows = EdgeRows.of(graph)

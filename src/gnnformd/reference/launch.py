@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from gnnformd.reference.instrument import Instrumented
 from gnnformd.reference.library import find_mpich_file, lammps_sentence
 from gnnformd.reference.script import Script, ScriptLine, words
 
-__all__ = ["failing_line", "run_lammps"]
+__all__ = ["failing_line", "run_lammps", "run_on_ranks"]
 
 
 def run_lammps(
@@ -77,6 +77,38 @@ def run_lammps(
     return result
 
 
+def run_on_ranks(arguments: Sequence[str], ranks: int) -> int:
+    """Run the command ``gnnformd`` with these arguments on a number of ranks, which share this terminal.
+
+    Ctrl-C reaches the ranks as SIGUSR1, which mpiexec hands on without a word of its own; the second one ends them.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    InputError
+        MPICH's mpiexec is not there.
+    """
+    program = [sys.executable, "-P", "-c", "from gnnformd.cli import main; main()"]
+    process = subprocess.Popen(
+        [*_mpiexec(ranks), *program, *arguments],
+        stdin=subprocess.DEVNULL,
+        env=_environment(),
+        start_new_session=True,
+    )
+    try:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGUSR1)
+            return process.wait()
+    finally:
+        _stop(process)
+
+
 def _mpiexec(ranks: int) -> list[str]:
     if ranks == 1:
         return []
@@ -94,7 +126,7 @@ def _environment() -> dict[str, str]:
     return {**inherited, "OMP_NUM_THREADS": "1"}
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def _stop(process: subprocess.Popen[Any]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         try:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
 
-__all__ = ["Guard", "ModelFailure", "Unstable", "kinetic_temperature"]
+__all__ = ["Guard", "ModelFailure", "Unstable", "kinetic_temperature", "temperature_of", "twice_kinetic_energy"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -33,6 +33,10 @@ class Unstable(Exception):
         self.step = step
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[Unstable], tuple[int, str]]:
+        """Travel from one rank to another."""
+        return Unstable, (self.step, self.reason)
+
 
 class ModelFailure(RuntimeError):
     """The model raised an exception while it was asked for forces; the cause is chained.
@@ -43,9 +47,14 @@ class ModelFailure(RuntimeError):
         Step at which it happened.
     """
 
-    def __init__(self, step: int, cause: BaseException) -> None:
-        super().__init__(f"the model failed at step {step}: {type(cause).__name__}: {cause}")
-        self.step = step
+    def __init__(self, step: int, cause: BaseException | str) -> None:
+        text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        super().__init__(f"the model failed at step {step}: {text}")
+        self.step, self._text = step, text
+
+    def __reduce__(self) -> tuple[type[ModelFailure], tuple[int, str]]:
+        """Travel from one rank to another, without the cause, which may not be able to."""
+        return ModelFailure, (self.step, self._text)
 
 
 @dataclass(frozen=True)
@@ -88,12 +97,31 @@ class Guard:
         Unstable
             With the temperature.
         """
-        temperature = kinetic_temperature(masses, velocities)
+        self.check_heat(step, twice_kinetic_energy(masses, velocities), len(masses))
+
+    def check_heat(self, step: int, twice_kinetic: float, count: int) -> None:
+        """Do as `check_temperature`, from `twice_kinetic_energy` of ``count`` atoms, as ranks sum it up.
+
+        Raises
+        ------
+        Unstable
+            With the temperature.
+        """
+        temperature = temperature_of(twice_kinetic, count)
         if not temperature <= self.hottest:  # also true of NaN
             raise Unstable(step, f"the temperature is {temperature:.4g} K, above the limit of {self.hottest:.4g} K.")
 
 
 def kinetic_temperature(masses: Float, velocities: Float) -> float:
     """``sum m v^2 / ((3 N - 3) k_B)`` in K; masses (N,) in g/mol, velocities (N, 3) in angstrom/fs."""
-    twice_kinetic = VELOCITY_SQUARED_TO_ENERGY * float(masses @ (velocities * velocities).sum(axis=1))
-    return twice_kinetic / (max(3 * len(masses) - 3, 1) * BOLTZMANN)
+    return temperature_of(twice_kinetic_energy(masses, velocities), len(masses))
+
+
+def twice_kinetic_energy(masses: Float, velocities: Float) -> float:
+    """``sum m v^2`` in kcal/mol; masses (N,) in g/mol, velocities (N, 3) in angstrom/fs."""
+    return VELOCITY_SQUARED_TO_ENERGY * float(masses @ (velocities * velocities).sum(axis=1))
+
+
+def temperature_of(twice_kinetic: float, count: int) -> float:
+    """``sum m v^2 / ((3 N - 3) k_B)`` in K, from `twice_kinetic_energy` of all N atoms."""
+    return twice_kinetic / (max(3 * count - 3, 1) * BOLTZMANN)

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gnnformd.errors import InputError
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.simulation.clock import Clock
-from gnnformd.simulation.coupling import Coupling
-from gnnformd.simulation.guard import Guard, Unstable, kinetic_temperature
+from gnnformd.simulation.coupling import Coupling, heat_of_rank
+from gnnformd.simulation.guard import Guard, Unstable, temperature_of
 from gnnformd.simulation.interrupt import stop_on_interrupt
 from gnnformd.simulation.md_run import EngineRun
+from gnnformd.simulation.ranks import Ranks
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
 from gnnformd.simulation.thermo import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS
@@ -33,10 +36,13 @@ def run_lammps(
     start: Start,
     settings: SimulationSettings,
     out: Path,
+    ranks: Ranks,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> EngineRun:
     """Run and write ``trajectory.dump``, ``thermo.csv``, ``log.lammps`` and, if all went well, ``final.data``.
+
+    Every rank calls it and gets the same.
 
     Velocity Verlet; with ``nvt`` and ``npt`` the Nosé-Hoover thermostat (and barostat) of LAMMPS. A model whose
     forces are no gradient pushes the whole system about: its momentum is taken out at every step.
@@ -51,6 +57,8 @@ def run_lammps(
         What to run.
     out
         Existing folder.
+    ranks
+        The processes that run LAMMPS.
     progress
         Called with steps done and steps to do.
 
@@ -65,7 +73,7 @@ def run_lammps(
     try:
         _read(lmp, start, loaded, settings)
         clock = Clock(progress, settings.steps)
-        coupling = Coupling(lmp, loaded, guard=_guard(lmp, settings), on_step=clock.tick)
+        coupling = Coupling(lmp, loaded, guard=_guard(lmp, settings, ranks), on_step=clock.tick)
         unstable = None
         asked: list[bool] = []  # each run of LAMMPS takes back an earlier stop
 
@@ -77,19 +85,23 @@ def run_lammps(
             try:
                 coupling.run(0)  # the first forces, before any output: what is wrong at once leaves no files
                 _set_up(lmp, coupling, loaded, settings, out)
-                coupling.run(0 if asked else settings.steps)
+                coupling.run(0 if ranks.share(bool(asked)) else settings.steps)
             except Unstable as error:
                 unstable = error
         if unstable is None:
-            _write_final(lmp, out / "final.data")
+            _write_final(lmp, out / "final.data", ranks)
         return EngineRun(
             steps=clock.step,
             atoms=len(start.topology.ids),
             seconds_per_step=clock.seconds_per_step,
             stopped_at_step=unstable.step if unstable else None,
             reason=unstable.reason if unstable else None,
-            interrupted=bool(asked),
+            interrupted=ranks.share(bool(asked)),
         )
+    except InputError as error:
+        if ranks.size > 1 and type(error.__cause__).__name__ == "MPIAbortException":  # of this rank alone
+            ranks.abort(f"Error: {error}", code=2)
+        raise
     finally:
         lmp.close()
 
@@ -110,12 +122,9 @@ def _read(lmp: lammps, start: Start, loaded: LoadedModel, settings: SimulationSe
             lmp.command(command)
 
 
-def _guard(lmp: lammps, settings: SimulationSettings) -> Guard:
-    count = int(lmp.get_natoms())
-    arrays = lmp.numpy
-    masses = arrays.extract_atom("mass")[arrays.extract_atom("type", nelem=count)]
-    now = kinetic_temperature(masses, arrays.extract_atom("v", nelem=count, dim=3))
-    return Guard.around(max(settings.temperature, now))
+def _guard(lmp: lammps, settings: SimulationSettings, ranks: Ranks) -> Guard:
+    heat = ranks.sum(np.array([heat_of_rank(lmp)]))
+    return Guard.around(max(settings.temperature, temperature_of(float(heat[0]), int(lmp.get_natoms()))))
 
 
 def _set_up(lmp: lammps, coupling: Coupling, loaded: LoadedModel, settings: SimulationSettings, out: Path) -> None:
@@ -156,7 +165,8 @@ def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: 
     ]
 
 
-def _write_final(lmp: lammps, path: Path) -> None:
+def _write_final(lmp: lammps, path: Path, ranks: Ranks) -> None:
     beside = path.with_name(f".{path.name}")
     lmp.command(f'write_data "{beside}" nocoeff')
-    beside.replace(path)
+    if ranks.first:
+        beside.replace(path)

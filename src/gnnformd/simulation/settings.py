@@ -30,7 +30,7 @@ class SimulationSettings(BaseModel):
     dump_every: int = Field(10, ge=1, description="Steps between two frames of the trajectory.")
     thermo_every: int = Field(10, ge=1, description="Steps between two rows of the thermo table.")
     seed: int = Field(1, ge=1, le=900_000_000, description="Of the velocities and of the Langevin thermostat.")
-    ranks: int = Field(1, ge=1, description="MPI ranks.")
+    ranks: int = Field(1, ge=1, description="MPI ranks; as many processes must have been started.")
     velocities: Literal["create", "file"] = Field(
         "create", description="Drawn at the temperature, or those of the data file."
     )
@@ -39,8 +39,8 @@ class SimulationSettings(BaseModel):
     def _possible(self) -> SimulationSettings:
         if self.ensemble == "npt" and self.engine == "ase":
             raise ValueError("npt is done by LAMMPS only; choose the engine lammps")
-        if self.ranks > 1:
-            raise ValueError("simulations run on one rank so far; choose 1")
+        if self.ranks > 1 and self.engine == "ase":
+            raise ValueError("many ranks are for LAMMPS only; choose the engine lammps")
         return self
 
     @classmethod

@@ -14,6 +14,7 @@ from gnnformd.files import write_json, write_text
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.simulation.judge import judge
 from gnnformd.simulation.md_run import EngineRun, MDRun
+from gnnformd.simulation.ranks import Ranks
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.side import Side
 from gnnformd.simulation.start import Start
@@ -43,6 +44,9 @@ def simulate(
     ends at that step and comes back with ``stable`` false and the reason: that is a result about the model. Ctrl-C
     ends the run after the step that is under way; what was done is written, then KeyboardInterrupt goes on.
 
+    On many ranks every one calls it with the same arguments; the first writes and judges, and all get the same result
+    or the same exception.
+
     Parameters
     ----------
     loaded
@@ -66,17 +70,36 @@ def simulate(
     ModelFailure
         The model raised an exception; the step is named.
     """
-    start = Start.read(topology)
-    start.warn_of_other_atoms(loaded)
-    reference = None if compare is None else ReferenceRun.open(compare)
-    sources = [topology] if reference is None else [topology, reference.trajectory]
-    _prepare(out, _manifest(loaded, topology, settings, compare), sources)
-    engine = _run(loaded, start, settings, out, progress)
-    run = _judged(loaded, start, settings, out, engine, reference)
-    write_json(out / "simulate.json", run.to_dict())
-    if engine.interrupted:
-        raise KeyboardInterrupt
-    return run
+    ranks = _ranks(settings)
+    with ranks.together():
+        start = Start.read(topology)
+        reference = None if compare is None else ReferenceRun.open(compare)
+        if ranks.first:
+            start.warn_of_other_atoms(loaded)
+            sources = [topology] if reference is None else [topology, reference.trajectory]
+            _prepare(out, _manifest(loaded, topology, settings, compare), sources)
+    engine = _run(loaded, start, settings, out, ranks, progress)
+    run = None
+    with ranks.together():
+        if ranks.first:
+            run = _judged(loaded, start, settings, out, engine, reference)
+            write_json(out / "simulate.json", run.to_dict())
+        if engine.interrupted:
+            raise KeyboardInterrupt
+    result = ranks.share(run)
+    assert result is not None
+    return result
+
+
+def _ranks(settings: SimulationSettings) -> Ranks:
+    """Find the processes that run this; there must be as many as the settings say."""
+    ranks = Ranks() if settings.engine == "ase" else Ranks.world()
+    if ranks.size != settings.ranks:
+        raise InputError(
+            f"ranks: {settings.ranks} are asked for, but {ranks.size} started; use 'gnnformd simulate --ranks "
+            f"{settings.ranks}', or start this program with 'mpiexec -n {settings.ranks}'."
+        )
+    return ranks
 
 
 def _run(
@@ -84,6 +107,7 @@ def _run(
     start: Start,
     settings: SimulationSettings,
     out: Path,
+    ranks: Ranks,
     progress: Callable[[int, int], None] | None,
 ) -> EngineRun:
     if settings.velocities == "file":
@@ -91,7 +115,7 @@ def _run(
     if settings.engine == "lammps":
         from gnnformd.simulation.lammps_engine import run_lammps
 
-        return run_lammps(loaded, start, settings, out, progress=progress)
+        return run_lammps(loaded, start, settings, out, ranks, progress=progress)
     from gnnformd.simulation.ase_engine import run_ase
 
     return run_ase(loaded, start, settings, out, progress=progress)

