@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -318,7 +317,7 @@ def stopped(number: int, ready: Callable[[], bool], *words: object) -> None:
     command = [sys.executable, "-c", LOOP, *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: ready() or process.poll() is not None)
-    os.kill(process.pid, number)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
     assert errors.splitlines()[-1].startswith("Interrupted.")

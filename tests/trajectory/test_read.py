@@ -63,7 +63,7 @@ def test_a_run_folder_needs_nothing_but_its_dump(run_folder: Path) -> None:
         (run_folder / name).unlink()
     assert [(f.energy, f.bonds) for f in read_frames(run_folder)] == [(None, None)] * 3
     (run_folder / "trajectory.dump").unlink()
-    with pytest.raises(InputError, match=r"run: the folder holds no 'trajectory\.dump'"):
+    with pytest.raises(InputError, match=r"run: holds neither 'trajectory\.dump' nor 'type\.raw'"):
         list(read_frames(run_folder))
 
 
