@@ -109,11 +109,19 @@ def benchmark(
     own, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
     where = f"{result['threads']} threads" if result["device"] == "cpu" else result["device"]
     rows = [
+        (f"forces but long-range electrostatics ({where})", own["short_range"], ratio["short_range"]),
         (f"forces ({where})", own["forces"], ratio["forces"]),
         (f"forces and neighbor search ({where})", own["with_neighbor_search"], ratio["with_neighbor_search"]),
         ("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0),
     ]
     show_table(title, ("what", "us/atom/step", "over LAMMPS"), rows)
+    if result["compiled"]:
+        edges, operations = result["edges_per_second"] / 1e6, result["operations_per_atom"] / 1e3
+        share = 100 * result["share_of_matrix_product"]
+        say(
+            f"{edges:.0f} million edges a second; {operations:.0f} thousand operations an atom, {share:.0f} % of the "
+            "speed of a product of matrices."
+        )
     save_json(json_file, result)
 
 

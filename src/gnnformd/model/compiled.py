@@ -160,6 +160,18 @@ class CompiledDensity:
         virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         return LocalPrediction(energies[: len(self._lists[0])], forces, virial)
 
+    def operations_per_atom(self, edges_per_atom: float) -> float:
+        """Floating-point operations of an evaluation for each center, fillings of vectors left out.
+
+        With K radial functions, L = 9 harmonics, I densities of one degree, F features and width W: for each edge 8 K
+        for the functions, 2 L K for the densities and 4 L K for their gradient; for each center, there and back,
+        ``4 (17 I F + 10 F W + 2 W^2)``.
+        """
+        settings = self._settings
+        k, f, w = settings.radial_functions, settings.features, settings.width
+        inner = float(self._layout[0].sum(axis=1)[self.kind_of_atom].mean())
+        return edges_per_atom * (8 + 6 * 9) * k + 4 * (17 * inner * f + 10 * f * w + 2 * w * w)
+
     def _pair_constants(self, kinds: Array, special: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """Charge product, weight and contact distance of each slot (kind of bond, kind of neighbor)."""
         model, count = self._model, self._kinds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,9 +15,37 @@ from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.simulation.ghosts import Ghosts
 from gnnformd.simulation.moving_graph import MovingGraph
 
-__all__ = ["CompiledSystem"]
+__all__ = ["CompiledSystem", "Places"]
 
 Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where everything is.
+
+    Attributes
+    ----------
+    with_ghosts
+        Atoms and periodic images, angstrom, (N + G, 3).
+    own
+        The atoms alone, (N, 3).
+    box
+        Rows are the lattice vectors, angstrom, (3, 3).
+    """
+
+    with_ghosts: Float
+    own: Float
+    box: Float
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What serves until the next search of neighbors; ``atoms`` is its graph in the type of the model."""
+
+    density: CompiledDensity
+    ghosts: Ghosts
+    atoms: AtomicGraph
 
 
 class CompiledSystem:
@@ -32,41 +62,63 @@ class CompiledSystem:
     def __init__(self, model: ForceModel, graph: MovingGraph) -> None:
         self._model, self._graph = model, graph
         self._searched: AtomicGraph | None = None
-        self._atoms: AtomicGraph | None = None  # of the last search, in the type of the model
-        self._ghosts: Ghosts | None = None
-        self._density: CompiledDensity | None = None
+        self._ready: _Ready | None = None
 
     def evaluate(self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]) -> Prediction | None:
         """Predict, or say None where there are no compiled loops; arguments as for `Evaluator.evaluate`."""
+        places = self.places(positions, cell, periodic)
+        if places is None:
+            return None
+        local, smooth = self.local(places), self.long_range(places)
+        if smooth is None:
+            return local
+        assert local.energies is not None and smooth.energies is not None
+        assert local.virials is not None and smooth.virials is not None
+        return Prediction(
+            local.forces + smooth.forces, local.energies + smooth.energies, local.virials + smooth.virials
+        )
+
+    def places(self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]) -> Places | None:
+        """Renew the neighbors where that is due; give places of atoms and ghosts, or None where nothing is compiled."""
         if not isinstance(self._model, DensityModel):
             return None
-        graph, places, box = self._graph.wide_at(positions, cell, periodic)
+        graph, own, box = self._graph.wide_at(positions, cell, periodic)
         if graph is not self._searched:
             self._renew(self._model, graph)
-        if self._density is None or self._ghosts is None or self._atoms is None:
+        return None if self._ready is None else Places(self._ready.ghosts.positions(own, box), own, box)
+
+    def local(self, places: Places) -> Prediction:
+        """Everything but the long-range electrostatics."""
+        assert self._ready is not None
+        found = self._ready.density.evaluate(places.with_ghosts)
+        dtype = self._ready.atoms.positions.dtype
+        return Prediction(
+            torch.from_numpy(self._ready.ghosts.fold(found.forces)).to(dtype),
+            torch.tensor([found.energies.sum()], dtype=dtype),
+            torch.from_numpy(found.virial[None]).to(dtype),
+        )
+
+    def long_range(self, places: Places) -> Prediction | None:
+        """Long-range electrostatics, or None if the model has none."""
+        assert self._ready is not None and isinstance(self._model, DensityModel)
+        if self._model.electrostatics is None:
             return None
-        local = self._density.evaluate(self._ghosts.positions(places, box))
-        dtype = self._atoms.positions.dtype
-        forces = torch.from_numpy(self._ghosts.fold(local.forces)).to(dtype)
-        energies = torch.tensor([local.energies.sum()], dtype=dtype)
-        virials = torch.from_numpy(local.virial[None]).to(dtype)
-        if self._model.electrostatics is not None:
-            smooth = _long_range(self._model, self._atoms, places, box)
-            assert smooth.energies is not None and smooth.virials is not None
-            forces, energies, virials = forces + smooth.forces, energies + smooth.energies, virials + smooth.virials
-        return Prediction(forces, energies, virials)
+        return _long_range(self._model, self._ready.atoms, places.own, places.box)
+
+    def operations_per_atom(self, edges_per_atom: float) -> float | None:
+        """Operations for each atom without long-range electrostatics, or None where nothing is compiled."""
+        return None if self._ready is None else self._ready.density.operations_per_atom(edges_per_atom)
 
     def _renew(self, model: DensityModel, graph: AtomicGraph) -> None:
         self._searched = graph
-        weight = next(model.parameters())
-        self._atoms = graph.to(dtype=weight.dtype)
         if not can_compile(model, graph):
-            self._density = None
+            self._ready = None
             return
-        if self._density is None:
-            self._density = CompiledDensity(model, self._atoms)
-        self._ghosts = Ghosts.of(graph)
-        self._density.set_neighbors(self._ghosts.start, self._ghosts.neighbor, self._ghosts.owner)
+        atoms = graph.to(dtype=next(model.parameters()).dtype)
+        density = CompiledDensity(model, atoms) if self._ready is None else self._ready.density
+        ghosts = Ghosts.of(graph)
+        density.set_neighbors(ghosts.start, ghosts.neighbor, ghosts.owner)
+        self._ready = _Ready(density, ghosts, atoms)
 
 
 def _long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:

@@ -32,6 +32,11 @@ class Evaluator:
     compiled
         Use compiled loops where there are some for the model; they say the same.
 
+    Attributes
+    ----------
+    compiled
+        The compiled loops, or None if they are not to be used.
+
     Raises
     ------
     InputError
@@ -49,7 +54,7 @@ class Evaluator:
         self._model = loaded.model.eval()
         dtype, device = _place(loaded.model)
         self._graph = MovingGraph(frame, loaded.model.cutoff, loaded.card.force_field, dtype=dtype, device=device)
-        self._compiled = CompiledSystem(self._model, self._graph) if compiled else None
+        self.compiled = CompiledSystem(self._model, self._graph) if compiled else None
 
     def evaluate(
         self, positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: tuple[bool, bool, bool]
@@ -65,8 +70,8 @@ class Evaluator:
         periodic
             Whether each direction is periodic.
         """
-        if self._compiled is not None:
-            prediction = self._compiled.evaluate(positions, cell, periodic)
+        if self.compiled is not None:
+            prediction = self.compiled.evaluate(positions, cell, periodic)
             if prediction is not None:
                 return prediction
         graph = self._graph.at(positions, cell, periodic)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,10 +22,12 @@ from gnnformd.graph.build import build_graph
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.reference.systems import SYSTEMS
 from gnnformd.simulation.evaluator import Evaluator
-from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.topology import read_topology
 
 if TYPE_CHECKING:
+    from lammps import lammps
+
     from gnnformd.force_field import ForceField
     from gnnformd.model.file import LoadedModel
 
@@ -34,8 +36,7 @@ __all__ = ["Speed", "measure_speed"]
 Float = NDArray[np.float64]
 VOLUME_PER_WATER = 29.98  # angstrom^3, SPC/Fw at 300 K and 1 atm
 SETTLING_STEPS = 300
-TIMED_STEPS = 50
-WARM_UP = 5
+BLOCKS, BLOCK = 10, 5  # LAMMPS and the network take turns of so many steps
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,19 @@ class Speed:
     threads, device
         Where the network ran. LAMMPS ran on one core.
     forces
-        Of the network on a ready graph, median.
+        On known neighbors, median.
+    short_range
+        Share of it that is not long-range electrostatics: what is left where LAMMPS does that part. Median.
     with_neighbor_search
-        Of the network along the steps of a simulation, neighbor lists being renewed when atoms have moved, mean.
+        Along the steps of a simulation, neighbor lists being renewed when atoms have moved, mean.
     lammps
-        Of a step of LAMMPS with its own force field, mean over the steps just before.
+        Of a step of LAMMPS with its own force field, median; its steps alternate with those of the network.
+    compiled
+        Whether compiled loops computed the forces.
+    operations
+        Floating-point operations per atom of the short-range part, counted from the settings, or None if not compiled.
+    peak
+        Floating-point operations per microsecond in a product of large matrices, in the same run and type.
     """
 
     model: str
@@ -67,12 +76,21 @@ class Speed:
     threads: int
     device: str
     forces: float
+    short_range: float
     with_neighbor_search: float
     lammps: float
+    compiled: bool
+    operations: float | None
+    peak: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written as JSON; a ratio above 1 says how many times slower than LAMMPS's own force field."""
-        own = {"forces": self.forces, "with_neighbor_search": self.with_neighbor_search}
+        own = {
+            "short_range": self.short_range,
+            "forces": self.forces,
+            "with_neighbor_search": self.with_neighbor_search,
+        }
+        share = None if self.operations is None else self.operations / self.short_range / self.peak
         return {
             "model": self.model,
             "system": self.system,
@@ -80,7 +98,12 @@ class Speed:
             "edges_per_atom": self.edges_per_atom,
             "threads": self.threads,
             "device": self.device,
+            "compiled": self.compiled,
             "microseconds_per_atom_step": own,
+            "edges_per_second": 1e6 * self.edges_per_atom / self.short_range,
+            "operations_per_atom": self.operations,
+            "matrix_product_gigaflop_per_second": self.peak / 1e3,
+            "share_of_matrix_product": share,
             "lammps": {"microseconds_per_atom_step": self.lammps, "threads": 1},
             "ratio_to_lammps": {name: value / self.lammps for name, value in own.items()},
         }
@@ -106,34 +129,64 @@ def measure_speed(
         The model's force field is neither water nor a simple liquid.
     """
     report = progress or (lambda done, total: None)
-    report(0, 3)
+    report(0, BLOCKS)
     system, commands = _commands(loaded, atoms)
-    frame, steps, lammps_seconds = _run_lammps(commands)
-    report(1, 3)
-    count = len(frame.types)
+    times: dict[str, list[float]] = {"short_range": [], "long_range": [], "moving": [], "lammps": []}
+    with _settled(commands) as (lmp, frame):
+        evaluator = Evaluator(loaded, frame)
+        _forces(evaluator, frame, frame.positions)  # compiles
+        for block in range(BLOCKS):
+            own = _timed(lambda: lmp.command(f"run {BLOCK} pre no post no"))
+            times["lammps"].append(own / BLOCK)
+            for _ in range(BLOCK):
+                lmp.command("run 1 pre no post no")
+                positions = np.array(lmp.gather_atoms("x", 1, 3), dtype=np.float64).reshape(-1, 3)
+                times["moving"].append(_timed(partial(_forces, evaluator, frame, positions)))
+            for part, work in _parts(loaded, evaluator, replace(frame, positions=positions)).items():
+                times[part] += [_timed(work) for _ in range(BLOCK)]
+            report(block + 1, BLOCKS)
     weight = next(loaded.model.parameters())
-    graph = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).to(weight.device, weight.dtype)
-    fixed = [_timed(lambda: predict(loaded.model, graph).forces.cpu()) for _ in range(WARM_UP + TIMED_STEPS // 2)]
-    report(2, 3)
-    evaluator = Evaluator(loaded, frame)
-    moving = [_timed(partial(_forces, evaluator, frame, positions)) for positions in steps]
-    report(3, 3)
-    per_atom = 1e6 / count
+    edges = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).edge_count / len(frame.types)
+    per_atom = 1e6 / len(frame.types)
+    short, long = (median(times[name]) * per_atom if times[name] else 0.0 for name in ("short_range", "long_range"))
+    operations = None if evaluator.compiled is None else evaluator.compiled.operations_per_atom(edges)
     return Speed(
         model=str(loaded.path),
         system=system,
-        atoms=count,
-        edges_per_atom=graph.edge_count / count,
+        atoms=len(frame.types),
+        edges_per_atom=edges,
         threads=torch.get_num_threads(),
         device=str(weight.device),
-        forces=median(fixed[WARM_UP:]) * per_atom,
-        with_neighbor_search=sum(moving) / len(moving) * per_atom,
-        lammps=lammps_seconds / len(steps) * per_atom,
+        forces=short + long,
+        short_range=short,
+        with_neighbor_search=sum(times["moving"]) / len(times["moving"]) * per_atom,
+        lammps=median(times["lammps"]) * per_atom,
+        compiled=operations is not None,
+        operations=operations,
+        peak=_matrix_product_speed(weight),
     )
 
 
 def _forces(evaluator: Evaluator, frame: Frame, positions: Float) -> None:
     evaluator.evaluate(positions, frame.cell, frame.periodic).forces.cpu()
+
+
+def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str, Callable[[], object]]:
+    """Take apart an evaluation on known neighbors."""
+    compiled = evaluator.compiled
+    places = None if compiled is None else compiled.places(frame.positions, frame.cell, frame.periodic)
+    if compiled is None or places is None:
+        weight = next(loaded.model.parameters())
+        graph = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).to(weight.device, weight.dtype)
+        return {"short_range": lambda: predict(loaded.model, graph).forces.cpu()}
+    return {"short_range": partial(compiled.local, places), "long_range": partial(compiled.long_range, places)}
+
+
+def _matrix_product_speed(weight: torch.Tensor) -> float:
+    """Floating-point operations per microsecond of a product of matrices that fit into a cache."""
+    size = 512
+    a, b = torch.rand(2, size, size, dtype=weight.dtype, device=weight.device).unbind()
+    return 2 * size**3 / (1e6 * min(_timed(lambda: (a @ b).sum().item()) for _ in range(20)))
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -195,8 +248,9 @@ def _simple_liquid(field: ForceField, atoms: int) -> list[str]:
     ]
 
 
-def _run_lammps(commands: list[str]) -> tuple[Frame, list[Float], float]:
-    """First frame, positions of the steps after it, and the seconds LAMMPS took for these steps."""
+@contextlib.contextmanager
+def _settled(commands: list[str]) -> Iterator[tuple[lammps, Frame]]:
+    """LAMMPS after some steps with its own force field, ready for more, and where the atoms are."""
     lmp = open_lammps()
     try:
         with lammps_errors(), tempfile.TemporaryDirectory() as folder:
@@ -208,23 +262,21 @@ def _run_lammps(commands: list[str]) -> tuple[Frame, list[Float], float]:
             lmp.command(f"write_data {start} nocoeff")
             topology = read_topology(start)
             lmp.command("run 0 post no")
-            seconds = _timed(lambda: lmp.command(f"run {TIMED_STEPS} pre no post no"))
-        steps = []
-        for _ in range(TIMED_STEPS):
-            lmp.command("run 1 pre no post no")
-            steps.append(np.array(lmp.gather_atoms("x", 1, 3), dtype=np.float64).reshape(-1, 3))
+        yield lmp, _frame(lmp, topology)
     finally:
         lmp.close()
-    frame = Frame(
+
+
+def _frame(lmp: lammps, topology: Topology) -> Frame:
+    return Frame(
         timestep=SETTLING_STEPS,
         cell=topology.cell,
         origin=topology.origin,
         periodic=(True, True, True),
         ids=topology.ids,
         types=topology.types,
-        positions=steps[0],
+        positions=np.array(lmp.gather_atoms("x", 1, 3), dtype=np.float64).reshape(-1, 3),
         molecule_ids=topology.molecule_ids,
         bonds=topology.bonds,
         charges=topology.charges,
     )
-    return frame, steps, seconds
