@@ -14,6 +14,7 @@ belong to half edges.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -54,7 +55,14 @@ WEIGHT = HARMONIC + HARMONICS
 RECEIVED = WEIGHT + HARMONICS
 PAIR = WEIGHT + 3  # slope of the energy of the pair, where weights are done with
 
-compiled: Any = numba.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile with numba; the machine code is kept on disk where there is a place for it."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba found no folder it may write to
+        return numba.njit(**options)(function)
 
 
 @compiled
