@@ -40,11 +40,14 @@ class LocalPrediction:
         On centers and other atoms, kcal/mol/angstrom, (M, 3).
     virial
         ``sum r f`` over edges, kcal/mol, (3, 3).
+    nearest
+        Distance over contact distance where it is smallest, and the two atoms; 1 if no pair is closer than contact.
     """
 
     energies: Array
     forces: Array
     virial: Array
+    nearest: tuple[float, int, int]
 
 
 def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
@@ -72,11 +75,6 @@ class CompiledDensity:
         Gives type, charge, epsilon and sigma of each atom, and the weights of ``special_coul``; its edges and
         positions are not looked at. Atoms that are equal in all of these are of one kind.
 
-    Attributes
-    ----------
-    kind_of_atom
-        (N,).
-
     Raises
     ------
     ValueError
@@ -85,11 +83,12 @@ class CompiledDensity:
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         self._settings, self._cutoff = model.settings, model.cutoff
-        kinds, self.kind_of_atom = (t.numpy() for t in torch.unique(_properties(atoms), dim=0, return_inverse=True))
+        kinds, of_atom = (t.numpy() for t in torch.unique(_properties(atoms), dim=0, return_inverse=True))
         if len(kinds) > MOST:
             raise ValueError(f"{len(kinds)} kinds of atoms")
-        self._kinds = len(kinds)
-        first = [int(np.flatnonzero(self.kind_of_atom == k)[0]) for k in range(len(kinds))]
+        self._kinds, self._properties = len(kinds), kinds
+        self._kind_of_center = np.zeros(0, np.int64)
+        first = [int(np.flatnonzero(of_atom == k)[0]) for k in range(len(kinds))]
         self._inputs = model.network.inputs(atoms)[first].detach().double()  # (kinds, P)
         self._types = kinds[:, 0].astype(np.int64)
         self._model = model
@@ -99,7 +98,13 @@ class CompiledDensity:
         self._order: tuple[Array, ...] = ()
         self._lists: tuple[Array, Array] = (np.zeros((0, 1), np.int64), np.zeros(0, np.int64))
 
-    def set_neighbors(self, start: Array, neighbor: Array, owner: Array) -> None:
+    def kinds_of(self, atoms: AtomicGraph) -> Array | None:
+        """Kind of each atom, (N,), or None if one is of a kind that was not among the atoms given at first."""
+        properties = _properties(atoms).numpy()
+        same = (properties[:, None] == self._properties).all(axis=2)  # (N, kinds)
+        return same.argmax(axis=1) if same.any(axis=1).all() else None
+
+    def set_neighbors(self, start: Array, neighbor: Array, kind: Array) -> None:
         """Take a neighbor list, which serves as long as no pair outside it comes within the cutoff.
 
         Parameters
@@ -107,22 +112,20 @@ class CompiledDensity:
         start
             Center i has entries ``start[i]`` to ``start[i + 1]``, (N + 1,).
         neighbor
-            Every neighbor of every center, with the kind of bond in bits 30 and 31, (E,).
-        owner
-            Atom (of those the object was made with) that each atom is or is an image of, (M,); the first N are the
-            centers.
+            Every neighbor of every center, with the kind of bond in bits 30 and 31 as LAMMPS has it, (E,).
+        kind
+            Of each atom (see `kinds_of`), centers first, (M,).
         """
-        kind = self.kind_of_atom[owner]
         used = np.zeros((self._kinds, KINDS, self._kinds), bool)
         bounds, sorted_neighbors = sort_into_slots(start, neighbor.astype(np.int64), kind, used)
         self._lists = bounds, sorted_neighbors
-        centers = kind[: len(start) - 1]
+        centers = self._kind_of_center = kind[: len(start) - 1]
         order = np.argsort(centers, kind="stable")
         block_start, block_kind = [0], []
-        for kind, count in enumerate(np.bincount(centers, minlength=self._kinds)):
+        for which, count in enumerate(np.bincount(centers, minlength=self._kinds)):
             for begin in range(0, count, ATOMS):
                 block_start.append(block_start[-1] + min(ATOMS, count - begin))
-                block_kind.append(kind)
+                block_kind.append(which)
         self._order = order, np.array(block_start), np.array(block_kind, np.int64)
         if self._slots is None or (used & ~self._slots).any():
             self._slots = used if self._slots is None else used | self._slots
@@ -134,7 +137,9 @@ class CompiledDensity:
         threads = max(1, min(torch.get_num_threads(), count))
         ends = np.linspace(0, count, threads + 1).astype(np.int64)
         energies = np.zeros(len(positions))
-        parts = [(energies, np.zeros((len(positions), 3)), np.zeros(6)) for _ in range(threads)]
+        parts = [
+            (energies, np.zeros((len(positions), 3)), np.zeros(6), np.array([1.0, 0.0, 0.0])) for _ in range(threads)
+        ]
 
         def work(k: int) -> None:
             blocks = (*self._order, (int(ends[k]), int(ends[k + 1])))
@@ -158,7 +163,9 @@ class CompiledDensity:
         forces = np.sum([part[1] for part in parts], axis=0)
         xx, yy, zz, xy, xz, yz = np.sum([part[2] for part in parts], axis=0)
         virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        return LocalPrediction(energies[: len(self._lists[0])], forces, virial)
+        ratio, one, other = min(part[3].tolist() for part in parts)
+        nearest = ratio, int(one), int(other)
+        return LocalPrediction(energies[: len(self._lists[0])], forces, virial, nearest)
 
     def operations_per_atom(self, edges_per_atom: float) -> float:
         """Floating-point operations of an evaluation for each center, fillings of vectors left out.
@@ -169,7 +176,7 @@ class CompiledDensity:
         """
         settings = self._settings
         k, f, w = settings.radial_functions, settings.features, settings.width
-        inner = float(self._layout[0].sum(axis=1)[self.kind_of_atom].mean())
+        inner = float(self._layout[0].sum(axis=1)[self._kind_of_center].mean())
         return edges_per_atom * (8 + 6 * 9) * k + 4 * (17 * inner * f + 10 * f * w + 2 * w * w)
 
     def _pair_constants(self, kinds: Array, special: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:

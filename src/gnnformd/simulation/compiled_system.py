@@ -116,8 +116,10 @@ class CompiledSystem:
             return
         atoms = graph.to(dtype=next(model.parameters()).dtype)
         density = CompiledDensity(model, atoms) if self._ready is None else self._ready.density
+        kinds = density.kinds_of(atoms)
+        assert kinds is not None  # the atoms of a system stay the same
         ghosts = Ghosts.of(graph)
-        density.set_neighbors(ghosts.start, ghosts.neighbor, ghosts.owner)
+        density.set_neighbors(ghosts.start, ghosts.neighbor, kinds[ghosts.owner])
         self._ready = _Ready(density, ghosts, atoms)
 
 

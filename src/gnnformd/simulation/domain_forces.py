@@ -1,4 +1,4 @@
-"""Forces of a domain by PyTorch."""
+"""Forces of a domain: by compiled loops where there are some for the model, else by PyTorch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.compiled import CompiledDensity, can_compile
 from gnnformd.model.density import DensityModel
 from gnnformd.simulation.domain import NEIGHBOR_BITS, Domain, NeighborLists
 from gnnformd.simulation.guard import Unstable
@@ -58,11 +59,14 @@ class _Listed:
         All edges up to cutoff and skin; its positions are of no meaning.
     closest
         Squared distance below which the run ends, of each half edge, (E/2,); None where the model has no opinion.
+    density
+        Compiled loops that have these lists, or None.
     """
 
     lists: NeighborLists
     graph: AtomicGraph
     closest: Tensor | None
+    density: CompiledDensity | None
 
 
 class DomainForces:
@@ -89,7 +93,7 @@ class DomainForces:
                 f"({', '.join(known)}); choose a model of this system."
             )
         self._model = loaded.model.eval()
-        weights = next(p for p in self._model.parameters() if p.is_floating_point())
+        weights = next((p for p in self._model.parameters() if p.is_floating_point()), torch.empty(0).double())
         self._dtype, self._device = weights.dtype, weights.device
         field = loaded.card.force_field
         types = [] if field is None else field.types
@@ -98,6 +102,7 @@ class DomainForces:
         special = (1.0, 1.0, 1.0) if field is None else field.special_coul
         self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
         self._listed: _Listed | None = None
+        self._density: CompiledDensity | None = None
 
     def evaluate(self, step: int, domain: Domain) -> Share:
         """Predict forces on own atoms and ghosts, energy and virial.
@@ -119,6 +124,8 @@ class DomainForces:
             return Share(np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None)
         if self._listed is None or self._listed.lists is not domain.lists:
             self._listed = self._list(domain)
+        if self._listed.density is not None:
+            return _compiled_share(step, domain, self._listed, self._listed.density)
         graph = self._inside(step, domain, self._listed)
         with torch.set_grad_enabled(self._model.conservative):
             prediction = self._model(graph)
@@ -166,7 +173,19 @@ class DomainForces:
         closest = None
         if isinstance(self._model, DensityModel):
             closest = (CLOSEST * self._model.contacts.of_edges(graph).double()).square()
-        return _Listed(lists, graph, closest)
+        return _Listed(lists, graph, closest, self._compiled(graph, lists))
+
+    def _compiled(self, graph: AtomicGraph, lists: NeighborLists) -> CompiledDensity | None:
+        """Give the lists to the compiled loops, if there are some."""
+        if not isinstance(self._model, DensityModel) or not can_compile(self._model, graph):
+            return None
+        kinds = None if self._density is None else self._density.kinds_of(graph)
+        if self._density is None or kinds is None:
+            self._density = CompiledDensity(self._model, graph)
+            kinds = self._density.kinds_of(graph)
+            assert kinds is not None
+        self._density.set_neighbors(lists.start, lists.neighbor.view(np.uint32), kinds)
+        return self._density
 
     def _inside(self, step: int, domain: Domain, listed: _Listed) -> AtomicGraph:
         """Take the edges that are shorter than the cutoff now; distances are measured in float64."""
@@ -193,6 +212,23 @@ class DomainForces:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
 
+def _compiled_share(step: int, domain: Domain, listed: _Listed, density: CompiledDensity) -> Share:
+    found = density.evaluate(domain.positions)
+    ratio, one, other = found.nearest
+    if ratio < CLOSEST and listed.closest is not None:
+        distance = float(np.linalg.norm(domain.positions[one] - domain.positions[other]))
+        raise _too_close(step, int(domain.ids[one]), int(domain.ids[other]), distance, distance / ratio * CLOSEST)
+    return Share(found.forces, float(found.energies.sum()), found.virial)
+
+
+def _too_close(step: int, one: int, other: int, distance: float, limit: float) -> Unstable:
+    return Unstable(
+        step,
+        f"atoms {min(one, other)} and {max(one, other)} are {distance:.3g} angstrom apart; below {limit:.3g} the model "
+        "cannot judge their distance.",
+    )
+
+
 def _check_distances(step: int, domain: Domain, graph: AtomicGraph, squared: Tensor, closest: Tensor) -> None:
     """Stop when two atoms are so close that the model no longer sees how close."""
     wrong = torch.nonzero(squared < closest).squeeze(1)
@@ -200,9 +236,4 @@ def _check_distances(step: int, domain: Domain, graph: AtomicGraph, squared: Ten
         return
     edge = int(wrong[(squared - closest)[wrong].argmin()])
     one, other = (int(domain.ids[int(index[edge])]) for index in (graph.center_index, graph.neighbor_index))
-    distance, limit = float(squared[edge].sqrt()), float(closest[edge].sqrt())
-    raise Unstable(
-        step,
-        f"atoms {min(one, other)} and {max(one, other)} are {distance:.3g} angstrom apart; below {limit:.3g} the model "
-        "cannot judge their distance.",
-    )
+    raise _too_close(step, one, other, float(squared[edge].sqrt()), float(closest[edge].sqrt()))

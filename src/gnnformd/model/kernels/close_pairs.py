@@ -74,11 +74,21 @@ def _within(
 
 @compiled
 def gather(
-    scratch: Any, columns: int, ends: Any, partners: Any, i: int, positions: Any, lists: Any, constants: Any, pairs: Any
+    scratch: Any,
+    columns: int,
+    ends: Any,
+    partners: Any,
+    i: int,
+    positions: Any,
+    lists: Any,
+    constants: Any,
+    pairs: Any,
+    nearest: Any,
 ) -> float:
     """Fill the scratch with the neighbors of atom i within the cutoff, slot by slot; give its share of pair energies.
 
-    ``ends[s]`` becomes the first column of slot s, ``ends[S + s]`` the one after its last neighbor.
+    ``ends[s]`` becomes the first column of slot s, ``ends[S + s]`` the one after its last neighbor. ``nearest`` is
+    lowered to (distance over contact distance, i, j) if a pair is closer than what it holds.
     """
     bounds, neighbor = lists
     charges, weights, contacts = constants
@@ -106,6 +116,8 @@ def gather(
             for place in range(first, last):
                 r = scratch[DISTANCE * columns + place]
                 if r < contacts[s]:
+                    if r / contacts[s] < nearest[0]:
+                        nearest[0], nearest[1], nearest[2] = r / contacts[s], i, partners[place]
                     found = _in_contact(r, charges[s], weights[s], contacts[s], strength)
                     scratch[SOFT * columns + place], scratch[SOFTENING * columns + place] = found[0], found[1]
                     scratch[PAIR * columns + place] += 0.5 * found[3]

@@ -188,10 +188,11 @@ def evaluate(
     weights
         Of the network.
     results
-        ``(energies, forces, virial)``: the first is written, to the others is added; (M,), (M, 3), (6,) float64.
+        ``(energies, forces, virial, nearest)``: the first is written, to the next two is added, the last is what
+        `gnnformd.model.kernels.close_pairs.gather` finds; (M,), (M, 3), (6,), (3,) float64.
     """
     order, block_start, kinds, todo = blocks
-    energies, forces, virial = results
+    energies, forces, virial, nearest = results
     there, back = mixing
     _, _, padded, inner, _ = layout
     like = there[1]
@@ -225,7 +226,9 @@ def evaluate(
         dens[:] = 0.0
         for a in range(count):
             i = order[begin + a]
-            energies[i] = gather(scratch[a], columns, ends[a], partners[a], i, positions, lists, slot_constants, pairs)
+            energies[i] = gather(
+                scratch[a], columns, ends[a], partners[a], i, positions, lists, slot_constants, pairs, nearest
+            )
             _densities(scratch[a], columns, ends[a], turned, sums, a, dens, own_layout)
         mix(dens, inner, features, there, s, scalar, vectors, tensors)
         for a in range(ATOMS):

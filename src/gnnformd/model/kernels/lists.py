@@ -59,7 +59,7 @@ def sort_into_slots(start: Any, neighbor: Any, kind: Any, used: Any) -> Any:
     Parameters
     ----------
     start, neighbor
-        Lists with the kind of bond in bits 30 and 31 of a neighbor, (N + 1,) and (E,).
+        Lists with the kind of bond in bits 30 and 31 of a neighbor and its number in the lowest 29, (N + 1,) and (E,).
     kind
         Of each atom, (M,).
     used
@@ -70,7 +70,7 @@ def sort_into_slots(start: Any, neighbor: Any, kind: Any, used: Any) -> Any:
     bounds
         Where each slot begins and the last one ends, (N, slots + 1).
     sorted
-        Neighbors without the upper bits, (E,).
+        Numbers of the neighbors, (E,).
     """
     centers, kinds = len(start) - 1, used.shape[0]
     slots = used.shape[1] * kinds
@@ -80,7 +80,7 @@ def sort_into_slots(start: Any, neighbor: Any, kind: Any, used: Any) -> Any:
     for i in range(centers):
         place[:] = 0
         for e in range(start[i], start[i + 1]):
-            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & 0x3FFFFFFF
+            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & 0x1FFFFFFF
             place[bond * kinds + kind[j]] += 1
             used[kind[i], bond, kind[j]] = True
         begin = start[i]
@@ -90,7 +90,7 @@ def sort_into_slots(start: Any, neighbor: Any, kind: Any, used: Any) -> Any:
             place[s] = bounds[i, s]
         bounds[i, slots] = begin
         for e in range(start[i], start[i + 1]):
-            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & 0x3FFFFFFF
+            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & 0x1FFFFFFF
             s = bond * kinds + kind[j]
             ordered[place[s]] = j
             place[s] += 1
