@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +152,22 @@ class Coupling:
         lmp.set_fix_external_callback(_FIX, self._callback)
 
     def _callback(self, _caller: object, step: int, count: int, ids: NDArray[Any], x: Float, forces: Float) -> None:
-        """Give LAMMPS the forces on its ``count`` atoms; must not raise."""
+        """Give LAMMPS the forces on its ``count`` atoms; must not raise, since ctypes would drop it."""
+        try:
+            self._answer(step, count, ids, x, forces)
+        except BaseException as error:
+            if self.ranks.size > 1:  # the others are waiting for what this rank was to send
+                self.ranks.abort(f"step {step}:\n{traceback.format_exc()}")
+            self._fail(_failure(step, error), forces)
+
+    def _fail(self, failure: BaseException | None, forces: Float) -> None:
+        """Let LAMMPS stop at the end of this step; every rank does so together."""
+        forces[:] = np.nan
+        self._failure = failure
+        self._lmp.set_internal_variable(_FAILED, 1.0)
+
+    def _answer(self, step: int, count: int, ids: NDArray[Any], x: Float, forces: Float) -> None:
+        """Ask the model, agree with the other ranks, and hand over what came out."""
         self._source.prepare(count, ids)
         share, heat = None, 0.0
         failure = self._failure  # of the last step, after the ranks had agreed
@@ -159,15 +175,13 @@ class Coupling:
             try:
                 heat = heat_of_rank(self._lmp)
                 share = self._share(step, ids, x)
-            except BaseException as error:  # whatever it is, ctypes would drop it and LAMMPS would go on
+            except BaseException as error:  # whatever it is, the other ranks must hear of it
                 failure = _failure(step, error)
         totals = self.ranks.sum(_to_sum(failure, self._asked, heat, count, share))
         shared = self.ranks.first_failure(failure) if totals[0] else None
         failure = self._judge(step, totals) or shared  # atoms that are too hot explain what else goes wrong
         if failure is not None or share is None:
-            forces[:] = np.nan
-            self._failure = failure
-            self._lmp.set_internal_variable(_FAILED, 1.0)
+            self._fail(failure, forces)
             return
         if totals[1]:
             self._end()

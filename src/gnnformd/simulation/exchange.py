@@ -121,7 +121,7 @@ class Exchange:
 def _sum_rows(slot: Int, rows: Float, count: int) -> Float:
     """Sum rows (G, 3) by slot, (count, 3)."""
     columns = [np.bincount(slot, weights=rows[:, axis], minlength=count) for axis in range(3)]
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1).astype(np.float64)  # numpy counts nothing in integers
 
 
 def _find(table: Int, values: Int) -> Int:
