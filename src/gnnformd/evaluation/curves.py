@@ -137,9 +137,7 @@ def force_curves(loaded: LoadedModel, *, points: int = 101) -> list[Curve]:
         )
     cases = pair_cases(field, separable=needs_physical_features(loaded.card), points=points)
     if not cases:
-        raise InputError(
-            f"{loaded.path}: its force field has no Lennard-Jones term, charge or bond; curves need one."
-        )
+        raise InputError(f"{loaded.path}: its force field has no Lennard-Jones term, charge or bond; curves need one.")
     return [_scan(loaded, case) for case in cases]
 
 
