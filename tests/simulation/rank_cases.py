@@ -136,7 +136,7 @@ CASES = (
     "water 216",
     "water 27 with charges",
     "water 27 with charges, tilted",
-    "water 27, two layers",
+    "water 27 with charges, two layers",
     "argon, empty domains",
     "argon, moving",
 )

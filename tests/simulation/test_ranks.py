@@ -73,6 +73,15 @@ def test_every_number_of_ranks_gives_the_same_to_the_last_digits(results, name):
         assert many["pressure"] == pytest.approx(one["pressure"], rel=1e-9, abs=1e-6)
 
 
+def test_the_network_in_pytorch_says_the_same_as_the_compiled_loops(results, monkeypatch):
+    name = "water 27 with charges"
+    monkeypatch.setattr("gnnformd.simulation.domain_forces.can_compile", lambda *_: False)
+    found, loops = run(case(name), Ranks()), results[0][name, 1]
+    assert np.abs(found["forces"] - loops["forces"]).max() < 1e-7  # the loops have erf from a table
+    assert found["energy"] == pytest.approx(float(loops["energy"]), abs=1e-7)
+    assert found["pressure"] == pytest.approx(loops["pressure"], rel=1e-7, abs=1e-3)
+
+
 def test_a_rank_may_have_no_atoms(results):
     assert 0 in results[0]["argon, empty domains", 4]["own"]
 
