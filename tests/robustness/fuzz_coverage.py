@@ -10,29 +10,27 @@ import sys
 import tempfile
 from pathlib import Path
 
-import atheris
-
-with atheris.instrument_imports(
-    include=["gnnformd.trajectory"],
-    exclude=["gnnformd.trajectory.number_rows", "gnnformd.trajectory.place_rows"],
-):
-    from tests.robustness.targets import TARGETS, complaint
-
-TARGET = TARGETS["dump"]
-
 
 def main() -> None:
     """Start from the good dumps."""
+    import atheris
+
+    with atheris.instrument_imports(
+        include=["gnnformd.trajectory"],
+        exclude=["gnnformd.trajectory.number_rows", "gnnformd.trajectory.place_rows"],
+    ):
+        from tests.robustness.targets import TARGETS, complaint
+    dump = TARGETS["dump"]
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "good"
         start.mkdir()
-        for k, sample in enumerate(TARGET.samples(Path(folder))):
+        for k, sample in enumerate(dump.samples(Path(folder))):
             (start / str(k)).write_bytes(sample)
         words = Path(folder) / "words"
-        words.write_text("".join(f'"{_escaped(word)}"\n' for word in TARGET.words))
+        words.write_text("".join(f'"{_escaped(word)}"\n' for word in dump.words))
 
         def read(content: bytes) -> None:
-            complaint(TARGET, Path(folder), content)
+            complaint(dump, Path(folder), content)
 
         atheris.Setup(
             [*sys.argv, f"-dict={words}", "-timeout=10", "-rss_limit_mb=4096", "-max_len=4096", str(start)], read
