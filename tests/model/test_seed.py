@@ -143,3 +143,13 @@ def test_atoms_without_neighbors_get_finite_forces() -> None:
     for local in (False, True):
         model = SeedModel(SeedSettings(width=8, locally_equivariant=local), 2).to(graph.positions.dtype).eval()
         assert torch.isfinite(model(alone).forces).all()
+
+
+def test_positions_may_have_more_digits_than_the_network_computes_with():
+    graph = random_graph(1)
+    single = graph.to(dtype=torch.float32)
+    torch.manual_seed(0)
+    model = SeedModel(SeedSettings(width=8), 2).eval()
+    forces = model(replace(single, positions=graph.positions, cells=graph.cells, cell_shift=graph.cell_shift)).forces
+    assert forces.dtype == torch.float32
+    assert torch.allclose(forces, model(single).forces, rtol=1e-4, atol=1e-6)

@@ -54,7 +54,7 @@ class EdgeRows:
         """Lay out the edges of a graph or batch."""
         half, atoms = graph.edge_count // 2, graph.atom_count
         fill = -half % ROWS
-        vectors = graph.edge_vectors()  # (E, 3)
+        vectors = graph.edge_vectors().to(graph.charges.dtype)  # (E, 3); positions may have more digits
         distance = vectors.norm(dim=1, keepdim=True)  # (E, 1)
         kind = nn.functional.one_hot(graph.bond_kind.clamp(max=BOND_KINDS - 1), BOND_KINDS)
         inputs = torch.cat([kind.to(vectors.dtype), distance, vectors / distance], dim=1)  # (E, K + 4)
