@@ -39,7 +39,8 @@ def literal_forces(model: SeedModel, graph: AtomicGraph) -> Tensor:
     x = perceptron(model.node_encoder, torch.stack([graph.charges, graph.epsilons, graph.sigmas], dim=1))
     for k, (norm, layer) in enumerate(zip(model.norms, model.message_layers, strict=True)):
         normed = graph_norm(norm, x, graph)
-        edges = perceptron(layer.edge_encoder, torch.cat([one_hot, geometry], dim=1) if k == 0 else geometry)
+        encoder = model.first_edge_encoder if k == 0 else model.edge_encoder
+        edges = perceptron(encoder, torch.cat([one_hot, geometry], dim=1) if k == 0 else geometry)
         product = normed[graph.center_index] * normed[graph.neighbor_index]  # (E, F)
         messages = perceptron(layer.message, torch.cat([product, edges], dim=1))  # (E, F)
         summed = torch.zeros_like(x).index_add(0, graph.center_index, messages)

@@ -202,7 +202,7 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 2\)"),
+        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 3\)"),
         (change_card(format_version=0), r"'format_version' is '0'"),
         (change_card(format_version="2"), r"'format_version' is '2'"),
         (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows seed and density"),
@@ -276,6 +276,12 @@ def test_a_file_of_an_older_version_is_written_again_in_the_newest(tmp_path: Pat
     old = load_model(FILES / "version-1.safetensors")
     save_model(tmp_path / "new.safetensors", old.model, old.card)
     assert load_model(tmp_path / "new.safetensors").card == replace(old.card, format_version=FORMAT_VERSION)
+
+
+def test_a_seed_network_with_an_edge_encoder_for_each_of_three_layers_is_refused(saved: Path) -> None:
+    edit(saved, change_card(format_version=2))
+    with pytest.raises(InputError, match=r"an edge encoder for each layer, .* train the model again\."):
+        load_model(saved)
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:

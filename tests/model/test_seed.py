@@ -8,7 +8,7 @@ from benchmarks.literal_seed import literal_forces
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.build import build_model
-from gnnformd.model.seed import DirectedLayer, EdgeRows, SeedModel
+from gnnformd.model.seed import DirectedLayer, EdgeRows, EncodedEdges, SeedModel
 from gnnformd.model.settings import SeedSettings
 from gnnformd.training.augmentation import random_rotations, rotate
 from tests.model.conftest import random_graph
@@ -48,8 +48,10 @@ def test_the_default_network_has_the_layers_and_widths_of_the_seed() -> None:
         return inputs * 128 + 128 + 2 * 128 * 128 + 128 * outputs + outputs + 3
 
     norms = 3 * 3 * 128
-    messages = 3 * (perceptron(256, 128) + perceptron(128, 128)) + perceptron(7, 128) + 2 * perceptron(4, 128)
-    assert sum(p.numel() for p in model.parameters()) == (norms + messages + perceptron(3, 128) + perceptron(128, 3))
+    messages = 3 * (perceptron(256, 128) + perceptron(128, 128)) + perceptron(7, 128) + perceptron(4, 128)
+    weights = sum(p.numel() for p in model.parameters())
+    assert weights == norms + messages + perceptron(3, 128) + perceptron(128, 3)
+    assert weights == 644769  # counted in the seed's code
 
 
 def test_only_the_first_layer_sees_the_kind_of_bond() -> None:
@@ -57,7 +59,7 @@ def test_only_the_first_layer_sees_the_kind_of_bond() -> None:
     other = replace(graph, bond_kind=torch.zeros_like(graph.bond_kind))
     seen = []
     for layer in model.message_layers:
-        layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[1]))
+        layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[1].hidden))
     with torch.no_grad():
         assert not torch.equal(model(graph).forces, model(other).forces)
     first, second = seen[:3], seen[3:]
@@ -100,7 +102,7 @@ def test_the_locally_equivariant_first_layer_turns_with_the_system() -> None:
     def vectors(system: AtomicGraph) -> torch.Tensor:
         rows = EdgeRows.of(system)
         features = model.norms[0](model.node_encoder(model.node_inputs(system)), system)
-        return layer.vectors(features, rows.inputs, rows)
+        return layer.vectors(features, EncodedEdges.of(model.first_edge_encoder, rows.inputs[:, :-3]), rows)
 
     with torch.no_grad():
         turned = vectors(rotate(graph, rotation))

@@ -15,8 +15,8 @@ from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
-FORMAT_VERSION = 2
-"""1: no checksum; 2: a checksum of card and weights."""
+FORMAT_VERSION = 3
+"""1: no checksum; 2: a checksum of card and weights; 3: seed networks share the edge encoder of their later layers."""
 
 _KINDS = tuple(settings.model_fields["kind"].default for settings in (SeedSettings, DensitySettings))
 

@@ -19,6 +19,7 @@ from gnnformd.files import write_bytes
 from gnnformd.model.build import build_model
 from gnnformd.model.card import FORMAT_VERSION, ModelCard
 from gnnformd.model.interface import ForceModel
+from gnnformd.model.settings import SeedSettings
 from gnnformd.model.tensor_file import TensorFile, read_header, read_tensors
 
 __all__ = ["FORMAT_VERSION", "LoadedModel", "ModelCard", "load_model", "pretrained_names", "read_card", "save_model"]
@@ -118,7 +119,8 @@ def load_model(path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dt
     path = _resolve(path_or_name)
     file = read_header(path)
     card = _card(file)
-    _check_shapes(file, card)
+    new_names = _new_names(file, card)
+    _check_shapes(file, card, new_names)
     tensors = read_tensors(file)
     if card.format_version > 1 and file.metadata.get(CHECKSUM_KEY) != _checksum(file.metadata[METADATA_KEY], tensors):
         raise InputError(f"{path}: its checksum does not fit its content, so it is damaged; get or train it again.")
@@ -127,7 +129,7 @@ def load_model(path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dt
             raise InputError(f"{path}: weight '{name}' holds NaN or infinity; the model cannot be used, train again.")
     with torch.random.fork_rng(devices=[]):
         model = build_model(card.settings, len(card.type_names))
-    model.load_state_dict(tensors)
+    model.load_state_dict({new_names[name]: value for name, value in tensors.items()})
     return LoadedModel(model.to(device=device, dtype=dtype).eval(), card, path)
 
 
@@ -156,7 +158,25 @@ def _card(file: TensorFile) -> ModelCard:
     return ModelCard.from_dict(card, str(file.path))
 
 
-def _check_shapes(file: TensorFile, card: ModelCard) -> None:
+def _new_names(file: TensorFile, card: ModelCard) -> dict[str, str]:
+    """Map the name of each weight in the file to the name it has now."""
+    names = {name: name for name in file.shapes}
+    if card.format_version > 2 or not isinstance(card.settings, SeedSettings):
+        return names
+    if card.settings.layers > 2:
+        raise InputError(
+            f"{file.path}: is a seed network with an edge encoder for each layer, as they were up to model format "
+            "version 2; this program knows those that share it, so train the model again."
+        )
+    for old, new in (
+        ("message_layers.0.edge_encoder.", "first_edge_encoder."),
+        ("message_layers.1.edge_encoder.", "edge_encoder."),
+    ):
+        names = {name: new_name.replace(old, new) for name, new_name in names.items()}
+    return names
+
+
+def _check_shapes(file: TensorFile, card: ModelCard, new_names: Mapping[str, str]) -> None:
     """Compare with a network without memory; settings too large for the file are refused before even that is built."""
     weights = sum(math.prod(shape) for shape in file.shapes.values())
     for name, setting in card.settings.model_dump().items():
@@ -168,7 +188,8 @@ def _check_shapes(file: TensorFile, card: ModelCard) -> None:
     with torch.device("meta"):
         expected = build_model(card.settings, len(card.type_names)).state_dict()
     wanted = {name: tuple(value.shape) for name, value in expected.items()}
-    for name, _ in sorted(wanted.items() ^ file.shapes.items()):
+    held = {new_names[name]: shape for name, shape in file.shapes.items()}
+    for name, _ in sorted(wanted.items() ^ held.items()):
         raise InputError(f"{file.path}: weight '{name}' does not fit a '{card.kind}' model; the file is damaged.")
 
 
