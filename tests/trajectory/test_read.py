@@ -58,6 +58,16 @@ def test_a_run_folder_gives_bonds_charges_and_energies(run_folder: Path) -> None
     assert frames[0].bonds is frames[1].bonds
 
 
+def test_a_table_gives_virials_where_all_six_numbers_are(run_folder: Path) -> None:
+    names = ",".join(f"virial_{axes}" for axes in ("xx", "yy", "zz", "xy", "xz", "yz"))
+    (run_folder / "thermo.csv").write_text(f"step,{names}\n0,1,2,3,4,5,6\n10,1,2,nan,4,5,6\n")
+    frames = list(read_frames(run_folder))
+    assert frames[0].virial is not None and frames[0].virial.tolist() == [[1, 4, 5], [4, 2, 6], [5, 6, 3]]
+    assert [f.virial for f in frames[1:]] == [None, None] and [f.energy for f in frames] == [None] * 3
+    (run_folder / "thermo.csv").write_text("step,virial_xx\n0,1\n")
+    assert [f.virial for f in read_frames(run_folder)] == [None] * 3
+
+
 def test_a_run_folder_needs_nothing_but_its_dump(run_folder: Path) -> None:
     for name in ("topology.data", "thermo.csv", "reference.yaml"):
         (run_folder / name).unlink()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +16,15 @@ from gnnformd.trajectory.deepmd import TYPES, deepmd_files, read_deepmd
 from gnnformd.trajectory.dump import read_dump
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.extxyz import read_extxyz
-from gnnformd.trajectory.frame import Frame, Int, Topology
+from gnnformd.trajectory.frame import Float, Frame, Int, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.trajectory.sources import matching_files
 from gnnformd.trajectory.topology import read_topology
 
 __all__ = ["Source", "find_sources", "read_frames"]
+
+VIRIAL = tuple(f"virial_{axes}" for axes in ("xx", "xy", "xz", "xy", "yy", "yz", "xz", "yz", "zz"))
+"""Columns of ``thermo.csv`` that are a virial, row by row."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def read_frames(
     require_forces: bool = True,
     elements: ElementTypes | None = None,
 ) -> Iterator[Frame]:
-    """Read frames one by one, with bonds and charges where a topology is known and energies where a table is.
+    """Read frames one by one, with bonds and charges where a topology is known, energies and virials where a table is.
 
     Without a data file, bonds follow from ``mol`` (see `molecules_to_bonds`); where they do not, a warning says so and
     the frames have none.
@@ -121,12 +123,15 @@ def read_frames(
     """
     elements = elements or ElementTypes()
     for source in find_sources(path, topology):
-        energies = {} if source.thermo is None else _energies(source.thermo)
+        table = {} if source.thermo is None else _thermo_targets(source.thermo)
         labels = _Labels(source)
         for frame in _read_file(source.file, require_forces, elements):
             frame = labels.attach(frame)
-            if frame.energy is None and frame.timestep in energies:
-                frame = replace(frame, energy=energies[frame.timestep])
+            energy, virial = table.get(frame.timestep, (None, None))
+            if frame.energy is None and energy is not None:
+                frame = replace(frame, energy=energy)
+            if frame.virial is None and virial is not None:
+                frame = replace(frame, virial=virial)
             yield frame
 
 
@@ -185,20 +190,31 @@ class _Labels:
         return replace(frame, types=topology.types, bonds=topology.bonds, charges=charges, molecule_ids=molecules)
 
 
-def _energies(path: Path) -> dict[int, float]:
-    """Potential energy by step, where the table has it."""
-    energies: dict[int, float] = {}
+def _thermo_targets(path: Path) -> dict[int, tuple[float | None, Float | None]]:
+    """Potential energy and virial (3, 3) by step, kcal/mol, where the table has them."""
+    targets: dict[int, tuple[float | None, Float | None]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
             for row in table:
-                if "step" not in row or "potential_energy" not in row:
+                if "step" not in row:
                     return {}
-                step, energy = int(row["step"]), float(row["potential_energy"])
-                if math.isfinite(energy):
-                    energies[step] = energy
+                energy = _finite(row, ("potential_energy",))
+                virial = _finite(row, VIRIAL)
+                targets[int(row["step"])] = (
+                    None if energy is None else float(energy[0]),
+                    None if virial is None else virial.reshape(3, 3),
+                )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); remove it or get it again.") from error
     except (TypeError, ValueError, csv.Error):
         raise InputError(f"{path}, line {table.line_num}: is not a complete row of numbers; remove it.") from None
-    return energies
+    return targets
+
+
+def _finite(row: Mapping[str, str], names: Sequence[str]) -> Float | None:
+    """Take the numbers in these columns, or None if a column is missing or a number is not finite."""
+    if not all(name in row for name in names):
+        return None
+    values = np.array([float(row[name]) for name in names])
+    return values if np.isfinite(values).all() else None
