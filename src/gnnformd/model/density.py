@@ -76,7 +76,12 @@ class DensityModel(ForceModel):
         """Learned charges are what keeps it whole: the Coulomb energy of all atoms depends on them."""
         return "its charges are learned" if self.settings.electrostatics == "learned" else None
 
-    def forward(self, graph: AtomicGraph) -> Prediction:
+    def fixed_part(self, graph: AtomicGraph) -> Prediction:
+        """Predict repulsion and, unless charges are learned, Coulomb energy, their forces and virials."""
+        with torch.enable_grad():
+            return self._fixed_part(graph, _places(graph))
+
+    def forward(self, graph: AtomicGraph, fixed: Prediction | None = None) -> Prediction:
         """Predict forces, energies and virials.
 
         Of a domain (see `AtomicGraph.owned`) these are the derivatives of what it owns, without the long-range part of
@@ -89,17 +94,20 @@ class DensityModel(ForceModel):
         """
         with torch.enable_grad():
             places = _places(graph)
-            constant, learned, geometries = self._energies(graph, places)
-            slopes = _slopes(learned, places, create_graph=self.training)
+            energies, geometries = self._learned_energies(graph, places)
+            slopes = _slopes(energies, places, create_graph=self.training)
             for geometry, _ in geometries:
                 geometry.vectors_done = True
-            fixed = _slopes(constant, places, create_graph=False)
-            slopes = [a if b is None else b if a is None else a + b for a, b in zip(slopes, fixed, strict=True)]
-            prediction = _prediction(graph, places, learned + constant.detach(), slopes)
+            learned = _prediction(graph, places, energies, slopes)
+            if fixed is None:
+                fixed = self._fixed_part(graph, places)
+        assert learned.energies is not None and learned.virials is not None
+        assert fixed.energies is not None and fixed.virials is not None
+        forces = learned.forces + fixed.forces
+        energies, virials = learned.energies + fixed.energies, learned.virials + fixed.virials
         if self.training:
-            return prediction
-        assert prediction.energies is not None and prediction.virials is not None
-        return Prediction(prediction.forces.detach(), prediction.energies.detach(), prediction.virials.detach())
+            return Prediction(forces, energies, virials)
+        return Prediction(forces.detach(), energies.detach(), virials.detach())
 
     def initialize(self, graph: AtomicGraph) -> None:
         """Take scales from data: closest approaches, spread of the densities, size of forces, energy of each type.
@@ -125,41 +133,47 @@ class DensityModel(ForceModel):
             self.network.type_energies.zero_()
             self.network.set_type_energies(graph, graph.energies - self(graph).energies)
 
-    def _energies(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Tensor, Geometries]:
-        """Energies of each graph that depend on no parameter, and those that do, kcal/mol, (B,) each.
+    def _fixed_part(self, graph: AtomicGraph, places: _Places) -> Prediction:
+        contact = self.contacts.of_edges(graph)
+        energies = _per_graph(self.contacts.pair_energies(places.distances, contact), graph)
+        if self.electrostatics is not None and self.settings.electrostatics != "learned":
+            soft = softened(places.distances, contact)[0]
+            energies = energies + self._coulomb(graph, places, soft, graph.charges)
+        slopes = _slopes(energies, places, create_graph=False)
+        return _prediction(graph, places, energies.detach(), slopes)
 
-        The third value is what the densities were made of.
-        """
+    def _learned_energies(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Geometries]:
+        """Energies of each graph that depend on parameters, kcal/mol, (B,), and what the densities were made of."""
+        contact = self.contacts.of_edges(graph)
+        with torch.no_grad():
+            soft, softening = softened(places.distances, contact)
+        energies, charges, geometries = self.network(graph, places.vectors, soft, softening)
+        if self.settings.electrostatics == "learned":
+            energies = energies + self._coulomb(graph, places, softened(places.distances, contact)[0], charges)
+        return energies, geometries
+
+    def _coulomb(self, graph: AtomicGraph, places: _Places, soft: Tensor, charges: Tensor) -> Tensor:
+        """Coulomb energy of each graph, kcal/mol, (B,)."""
+        assert self.electrostatics is not None
         half = graph.edge_count // 2
         center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
-        graph_of_edge = graph.graph_index.index_select(0, center)
-        contact = self.contacts.of_edges(graph)
-        soft = softened(places.distances, contact)[0]
-        with torch.no_grad():
-            softening = softened(places.distances, contact)[1]
-        learned, charges, geometries = self.network(graph, places.vectors, soft.detach(), softening)
-
-        owned_ends = None
-        if graph.owned is not None:
-            share = 0.5 * graph.owned.to(soft.dtype)
-            owned_ends = share.index_select(0, center) + share.index_select(0, neighbor)  # (E/2,)
-
-        def per_graph(pairs: Tensor) -> Tensor:
-            pairs = pairs if owned_ends is None else pairs * owned_ends
-            return pairs.new_zeros(graph.graph_count).index_add(0, graph_of_edge, pairs)
-
-        constant = per_graph(self.contacts.pair_energies(places.distances, contact))
-        if self.electrostatics is None:
-            return constant, learned, geometries
         product = charges.index_select(0, center) * charges.index_select(0, neighbor)
-        special = graph.special_coul.index_select(0, graph_of_edge)
+        special = graph.special_coul.index_select(0, graph.graph_index.index_select(0, center))
         pairs = self.electrostatics.pair_energies(places.distances, soft, product, graph.bond_kind[:half], special)
-        coulomb = per_graph(pairs)
-        if graph.owned is None:
-            coulomb = coulomb + self.electrostatics.long_range_energies(places.scaled, places.cells, charges, graph)
-        if self.settings.electrostatics == "learned":
-            return constant, learned + coulomb, geometries
-        return constant + coulomb, learned, geometries
+        energies = _per_graph(pairs, graph)
+        if graph.owned is not None:
+            return energies
+        return energies + self.electrostatics.long_range_energies(places.scaled, places.cells, charges, graph)
+
+
+def _per_graph(pairs: Tensor, graph: AtomicGraph) -> Tensor:
+    """Sum over the half edges of each graph, those to atoms of another domain counted by half, (B,)."""
+    half = len(pairs)
+    center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
+    if graph.owned is not None:
+        share = 0.5 * graph.owned.to(pairs.dtype)
+        pairs = pairs * (share.index_select(0, center) + share.index_select(0, neighbor))
+    return pairs.new_zeros(graph.graph_count).index_add(0, graph.graph_index.index_select(0, center), pairs)
 
 
 def _places(graph: AtomicGraph) -> _Places:

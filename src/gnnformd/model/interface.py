@@ -63,6 +63,18 @@ class ForceModel(nn.Module, ABC):
             A batch of training frames with their targets.
         """
 
+    def fixed_part(self, graph: AtomicGraph) -> Prediction | None:
+        """Predict what depends on no parameter, so that a training computes it once for each frame; None if nothing."""
+        return None
+
     @abstractmethod
-    def forward(self, graph: AtomicGraph) -> Prediction:
-        """Predict forces (and energy and virial where the model has them) for a graph or a batch."""
+    def forward(self, graph: AtomicGraph, fixed: Prediction | None = None) -> Prediction:
+        """Predict forces (and energy and virial where the model has them) for a graph or a batch.
+
+        Parameters
+        ----------
+        graph
+            Graph or batch.
+        fixed
+            What `fixed_part` said of the same graph, if it is known already.
+        """

@@ -190,7 +190,7 @@ class SeedModel(ForceModel):
         """Stored statistics let it be cut: forces on owned atoms are right, those on others are not."""
         return None if self.settings.statistics == "stored" else "GraphNorm averages over all atoms"
 
-    def forward(self, graph: AtomicGraph) -> Prediction:
+    def forward(self, graph: AtomicGraph, fixed: Prediction | None = None) -> Prediction:
         """Predict the force on every atom."""
         rows = EdgeRows.of(graph)
         features = self.node_encoder(self.node_inputs(graph))  # (N, F)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.interface import ForceModel
+from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.layers import Perceptron
 from gnnformd.training.augmentation import random_rotations, rotate
 from gnnformd.training.batches import Portion
@@ -49,6 +49,8 @@ class ForceFitting(lightning.LightningModule):
                 part.round_gradients = settings.round_gradients
         # in a tuple, so that a compiled network does not appear a second time among the weights
         self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
+        # parts of predictions that stay the same, by frame
+        self._fixed: dict[str, dict[int, Prediction | None]] = {"training": {}, "validation": {}}
         # no buffers: those of one device would be copied over those of the others
         self.train_totals = torch.zeros(2, dtype=torch.float64)
         self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64)
@@ -60,7 +62,7 @@ class ForceFitting(lightning.LightningModule):
         generator = torch.manual_seed(portion.seed)
         if self.settings.rotations:
             graph = rotate(graph, random_rotations(graph.graph_count, generator))
-        prediction = self._compute[0](graph)
+        prediction = self._predict(graph, portion, self._fixed["training"])
         loss = self.loss(prediction, graph)  # (B,)
         if self.settings.schedule == "exponential" and self.current_epoch < self.settings.warmup_epochs:
             forces = prediction.forces.to(graph.positions.dtype)
@@ -70,6 +72,17 @@ class ForceFitting(lightning.LightningModule):
             real = weights > 0
             self.train_totals += torch.stack([(loss * real).sum(), real.sum()]).to(self.train_totals)
         return (loss * weights).sum()
+
+    def _predict(self, graph: AtomicGraph, portion: Portion, known: dict[int, Prediction | None]) -> Prediction:
+        """Predict; of a frame on its own, what depends on no parameter is computed the first time it is seen."""
+        fixed = None
+        if len(portion.indices) == 1 and not self.settings.rotations:
+            index = portion.indices[0]
+            if index not in known:
+                known[index] = self.model.fixed_part(graph)
+            fixed = known[index]
+        prediction: Prediction = self._compute[0](graph, fixed)
+        return prediction
 
     def transfer_batch_to_device(
         self, batch: tuple[AtomicGraph, Portion], device: torch.device, dataloader_idx: int
@@ -91,7 +104,7 @@ class ForceFitting(lightning.LightningModule):
     def validation_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> None:
         """Add up the errors of validation frames."""
         graph, portion = batch
-        prediction = self._compute[0](graph)
+        prediction = self._predict(graph, portion, self._fixed["validation"])
         errors = absolute_error_per_axis(prediction.forces, graph).to(self.validation_totals)  # (B, 3)
         real = errors.new_tensor(portion.weights)
         atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count)

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from gnnformd.errors import InputError
 from gnnformd.files import write_text
-from gnnformd.training.run_log import EpochRecord
+from gnnformd.training.run_log import EpochRecord, RunLog
 
-__all__ = ["best_checkpoint", "checkpoint_to_resume", "model_weights", "write_config"]
+__all__ = ["best_checkpoint", "checkpoint_records", "checkpoint_to_resume", "model_weights", "write_config"]
 
 
 def write_config(path: Path, **parts: BaseModel) -> None:
@@ -68,6 +68,12 @@ def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     prefix = "model."
     return {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+
+
+def checkpoint_records(checkpoint: Path) -> list[EpochRecord]:
+    """Read the records of the epochs up to a checkpoint; an interrupted training may have logged one more."""
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return [EpochRecord(**record) for record in content["callbacks"][RunLog.__qualname__]["records"]]
 
 
 def is_main_process() -> bool:

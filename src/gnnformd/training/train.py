@@ -23,6 +23,7 @@ from gnnformd.training.pace import Pace, Stopwatch
 from gnnformd.training.pretrained import meet_data, take_weights
 from gnnformd.training.run_folder import (
     best_checkpoint,
+    checkpoint_records,
     checkpoint_to_resume,
     is_main_process,
     model_weights,
@@ -185,7 +186,7 @@ class _Fit:
                 trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
-                    self._export(checkpoints, log.records, frames, datasets)
+                    self._export(checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets)
         return TrainedRun(self.out, tuple(log.records), best_checkpoint(checkpoints, log.records)[1])
 
     def _export(

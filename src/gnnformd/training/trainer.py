@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from gnnformd.errors import InputError
+from gnnformd.training.run_folder import is_main_process
 from gnnformd.training.settings import TrainingSettings
 
 __all__ = ["averaging", "computing", "make_trainer"]
@@ -49,7 +52,7 @@ def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightnin
         max_epochs=-1 if settings.epochs is None else settings.epochs,
         accumulate_grad_batches=max(1, settings.batch_size // (at_once * settings.devices)),
         gradient_clip_val=settings.gradient_clip,
-        callbacks=callbacks,
+        callbacks=[*callbacks, _Signals()],
         logger=[_logger(name, out) for name in settings.loggers],
         use_distributed_sampler=False,
         inference_mode=False,  # forces may be derivatives, in validation too
@@ -59,6 +62,24 @@ def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightnin
         enable_model_summary=False,
         default_root_dir=out,
     )
+
+
+class _Signals(lightning.Callback):
+    """One process hears Ctrl-C and SIGTERM and ends those it started; the framework's own handler waits for them."""
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Note who handles SIGTERM before the framework does."""
+        self._terminate = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Give SIGTERM back, or be deaf."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if is_main_process():
+            signal.signal(signal.SIGTERM, self._terminate)
+        else:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextmanager
