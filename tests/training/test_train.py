@@ -1,10 +1,7 @@
 """Whole trainings on a small liquid."""
 
 import csv
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -104,25 +101,6 @@ def test_frames_one_by_one_or_together_give_the_same_steps(liquid: DataSettings,
     for one, two, four in zip(*runs, strict=True):
         assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-6)
         assert four.train_loss == pytest.approx(one.train_loss, rel=1e-6)
-
-
-def test_two_processes_give_the_loss_of_one(liquid: DataSettings, tmp_path: Path) -> None:
-    config = {
-        "model": MODEL.model_dump(mode="json"),
-        "data": liquid.model_dump(mode="json"),
-        "training": settings(epochs=2).model_dump(mode="json"),
-    }
-    (tmp_path / "two.yaml").write_text(yaml.safe_dump(config))
-    one = train(MODEL, liquid, settings(epochs=2), tmp_path / "one")
-    command = [str(Path(sys.executable).with_name("gnnformd")), "train", str(tmp_path / "two.yaml")]
-    command += ["--set", "training.devices=2", "--out", str(tmp_path / "two")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
-    assert done.returncode == 0, done.stderr
-    rows = list(csv.DictReader((tmp_path / "two" / "metrics.csv").open()))
-    for row, record in zip(rows, one.records, strict=True):
-        assert float(row["train_loss"]) == pytest.approx(record.train_loss, rel=1e-4)
-        assert float(row["validation_loss"]) == pytest.approx(record.validation_loss, rel=1e-4)
 
 
 def test_a_time_limit_ends_the_training_with_a_model(liquid: DataSettings, tmp_path: Path) -> None:
