@@ -31,6 +31,7 @@ from gnnformd.model.file import ModelCard, load_model, save_model
 from gnnformd.model.settings import SeedSettings
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.dataset import PackedDataset, open_dataset
+from gnnformd.trajectory.dump import read_dump
 from gnnformd.trajectory.read import read_frames
 from tests.training.conftest import FIELD, write_liquid
 
@@ -130,8 +131,18 @@ def _check_trained(done: bool) -> None:
     assert (run / "model.safetensors").exists() or not done
 
 
+def _simulate() -> None:
+    going_on = Path("made/md/restart.lammps").exists()
+    words = ("--out", "made/md", "--steps", "300", "--restart-every", "30", *(["--resume"] if going_on else []))
+    _command("simulate", "small.safetensors", "argon.data", *words)
+
+
 def _check_simulated(done: bool) -> None:
     out = Path("made/md")
+    if done:
+        assert [frame.timestep for frame in read_dump(out / "trajectory.dump")] == list(range(0, 301, 10))
+        rows = (out / "thermo.csv").read_text().splitlines()[1:]
+        assert [int(row.split(",")[0]) for row in rows] == list(range(0, 301, 10))
     if (out / "simulate.json").exists():
         assert json.loads((out / "simulate.json").read_text())["steps"] == 300
     assert (out / "simulate.json").exists() or not done
@@ -141,10 +152,7 @@ WORKS = {
     "generate": Work(lambda: _command("generate", "argon.lmp", "--out", "made/argon", "--overwrite"), _check_generated),
     "pack": Work(_pack, _check_packed),
     "train": Work(_train, _check_trained),
-    "simulate": Work(
-        lambda: _command("simulate", "small.safetensors", "argon.data", "--out", "made/md", "--steps", "300"),
-        _check_simulated,
-    ),
+    "simulate": Work(_simulate, _check_simulated),
 }
 
 

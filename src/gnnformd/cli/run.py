@@ -56,6 +56,12 @@ def simulate(
         int | None, typer.Option(help="MPI ranks; not needed under mpiexec. [default: 1]", show_default=False)
     ] = None,
     dump_every: Annotated[int, typer.Option(help="Steps between two frames of the trajectory.")] = 10,
+    restart_every: Annotated[
+        int | None, typer.Option(help="Steps between two restart files. [default: one at the end]", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the restart file in --out, to --steps in all.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the starting velocities.")] = 1,
     compare: Annotated[Path | None, typer.Option(help="Reference run to compare with.")] = None,
     device: DeviceOption = "cpu",
@@ -76,11 +82,12 @@ def simulate(
             steps=steps,
             ranks=ranks or world.size,
             dump_every=dump_every,
+            restart_every=restart_every,
             seed=seed,
         )
         if settings.ranks > 1 and world.size == 1:
             options = {"compare": compare, "device": device, "threads": threads, "json": json_file, "out": out}
-            raise typer.Exit(_start_ranks(model, topology, settings, options))
+            raise typer.Exit(_start_ranks(model, topology, settings, options, resume))
         use_threads(1 if threads is None and world.size > 1 else threads)
         from gnnformd.model.file import load_model
         from gnnformd.simulation.simulate import simulate as run
@@ -88,7 +95,7 @@ def simulate(
         with world.together():
             loaded = load_model(model, device=device)
         with progress("Simulating") as report:
-            result = run(loaded, topology, settings, out, compare=compare, progress=report).to_dict()
+            result = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report).to_dict()
         if world.first:
             show_simulation(result)
             write_figures(result, out / "figures")
@@ -96,16 +103,17 @@ def simulate(
             save_json(json_file, result)
 
 
-def _start_ranks(model: str, topology: Path, settings: SimulationSettings, options: Mapping[str, Any]) -> int:
+def _start_ranks(
+    model: str, topology: Path, settings: SimulationSettings, options: Mapping[str, Any], resume: bool
+) -> int:
     """Run the same command under mpiexec and give back its exit code."""
     from gnnformd.reference.launch import run_on_ranks
 
     said = {**settings.model_dump(exclude={"thermo_every", "velocities"}), **options}
     words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in said.items() if value is not None]
     # '--' ends the options: a pressure may be negative, and a file may have any name
-    return run_on_ranks(
-        ["simulate", *(f"{name}={value}" for name, value in words), "--", model, str(topology)], settings.ranks
-    )
+    given = [*(f"{name}={value}" for name, value in words), *(["--resume"] if resume else [])]
+    return run_on_ranks(["simulate", *given, "--", model, str(topology)], settings.ranks)
 
 
 @contextmanager

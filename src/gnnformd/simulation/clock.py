@@ -17,6 +17,8 @@ class Clock:
         Called with steps done and steps to do, at most about 200 times.
     total
         Steps to do.
+    first
+        The step the run begins with.
 
     Attributes
     ----------
@@ -24,8 +26,8 @@ class Clock:
         The last step whose forces were sound.
     """
 
-    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
-        self.step = 0
+    def __init__(self, progress: Callable[[int, int], None] | None, total: int, first: int = 0) -> None:
+        self.step = self._first = first
         self._progress = progress
         self._total = total
         self._every = max(1, total // 200)
@@ -35,7 +37,7 @@ class Clock:
     def tick(self, step: int) -> None:
         """Note that the forces of a step are there."""
         self._ended = time.perf_counter()
-        if step == 0:
+        if step == self._first:
             self._began = self._ended
         self.step, self._ticked = step, True
         if self._progress is not None and (step % self._every == 0 or step == self._total):
@@ -44,9 +46,10 @@ class Clock:
     @property
     def next_step(self) -> int:
         """The step whose forces are not there yet."""
-        return self.step + 1 if self._ticked else 0
+        return self.step + 1 if self._ticked else self._first
 
     @property
     def seconds_per_step(self) -> float:
         """Mean wall time of a step; NaN before the first."""
-        return (self._ended - self._began) / self.step if self.step else float("nan")
+        steps = self.step - self._first
+        return (self._ended - self._began) / steps if steps else float("nan")

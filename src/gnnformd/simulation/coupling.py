@@ -54,6 +54,8 @@ class Coupling:
         Called with the step number after each evaluation of the forces.
     kspace_accuracy
         Of PPPM, relative to the force of two unit charges one angstrom apart.
+    forget_every
+        Steps at which nothing is used that was kept from earlier ones, so that a run that starts there is the same.
 
     Attributes
     ----------
@@ -78,11 +80,13 @@ class Coupling:
         guard: Guard | None = None,
         on_step: Callable[[int], None] | None = None,
         kspace_accuracy: float = 1e-5,
+        forget_every: int | None = None,
     ) -> None:
         self.has_energy = self.has_virial = self.interrupted = self._asked = False
         self._lmp = lmp
         self._guard = guard if guard is not None else Guard()
         self._on_step = on_step
+        self._forget_every = forget_every
         self._failure: BaseException | None = None
         _check_instance(lmp)
         self.ranks = Ranks(lmp.get_mpi_comm())
@@ -168,6 +172,8 @@ class Coupling:
 
     def _answer(self, step: int, count: int, ids: NDArray[Any], x: Float, forces: Float) -> None:
         """Ask the model, agree with the other ranks, and hand over what came out."""
+        if self._forget_every is not None and step % self._forget_every == 0:
+            self._source.forget()
         self._source.prepare(count, ids)
         share, heat = None, 0.0
         failure = self._failure  # of the last step, after the ranks had agreed

@@ -56,6 +56,10 @@ class Evaluator:
         self._graph = MovingGraph(frame, loaded.model.cutoff, loaded.card.force_field, dtype=dtype, device=device)
         self.compiled = CompiledSystem(self._model, self._graph) if compiled else None
 
+    def forget(self) -> None:
+        """Search neighbors anew at the next call; what comes out then depends on no earlier call."""
+        self._graph.forget()
+
     def evaluate(
         self, positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: tuple[bool, bool, bool]
     ) -> Prediction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from gnnformd.simulation.guard import Guard, Unstable, temperature_of
 from gnnformd.simulation.interrupt import stop_on_interrupt
 from gnnformd.simulation.md_run import EngineRun
 from gnnformd.simulation.ranks import Ranks
+from gnnformd.simulation.restart import RESTART, Restarts, cut_back
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
 from gnnformd.simulation.thermo import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS
@@ -38,9 +40,12 @@ def run_lammps(
     out: Path,
     ranks: Ranks,
     *,
+    resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> EngineRun:
-    """Run and write ``trajectory.dump``, ``thermo.csv``, ``log.lammps`` and, if all went well, ``final.data``.
+    """Run and write ``trajectory.dump``, ``thermo.csv``, ``log.lammps`` and, if all went well, the state at the end.
+
+    That is ``final.data`` and ``restart.lammps``.
 
     Every rank calls it and gets the same.
 
@@ -59,21 +64,35 @@ def run_lammps(
         Existing folder.
     ranks
         The processes that run LAMMPS.
+    resume
+        Go on from ``restart.lammps`` in the folder, up to ``settings.steps`` in all.
     progress
         Called with steps done and steps to do.
 
     Raises
     ------
     InputError
-        LAMMPS cannot read the data file, or the model does not fit it or the ensemble.
+        LAMMPS cannot read the data file or the restart file, or the model does not fit it or the ensemble.
     ModelFailure
         The model raised an exception.
     """
-    lmp = open_lammps(["-log", str(out / "log.lammps")])
+    lmp = open_lammps([] if resume else ["-log", str(out / "log.lammps")])
     try:
-        _read(lmp, start, loaded, settings)
-        clock = Clock(progress, settings.steps)
-        coupling = Coupling(lmp, loaded, guard=_guard(lmp, settings, ranks), on_step=clock.tick)
+        first = _read_restart(lmp, out, settings) if resume else _read(lmp, start, loaded, settings)
+        clock = Clock(progress, settings.steps, first)
+        restarts = Restarts(lmp, ranks, out, settings.restart_every)
+
+        def on_step(step: int) -> None:
+            restarts.begin(step)
+            clock.tick(step)
+
+        coupling = Coupling(
+            lmp,
+            loaded,
+            guard=_guard(lmp, settings, ranks),
+            on_step=on_step,
+            forget_every=settings.restart_every,
+        )
         unstable = None
         asked: list[bool] = []  # each run of LAMMPS takes back an earlier stop
 
@@ -83,13 +102,16 @@ def run_lammps(
 
         with stop_on_interrupt(stop):
             try:
+                _move(lmp, loaded, settings)  # before LAMMPS drops what a restart file says of the thermostat
                 coupling.run(0)  # the first forces, before any output: what is wrong at once leaves no files
-                _set_up(lmp, coupling, loaded, settings, out)
-                coupling.run(0 if ranks.share(bool(asked)) else settings.steps)
+                _set_up(lmp, coupling, restarts, loaded, settings, out, first if resume else None)
+                coupling.run(0 if ranks.share(bool(asked)) else settings.steps - first)
             except Unstable as error:
                 unstable = error
         if unstable is None:
+            restarts.end()
             _write_final(lmp, out / "final.data", ranks)
+        restarts.tidy()
         return EngineRun(
             steps=clock.step,
             atoms=len(start.topology.ids),
@@ -106,8 +128,8 @@ def run_lammps(
         lmp.close()
 
 
-def _read(lmp: lammps, start: Start, loaded: LoadedModel, settings: SimulationSettings) -> None:
-    """Read the data file and give the atoms masses and velocities."""
+def _read(lmp: lammps, start: Start, loaded: LoadedModel, settings: SimulationSettings) -> int:
+    """Read the data file and give the atoms masses and velocities; return the step."""
     commands = ["units real", f"atom_style {start.atom_style}", "boundary p p p", f"timestep {settings.timestep!r}"]
     commands.append(f"pair_style zero {loaded.model.cutoff!r} nocoeff")
     # coefficients of the classical force field in the file are read over
@@ -120,6 +142,20 @@ def _read(lmp: lammps, start: Start, loaded: LoadedModel, settings: SimulationSe
     with lammps_errors(str(start.path)):
         for command in commands:
             lmp.command(command)
+    return 0
+
+
+def _read_restart(lmp: lammps, out: Path, settings: SimulationSettings) -> int:
+    """Read the restart file, log where the run logged before, and return the step."""
+    with lammps_errors(str(out / RESTART)):
+        for command in (f'log "{out / "log.lammps"}" append', f'read_restart "{out / RESTART}"'):
+            lmp.command(command)
+    step = int(lmp.extract_global("ntimestep"))
+    lmp.command(f"timestep {settings.timestep!r}")
+    lmp.command(f"reset_timestep {step} time {step * settings.timestep!r}")
+    if step > settings.steps:
+        raise InputError(f"--steps: the run in {out} has done {step} steps, not {settings.steps}; ask for more.")
+    return step
 
 
 def _guard(lmp: lammps, settings: SimulationSettings, ranks: Ranks) -> Guard:
@@ -127,12 +163,8 @@ def _guard(lmp: lammps, settings: SimulationSettings, ranks: Ranks) -> Guard:
     return Guard.around(max(settings.temperature, temperature_of(float(heat[0]), int(lmp.get_natoms()))))
 
 
-def _set_up(lmp: lammps, coupling: Coupling, loaded: LoadedModel, settings: SimulationSettings, out: Path) -> None:
-    """Ensemble and output."""
-    if settings.ensemble == "npt" and not coupling.has_virial:
-        raise InputError(
-            f"--ensemble npt: the model {loaded.path} has no virial, so its pressure is not known; choose nvt or nve."
-        )
+def _move(lmp: lammps, loaded: LoadedModel, settings: SimulationSettings) -> None:
+    """Set the ensemble up."""
     t, p = settings.temperature, settings.pressure
     damp = THERMOSTAT_STEPS * settings.timestep
     ensemble = {
@@ -144,22 +176,49 @@ def _set_up(lmp: lammps, coupling: Coupling, loaded: LoadedModel, settings: Simu
     if not loaded.model.conservative:
         commands.append("fix momentum all momentum 1 linear 1 1 1")
     with lammps_errors():
-        for command in [*commands, *_output(lmp, coupling, settings, out)]:
+        for command in commands:
             lmp.command(command)
 
 
-def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: Path) -> list[str]:
-    """Commands for the thermo table and the trajectory."""
+def _set_up(
+    lmp: lammps,
+    coupling: Coupling,
+    restarts: Restarts,
+    loaded: LoadedModel,
+    settings: SimulationSettings,
+    out: Path,
+    going_on_from: int | None,
+) -> None:
+    """Set the output up."""
+    if settings.ensemble == "npt" and not coupling.has_virial:
+        raise InputError(
+            f"--ensemble npt: the model {loaded.path} has no virial, so its pressure is not known; choose nvt or nve."
+        )
+    title = None
+    if going_on_from is not None:
+        with coupling.ranks.together():
+            if coupling.ranks.first:
+                title = cut_back(out, going_on_from)
+        title = coupling.ranks.share(title)
+    with lammps_errors():
+        for command in [*restarts.commands(), *_output(lmp, coupling, settings, out, title)]:
+            lmp.command(command)
+    ctypes.CDLL(None).fflush(None)  # a line that was taken out of the table is back there at once
+
+
+def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: Path, title: str | None) -> list[str]:
+    """Commands for the thermo table and the trajectory; with a title, the last line there, both are gone on with."""
     unknown = (() if coupling.has_energy else ENERGY_COLUMNS) + (() if coupling.has_virial else VIRIAL_COLUMNS)
     values = ("nan" if name in unknown else f"$({keyword}:%.15g)" for name, keyword in THERMO_COLUMNS.items())
     molecule = "mol " if lmp.extract_setting("molecule_flag") == 1 else ""
+    append = title is not None
     return [
         # the table opens itself with a title, and is flushed at each row
-        f'fix thermo all print {settings.thermo_every} "{",".join(values)}" file "{out / "thermo.csv"}" screen no '
-        f'title "{",".join(THERMO_COLUMNS)}"',
+        f'fix thermo all print {settings.thermo_every} "{",".join(values)}" {"append" if append else "file"} '
+        f'"{out / "thermo.csv"}" screen no title "{title or ",".join(THERMO_COLUMNS)}"',
         f'dump trajectory all custom {settings.dump_every} "{out / "trajectory.dump"}" '
         f"id {molecule}type xu yu zu fx fy fz vx vy vz",
-        "dump_modify trajectory sort id format float %.17g",
+        f"dump_modify trajectory sort id format float %.17g append {'yes' if append else 'no'}",
         f"thermo {settings.thermo_every}",
         "thermo_style custom step temp pe etotal econserve press vol",
     ]

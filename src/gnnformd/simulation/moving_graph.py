@@ -92,6 +92,10 @@ class MovingGraph:
         self._skin = skin
         self._last: _Search | None = None
 
+    def forget(self) -> None:
+        """Search anew at the next call."""
+        self._last = None
+
     def at(self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]) -> AtomicGraph:
         """Graph of the atoms at ``positions`` (N, 3) in the box ``cell`` (3, 3).
 

@@ -29,6 +29,9 @@ class SimulationSettings(BaseModel):
     steps: int = Field(1000, ge=1, description="Steps to run.")
     dump_every: int = Field(10, ge=1, description="Steps between two frames of the trajectory.")
     thermo_every: int = Field(10, ge=1, description="Steps between two rows of the thermo table.")
+    restart_every: int | None = Field(
+        None, ge=1, description="Steps between two restart files, of LAMMPS; none: one at the end."
+    )
     seed: int = Field(1, ge=1, le=900_000_000, description="Of the velocities and of the Langevin thermostat.")
     ranks: int = Field(1, ge=1, description="MPI ranks; as many processes must have been started.")
     velocities: Literal["create", "file"] = Field(
@@ -41,6 +44,10 @@ class SimulationSettings(BaseModel):
             raise ValueError("npt is done by LAMMPS only; choose the engine lammps")
         if self.ranks > 1 and self.engine == "ase":
             raise ValueError("many ranks are for LAMMPS only; choose the engine lammps")
+        if self.restart_every is not None and self.engine == "ase":
+            raise ValueError(
+                "restart files are written by LAMMPS only; choose the engine lammps or leave restart_every"
+            )
         return self
 
     @classmethod

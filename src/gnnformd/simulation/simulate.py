@@ -15,6 +15,7 @@ from gnnformd.reference.run import ReferenceRun
 from gnnformd.simulation.judge import judge
 from gnnformd.simulation.md_run import EngineRun, MDRun
 from gnnformd.simulation.ranks import Ranks
+from gnnformd.simulation.restart import RESTART, check_same_run
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.side import Side
 from gnnformd.simulation.start import Start
@@ -26,7 +27,8 @@ __all__ = ["simulate"]
 
 _MOST_POINTS = 500
 _MANIFEST = "simulate.yaml"
-_WRITTEN = ("trajectory.dump", "thermo.csv", "log.lammps", "final.data", "simulate.json")
+_AT_THE_END = ("final.data", "simulate.json")
+_WRITTEN = ("trajectory.dump", "thermo.csv", "log.lammps", RESTART, *_AT_THE_END)
 
 
 def simulate(
@@ -36,6 +38,7 @@ def simulate(
     out: Path,
     *,
     compare: Path | None = None,
+    resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> MDRun:
     """Run molecular dynamics and write everything into a folder.
@@ -60,6 +63,8 @@ def simulate(
         files; made if it is not there, and what an earlier run left under these names is replaced.
     compare
         Folder of a reference run, whose observables are set beside the run's.
+    resume
+        Go on with the run of LAMMPS in the folder, from its last restart file to ``settings.steps`` steps in all.
     progress
         Called with steps done and steps to do.
 
@@ -77,8 +82,11 @@ def simulate(
         if ranks.first:
             start.warn_of_other_atoms(loaded)
             sources = [topology] if reference is None else [topology, reference.trajectory]
-            _prepare(out, _manifest(loaded, topology, settings, compare), sources)
-    engine = _run(loaded, start, settings, out, ranks, progress)
+            manifest = _manifest(loaded, topology, settings, compare)
+            if resume:
+                check_same_run(out / _MANIFEST, manifest)
+            _prepare(out, manifest, sources, _AT_THE_END if resume else _WRITTEN)
+    engine = _run(loaded, start, settings, out, ranks, resume, progress)
     run = None
     with ranks.together():
         if ranks.first:
@@ -108,6 +116,7 @@ def _run(
     settings: SimulationSettings,
     out: Path,
     ranks: Ranks,
+    resume: bool,
     progress: Callable[[int, int], None] | None,
 ) -> EngineRun:
     if settings.velocities == "file":
@@ -115,7 +124,7 @@ def _run(
     if settings.engine == "lammps":
         from gnnformd.simulation.lammps_engine import run_lammps
 
-        return run_lammps(loaded, start, settings, out, ranks, progress=progress)
+        return run_lammps(loaded, start, settings, out, ranks, resume=resume, progress=progress)
     from gnnformd.simulation.ase_engine import run_ase
 
     return run_ase(loaded, start, settings, out, progress=progress)
@@ -168,8 +177,8 @@ def _manifest(
     }
 
 
-def _prepare(out: Path, manifest: Mapping[str, Any], sources: Sequence[Path]) -> None:
-    """Make the folder, or clear it of an earlier run; nothing else is ever deleted."""
+def _prepare(out: Path, manifest: Mapping[str, Any], sources: Sequence[Path], old: Sequence[str]) -> None:
+    """Make the folder, or clear it of old files of an earlier run; nothing else is ever deleted."""
     there = [out / name for name in _WRITTEN if (out / name).exists()]
     if there and not (out / _MANIFEST).exists():
         raise InputError(f"{there[0]}: was not written by a simulation; choose another folder than {out}.")
@@ -180,6 +189,7 @@ def _prepare(out: Path, manifest: Mapping[str, Any], sources: Sequence[Path]) ->
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / _MANIFEST, yaml.safe_dump(dict(manifest), sort_keys=False))
         for path in there:
-            path.unlink()
+            if path.name in old:
+                path.unlink()
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder.") from error

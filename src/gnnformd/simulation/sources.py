@@ -77,6 +77,10 @@ class Whole:
         """Commands that take LAMMPS's force field out."""
         return ["kspace_style none", f"pair_style zero {self._cutoff} nocoeff", "pair_coeff * *"]
 
+    def forget(self) -> None:
+        """Use nothing that was kept from earlier steps."""
+        self._evaluator.forget()
+
     def prepare(self, count: int, ids: NDArray[np.generic]) -> None:
         """Note which atoms there are."""
         self.ids = np.asarray(ids[:count], dtype=np.int64)
@@ -158,6 +162,9 @@ class Domains:
             f"kspace_style pppm {self._accuracy!r}",
             f"kspace_modify gewald {model.electrostatics.splitting!r}",
         ]
+
+    def forget(self) -> None:
+        """Nothing is kept beyond LAMMPS's lists, which it rebuilds where it writes a restart file."""
 
     def prepare(self, count: int, ids: NDArray[np.generic]) -> None:
         """Find the owners of the ghosts anew if LAMMPS has rebuilt its lists; all ranks together."""
