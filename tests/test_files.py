@@ -41,6 +41,15 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Pat
     assert (tmp_path / "a.txt").read_text() == "old" and names(tmp_path) == ["a.txt"]
 
 
+def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in (f".a.json.{gone.pid}", f".a.json.{os.getppid()}", ".a.json.99999999999999999999", ".a.json.notes"):
+        (tmp_path / name).write_text("{")
+    write_json(tmp_path / "a.json", {})
+    assert names(tmp_path) == sorted([f".a.json.{os.getppid()}", ".a.json.notes", "a.json"])
+
+
 def test_a_folder_appears_with_all_its_files_and_its_workshop_goes(tmp_path: Path) -> None:
     with work_folder(tmp_path / "run") as work:
         (work / "made").mkdir()

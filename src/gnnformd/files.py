@@ -33,6 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_what_the_killed_left(path)
         yield beside
         _sync(beside)
         beside.replace(path)
@@ -44,6 +45,24 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
+
+
+def _remove_what_the_killed_left(path: Path) -> None:
+    """Remove names that `replacing` gave to processes that are no more."""
+    for left in path.parent.glob(glob.escape(f".{path.name}.") + "*"):
+        process = left.name.rpartition(".")[2]
+        if process.isdecimal() and not _lives(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it belongs to someone else
+        return True
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:
