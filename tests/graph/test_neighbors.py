@@ -186,3 +186,13 @@ def test_a_position_that_is_not_finite_is_refused_and_named():
     positions[1, 2] = np.nan
     with pytest.raises(InputError, match="atom number 2 "):
         neighbor_pairs(positions, CUBE, True, 3.0)
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+def test_pairs_that_would_not_fit_into_memory_are_refused_before_the_search(periodic):
+    positions = np.random.default_rng(0).uniform(0, 6, (27, 3)) if periodic else np.zeros((10**6, 3))
+    positions[-1] += 5.0
+    with pytest.raises(InputError, match=r"a cutoff of 10000 angstrom joins so many pairs .*; lower model\.cutoff"):
+        neighbor_pairs(positions, CUBE, periodic, 1e4)
+    i, _, _ = neighbor_pairs(positions[:27], CUBE, periodic, 20.0)
+    assert len(i) > 300

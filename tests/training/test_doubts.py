@@ -5,8 +5,12 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+from gnnformd.evaluation.metrics import evaluate
+from gnnformd.model.file import load_model
+from gnnformd.model.settings import SeedSettings
 from gnnformd.training.data import FrameData
 from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.train import train
 from gnnformd.trajectory.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
 from tests.training.conftest import write_liquid
@@ -52,3 +56,17 @@ def test_bonds_that_nothing_tells_are_missed(tmp_path: Path, liquid: DataSetting
     field = Path(str(liquid.force_field))
     field.write_text(field.read_text().replace("bonds: []", "bonds: [{types: [1, 2], stiffness: 100.0, length: 1.5}]"))
     assert "those of the atoms are not known" in " ".join(said(liquid))
+
+
+def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: DataSettings) -> None:
+    settings = TrainingSettings(epochs=1, accelerator="cpu", threads=1, warmup_epochs=1, loggers=())
+    run = train(SeedSettings(width=4, layers=1, cutoff=4.4), liquid, settings, tmp_path / "run")
+    write_liquid(tmp_path / "other.dump", seed=1)
+    other = liquid.model_copy(update={"paths": [str(tmp_path / "other.dump")]})
+    loaded = load_model(run.model)
+    for data, known in ((liquid, True), (other, False)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            evaluate(loaded, open_datasets(data), frames=1)
+        said = [str(w.message) for w in caught if "was trained on frames of these data" in str(w.message)]
+        assert len(said) == known

@@ -13,6 +13,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.evaluation.force_errors import ForceErrorAccumulator, ForceMetrics, ForceSamples, force_metrics
 from gnnformd.evaluation.prediction import needs_physical_features, predict
+from gnnformd.trajectory.suspicions import frame_digest
 
 if TYPE_CHECKING:
     from gnnformd.model.file import LoadedModel, ModelCard
@@ -119,7 +120,7 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Compare a model's forces with the reference.
+    """Compare a model's forces with the reference; warn where the model was trained on the data.
 
     Parameters
     ----------
@@ -146,6 +147,7 @@ def evaluate(
     total, done, results = sum(map(len, chosen)), 0, []
     for dataset, indices in zip(datasets, chosen, strict=True):
         _check(loaded.card, dataset, indices)
+        _warn_of_known_frames(loaded.card, dataset)
 
         def report(count: int, before: int = done) -> None:
             if progress is not None:
@@ -219,6 +221,17 @@ def _check(card: ModelCard, dataset: PackedDataset, indices: Sequence[int]) -> N
         raise InputError(
             f"{dataset.path}: its atom types are {', '.join(names)}, but the model has learned "
             f"{', '.join(card.type_names)}; use data with the model's types or train on this data."
+        )
+
+
+def _warn_of_known_frames(card: ModelCard, dataset: PackedDataset) -> None:
+    """Warn where frames are in the data that the model was trained on; it remembers some of them."""
+    known = {str(digest) for entry in card.trained_on for digest in entry.get("some_frames") or ()}
+    if known and any(frame_digest(frame) in known for frame in dataset):
+        warnings.warn(
+            f"{dataset.path}: the model was trained on frames of these data, so its errors on others are larger; "
+            "evaluate it on a run of its own.",
+            stacklevel=3,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ __all__ = ["neighbor_pairs"]
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Shift = NDArray[np.int32]
+
+_BYTES_A_PAIR = 100
+"""Of the search, of sorting what it finds, and of a graph."""
 
 
 def neighbor_pairs(
@@ -52,8 +56,8 @@ def neighbor_pairs(
     Raises
     ------
     InputError
-        A position is not finite, the periodic lattice vectors do not span a volume, or the cutoff is not a positive
-        number.
+        A position is not finite, the periodic lattice vectors do not span a volume, the cutoff is not a positive
+        number, or so long that the pairs would not fit into this machine's memory.
 
     Examples
     --------
@@ -70,6 +74,7 @@ def neighbor_pairs(
     if len(x) == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3), np.int32)
     x = _without_gaps(x, box[~flags], cutoff)
+    _check_size(x, box, flags, float(cutoff))
     reach = _search_cutoff(x, box, flags, float(cutoff))
     search = NeighborList(cutoff=reach, full_list=False, n_threads=threads)
     found = search.compute(x, box, flags, quantities="PSd" if reach > cutoff else "PS", copy=False)
@@ -90,6 +95,27 @@ def _check(positions: Float, cutoff: float) -> None:
         raise InputError(
             f"the position of atom number {atom + 1} is not finite ({positions[atom]}); repair or drop the frame."
         )
+
+
+def _check_size(positions: Float, box: Float, periodic: NDArray[np.bool_], cutoff: float) -> None:
+    """Refuse a search whose pairs, at the mean density of the atoms, need more memory than there is."""
+    spread = np.ptp(positions @ np.linalg.inv(box), axis=0)
+    heights = np.where(periodic, 1.0, spread) / np.linalg.norm(np.linalg.inv(box), axis=0)
+    volume = float(np.prod(np.maximum(heights, 1.0))) * _slant(box)
+    reach = np.where(periodic, 2 * cutoff, np.minimum(2 * cutoff, np.maximum(heights, 1.0)))
+    around = min(4 / 3 * np.pi * cutoff**3, float(np.prod(reach)))
+    gigabytes = _BYTES_A_PAIR * len(positions) ** 2 / 2 * around / volume / 1e9
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 if hasattr(os, "sysconf") else np.inf
+    if gigabytes > there:
+        raise InputError(
+            f"a cutoff of {cutoff:g} angstrom joins so many pairs of the {len(positions)} atoms that they need about "
+            f"{gigabytes:.0f} GB of memory, of which this machine has {there:.0f}; lower model.cutoff."
+        )
+
+
+def _slant(box: Float) -> float:
+    """Volume of the box over the product of its heights."""
+    return float(abs(np.linalg.det(box)) * np.prod(np.linalg.norm(np.linalg.inv(box), axis=0)))
 
 
 def _checked_cell(cell: Float, periodic: NDArray[np.bool_]) -> Float:

@@ -6,7 +6,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["DensitySettings", "ModelSettings", "SeedSettings"]
+__all__ = ["LONGEST_CUTOFF", "DensitySettings", "ModelSettings", "SeedSettings"]
+
+LONGEST_CUTOFF = 50.0
+"""angstrom; an atom in a liquid has some 50 000 neighbors within it."""
 
 
 class SeedSettings(BaseModel):
@@ -15,7 +18,7 @@ class SeedSettings(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     kind: Literal["seed"] = "seed"
-    cutoff: float = Field(3.4, gt=0, description="Edges join atoms closer than this, angstrom.")
+    cutoff: float = Field(3.4, gt=0, le=LONGEST_CUTOFF, description="Edges join atoms closer than this, angstrom.")
     layers: int = Field(3, ge=1, description="Message-passing layers.")
     width: int = Field(128, ge=1, description="Width of every hidden layer.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden values dropped in training.")
@@ -38,7 +41,7 @@ class DensitySettings(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     kind: Literal["density"] = "density"
-    cutoff: float = Field(6.0, gt=0, description="Edges join atoms closer than this, angstrom.")
+    cutoff: float = Field(6.0, gt=0, le=LONGEST_CUTOFF, description="Edges join atoms closer than this, angstrom.")
     layers: int = Field(
         1, ge=1, description="Message-passing layers; each one widens what an atom feels by the cutoff."
     )

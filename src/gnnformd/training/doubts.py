@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 from gnnformd.training.run_folder import is_main_process
 from gnnformd.trajectory.dataset import PackedDataset
-from gnnformd.trajectory.suspicions import Suspicions, frame_key, suspicious_split
+from gnnformd.trajectory.suspicions import Suspicions, frame_digest, frame_key, suspicious_split
 
-__all__ = ["warn_of_doubts"]
+__all__ = ["some_digests", "warn_of_doubts"]
 
 _LOOKED_AT = 50
 """Frames of each dataset whose atoms are looked at; whether frames repeat is told from all of them."""
+
+_REMEMBERED = 16
+"""Training frames of each dataset by which a model knows it again."""
 
 Frames = Sequence[tuple[int, int]]
 
@@ -39,3 +42,12 @@ def warn_of_doubts(datasets: Sequence[PackedDataset], training: Frames, validati
     keys = [[frame_key(datasets[which][frame]) for which, frame in side] for side in (training, validation)]
     for sentence in suspicious_split(*keys):
         warnings.warn(f"data: {sentence}", stacklevel=3)
+
+
+def some_digests(datasets: Sequence[PackedDataset], training: Frames) -> list[str]:
+    """Tell some training frames of each dataset, evenly spaced, by `gnnformd.trajectory.suspicions.frame_digest`."""
+    digests = []
+    for number, dataset in enumerate(datasets):
+        own = sorted(frame for which, frame in training if which == number)
+        digests += [frame_digest(dataset[frame]) for frame in own[:: -(-len(own) // _REMEMBERED) or 1]]
+    return digests

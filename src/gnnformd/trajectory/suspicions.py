@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import numpy as np
 from gnnformd.force_field import ForceField
 from gnnformd.trajectory.frame import Float, Frame, Int
 
-__all__ = ["Suspicions", "suspicious_split"]
+__all__ = ["Suspicions", "frame_digest", "frame_key", "suspicious_split"]
 
 SEARCHED, OVERLAP = 2.0, 0.5  # angstrom
 _HUGE_FORCE = 1000.0  # kcal/mol/angstrom
@@ -162,6 +163,11 @@ def suspicious_split(training: Sequence[int], validation: Sequence[int]) -> list
 def frame_key(frame: Frame) -> int:
     """Return a number that is the same for frames with the same positions."""
     return hash(np.ascontiguousarray(frame.positions).tobytes())
+
+
+def frame_digest(frame: Frame) -> str:
+    """Return twelve characters, on any machine the same for frames in which the first 64 atoms stand alike."""
+    return hashlib.sha256(np.ascontiguousarray(frame.positions[:64]).tobytes()).hexdigest()[:12]
 
 
 def net_charge(frame: Frame, force_field: ForceField | None) -> float:
