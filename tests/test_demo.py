@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnformd.demo import Demo, DemoSize, System
+from gnnformd.demo import PRESETS, Demo, DemoSize, System
 from gnnformd.reference.systems import SYSTEMS
 
 FEW = {"equilibration": "100", "melting": "200"}
@@ -48,8 +48,7 @@ def tell(place: Path) -> tuple[list[str], list[str], Path]:
         place / "out",
         say=said.append,
         progress=progress,
-        water_preset=str(preset),
-        argon_preset=str(preset),
+        presets=dict.fromkeys(PRESETS, str(preset)),
         size=TINY,
     )
     return said, labels, demo.run()
@@ -58,14 +57,14 @@ def tell(place: Path) -> tuple[list[str], list[str], Path]:
 def test_the_demo_makes_everything_and_says_each_step_with_its_time(place: Path) -> None:
     said, labels, report = tell(place)
     out = place / "out"
-    assert [line.split()[0] for line in said[:-1:2]] == [f"{k}/12" for k in range(1, 13)]
+    assert [line.split()[0] for line in said[:-1:2]] == [f"{k}/13" for k in range(1, 14)]
     assert all(line.endswith(" s)") for line in said[1:-1:2])
     assert len(labels) >= 10, "long steps show their progress"
-    for run in ("water", "argon", "argon-from-water"):
+    for run in PRESETS:
         assert (out / "runs" / run / "model.safetensors").is_file()
     judged = json.loads((out / "evaluate-water.json").read_text())
-    assert [Path(d["path"]).name for d in judged["datasets"]] == ["water-test", "water-large", "argon-test"]
-    assert [d["atoms"] for d in judged["datasets"]] == [192, 375, 400]
+    assert [Path(d["path"]).name for d in judged["datasets"]] == ["water-test", "water-large"]
+    assert [d["atoms"] for d in judged["datasets"]] == [192, 375]
     moved = json.loads((out / "simulate-argon" / "simulate.json").read_text())
     assert (moved["steps"], moved["atoms"]) == (20, 400)
     assert "g(r)" in "".join(moved["observables"]) or moved["rdf"]
@@ -79,7 +78,7 @@ def test_a_second_demo_uses_what_is_there_and_only_writes_the_report_again(place
     report.unlink()
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file() and path.name != "demo.json"}
     said, labels, _ = tell(place)
-    assert sum("there already" in line for line in said) == 11
+    assert sum("there already" in line for line in said) == 12
     assert labels == []
     assert report.is_file()
     assert before == {path: path.stat().st_mtime_ns for path in before}

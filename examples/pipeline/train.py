@@ -11,6 +11,6 @@ from gnnformd.training.train import train
 
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 
-config = load_config("demo-argon", ["data.paths=[data/argon]", f"training.epochs={epochs}"])
+config = load_config("argon", ["data.paths=[data/argon]", f"training.epochs={epochs}"])
 done = train(config.model, config.data, config.training, Path("runs/argon"))
 print(f"best epoch {done.best.epoch}: validation {done.best.validation_l1_per_atom:.3f} kcal/mol/angstrom per atom")

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["Demo", "DemoSize", "System"]
 
 Progress = Callable[[int, int], None]
+PRESETS = {
+    "seed-water": "demo-seed-water",
+    "seed-argon-from-water": "demo-seed-argon",
+    "water": "water",
+    "argon": "argon",
+}
 MD_TIMESTEP = 4.0  # fs; heavy atoms and soft forces allow it
 
 
@@ -51,8 +57,8 @@ class DemoSize:
         The seed's run, whole, and a second one with another seed that no model is trained on.
     water, water_test, water_large
         216 molecules to learn from; another run and a box of 1600 molecules that no model is trained on.
-    water_minutes, argon_minutes
-        Longest training on each.
+    seed_minutes, water_minutes, argon_minutes
+        Longest training of the seed's network on water and, from there, on argon; of the density model on each.
     md_steps
         Steps of molecular dynamics, 4 fs each.
     """
@@ -62,8 +68,9 @@ class DemoSize:
     water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
     water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
     water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
-    water_minutes: float = 1.3
-    argon_minutes: float = 0.5
+    seed_minutes: float = 0.6
+    water_minutes: float = 0.8
+    argon_minutes: float = 0.3
     md_steps: int = 500
 
 
@@ -78,8 +85,8 @@ class Demo:
         Receives each line to show.
     progress
         ``progress(label)`` is a context that gives a callback ``(done, total)``.
-    water_preset, argon_preset
-        Configurations that are trained.
+    presets
+        Configuration of each run that is trained.
     size
         How much of everything.
     """
@@ -90,14 +97,13 @@ class Demo:
         *,
         say: Callable[[str], None],
         progress: Callable[[str], AbstractContextManager[Progress]],
-        water_preset: str = "demo-water",
-        argon_preset: str = "demo-argon",
+        presets: Mapping[str, str] = PRESETS,
         size: DemoSize | None = None,
     ) -> None:
         self._out = out
         self._say = say
         self._progress = progress
-        self._presets = {"water": water_preset, "argon": argon_preset}
+        self._presets = presets
         self._size = size or DemoSize()
 
     def run(self) -> Path:
@@ -124,9 +130,14 @@ class Demo:
             ("water", "216 water molecules", lambda: self._generate("water", size.water)),
             ("water-test", "water once more, for testing", lambda: self._generate("water-test", size.water_test)),
             ("water-large", "1600 water molecules", lambda: self._generate("water-large", size.water_large)),
-            ("train-water", "training on water", lambda: self._train("water", size.water_minutes)),
-            ("train-argon", "training on argon", lambda: self._train("argon", size.argon_minutes)),
-            ("finetune", "from water to argon", self._finetune),
+            (
+                "train-seed",
+                "the seed's network on water",
+                lambda: self._train("seed-water", "water", size.seed_minutes),
+            ),
+            ("finetune", "the seed's network from water to argon", self._finetune),
+            ("train-water", "the density model on water", lambda: self._train("water", "water", size.water_minutes)),
+            ("train-argon", "the density model on argon", lambda: self._train("argon", "argon", size.argon_minutes)),
             ("evaluate", "errors on data not trained on", self._evaluate),
             ("curves", "forces between two atoms", self._curves),
             ("simulate", "molecular dynamics with the learned forces", self._simulate),
@@ -173,17 +184,17 @@ class Demo:
             )
         return f"{system.frames} frames in {run.folder}"
 
-    def _settings(self, name: str, minutes: float) -> Config:
+    def _settings(self, run: str, data: str, minutes: float) -> Config:
         from gnnformd.config import load_config
 
-        data = f"data.paths=[{json.dumps(str(self._data(name)))}]"
-        return load_config(self._presets[name], [data, f"training.max_minutes={minutes}"])
+        paths = f"data.paths=[{json.dumps(str(self._data(data)))}]"
+        return load_config(self._presets[run], [paths, f"training.max_minutes={minutes}"])
 
-    def _train(self, name: str, minutes: float) -> str:
+    def _train(self, name: str, data: str, minutes: float) -> str:
         from gnnformd.training.train import train
 
-        config, out = self._settings(name, minutes), self._out / "runs" / name
-        with self._progress(f"Training on {name}") as progress:
+        config, out = self._settings(name, data, minutes), self._out / "runs" / name
+        with self._progress(f"Training {name}") as progress:
             run = train(
                 config.model,
                 config.data,
@@ -197,10 +208,11 @@ class Demo:
     def _finetune(self) -> str:
         from gnnformd.training.train import finetune
 
-        config, out = self._settings("argon", self._size.argon_minutes), self._out / "runs" / "argon-from-water"
-        with self._progress("Training from water to argon") as progress:
+        name = "seed-argon-from-water"
+        config, out = self._settings(name, "argon", self._size.seed_minutes), self._out / "runs" / name
+        with self._progress(f"Training {name}") as progress:
             run = finetune(
-                self._model("water"),
+                self._model("seed-water"),
                 config.model,
                 config.data,
                 config.training,
@@ -219,9 +231,10 @@ class Demo:
         from gnnformd.trajectory.dataset import open_dataset
 
         pairs = {
-            "water": ["water-test", "water-large", "argon-test"],
+            "seed-water": ["water-test", "water-large", "argon-test"],
+            "seed-argon-from-water": ["argon-test"],
+            "water": ["water-test", "water-large"],
             "argon": ["argon-test"],
-            "argon-from-water": ["argon-test"],
         }
         told = []
         for run, names in pairs.items():
@@ -230,7 +243,7 @@ class Demo:
                 result = evaluate(load_model(self._model(run)), datasets, batch_size=1, progress=progress).to_dict()
             write_json(self._out / f"evaluate-{run}.json", result)
             for name, entry in zip(names, result["datasets"], strict=True):
-                told.append(f"{run} on {name} {100 * entry['force']['relative_l1']:.0f} %")
+                told.append(f"{run} on {name} {100 * entry['force']['relative_l1']:.2g} %")
                 parity = entry["parity"]
                 figure = parity_figure(np.array(parity["reference"]), np.array(parity["predicted"]))
                 save_figure(figure, self._figure(f"parity-{run}-on-{name}"))
@@ -242,11 +255,11 @@ class Demo:
         from gnnformd.model.file import load_model
 
         told = []
-        for run in ("water", "argon"):
+        for run in ("seed-water", "water", "argon"):
             found = force_curves(load_model(self._model(run)))
             write_json(self._out / f"curves-{run}.json", curves_to_dict(str(self._model(run)), found))
             save_figure(force_curve_figure(found), self._figure(f"curves-{run}"))
-            told += [f"{run}, {curve.name} {100 * curve.relative_rms_error:.0f} %" for curve in found]
+            told += [f"{run}, {curve.name} {100 * curve.relative_rms_error:.2g} %" for curve in found]
         return "rms error over rms force: " + ", ".join(told)
 
     def _simulate(self) -> str:

@@ -24,7 +24,17 @@ ARGON = ForceField(types=(AtomType("Ar", 39.948, 0.0, 0.2378, 3.405),))
 
 def density(types=2, seed=0, **settings):
     torch.manual_seed(seed)
-    return build_model(DensitySettings(**{"cutoff": 3.4, "features": 6, "width": 8, **settings}), types).double()
+    model = build_model(DensitySettings(**{"cutoff": 3.4, "features": 6, "width": 8, **settings}), types).double()
+    return no_part_at_zero(model)
+
+
+def no_part_at_zero(model):
+    """Give a fresh model the parts that start at zero, so that all of it counts."""
+    for readout in model.network.readouts:
+        torch.nn.init.normal_(readout.last.weight)
+    torch.nn.init.normal_(model.classical.pairs)
+    torch.nn.init.normal_(model.classical.angles)
+    return model
 
 
 def water(seed):
@@ -222,13 +232,51 @@ def test_atoms_farther_apart_than_in_the_data_feel_no_repulsion():
     assert model.contacts.distances[1, 1, 0] == model.contacts.distances[1, 0, 1]
 
 
-def test_scales_of_the_data_give_forces_of_their_size():
+def test_the_network_starts_at_the_size_of_what_fitted_potentials_leave():
     graph = random_graph(3)
     graph = replace(graph, forces=25.0 * graph.forces)
     model = density(electrostatics="none", repulsion=0.0)
     model.initialize(graph)
-    sizes = [f.square().mean().sqrt().item() for f in (model.eval()(graph).forces, graph.forces)]
+    model.eval()
+    fitted, whole = model.fixed_part(graph).forces, model(graph).forces
+    sizes = [f.square().mean().sqrt().item() for f in (whole - fitted, graph.forces - fitted)]
     assert sizes[0] == pytest.approx(sizes[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"node_features": "embedding", "bond_kinds": 3, "electrostatics": "none"}])
+def test_potentials_that_made_the_forces_are_found(settings):
+    truth, model = density(**settings, repulsion=0.0).eval(), density(seed=1, **settings, repulsion=0.0).eval()
+    frames = collate([water(k) for k in range(5)])
+    truth.contacts.measure(frames, frames.edge_vectors()[: frames.edge_count // 2].norm(dim=1))
+    made = truth.fixed_part(frames)
+    for part in (model.classical.pairs, model.classical.angles, model.network.energy_scale):
+        part.zero_()
+    model.contacts.load_state_dict(truth.contacts.state_dict())
+    model.fit_classical(replace(frames, forces=made.forces, virials=made.virials))
+    torch.testing.assert_close(model.fixed_part(frames).forces, made.forces, rtol=0, atol=1e-3)
+    other, known = (m.fixed_part(water(7)) for m in (model, truth))
+    torch.testing.assert_close(other.forces, known.forces, rtol=0, atol=1e-2)
+    torch.testing.assert_close(other.virials, known.virials, rtol=0, atol=1.0)
+
+
+def test_the_energy_of_an_angle_is_that_of_its_cosine():
+    frame = Frame(
+        timestep=0,
+        cell=20 * np.eye(3),
+        origin=np.zeros(3),
+        periodic=(True, True, True),
+        ids=np.arange(1, 4),
+        types=np.array([1, 2, 2]),
+        positions=np.array([[0.1, 0, 0], [1.1, 0, 0], [0.1 + np.cos(1.9), np.sin(1.9), 0]]),
+        bonds=np.array([[0, 1], [0, 2]]),
+    )
+    model = density(node_features="embedding", electrostatics="none")
+    model.classical.angles.zero_()
+    model.classical.angles[1, 0, 1] = 3.0  # second power, O in the middle, H at an end
+    graph = build_graph(frame, 3.4, FIELD)
+    vectors = graph.edge_vectors()[: graph.edge_count // 2]
+    energy = model.classical.angle_energies(graph, model.network.inputs(graph), vectors)
+    assert energy.item() == pytest.approx(2 * 3.0 * np.cos(1.9) ** 2, rel=1e-12)
 
 
 def test_energies_of_the_data_shift_those_of_the_model():

@@ -49,7 +49,7 @@ def test_the_compiled_loops_are_measured_and_their_operations_counted() -> None:
     assert data["compiled"]
     # argon: 16 functions, 48 features, width 64, one kind of neighbor
     edges = data["edges_per_atom"] * 62 * 16
-    assert data["operations_per_atom"] == pytest.approx(edges + 4 * (17 * 16 * 48 + 10 * 48 * 64 + 2 * 64 * 64))
+    assert data["operations_per_atom"] == pytest.approx(edges + 4 * (17 * 16 * 48 + 3 * 48 * 64 + 64 * 64))
     rate = data["operations_per_atom"] / data["microseconds_per_atom_step"]["short_range"] / 1e3
     assert data["share_of_matrix_product"] == pytest.approx(rate / data["matrix_product_gigaflop_per_second"])
 

@@ -76,11 +76,12 @@ def curves(
 
     found = force_curves(load_model(model))
     result = curves_to_dict(model, found)
-    columns = ("curve", "rms error", "relative", "largest transverse")
-    rows = [
-        (f"{c['name']} ({c['detail']})", c["rms_error"], f"{100 * c['relative_rms_error']:.1f} %", c["max_transverse"])
-        for c in result["curves"]
-    ]
+    columns = ("curve", "rms error", "relative", "where data were", "largest transverse")
+    rows = []
+    for c in result["curves"]:
+        shares = [c["relative_rms_error"], c["relative_rms_error_in_data"]]
+        shown = ["-" if share is None else f"{100 * share:.1f} %" for share in shares]
+        rows.append((f"{c['name']} ({c['detail']})", c["rms_error"], *shown, c["max_transverse"]))
     show_table("Force on one of two atoms, kcal/mol/angstrom", columns, rows)
     if figure is not None:
         from gnnformd.evaluation.figures import force_curve_figure, save_figure

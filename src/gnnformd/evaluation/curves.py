@@ -51,6 +51,8 @@ class PairCase:
         What the model is told of these types.
     distance
         angstrom, (n,).
+    in_data
+        Whether such a pair can be in the data: false where charges or epsilons were changed to show one term alone.
     """
 
     name: str
@@ -59,6 +61,7 @@ class PairCase:
     bonded: bool
     force_field: ForceField
     distance: Float
+    in_data: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Curve:
         angstrom, (n,).
     reference, predicted
         kcal/mol/angstrom, (n, 3).
+    data_from
+        How close such a pair came in the training data, angstrom; None if there was none, or if it is not known.
     """
 
     name: str
@@ -83,6 +88,7 @@ class Curve:
     distance: Float
     reference: Float
     predicted: Float
+    data_from: float | None = None
 
     @property
     def rms_error(self) -> float:
@@ -93,6 +99,14 @@ class Curve:
     def relative_rms_error(self) -> float:
         """`rms_error` over the curve's own rms, ``sqrt(mean ||reference||^2)``."""
         return self.rms_error / _rms(self.reference)
+
+    @property
+    def relative_rms_error_in_data(self) -> float | None:
+        """`relative_rms_error` of the distances that the training data had, or None."""
+        if self.data_from is None or not (self.distance >= self.data_from).any():
+            return None
+        inside = self.distance >= self.data_from
+        return _rms((self.predicted - self.reference)[inside]) / _rms(self.reference[inside])
 
     @property
     def max_transverse(self) -> float:
@@ -111,6 +125,8 @@ class Curve:
             "predicted": {axis: self.predicted[:, k].tolist() for k, axis in enumerate("xyz")},
             "rms_error": self.rms_error,
             "relative_rms_error": self.relative_rms_error,
+            "data_from": self.data_from,
+            "relative_rms_error_in_data": self.relative_rms_error_in_data,
             "max_transverse": self.max_transverse,
         }
 
@@ -201,7 +217,9 @@ def _scan(loaded: LoadedModel, case: PairCase) -> Curve:
 
     graphs = [build_graph(_pair(case, float(d)), loaded.card.cutoff, case.force_field) for d in case.distance]
     forces = predict(loaded.model, collate(graphs)).forces.detach().cpu().double().numpy()  # (2 n, 3)
-    return Curve(case.name, case.detail, case.distance, pair_force(case), forces[1::2])
+    first, second = (t - 1 for t in case.types)
+    closest = loaded.model.closest_in_data(int(case.bonded), first, second) if case.in_data else None
+    return Curve(case.name, case.detail, case.distance, pair_force(case), forces[1::2], closest)
 
 
 def _pair(case: PairCase, distance: float) -> Frame:
@@ -228,8 +246,8 @@ def _lennard_jones(field: ForceField, separable: bool, points: int) -> PairCase 
         field, detail = _changed(field, t, replace(atom, charge=0.0)), f"{detail}, charges set to zero"
     elif atom.charge:
         detail = f"{detail}, Lennard-Jones and Coulomb together"
-    scale = atom.sigma / LENNARD_JONES_SIGMA
-    return PairCase("Lennard-Jones", detail, (t, t), False, field, _grid(LENNARD_JONES_RANGE, scale, points))
+    grid = _grid(LENNARD_JONES_RANGE, atom.sigma / LENNARD_JONES_SIGMA, points)
+    return PairCase("Lennard-Jones", detail, (t, t), False, field, grid, in_data=not (atom.charge and separable))
 
 
 def _coulomb(field: ForceField, separable: bool, points: int) -> PairCase | None:
@@ -244,13 +262,14 @@ def _coulomb(field: ForceField, separable: bool, points: int) -> PairCase | None
         return None
     first, second = (field.types[t - 1] for t in pair)
     detail = f"{first.name} and {second.name}, not bonded"
-    if first.epsilon * second.epsilon and separable:
+    changed = bool(first.epsilon * second.epsilon) and separable
+    if changed:
         for t in pair:
             field = _changed(field, t, replace(field.types[t - 1], epsilon=0.0, sigma=0.0))
         detail = f"{detail}, epsilons set to zero"
     elif first.epsilon * second.epsilon:
         detail = f"{detail}, Coulomb and Lennard-Jones together"
-    return PairCase("Coulomb", detail, pair, False, field, _grid(COULOMB_RANGE, 1.0, points))
+    return PairCase("Coulomb", detail, pair, False, field, _grid(COULOMB_RANGE, 1.0, points), in_data=not changed)
 
 
 def _bond(field: ForceField, points: int) -> PairCase | None:

@@ -143,13 +143,21 @@ def force_curve_figure(curves: Sequence[Curve]) -> Figure:
             axis.plot(curve.distance, curve.predicted[:, k], color=COLORS["model"], label="model")
             axis.set(xlabel="distance (Å)", title=f"{curve.name}, {force}" if k == 0 else force)
             axis.set_xlim(curve.distance[0], curve.distance[-1])
+            if curve.data_from is not None and curve.data_from > curve.distance[0]:
+                closest = min(curve.data_from, curve.distance[-1])
+                axis.axvspan(curve.distance[0], closest, color=COLORS["grid"], label="closer than in the data")
             if k > 0:
                 axis.set_ylim(-sideways, sideways)
         row[0].set_ylabel(f"force ({FORCE})")
         corner = "upper right" if curve.reference[0, 0] > curve.reference[-1, 0] else "lower right"
-        note(row[0], [f"rms error {100 * curve.relative_rms_error:.2g} %"], corner)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper right", ncols=2)
+        lines = [f"rms error {100 * curve.relative_rms_error:.2g} %"]
+        if curve.relative_rms_error_in_data is not None:
+            lines.append(f"where data were {100 * curve.relative_rms_error_in_data:.2g} %")
+        note(row[0], lines, corner)
+    entries = {
+        name: handle for axis in axes[:, 0] for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(entries.values(), entries.keys(), loc="outside upper right", ncols=3)
     return figure
 
 

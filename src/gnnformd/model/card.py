@@ -16,7 +16,8 @@ from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
 FORMAT_VERSION = 3
-"""1: no checksum; 2: a checksum of card and weights; 3: seed networks share the edge encoder of their later layers."""
+"""1: no checksum; 2: a checksum of card and weights; 3: seed networks share the edge encoder of their later layers, and
+density networks are a polynomial and a perceptron."""
 
 _KINDS = tuple(settings.model_fields["kind"].default for settings in (SeedSettings, DensitySettings))
 
@@ -34,7 +35,8 @@ class ModelCard:
     force_field
         Physical parameters the model was trained with, or None.
     trained_on
-        One mapping per training: names of the data (never paths), frames, atoms, epochs, errors.
+        One mapping per training: names of the data (never paths), frames, atoms, epochs, errors, and digests of some
+        training frames.
     units
         Always ``real``.
     format_version

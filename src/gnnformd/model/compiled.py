@@ -172,12 +172,12 @@ class CompiledDensity:
 
         With K radial functions, L = 9 harmonics, I densities of one degree, F features and width W: for each edge 8 K
         for the functions, 2 L K for the densities and 4 L K for their gradient; for each center, there and back,
-        ``4 (17 I F + 10 F W + 2 W^2)``.
+        ``4 (17 I F + 3 F W + W^2)``, products of mixed densities left out.
         """
         settings = self._settings
         k, f, w = settings.radial_functions, settings.features, settings.width
         inner = float(self._layout[0].sum(axis=1)[self._kind_of_center].mean())
-        return edges_per_atom * (8 + 6 * 9) * k + 4 * (17 * inner * f + 10 * f * w + 2 * w * w)
+        return edges_per_atom * (8 + 6 * 9) * k + 4 * (17 * inner * f + 3 * f * w + w * w)
 
     def _pair_constants(self, kinds: Array, special: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """Charge product, weight and contact distance of each slot (kind of bond, kind of neighbor)."""

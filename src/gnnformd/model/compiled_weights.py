@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnformd.model.density import DensityModel
-from gnnformd.model.density_layer import DensityLayer, Readout
+from gnnformd.model.density_layer import PRODUCTS, DensityLayer, Readout
 from gnnformd.model.kernels.simd import BYTES
 
 __all__ = ["packed_mixing", "packed_network"]
 
 Array = NDArray[Any]
-PRODUCTS = 5  # invariants of each feature, in the order of DensityLayer
+PERCEIVED = 3  # invariants of each feature that the perceptron is given
 
 
 def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -39,10 +39,10 @@ def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tup
     Returns
     -------
     layout
-        ``(counts, offsets, padded, inner, cutoff)``: slots are (kind of bond, kind of neighbor), row by row; those that
-        are not used have no functions. (kinds, slots) each.
+        ``(counts, offsets, padded, inner, cutoff, degrees)``: slots are (kind of bond, kind of neighbor), row by row;
+        those that are not used have no functions. (kinds, slots) each. The last is the highest degree of harmonics.
     mixing
-        Weights there and back, as `gnnformd.model.kernels.fused.evaluate` takes them.
+        Weights there and back, and of the pair potentials, as `gnnformd.model.kernels.fused.evaluate` takes them.
     """
     settings, layer = model.settings, _layer(model)
     dtype = _dtype(model)
@@ -75,10 +75,17 @@ def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tup
         if degree == 0:
             mean = inputs @ (layer.mean.double() @ weight)
             constant[:, : settings.features] = -mean * gates[:, place]
+    pairs = torch.zeros(kinds, inner, dtype=torch.float64)
+    potentials = torch.einsum("kp,npq,tq->ktn", inputs, model.classical.pairs.double(), inputs)  # (kinds, kinds, K)
+    for k in range(kinds):
+        for slot, (b, t) in enumerate(slots):
+            first, count = sum(shells[: shell_of_bond[b]]), int(counts[k, slot])
+            pairs[k, int(offsets[k, slot]) : int(offsets[k, slot]) + count] = potentials[k, t, first : first + count]
     there = (_array(constant, dtype), *(_array(w, dtype).reshape(kinds, -1) for w in packed))
     back = tuple(_array(w.transpose(1, 2), dtype).reshape(kinds, -1) for w in packed)
     padded = _whole(max(shells), lanes)
-    return (counts, offsets, padded, inner, dtype.type(model.cutoff)), (there, back)
+    layout = (counts, offsets, padded, inner, dtype.type(model.cutoff), layer.l_max)
+    return layout, (there, back, _array(pairs, dtype))
 
 
 def packed_network(model: DensityModel, inputs: Tensor, types: Array) -> tuple[Array, ...]:
@@ -94,38 +101,36 @@ def packed_network(model: DensityModel, inputs: Tensor, types: Array) -> tuple[A
     layer, settings, dtype = _layer(model), model.settings, _dtype(model)
     readout = model.network.readouts[0]
     assert isinstance(readout, Readout)
+    by_end = torch.einsum("kp,npq,tq->ktn", inputs, model.classical.angles.double(), inputs)  # (kinds, kinds, POWERS)
+    angles = by_end[:, :, None] + by_end[:, None]
     lanes = BYTES // dtype.itemsize
     features, width = _whole(settings.features, lanes), _whole(settings.width, lanes)
-    first = layer.first.weight.detach().double()
-    count = first.shape[1] - inputs.shape[1]
-    both = torch.zeros(PRODUCTS * features, 2 * width, dtype=torch.float64)
-    for product in range(count // settings.features):
-        rows = slice(product * features, product * features + settings.features)
-        columns = slice(product * settings.features, (product + 1) * settings.features)
-        both[rows, : settings.width] = first[:, columns].T
-        both[rows, width : width + settings.width] = layer.skip.weight.detach().double()[:, columns].T
-    first_bias = _filled(layer.first.bias + inputs.to(first) @ first[:, count:].T, width)  # (kinds, W)
-    second = _filled(_filled(layer.second.weight, width).T, width).T
-    hidden = _filled(_filled(readout.hidden.weight, width).T, width).T
     scale = model.network.energy_scale.double()
+    polynomial = torch.zeros(len(PRODUCTS), features, dtype=torch.float64)
+    rows = [PRODUCTS.index(name) for name in layer.products]
+    polynomial[rows, : settings.features] = scale * layer.polynomial.weight.detach().double().view(len(rows), -1)
+    first = layer.first.weight.detach().double()
+    perceived = torch.zeros(PERCEIVED, features, width, dtype=torch.float64)
+    known = first[:, : layer.perceived].T.reshape(-1, settings.features, settings.width)
+    perceived[: len(known), : settings.features, : settings.width] = known
+    perceived = perceived.flatten(0, 1)  # (3 F, W)
+    first_bias = _filled(layer.first.bias + inputs.to(first) @ first[:, layer.perceived :].T, width)  # (kinds, W)
+    hidden = readout.hidden.weight.detach().double()
+    square = _filled(_filled(hidden @ layer.second.weight.detach().double(), width).T, width).T  # (W, W)
+    bias = readout.hidden.bias.detach().double() + hidden @ layer.second.bias.detach().double()
     type_energies = model.network.type_energies.double()[torch.from_numpy(types)]
-    linear, last = (_filled(scale * w.weight, width)[0] for w in (readout.linear, readout.last))
-    square = [second.T, second, hidden.T, hidden]
-    parts = [
-        first_bias,
-        both,
-        both.T,
-        square[0],
-        square[1],
-        _filled(layer.second.bias, width),
-        square[2],
-        square[3],
-        _filled(readout.hidden.bias, width),
-        linear,
-        last,
-    ]
-    flat = [_array(p, dtype) if k in (0, 5, 8, 9, 10) else _array(p, dtype).reshape(-1) for k, p in enumerate(parts)]
-    return (*flat, _array(type_energies, np.dtype(np.float64)))
+    return (
+        _array(polynomial, dtype).reshape(-1),
+        _array(first_bias, dtype),
+        _array(perceived, dtype).reshape(-1),
+        _array(perceived.T, dtype).reshape(-1),
+        _array(square.T, dtype).reshape(-1),
+        _array(square, dtype).reshape(-1),
+        _array(_filled(bias, width), dtype),
+        _array(_filled(scale * readout.share * readout.last.weight, width)[0], dtype),
+        _array(type_energies, np.dtype(np.float64)),
+        _array(angles, np.dtype(np.float64)),
+    )
 
 
 def _layer(model: DensityModel) -> DensityLayer:

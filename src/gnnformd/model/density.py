@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density_classical import ClassicalPart
 from gnnformd.model.density_electrostatics import Electrostatics
 from gnnformd.model.density_network import DensityNetwork, Geometries
 from gnnformd.model.density_radial import softened
-from gnnformd.model.density_repulsion import Contacts
+from gnnformd.model.density_repulsion import MARGIN, Contacts
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.settings import DensitySettings
 
@@ -68,6 +69,7 @@ class DensityModel(ForceModel):
         self.settings = settings
         self.cutoff, self.layers = settings.cutoff, settings.layers
         self.network = DensityNetwork(settings, type_count)
+        self.classical = ClassicalPart(settings, self.network.inputs.count)
         self.contacts = Contacts(type_count, settings.repulsion, settings.cutoff)
         self.electrostatics = None if settings.electrostatics == "none" else Electrostatics(settings.cutoff)
 
@@ -76,8 +78,12 @@ class DensityModel(ForceModel):
         """Learned charges are what keeps it whole: the Coulomb energy of all atoms depends on them."""
         return "its charges are learned" if self.settings.electrostatics == "learned" else None
 
+    def closest_in_data(self, bond_kind: int, first: int, second: int) -> float:
+        """How close two atoms of these types (from 0) came in the training data, angstrom."""
+        return float(self.contacts.distances[bond_kind, first, second]) / MARGIN
+
     def fixed_part(self, graph: AtomicGraph) -> Prediction:
-        """Predict repulsion and, unless charges are learned, Coulomb energy, their forces and virials."""
+        """Predict what was fitted, repulsion and, unless charges are learned, the Coulomb energy."""
         with torch.enable_grad():
             return self._fixed_part(graph, _places(graph))
 
@@ -109,33 +115,52 @@ class DensityModel(ForceModel):
             return Prediction(forces, energies, virials)
         return Prediction(forces.detach(), energies.detach(), virials.detach())
 
+    @torch.no_grad()
     def initialize(self, graph: AtomicGraph) -> None:
-        """Take scales from data: closest approaches, spread of the densities, size of forces, energy of each type.
+        """Take scales from data: closest approaches, spread of the densities, pair potentials, size of what they leave.
 
         Parameters
         ----------
         graph
             A batch of frames to be trained on, some tens, with their forces (and energies where there are any).
         """
-        distances = graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1)
-        self.contacts.measure(graph, distances)
-        places = _places(graph)
-        soft, softening = softened(places.distances.detach(), self.contacts.of_edges(graph))
-        self.network.measure(graph, places.vectors, soft, softening)
-        if graph.forces is None:
-            return
-        with torch.enable_grad():
-            learned = self.network(graph, places.vectors, soft, softening)[0]
-            slopes = _slopes(learned, places, create_graph=False)
-            size = _prediction(graph, places, learned, slopes).forces.square().mean().sqrt()
-        self.network.energy_scale.mul_(graph.forces.square().mean().sqrt() / size)
-        if graph.energies is not None:
-            self.network.type_energies.zero_()
-            self.network.set_type_energies(graph, graph.energies - self(graph).energies)
+        training = self.training
+        self.eval()
+        places, network = _places(graph), self.network
+        self.contacts.measure(graph, places.distances.detach())
+        network.measure(graph, places.vectors, *self._softened(graph, places))
+        if graph.forces is not None:
+            network.energy_scale.zero_()
+            self.fit_classical(graph)
+            without = self(graph).forces
+            network.energy_scale.fill_(1.0)
+            size = (self(graph).forces - without).square().mean().sqrt()
+            left = (graph.forces - without).square().mean().sqrt()
+            network.energy_scale.mul_(left / size)
+            if graph.energies is not None:
+                network.type_energies.zero_()
+                network.set_type_energies(graph, graph.energies - self(graph).energies)
+        self.train(training)
+
+    @torch.no_grad()
+    def fit_classical(self, graph: AtomicGraph) -> None:
+        """Fit pair and angle potentials to what the forces (and virials) of some frames have and the model does not."""
+        assert graph.forces is not None
+        said = self(graph)
+        virials = None if graph.virials is None else graph.virials - said.virials
+        inputs = self.network.inputs(graph)
+        self.classical.add(graph, inputs, *self._softened(graph, _places(graph)), graph.forces - said.forces, virials)
+
+    def _softened(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            return softened(places.distances, self.contacts.of_edges(graph))
 
     def _fixed_part(self, graph: AtomicGraph, places: _Places) -> Prediction:
         contact = self.contacts.of_edges(graph)
-        energies = _per_graph(self.contacts.pair_energies(places.distances, contact), graph)
+        pairs = self.contacts.pair_energies(places.distances, contact)
+        inputs = self.network.inputs(graph)
+        pairs = pairs + self.classical.pair_energies(graph, inputs, places.distances, *self._softened(graph, places))
+        energies = _per_graph(pairs, graph) + self.classical.angle_energies(graph, inputs, places.vectors)
         if self.electrostatics is not None and self.settings.electrostatics != "learned":
             soft = softened(places.distances, contact)[0]
             energies = energies + self._coulomb(graph, places, soft, graph.charges)

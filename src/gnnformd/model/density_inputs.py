@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 
-__all__ = ["NodeInputs"]
+__all__ = ["VAGUE", "NodeInputs"]
 
 LENGTH = 3.0  # angstrom; sigma is given in this unit
 PHYSICAL = 5
+VAGUE = (0, 1, 4)
+"""Physical inputs in which no energy but Coulomb's is known to be linear: 1, charge and sigma."""
 
 
 class NodeInputs(nn.Module):

@@ -8,18 +8,23 @@ from torch.nn.functional import silu
 
 from gnnformd.model.density_harmonics import product_tensors, product_vectors
 
-__all__ = ["DensityLayer", "Readout"]
+__all__ = ["PRODUCTS", "DensityLayer", "Readout"]
+
+PRODUCTS = ("s", "vw", "qp", "ss", "sss", "svw", "sqp", "vwq", "qpp")
+"""Invariants: products of mixed densities of degree 0 (s), 1 (v, w) and 2 (q, p)."""
 
 NARROWEST = 0.01  # a density that varies less than this share of the widest one of its degree is not scaled up further
 
 
 class DensityLayer(nn.Module):
-    """Mix densities, multiply them to invariants, and turn these into scalars of the atom.
+    """Mix densities, multiply them to invariants, and turn these into energy and scalars of the atom.
 
     With densities standardized by data, ``A_lm,f = g_lf sum_x W_l,fx D_lm,x`` (x runs over channels and radial
-    functions, g depends on the center). Invariants are ``A_00`` (two bodies), ``sum_m A_lm A'_lm`` of two mixtures
-    (three bodies) and, at body order 4, ``sum_m (A_1 A'_1)_2m A_2m`` and ``sum_m (A_2 A'_2)_2m A'_2m``, where
-    ``( )_2`` is the part of degree 2 of a product. Scalars are a linear map of the invariants plus a perceptron.
+    functions, g depends on the center). There is one mixture of degree 0, s, and there are two of degree 1, v and w,
+    and of degree 2, q and p. Invariants are ``s`` (two bodies), ``sum_m v_m w_m``, ``sum_m q_m p_m``, ``s s`` (three
+    bodies) and, at body order 4, ``s s s``, ``s sum_m v_m w_m``, ``s sum_m q_m p_m``, ``sum_m (v w)_2m q_m`` and
+    ``sum_m (q p)_2m p_m``, where ``( )_2`` is the part of degree 2 of a product. The energy is a linear map of all of
+    them; scalars are a perceptron of the first three and of what describes the center.
 
     Parameters
     ----------
@@ -38,6 +43,8 @@ class DensityLayer(nn.Module):
 
     Attributes
     ----------
+    products
+        Names of the invariants, from `PRODUCTS`.
     mean
         Maps node inputs to the mean of the densities of degree 0, (P, C K).
     spread
@@ -51,22 +58,27 @@ class DensityLayer(nn.Module):
         self, inputs: int, node_inputs: int, features: int, width: int, *, l_max: int, body_order: int
     ) -> None:
         super().__init__()
-        self.l_max, self.triples = l_max, l_max == 2 and body_order == 4
-        degrees = [degree for degree in range(l_max + 1) for _ in range(min(degree, 1) + 1)]
-        self.degrees = tuple(degrees)
-        self.mixing = nn.ParameterList([nn.Parameter(torch.randn(inputs, features) / inputs**0.5) for _ in degrees])
-        self.gates = nn.Linear(node_inputs, len(degrees) * features)
-        invariants = features * (1 + l_max + (2 if self.triples else 0))
-        self.first = nn.Linear(invariants + node_inputs, width)
+        self.l_max = l_max
+        self.degrees = tuple(degree for degree in range(l_max + 1) for _ in range(min(degree, 1) + 1))
+        missing = {0: "vwqp", 1: "qp", 2: ""}[l_max]
+        self.products = tuple(
+            name for name in PRODUCTS if len(name) < body_order and not any(part in missing for part in name)
+        )
+        self.perceived = (l_max + 1) * features
+        self.mixing = nn.ParameterList(
+            [nn.Parameter(torch.randn(inputs, features) / inputs**0.5) for _ in self.degrees]
+        )
+        self.gates = nn.Linear(node_inputs, len(self.degrees) * features)
+        self.polynomial = nn.Linear(len(self.products) * features, 1, bias=False)
+        self.first = nn.Linear(self.perceived + node_inputs, width)
         self.second = nn.Linear(width, width)
-        self.skip = nn.Linear(invariants, width, bias=False)
         self.register_buffer("mean", torch.zeros(node_inputs, inputs))
         self.register_buffer("spread", torch.ones(l_max + 1, inputs))
 
     def forward(
         self, densities: Tensor, node_inputs: Tensor, mixed_before: list[Tensor] | None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Densities (L, N, C K) to scalars (N, W) and mixtures, each (2l + 1, N, F).
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Densities (L, N, C K) to energies (N,), scalars (N, W) and mixtures, each (2l + 1, N, F).
 
         Mixtures of the layer before are added.
         """
@@ -81,8 +93,9 @@ class DensityLayer(nn.Module):
             part = part * gate
             mixed.append(part if mixed_before is None else part + mixed_before[place])
         invariants = self._products(mixed)  # (N, I)
-        hidden = silu(self.first(torch.cat([invariants, node_inputs], dim=1)))
-        return self.skip(invariants) + self.second(hidden), mixed
+        perceived = torch.cat([invariants[:, : self.perceived], node_inputs], dim=1)
+        energy: Tensor = self.polynomial(invariants)
+        return energy.squeeze(1), self.second(silu(self.first(perceived))), mixed
 
     @torch.no_grad()
     def standardize(self, mean: Tensor | None, squares: Tensor) -> None:
@@ -97,21 +110,29 @@ class DensityLayer(nn.Module):
 
     def _products(self, mixed: list[Tensor]) -> Tensor:
         """Invariants of the mixed densities, (N, I)."""
-        parts = [mixed[0][0]]
+        s = mixed[0][0]  # (N, F)
+        values = {"s": s, "ss": s * s}
         if self.l_max >= 1:
             v, w = mixed[1:3]  # (3, N, F)
-            parts.append((v * w).sum(0))
+            values["vw"] = (v * w).sum(0)
         if self.l_max >= 2:
             q, p = mixed[3:5]  # (5, N, F)
-            parts.append((q * p).sum(0))
-            if self.triples:
-                parts.append((product_vectors(v, w) * q).sum(0))
-                parts.append((product_tensors(q, p) * p).sum(0))
-        return torch.cat(parts, dim=1)
+            values["qp"] = (q * p).sum(0)
+        for name in self.products:
+            if name in ("sss", "svw", "sqp"):
+                values[name] = s * values[name[1:]]
+            elif name == "vwq":
+                values[name] = (product_vectors(v, w) * q).sum(0)
+            elif name == "qpp":
+                values[name] = (product_tensors(q, p) * p).sum(0)
+        return torch.cat([values[name] for name in self.products], dim=1)
 
 
 class Readout(nn.Module):
-    """Energy of an atom from its scalars: a linear map plus a perceptron with one hidden layer.
+    """Correction of the energy of an atom from its scalars: ``share last(silu(hidden(s)))``.
+
+    It starts at zero and is scaled down, so that whatever the polynomial can say is said by the polynomial, which
+    extrapolates: to two atoms alone, for instance.
 
     Parameters
     ----------
@@ -119,13 +140,15 @@ class Readout(nn.Module):
         W.
     """
 
+    share = 0.1
+
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 1, bias=False)
         self.hidden = nn.Linear(width, width)
         self.last = nn.Linear(width, 1, bias=False)
+        nn.init.zeros_(self.last.weight)
 
     def forward(self, scalars: Tensor) -> Tensor:
         """Scalars (N, W) to energies in units of the model's energy scale, (N,)."""
-        energy: Tensor = self.linear(scalars) + self.last(silu(self.hidden(silu(scalars))))
-        return energy.squeeze(1)
+        energy: Tensor = self.last(silu(self.hidden(scalars)))
+        return self.share * energy.squeeze(1)

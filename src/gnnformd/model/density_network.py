@@ -92,12 +92,12 @@ class DensityNetwork(nn.Module):
         if graph.owned is not None and not self.messages:  # nobody asks for more of the others
             owned = torch.nonzero(graph.owned).squeeze(1)
             densities, inputs = densities.index_select(1, owned), inputs.index_select(0, owned)
-        scalars, mixed = self.layers[0](densities, inputs, None)  # (N, W)
-        energy = self.readouts[0](scalars)  # (N,)
+        energy, scalars, mixed = self.layers[0](densities, inputs, None)  # (N,), (N, W)
+        energy = energy + self.readouts[0](scalars)
         for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):
-            update, mixed = layer(self._densities(message(scalars), geometries), inputs, mixed)
+            more, update, mixed = layer(self._densities(message(scalars), geometries), inputs, mixed)
             scalars = scalars + update
-            energy = energy + readout(scalars)
+            energy = energy + more + readout(scalars)
         kinds, graphs = graph.type_index, graph.graph_index
         if graph.owned is not None:
             kinds, graphs = kinds[graph.owned], graphs[graph.owned]

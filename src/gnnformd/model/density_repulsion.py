@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 
-__all__ = ["Contacts"]
+__all__ = ["MARGIN", "Contacts"]
 
 MARGIN = 0.95  # contact distance over the closest approach in the data
 SMALLEST = 0.4  # angstrom

@@ -161,12 +161,12 @@ def _card(file: TensorFile) -> ModelCard:
 def _new_names(file: TensorFile, card: ModelCard) -> dict[str, str]:
     """Map the name of each weight in the file to the name it has now."""
     names = {name: name for name in file.shapes}
-    if card.format_version > 2 or not isinstance(card.settings, SeedSettings):
+    if card.format_version > 2:
         return names
-    if card.settings.layers > 2:
+    if not isinstance(card.settings, SeedSettings) or card.settings.layers > 2:
         raise InputError(
-            f"{file.path}: is a seed network with an edge encoder for each layer, as they were up to model format "
-            "version 2; this program knows those that share it, so train the model again."
+            f"{file.path}: is a '{card.kind}' network as they were up to model format version 2, of which this program "
+            "knows only seed networks of one or two layers; train the model again."
         )
     for old, new in (
         ("message_layers.0.edge_encoder.", "first_edge_encoder."),

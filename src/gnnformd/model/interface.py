@@ -63,6 +63,10 @@ class ForceModel(nn.Module, ABC):
             A batch of training frames with their targets.
         """
 
+    def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:
+        """How close two atoms of these types (from 0) came in the training data, angstrom; None if it is not known."""
+        return None
+
     def fixed_part(self, graph: AtomicGraph) -> Prediction | None:
         """Predict what depends on no parameter, so that a training computes it once for each frame; None if nothing."""
         return None

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gnnformd.model.kernels.angles import bend
 from gnnformd.model.kernels.close_pairs import gather
 from gnnformd.model.kernels.forward import add_up
 from gnnformd.model.kernels.invariants import add_products, products
@@ -38,15 +39,23 @@ __all__ = ["evaluate"]
 @compiled
 def _densities(scratch: Any, columns: int, ends: Any, turned: Any, sums: Any, a: int, out: Any, layout: Any) -> None:
     """Radial functions and harmonics of all neighbors, and the densities (9, ATOMS, inner) of atom a of the block."""
-    counts, offsets, padded, inner, cutoff = layout
+    counts, offsets, padded, inner, cutoff, degrees = layout
     width = lanes_of(scratch)
     slots = len(ends) // 2
     for s in range(slots):
         first, last = ends[s], ends[slots + s]
         end = (last + width - 1) // width * width
         for e in range(first, end, width):
-            harmonics(scratch, columns, e)
             functions(scratch, columns, RECEIVED, padded, e, cutoff, counts[s])
+        if degrees == 0:
+            for k in range(counts[s]):
+                sum_of_row = fill(scratch, 0.0)
+                for e in range(first, end, width):
+                    sum_of_row = sum_of_row + load(scratch, (RECEIVED + k) * columns + e)
+                out[a * inner + offsets[s] + k] = total(sum_of_row)
+            continue
+        for e in range(first, end, width):
+            harmonics(scratch, columns, e)
         sums[:] = 0.0
         for k in range(0, padded, width):
             for e in range(first, end, width):
@@ -55,6 +64,19 @@ def _densities(scratch: Any, columns: int, ends: Any, turned: Any, sums: Any, a:
         for lm in range(HARMONICS):
             for k in range(counts[s]):
                 out[(lm * ATOMS + a) * inner + offsets[s] + k] = sums[lm * padded + k]
+
+
+@compiled
+def _radial_gradient(scratch: Any, columns: int, padded: int, e: int, count: int, g: int, pulls: Any) -> Any:
+    """Gradient in the vectors to the neighbors from ``e`` on where all densities are of degree zero."""
+    radial = load(scratch, PAIR * columns + e)
+    place = (RECEIVED + padded) * columns + e
+    for k in range(g, g + count):
+        radial = radial + load(scratch, place) * pulls[k]
+        place += columns
+    place = UNIT * columns + e
+    x, y, z = load(scratch, place), load(scratch, place + columns), load(scratch, place + 2 * columns)
+    return radial * x, radial * y, radial * z
 
 
 @compiled
@@ -109,7 +131,7 @@ def _pull(
     virial: Any,
 ) -> None:
     """Add the gradients of all neighbors of atom i to the forces on both ends and to the virial."""
-    counts, offsets, padded, inner, _ = layout
+    counts, offsets, padded, inner, _, degrees = layout
     width = lanes_of(scratch)
     slots = len(ends) // 2
     xx = yy = zz = xy = xz = yz = fill(scratch, 0.0)
@@ -117,9 +139,11 @@ def _pull(
     for s in range(slots):
         first, last = ends[s], ends[slots + s]
         for e in range(first, last, width):
-            gx, gy, gz = _slot_gradient(
-                scratch, columns, padded, e, counts[s], a * inner + offsets[s], ATOMS * inner, pulls
-            )
+            g = a * inner + offsets[s]
+            if degrees == 0:
+                gx, gy, gz = _radial_gradient(scratch, columns, padded, e, counts[s], g, pulls)
+            else:
+                gx, gy, gz = _slot_gradient(scratch, columns, padded, e, counts[s], g, ATOMS * inner, pulls)
             r = load(scratch, DISTANCE * columns + e)
             place = UNIT * columns + e
             x, y, z = (
@@ -154,6 +178,15 @@ def _pull(
 
 
 @compiled
+def _pair_energy(dens: Any, place: int, inner: int, potentials: Any) -> float:
+    """Sum of the densities of degree zero of one atom, each times the weight of its pair potential."""
+    energy = 0.0
+    for k in range(inner):
+        energy += dens[place + k] * potentials[k]
+    return energy
+
+
+@compiled
 def evaluate(
     blocks: Any,
     positions: Any,
@@ -182,9 +215,10 @@ def evaluate(
     pairs
         ``(strength, cutoff, switch, step, table)`` of the pair energies.
     layout
-        ``(counts, offsets, padded, inner, cutoff)``: radial functions of each slot, where they stand among ``inner``.
+        ``(counts, offsets, padded, inner, cutoff, degrees)``: radial functions of each slot, where they stand among
+        ``inner``, and the highest degree of the harmonics.
     mixing
-        Weights from densities to mixed densities, and the transposed ones.
+        Weights from densities to mixed densities, the transposed ones, and those of the pair potentials.
     weights
         Of the network.
     results
@@ -193,12 +227,14 @@ def evaluate(
     """
     order, block_start, kinds, todo = blocks
     energies, forces, virial, nearest = results
-    there, back = mixing
-    _, _, padded, inner, _ = layout
+    there, back, potentials = mixing
+    _, _, padded, inner, _, degrees = layout
     like = there[1]
     width = lanes_of(like)
     features = there[0].shape[1]
-    hidden = len(weights[9])
+    polynomial, hidden = weights[0], len(weights[7])
+    angles = weights[9]
+    atom_kinds = len(angles)
     bounds = lists[0]
     slots = bounds.shape[1] - 1
     most = 1
@@ -214,15 +250,15 @@ def evaluate(
     dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
     scalar = np.zeros(ATOMS * features, like.dtype)
     vectors, tensors = np.zeros(6 * ATOMS * features, like.dtype), np.zeros(10 * ATOMS * features, like.dtype)
-    invariants = np.zeros(5 * ATOMS * features, like.dtype)
-    room = np.zeros(9 * ATOMS * hidden, like.dtype)
+    invariants = np.zeros(3 * ATOMS * features, like.dtype)
+    room = np.zeros(4 * ATOMS * hidden, like.dtype)
     own = np.zeros(ATOMS)
     for block in range(todo[0], todo[1]):
         s = kinds[block]
         begin = block_start[block]
         count = block_start[block + 1] - begin
         slot_constants = (constants[0][s], constants[1][s], constants[2][s])
-        own_layout = (layout[0][s], layout[1][s], padded, inner, layout[4])
+        own_layout = (layout[0][s], layout[1][s], padded, inner, layout[4], degrees)
         dens[:] = 0.0
         for a in range(count):
             i = order[begin + a]
@@ -230,16 +266,26 @@ def evaluate(
                 scratch[a], columns, ends[a], partners[a], i, positions, lists, slot_constants, pairs, nearest
             )
             _densities(scratch[a], columns, ends[a], turned, sums, a, dens, own_layout)
-        mix(dens, inner, features, there, s, scalar, vectors, tensors)
+        for a in range(count):
+            energies[order[begin + a]] += _pair_energy(dens, a * inner, inner, potentials[s])
+        mix(dens, inner, features, degrees, there, s, scalar, vectors, tensors)
         for a in range(ATOMS):
+            energy = fill(like, 0.0)
             for f in range(0, features, width):
-                products(scalar, vectors, tensors, ATOMS, features, a, f, invariants)
+                energy = energy + products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
+            own[a] = total(energy)
         network(invariants, features, hidden, weights, s, room, own)
         for a in range(ATOMS):
             for f in range(0, features, width):
-                add_products(scalar, vectors, tensors, ATOMS, features, a, f, invariants)
-        unmix(dens, inner, features, back, s, scalar, vectors, tensors)
+                add_products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
+        unmix(dens, inner, features, degrees, back, s, scalar, vectors, tensors)
+        for a in range(count):
+            for k in range(inner):
+                dens[a * inner + k] += potentials[s, k]
         for a in range(count):
             i = order[begin + a]
-            energies[i] += own[a] + weights[11][s]
+            energies[i] += own[a] + weights[8][s]
+            energies[i] += bend(
+                scratch[a], columns, ends[a], partners[a], i, atom_kinds, atom_kinds, angles[s], forces, virial
+            )
             _pull(scratch[a], columns, ends[a], partners[a], i, a, dens, own_layout, forces, virial)

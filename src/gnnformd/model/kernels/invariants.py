@@ -73,42 +73,61 @@ def _load5(mixed: Any, place: int, step: int) -> Any:
 
 
 @compiled
-def products(scalar: Any, vectors: Any, tensors: Any, atoms: int, features: int, a: int, f: int, out: Any) -> None:
-    """Write the five invariants of atom ``a`` and the features from ``f`` on.
+def products(
+    scalar: Any, vectors: Any, tensors: Any, atoms: int, features: int, a: int, f: int, weights: Any, out: Any
+) -> Any:
+    """Polynomial of atom ``a`` and the features from ``f`` on, and the invariants that the perceptron is given.
 
     Parameters
     ----------
     scalar, vectors, tensors
         Mixed densities of degree 0 (atoms, F), 1 (3, atoms, 2 F) and 2 (5, atoms, 2 F); two mixtures side by side.
+    weights
+        Of the polynomial, in the order of `gnnformd.model.density_layer.PRODUCTS`, (9, F).
     out
-        (atoms, 5 F).
+        (atoms, 3 F).
     """
     place, step = 2 * a * features + f, 2 * atoms * features
     v, w = _load3(vectors, place, step), _load3(vectors, place + features, step)
     q, p = _load5(tensors, place, step), _load5(tensors, place + features, step)
-    target = 5 * a * features + f
-    store(out, target, load(scalar, a * features + f))
-    store(out, target + features, _dot3(v, w))
-    store(out, target + 2 * features, _dot5(q, p))
-    store(out, target + 3 * features, _dot5(_vectors(v, w), q))
-    store(out, target + 4 * features, _dot5(_tensors(q, p), p))
+    s, vw, qp = load(scalar, a * features + f), _dot3(v, w), _dot5(q, p)
+    target = 3 * a * features + f
+    store(out, target, s)
+    store(out, target + features, vw)
+    store(out, target + 2 * features, qp)
+    c0, c1, c2 = load(weights, f), load(weights, features + f), load(weights, 2 * features + f)
+    c3, c4, c5 = load(weights, 3 * features + f), load(weights, 4 * features + f), load(weights, 5 * features + f)
+    c6, c7, c8 = load(weights, 6 * features + f), load(weights, 7 * features + f), load(weights, 8 * features + f)
+    low = s * (c0 + s * (c3 + s * c4)) + vw * (c1 + s * c5) + qp * (c2 + s * c6)
+    return low + c7 * _dot5(_vectors(v, w), q) + c8 * _dot5(_tensors(q, p), p)
 
 
 @compiled
 def add_products(
-    scalar: Any, vectors: Any, tensors: Any, atoms: int, features: int, a: int, f: int, gradient: Any
+    scalar: Any, vectors: Any, tensors: Any, atoms: int, features: int, a: int, f: int, weights: Any, gradient: Any
 ) -> None:
-    """Replace the mixed densities by the gradient in them of what has ``gradient`` (atoms, 5 F) in the invariants.
+    """Replace the mixed densities by the gradient in them of the polynomial and of the perceptron.
 
     The last invariant is symmetric in its three tensors, so its gradient in q is the product of p with itself.
+
+    Parameters
+    ----------
+    weights
+        Of the polynomial, (9, F).
+    gradient
+        Of the perceptron in the invariants that it is given, (atoms, 3 F).
     """
     place, step = 2 * a * features + f, 2 * atoms * features
     v, w = _load3(vectors, place, step), _load3(vectors, place + features, step)
     q, p = _load5(tensors, place, step), _load5(tensors, place + features, step)
-    source = 5 * a * features + f
-    store(scalar, a * features + f, load(gradient, source))
-    g1, g2 = load(gradient, source + features), load(gradient, source + 2 * features)
-    g3, g4 = load(gradient, source + 3 * features), load(gradient, source + 4 * features)
+    s = load(scalar, a * features + f)
+    source = 3 * a * features + f
+    c3, c4, c5 = load(weights, 3 * features + f), load(weights, 4 * features + f), load(weights, 5 * features + f)
+    c6, g3, g4 = load(weights, 6 * features + f), load(weights, 7 * features + f), load(weights, 8 * features + f)
+    g0 = load(gradient, source) + load(weights, f) + s * (2.0 * c3 + 3.0 * s * c4) + c5 * _dot3(v, w) + c6 * _dot5(q, p)
+    g1 = load(gradient, source + features) + load(weights, features + f) + s * c5
+    g2 = load(gradient, source + 2 * features) + load(weights, 2 * features + f) + s * c6
+    store(scalar, a * features + f, g0)
     on_v, on_w, on_q = _matrix_times(q, w), _matrix_times(q, v), _vectors(v, w)
     again, twice = _tensors(p, p), _tensors(q, p)
     for m in range(3):
