@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import torch
-from rank_cases import case, read
 
 from gnnformd.reference.library import open_lammps
 from gnnformd.simulation.ranks import Ranks
@@ -13,6 +12,8 @@ from gnnformd.simulation.simulate import simulate
 
 
 def main() -> None:
+    from rank_cases import case, read  # beside this file
+
     torch.set_num_threads(1)
     folder, ranks = Path(sys.argv[1]), Ranks.world()
     this = case("water 27 with charges")

@@ -210,6 +210,22 @@ def test_packing_takes_no_more_memory_for_a_longer_file(write_dump, tmp_path: Pa
     assert peaks[1] < peaks[0] + 150_000
 
 
+def test_reading_takes_hardly_more_memory_where_charges_change_with_each_frame(write_dump) -> None:
+    peaks = []
+    for frames in (10, 100):
+        folder = open_dataset(
+            write_dump(f"{frames}.dump", frames=frames, atoms=300, columns="id mol type q x y z fx fy fz")
+        ).folder
+        gc.collect()
+        tracemalloc.start()
+        dataset = PackedDataset(folder)
+        assert len({frame.charges.tobytes() for frame in dataset[:3]}) == 3
+        assert sum(len(frame.ids) for frame in dataset) == 300 * frames
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 300_000  # 90 frames are 1.2 million bytes of ids, types, charges and bonds
+
+
 def test_a_real_reference_run_is_packed_with_its_force_field(tmp_path: Path) -> None:
     from gnnformd.reference.generate import generate
 

@@ -58,7 +58,10 @@ def _model(name: str) -> Part:
         ("types", ", ".join(card.type_names)),
         ("conservative", "yes" if loaded.model.conservative else "no"),
         ("settings", _listed(card.settings.model_dump())),
-        *((f"trained on {k}", _listed(part)) for k, part in enumerate(card.trained_on, start=1)),
+        *(
+            (f"trained on {k}", _listed({key: value for key, value in part.items() if key != "some_frames"}))
+            for k, part in enumerate(card.trained_on, start=1)
+        ),
         ("format version", card.format_version),
     ]
     return f"Model {loaded.path}", facts + _force_field(card.force_field)

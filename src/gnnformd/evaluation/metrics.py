@@ -226,7 +226,8 @@ def _check(card: ModelCard, dataset: PackedDataset, indices: Sequence[int]) -> N
 
 def _warn_of_known_frames(card: ModelCard, dataset: PackedDataset) -> None:
     """Warn where frames are in the data that the model was trained on; it remembers some of them."""
-    known = {str(digest) for entry in card.trained_on for digest in entry.get("some_frames") or ()}
+    remembered = [entry.get("some_frames") for entry in card.trained_on]
+    known = {str(digest) for digests in remembered if isinstance(digests, list) for digest in digests}
     if known and any(frame_digest(frame) in known for frame in dataset):
         warnings.warn(
             f"{dataset.path}: the model was trained on frames of these data, so its errors on others are larger; "

@@ -106,7 +106,8 @@ class PackedDataset(Sequence[Frame]):
             found: dict[str, NDArray[Any] | None] = {}
             for name in PER_LABEL:
                 start, stop = self._arrays[f"{name}_starts"][index : index + 2]
-                found[name] = self._arrays[name][start:stop] if self._arrays[f"{name}_known"][index] else None
+                known = self._arrays[f"{name}_known"][index]
+                found[name] = np.asarray(self._arrays[name][start:stop]) if known else None
             self._labels[index] = found
         return self._labels[index]
 

@@ -178,7 +178,7 @@ def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any
 
 
 def load_arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    """Arrays of a pack: those per atom memory-mapped, the small ones read; their sizes are checked first.
+    """Arrays of a pack: those with a row an atom memory-mapped, the small ones read; their sizes are checked first.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def load_arrays(folder: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         arrays = {
-            name: _load(folder / f"{name}.npy", dtype, row, mapped=name in PER_ATOM)
+            name: _load(folder / f"{name}.npy", dtype, row, mapped=name in PER_ATOM or name in PER_LABEL)
             for name, (dtype, row) in _shapes().items()
         }
         if not _fit(arrays):
