@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.compiled import CompiledDensity, can_compile
+from gnnformd.model.compiled_ewald import CompiledEwald
 from gnnformd.model.density import DensityModel
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.simulation.ghosts import Ghosts
@@ -41,15 +42,19 @@ class Places:
 
 @dataclass(frozen=True)
 class _Ready:
-    """What serves until the next search of neighbors; ``atoms`` is its graph in the type of the model."""
+    """What serves until the next search of neighbors; ``atoms`` is its graph in the type of the model.
+
+    There are compiled ``waves`` for a box that is periodic in all directions and too small for a mesh.
+    """
 
     density: CompiledDensity
     ghosts: Ghosts
     atoms: AtomicGraph
+    waves: CompiledEwald | None
 
 
 class CompiledSystem:
-    """Forces by compiled loops, long-range electrostatics by PyTorch.
+    """Forces by compiled loops; the long-range electrostatics of large boxes and of clusters by PyTorch.
 
     Parameters
     ----------
@@ -103,7 +108,16 @@ class CompiledSystem:
         assert self._ready is not None and isinstance(self._model, DensityModel)
         if self._model.electrostatics is None:
             return None
-        return _long_range(self._model, self._ready.atoms, places.own, places.box)
+        if self._ready.waves is None:
+            return _long_range(self._model, self._ready.atoms, places.own, places.box)
+        dtype = self._ready.atoms.charges.dtype
+        scaled = places.own @ np.linalg.inv(places.box)
+        energy, forces, virial = self._ready.waves.evaluate(scaled - np.floor(scaled), places.box)
+        return Prediction(
+            torch.from_numpy(forces).to(dtype),
+            torch.tensor([energy], dtype=dtype),
+            torch.from_numpy(virial[None]).to(dtype),
+        )
 
     def operations_per_atom(self, edges_per_atom: float) -> float | None:
         """Operations for each atom without long-range electrostatics, or None where nothing is compiled."""
@@ -115,12 +129,22 @@ class CompiledSystem:
             self._ready = None
             return
         atoms = graph.to(dtype=next(model.parameters()).dtype)
-        density = CompiledDensity(model, atoms) if self._ready is None else self._ready.density
+        if self._ready is None:
+            density, waves = CompiledDensity(model, atoms), _waves_for(model, atoms)
+        else:
+            density, waves = self._ready.density, self._ready.waves
         kinds = density.kinds_of(atoms)
         assert kinds is not None  # the atoms of a system stay the same
         ghosts = Ghosts.of(graph)
         density.set_neighbors(ghosts.start, ghosts.neighbor, kinds[ghosts.owner])
-        self._ready = _Ready(density, ghosts, atoms)
+        self._ready = _Ready(density, ghosts, atoms, waves)
+
+
+def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | None:
+    coulomb = model.electrostatics
+    if coulomb is None or not atoms.periodic.all() or atoms.atom_count >= coulomb.mesh_from:
+        return None
+    return CompiledEwald(atoms.charges.numpy(), coulomb.splitting, coulomb.reach)
 
 
 def _long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:

@@ -1,0 +1,46 @@
+"""The compiled sums over wave vectors against the same sums by PyTorch."""
+
+import numpy as np
+import pytest
+import torch
+
+from gnnformd.model.compiled_ewald import CompiledEwald
+from gnnformd.model.density_ewald import periodic_energy
+
+BOXES = {"cube": np.diag([9.0, 9.0, 9.0]), "tilted": np.array([[9.0, 0, 0], [2.0, 11.0, 0], [-3.0, 1.0, 7.0]])}
+
+
+@pytest.mark.parametrize("cell", BOXES.values(), ids=BOXES)
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-11), (np.float32, 1e-5)], ids=["64", "32"])
+@pytest.mark.parametrize("net", [0.0, 0.7])
+def test_energy_forces_and_virial_are_those_of_the_equation(cell, dtype, tolerance, net):
+    rng = np.random.default_rng(0)
+    scaled, charges = rng.random((60, 3)), rng.normal(size=60)
+    charges += (net - charges.sum()) / 60
+    splitting, reach = 0.68, 4.6
+    energy, forces, virial = CompiledEwald(charges.astype(dtype), splitting, reach).evaluate(scaled, cell)
+
+    places, box = torch.from_numpy(scaled).requires_grad_(), torch.from_numpy(cell).requires_grad_()
+    expected = periodic_energy(places, torch.from_numpy(charges), box, splitting, reach)
+    by_place, by_box = torch.autograd.grad(expected, (places, box))
+    wanted = -by_place.numpy() @ np.linalg.inv(cell).T
+    assert energy == pytest.approx(expected.item(), rel=tolerance)
+    np.testing.assert_allclose(forces, wanted, rtol=0, atol=tolerance * np.abs(wanted).max())
+    expected_virial = -cell.T @ by_box.numpy()
+    np.testing.assert_allclose(virial, expected_virial, rtol=0, atol=tolerance * np.abs(expected_virial).max())
+
+
+def test_threads_and_a_changed_box():
+    rng = np.random.default_rng(1)
+    scaled, charges = rng.random((33, 3)), rng.normal(size=33)
+    ewald = CompiledEwald(charges, 0.7, 4.0)
+    one = ewald.evaluate(scaled, BOXES["cube"])
+    ewald.evaluate(scaled, BOXES["tilted"])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        two = ewald.evaluate(scaled, BOXES["cube"])
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(two[1], one[1], rtol=0, atol=1e-12 * np.abs(one[1]).max())
+    assert two[0] == pytest.approx(one[0], rel=1e-13)
