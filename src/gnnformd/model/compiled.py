@@ -170,14 +170,18 @@ class CompiledDensity:
     def operations_per_atom(self, edges_per_atom: float) -> float:
         """Floating-point operations of an evaluation for each center, fillings of vectors left out.
 
-        With K radial functions, L = 9 harmonics, I densities of one degree, F features and width W: for each edge 8 K
-        for the functions, 2 L K for the densities and 4 L K for their gradient; for each center, there and back,
-        ``4 (17 I F + 3 F W + W^2)``, products of mixed densities left out.
+        With K radial functions, L harmonics, I densities of one degree, F features and width W: for each edge 8 K for
+        the functions, 2 L K for the densities and 4 L K for their gradient; for each center, there and back,
+        ``4 (M I F + D F W + W^2)`` with M components of mixtures (17 for degrees up to 2, 7, or 1) and D = 3, 2 or 1
+        degrees; products of mixed densities are left out.
         """
         settings = self._settings
         k, f, w = settings.radial_functions, settings.features, settings.width
+        degrees = self._layout[5] + 1
         inner = float(self._layout[0].sum(axis=1)[self._kind_of_center].mean())
-        return edges_per_atom * (8 + 6 * 9) * k + 4 * (17 * inner * f + 3 * f * w + w * w)
+        components = (1, 7, 17)[degrees - 1]
+        per_edge, per_center = (8 + 6 * degrees**2) * k, 4 * (components * inner * f + degrees * f * w + w * w)
+        return float(edges_per_atom * per_edge + per_center)
 
     def _pair_constants(self, kinds: Array, special: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """Charge product, weight and contact distance of each slot (kind of bond, kind of neighbor)."""
