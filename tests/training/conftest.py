@@ -7,7 +7,8 @@ import ase.io
 import numpy as np
 import pytest
 import yaml
-from ase.calculators.lj import LennardJones
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.neighbors import neighbor_pairs
@@ -49,17 +50,19 @@ def liquid(tmp_path: Path) -> DataSettings:
 
 
 def write_crystal(path: Path, *, frames: int, seed: int) -> list[ase.Atoms]:
-    """Write shaken crystals of Lennard-Jones atoms under varying pressure, with energies and stresses, as extxyz."""
+    """Write shaken crystals with the many-body energies of copper under varying pressure, named argon, as extxyz."""
     random = np.random.default_rng(seed)
     images = []
     for _ in range(frames):
-        length = 2 * 5.3 * (1 + 0.03 * random.normal())
+        length = 2 * 3.61 * (1 + 0.03 * random.normal())
         sites = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
         cells = np.stack(np.meshgrid(*[np.arange(2)] * 3, indexing="ij"), -1).reshape(-1, 1, 3)
-        x = length / 2 * (cells + sites).reshape(-1, 3) + random.normal(0, 0.15, (32, 3))
-        atoms = ase.Atoms("Ar32", x, cell=[length] * 3, pbc=True)
-        atoms.calc = LennardJones(sigma=3.405, epsilon=0.0103, rc=6.0, smooth=True)
-        atoms.get_stress()
+        x = length / 2 * (cells + sites).reshape(-1, 3) + random.normal(0, 0.1, (32, 3))
+        atoms = ase.Atoms("Cu32", x, cell=[length] * 3, pbc=True)
+        atoms.calc = EMT()
+        found = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces(), "stress": atoms.get_stress()}
+        atoms.symbols[:] = "Ar"  # the force field of the fixture `field` is argon's
+        atoms.calc = SinglePointCalculator(atoms, **found)
         images.append(atoms)
     ase.io.write(path, images, format="extxyz")
     return images

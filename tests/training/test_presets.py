@@ -56,6 +56,7 @@ def test_the_dft_preset_takes_folders_of_deepmd_kit(tmp_path: Path) -> None:
     np.save(part / "box.npy", [a.cell.array.ravel() for a in images])
     np.save(part / "force.npy", [a.get_forces().ravel() for a in images])
     np.save(part / "energy.npy", [a.get_potential_energy() for a in images])
+    np.save(part / "virial.npy", [-a.get_volume() * a.get_stress(voigt=False).ravel() for a in images])
     runs = []
     for path in ("a.xyz", "dft"):
         config = load_config("dft-water", [f"data.paths=[{tmp_path / path}]", *SHORT])
@@ -63,22 +64,23 @@ def test_the_dft_preset_takes_folders_of_deepmd_kit(tmp_path: Path) -> None:
     assert runs[0].validation_l1_per_atom == pytest.approx(runs[1].validation_l1_per_atom, rel=1e-3)
 
 
-def test_fine_tuning_on_other_types_keeps_what_is_learned_and_takes_contacts_and_zeros_from_the_data(
+def test_fine_tuning_on_other_types_keeps_what_is_learned_and_takes_the_rest_from_the_data(
     crystals: DataSettings, field: Path, tmp_path: Path
 ) -> None:
     changes = [f"data.paths=[{crystals.paths[1]}]", f"data.force_field={field}", "training.learning_rate=1e-12", *SHORT]
     config = load_config("finetune-argon", [*changes, "training.ema_decay=null"])
     run = finetune("water", config.model, config.data, config.training, tmp_path / "run")
     before, after = load_model("water").model.state_dict(), load_model(run.model, dtype=torch.float64)
-    own = {"contacts.distances", "network.type_energies"}
+    own = {"contacts.distances", "network.type_energies", "classical.pairs"}
     for name, value in after.model.state_dict().items():
         if name not in own:
             torch.testing.assert_close(value.float(), before[name], rtol=0, atol=1e-6)
-    graphs = GraphDataset(open_datasets(config.data), [(0, k) for k in range(3)], 5.0, dtype=torch.float64)
+    cutoff = config.model.cutoff
+    graphs = GraphDataset(open_datasets(config.data), [(0, k) for k in range(3)], cutoff, dtype=torch.float64)
     graph = graphs.batch(range(3))
     closest = graph.edge_vectors().norm(dim=1).min().item()
     assert after.model.contacts.distances.shape == (4, 1, 1)
-    assert after.model.contacts.distances[0, 0, 0].item() == pytest.approx(min(0.95 * closest, 0.6 * 5.0), rel=1e-6)
+    assert after.model.contacts.distances[0, 0, 0].item() == pytest.approx(min(0.95 * closest, 0.6 * cutoff), rel=1e-6)
     assert graph.energies is not None
     errors = after.model(graph).energies - graph.energies
     assert errors.mean().abs() < 0.1 * graph.energies.abs().mean()

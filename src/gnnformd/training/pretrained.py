@@ -57,9 +57,11 @@ def meet_data(network: ForceModel, sample: AtomicGraph, *, same_types: bool) -> 
     network.contacts.measure(sample, distances)
     if same_types:
         network.contacts.distances.copy_(torch.minimum(known, network.contacts.distances))
+    training = network.training
     network.eval()
     if sample.forces is not None:
         network.fit_classical(sample)
     if sample.energies is not None:
         network.network.type_energies.zero_()
         network.network.set_type_energies(sample, sample.energies - network(sample).energies)
+    network.train(training)
