@@ -69,7 +69,7 @@ class _Signals(lightning.Callback):
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Note who handles SIGTERM before the framework does."""
-        self._terminate = signal.getsignal(signal.SIGTERM)
+        self._terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL  # none: not known to Python
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Give SIGTERM back, or be deaf."""

@@ -210,7 +210,7 @@ def _load(path: Path, dtype: DTypeLike, row_shape: tuple[int, ...], *, mapped: b
         if path.stat().st_size != start + count * found.itemsize:
             raise ValueError(f"{path.name} is cut short")
         if mapped and count:  # nothing can be mapped of an empty file
-            return np.memmap(path, found, "r", start, shape)
+            return np.asarray(np.memmap(path, found, "r", start, shape))  # its views are small
         return np.fromfile(file, found, count).reshape(shape)
 
 
