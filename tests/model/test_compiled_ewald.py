@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gnnformd.model.compiled_ewald import CompiledEwald
+from gnnformd.model.compiled_mesh import CompiledMesh
 from gnnformd.model.density_ewald import periodic_energy
 
 BOXES = {"cube": np.diag([9.0, 9.0, 9.0]), "tilted": np.array([[9.0, 0, 0], [2.0, 11.0, 0], [-3.0, 1.0, 7.0]])}
@@ -44,3 +45,32 @@ def test_threads_and_a_changed_box():
         torch.set_num_threads(before)
     np.testing.assert_allclose(two[1], one[1], rtol=0, atol=1e-12 * np.abs(one[1]).max())
     assert two[0] == pytest.approx(one[0], rel=1e-13)
+
+
+@pytest.mark.parametrize("cell", BOXES.values(), ids=BOXES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["64", "32"])
+def test_a_mesh_says_nearly_the_same(cell, dtype):
+    rng = np.random.default_rng(2)
+    scaled, charges = rng.random((60, 3)), rng.normal(size=60).astype(dtype)
+    exact = CompiledEwald(charges.astype(np.float64), 0.7, 4.9).evaluate(scaled, cell)
+    mesh = CompiledMesh(charges, 0.7).evaluate(scaled, cell)
+    assert mesh[0] == pytest.approx(exact[0], abs=1e-4 * abs(exact[0]))
+    for fast, slow in zip(mesh[1:], exact[1:], strict=True):
+        np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-3 * np.abs(slow).max())
+
+
+def test_forces_and_virial_on_a_mesh_are_derivatives_of_its_energy():
+    rng = np.random.default_rng(3)
+    cell, scaled, charges = BOXES["tilted"], rng.random((20, 3)), rng.normal(size=20)
+    mesh = CompiledMesh(charges, 0.7)
+    _, forces, virial = mesh.evaluate(scaled, cell)
+    h = 1e-5
+    for axis in range(3):
+        moved = [scaled + sign * h * np.eye(20)[4][:, None] * np.eye(3)[axis] for sign in (1, -1)]
+        energies = [mesh.evaluate(place % 1.0, cell)[0] for place in moved]
+        assert -(energies[0] - energies[1]) / (2 * h) == pytest.approx(forces[4] @ cell[axis], rel=1e-6)
+        strained = [
+            mesh.evaluate(scaled, cell @ (np.eye(3) + sign * h * np.eye(3)[[axis]].T @ np.ones((1, 3))))[0]
+            for sign in (1, -1)
+        ]
+        assert -(strained[0] - strained[1]) / (2 * h) == pytest.approx(virial[axis].sum(), rel=1e-6)

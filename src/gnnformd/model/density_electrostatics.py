@@ -13,7 +13,7 @@ from gnnformd.units import COULOMB
 __all__ = ["Electrostatics"]
 
 ACCURACY = 3.4  # erfc(3.4) = 1.5e-6
-MESH_FROM = 12_000  # atoms; fewer are faster summed over wave vectors
+MESH_FROM = 3000  # atoms; fewer are faster summed over wave vectors
 SWITCH = 0.85  # share of the cutoff from which the pair part fades out
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.compiled import CompiledDensity, can_compile
 from gnnformd.model.compiled_ewald import CompiledEwald
+from gnnformd.model.compiled_mesh import CompiledMesh
 from gnnformd.model.density import DensityModel
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.simulation.ghosts import Ghosts
@@ -44,17 +45,17 @@ class Places:
 class _Ready:
     """What serves until the next search of neighbors; ``atoms`` is its graph in the type of the model.
 
-    There are compiled ``waves`` for a box that is periodic in all directions and too small for a mesh.
+    There are compiled ``waves`` for a box that is periodic in all directions.
     """
 
     density: CompiledDensity
     ghosts: Ghosts
     atoms: AtomicGraph
-    waves: CompiledEwald | None
+    waves: CompiledEwald | CompiledMesh | None
 
 
 class CompiledSystem:
-    """Forces by compiled loops; the long-range electrostatics of large boxes and of clusters by PyTorch.
+    """Forces by compiled loops; the long-range electrostatics of clusters by PyTorch.
 
     Parameters
     ----------
@@ -140,11 +141,13 @@ class CompiledSystem:
         self._ready = _Ready(density, ghosts, atoms, waves)
 
 
-def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | None:
-    coulomb = model.electrostatics
-    if coulomb is None or not atoms.periodic.all() or atoms.atom_count >= coulomb.mesh_from:
+def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | CompiledMesh | None:
+    coulomb, charges = model.electrostatics, atoms.charges.numpy()
+    if coulomb is None or not atoms.periodic.all():
         return None
-    return CompiledEwald(atoms.charges.numpy(), coulomb.splitting, coulomb.reach)
+    if atoms.atom_count >= coulomb.mesh_from:
+        return CompiledMesh(charges, coulomb.splitting)
+    return CompiledEwald(charges, coulomb.splitting, coulomb.reach)
 
 
 def _long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:
