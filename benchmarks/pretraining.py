@@ -101,9 +101,9 @@ def draw(errors: dict[tuple[str, int, int, str], float], path: Path) -> None:
             ("water", "model", "trained on water before"),
         ):
             for seed in SEEDS:
-                axis.plot(FRAMES, [100 * errors[kind, n, seed, start] for n in FRAMES], ".", color=COLORS[color])
+                axis.plot(list(FRAMES), [100 * errors[kind, n, seed, start] for n in FRAMES], ".", color=COLORS[color])
             middle = [100 * statistics.median(errors[kind, n, seed, start] for seed in SEEDS) for n in FRAMES]
-            axis.plot(FRAMES, middle, color=COLORS[color], label=label)
+            axis.plot(list(FRAMES), middle, color=COLORS[color], label=label)
         axis.set(xscale="log", yscale="log", title=f"{kind} network", xlabel="argon frames")
     axes[0, 0].set_ylabel("error on other argon (% of force)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)

@@ -160,7 +160,7 @@ class Domains:
             "pair_coeff * * coul/long",
             "pair_modify pair coul/long compute no",
             f"kspace_style pppm {self._accuracy!r}",
-            f"kspace_modify gewald {model.electrostatics.splitting!r}",
+            f"kspace_modify gewald {model.electrostatics.splitting!r} order 7",  # 7: a mesh of half as many points as 5
         ]
 
     def forget(self) -> None:
