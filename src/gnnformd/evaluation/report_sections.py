@@ -144,6 +144,9 @@ def curves_section(results: Results, page: Page) -> Raw:
         model = short_name(str(result.data["model"]))
         for curve in result.data["curves"]:
             aside = f"rms error {percent(curve['relative_rms_error'])}"
+            inside = curve.get("relative_rms_error_in_data")
+            if inside is not None:
+                aside += f", where data were {percent(inside)}"
             plots = [
                 page.plot(curve_plot(curve, axis), f"F{axis}", aside if axis == "x" else "must be zero", height=220)
                 for axis in "xyz"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +56,7 @@ class _Listed:
     lists
         Where they come from.
     graph
-        All edges up to cutoff and skin; its positions are of no meaning.
+        All edges up to cutoff and skin, or none where compiled loops have the lists; its positions are of no meaning.
     closest
         Squared distance below which the run ends, of each half edge, (E/2,); None where the model has no opinion.
     density
@@ -125,7 +125,7 @@ class DomainForces:
         if self._listed is None or self._listed.lists is not domain.lists:
             self._listed = self._list(domain)
         if self._listed.density is not None:
-            return _compiled_share(step, domain, self._listed, self._listed.density)
+            return _compiled_share(step, domain, self._listed.density)
         graph = self._inside(step, domain, self._listed)
         with torch.set_grad_enabled(self._model.conservative):
             prediction = self._model(graph)
@@ -137,8 +137,40 @@ class DomainForces:
         return Share(forces, energy, virial)
 
     def _list(self, domain: Domain) -> _Listed:
-        """Make half edges of a new list: one of both directions between own atoms, the only one to a ghost."""
+        """Take over a new list: by the compiled loops as it is, else as half edges."""
         lists, own, count = domain.lists, domain.own_count, len(domain.ids)
+        type_index = self._tensor(domain.types - 1)
+        charges, epsilons, sigmas = self._parameters.index_select(0, type_index).unbind(1)
+        if domain.charges is not None:
+            charges = self._tensor(domain.charges).to(self._dtype)
+        nothing = torch.zeros(0, dtype=torch.int64, device=self._device)
+        graph = AtomicGraph(
+            positions=self._zeros(count, 3),
+            cells=self._zeros(1, 3, 3),
+            periodic=torch.zeros(1, 3, dtype=torch.bool, device=self._device),
+            special_coul=self._special,
+            type_index=type_index,
+            charges=charges,
+            epsilons=epsilons,
+            sigmas=sigmas,
+            center_index=nothing,
+            neighbor_index=nothing,
+            cell_shift=self._zeros(0, 3),
+            bond_kind=nothing,
+            graph_index=torch.zeros(count, dtype=torch.int64, device=self._device),
+            owned=torch.arange(count, device=self._device) < own,
+        )
+        density = self._compiled(graph, lists)
+        if density is not None:
+            return _Listed(lists, graph, None, density)
+        graph = self._with_edges(graph, lists, own)
+        closest = None
+        if isinstance(self._model, DensityModel):
+            closest = (CLOSEST * self._model.contacts.of_edges(graph).double()).square()
+        return _Listed(lists, graph, closest, None)
+
+    def _with_edges(self, graph: AtomicGraph, lists: NeighborLists, own: int) -> AtomicGraph:
+        """Make half edges of a list: one of both directions between own atoms, the only one to a ghost."""
         center = np.repeat(np.arange(own), np.diff(lists.start))
         neighbor = (lists.neighbor & NEIGHBOR_BITS).astype(np.int64)
         kind = (lists.neighbor.view(np.uint32) >> 30).astype(np.int64)
@@ -146,44 +178,23 @@ class DomainForces:
         first = self._tensor(np.concatenate([center[half], lists.ghost_pairs[:, 0]]))
         second = self._tensor(np.concatenate([neighbor[half], lists.ghost_pairs[:, 1]]))
         kinds = self._tensor(np.concatenate([kind[half], lists.ghost_kinds]))
-        type_index = self._tensor(domain.types - 1)
-        charges, epsilons, sigmas = self._parameters.index_select(0, type_index).unbind(1)
-        if domain.charges is not None:
-            charges = self._tensor(domain.charges).to(self._dtype)
-
-        def zeros(*shape: int) -> Tensor:
-            return torch.zeros(*shape, dtype=torch.float64, device=self._device)
-
-        graph = AtomicGraph(
-            positions=zeros(count, 3),
-            cells=zeros(1, 3, 3),
-            periodic=torch.zeros(1, 3, dtype=torch.bool, device=self._device),
-            special_coul=self._special,
-            type_index=type_index,
-            charges=charges,
-            epsilons=epsilons,
-            sigmas=sigmas,
+        return replace(
+            graph,
             center_index=torch.cat([first, second]),
             neighbor_index=torch.cat([second, first]),
-            cell_shift=zeros(2 * len(first), 3),
+            cell_shift=self._zeros(2 * len(first), 3),
             bond_kind=kinds.repeat(2),
-            graph_index=torch.zeros(count, dtype=torch.int64, device=self._device),
-            owned=torch.arange(count, device=self._device) < own,
         )
-        closest = None
-        if isinstance(self._model, DensityModel):
-            closest = (CLOSEST * self._model.contacts.of_edges(graph).double()).square()
-        return _Listed(lists, graph, closest, self._compiled(graph, lists))
 
     def _compiled(self, graph: AtomicGraph, lists: NeighborLists) -> CompiledDensity | None:
         """Give the lists to the compiled loops, if there are some."""
-        if not isinstance(self._model, DensityModel) or not can_compile(self._model, graph):
-            return None
         kinds = None if self._density is None else self._density.kinds_of(graph)
-        if self._density is None or kinds is None:
+        if kinds is None:
+            if not isinstance(self._model, DensityModel) or not can_compile(self._model, graph):
+                return None
             self._density = CompiledDensity(self._model, graph)
             kinds = self._density.kinds_of(graph)
-            assert kinds is not None
+        assert self._density is not None and kinds is not None
         self._density.set_neighbors(lists.start, lists.neighbor.view(np.uint32), kinds)
         return self._density
 
@@ -208,14 +219,17 @@ class DomainForces:
             }
         )
 
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(*shape, dtype=torch.float64, device=self._device)
+
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
 
-def _compiled_share(step: int, domain: Domain, listed: _Listed, density: CompiledDensity) -> Share:
+def _compiled_share(step: int, domain: Domain, density: CompiledDensity) -> Share:
     found = density.evaluate(domain.positions)
     ratio, one, other = found.nearest
-    if ratio < CLOSEST and listed.closest is not None:
+    if ratio < CLOSEST:
         distance = float(np.linalg.norm(domain.positions[one] - domain.positions[other]))
         raise _too_close(step, int(domain.ids[one]), int(domain.ids[other]), distance, distance / ratio * CLOSEST)
     return Share(found.forces, float(found.energies.sum()), found.virial)
