@@ -5,6 +5,7 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.curves import curves_to_dict, force_curves, pair_cases, pair_force
+from gnnformd.model.file import load_model
 from gnnformd.reference.library import open_lammps
 
 
@@ -137,3 +138,27 @@ def test_the_reference_is_the_force_that_lammps_gives_for_the_same_two_atoms(sta
     cases.append(pair_cases(stand_ins.WATER, separable=False, points=7)[0])
     for case in cases:
         np.testing.assert_allclose(_forces_by_lammps(case), pair_force(case), rtol=1e-10, atol=1e-10)
+
+
+def test_the_error_where_data_were_counts_their_distances_alone(stand_ins):
+    class Known(stand_ins.ClassicalModel):
+        def closest_in_data(self, bond_kind, first, second):
+            return {(0, 0, 1): 3.0, (1, 0, 1): 2.0}[bond_kind, first, second]
+
+    lennard_jones, coulomb, bond = force_curves(stand_ins.load(Known()))
+    assert lennard_jones.data_from is None  # charges were changed: such a pair is in no data
+    assert lennard_jones.relative_rms_error_in_data is None
+    assert coulomb.data_from == 3.0
+    wrong = replace(coulomb, predicted=coulomb.predicted + np.where(coulomb.distance < 3.0, 1.0, 0.0)[:, None])
+    assert wrong.relative_rms_error > 0.01
+    assert wrong.relative_rms_error_in_data < 1e-12
+    assert bond.data_from == 2.0 and bond.relative_rms_error_in_data is None  # the curve ends before
+
+
+def test_a_density_model_knows_how_close_pairs_came():
+    found = {curve.name: curve for curve in force_curves(load_model("water"))}
+    assert 1.2 < found["Coulomb"].data_from < 1.6
+    assert found["Coulomb"].relative_rms_error_in_data < 0.02
+    assert 0.9 < found["harmonic bond"].data_from < 1.0
+    assert found["harmonic bond"].relative_rms_error_in_data < 0.02
+    assert force_curves(load_model("argon"))[0].relative_rms_error_in_data < 0.02
