@@ -68,9 +68,9 @@ class DemoSize:
     water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
     water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
     water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
-    seed_minutes: float = 0.6
-    water_minutes: float = 0.8
-    argon_minutes: float = 0.3
+    seed_minutes: float = 0.5
+    water_minutes: float = 0.6
+    argon_minutes: float = 0.2
     md_steps: int = 500
 
 
