@@ -60,7 +60,7 @@ def test_forces_energy_and_virial_are_those_of_python_on_any_number_of_ranks(res
     # fitted potentials are sums of functions times thousands that nearly cancel: rounding is a hundred times larger
     for found in on_any_number(results, name):
         assert np.abs(found["forces"] - expected.forces.numpy()).max() < (1e-6 if mesh else 1e-9)
-        assert found["energy"] == pytest.approx(float(expected.energies[0]), abs=5e-6 if mesh else 1e-9)
+        assert found["energy"] == pytest.approx(float(expected.energies[0]), rel=1e-13, abs=5e-6 if mesh else 1e-9)
         assert found["pressure"] == pytest.approx(pressure, rel=1e-10, abs=1e-2 if mesh else 1e-6)
 
 

@@ -47,9 +47,9 @@ def test_a_simple_liquid_is_measured_and_the_ratios_are_those_of_the_times() -> 
 def test_the_compiled_loops_are_measured_and_their_operations_counted() -> None:
     data = measure_speed(load_model("argon"), atoms=216).to_dict()
     assert data["compiled"]
-    # argon: 16 functions, 48 features, width 64, one kind of neighbor
-    edges = data["edges_per_atom"] * 62 * 16
-    assert data["operations_per_atom"] == pytest.approx(edges + 4 * (17 * 16 * 48 + 3 * 48 * 64 + 64 * 64))
+    # argon: 16 functions, 16 features, width 32, one kind of neighbor, densities of degree zero alone
+    edges = data["edges_per_atom"] * 14 * 16
+    assert data["operations_per_atom"] == pytest.approx(edges + 4 * (16 * 16 + 16 * 32 + 32 * 32))
     rate = data["operations_per_atom"] / data["microseconds_per_atom_step"]["short_range"] / 1e3
     assert data["share_of_matrix_product"] == pytest.approx(rate / data["matrix_product_gigaflop_per_second"])
 
