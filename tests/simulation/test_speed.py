@@ -13,6 +13,7 @@ from gnnformd.force_field import AtomType, ForceField
 from gnnformd.model.build import build_model
 from gnnformd.model.file import LoadedModel, ModelCard, load_model
 from gnnformd.model.settings import SeedSettings
+from gnnformd.reference.library import open_lammps
 from gnnformd.reference.systems import ARGON, SPC_FW
 from gnnformd.simulation.speed import measure_speed
 
@@ -58,3 +59,15 @@ def test_the_compiled_loops_are_measured_and_their_operations_counted() -> None:
 def test_other_force_fields_are_refused(field: ForceField | None) -> None:
     with pytest.raises(InputError, match=r"m\.safetensors: can be measured only on water or on a simple liquid"):
         measure_speed(loaded(field, 4.0))
+
+
+def test_lammps_leaves_the_threads_of_torch_alone() -> None:
+    load_model("argon")  # what comes with it shares a library of threads with LAMMPS
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        lmp = open_lammps()
+        assert torch.get_num_threads() == 2
+        lmp.close()
+    finally:
+        torch.set_num_threads(before)

@@ -72,7 +72,7 @@ def load_lammps() -> Any:
 
 
 def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
-    """Start LAMMPS inside this process.
+    """Start LAMMPS inside this process; the number of threads of torch stays as it is.
 
     Parameters
     ----------
@@ -99,12 +99,17 @@ def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
             arguments += [switch, value]
     if "-nocite" not in arguments:
         arguments.append("-nocite")
+    torch = sys.modules.get("torch")  # LAMMPS sets the threads of OpenMP for the whole process
+    threads = None if torch is None else torch.get_num_threads()
     try:
         return module.lammps(cmdargs=arguments, comm=comm)
     except RuntimeError as error:
         raise InputError(
             f"LAMMPS did not start with the arguments '{' '.join(arguments)}' ({error}); run 'lmp -help'."
         ) from error
+    finally:
+        if torch is not None:
+            torch.set_num_threads(threads)
 
 
 def lammps_sentence(message: str) -> tuple[str, str | None]:
