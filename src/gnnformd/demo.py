@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gnnformd.config import Config
     from gnnformd.training.train import TrainedRun
 
-__all__ = ["Demo", "DemoSize", "System"]
+__all__ = ["PRESETS", "Demo", "DemoSize", "System"]
 
 Progress = Callable[[int, int], None]
 PRESETS = {
@@ -25,7 +25,7 @@ PRESETS = {
     "water": "water",
     "argon": "argon",
 }
-MD_TIMESTEP = 4.0  # fs; heavy atoms and soft forces allow it
+MD_TIMESTEP = 1.0  # fs, that of the data
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class DemoSize:
     seed_minutes, water_minutes, argon_minutes
         Longest training of the seed's network on water and, from there, on argon; of the density model on each.
     md_steps
-        Steps of molecular dynamics, 4 fs each.
+        Steps of molecular dynamics of water, 1 fs each.
     """
 
     argon: System = System("argon", 100)
@@ -68,10 +68,10 @@ class DemoSize:
     water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
     water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
     water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
-    seed_minutes: float = 0.5
+    seed_minutes: float = 0.7
     water_minutes: float = 0.6
     argon_minutes: float = 0.2
-    md_steps: int = 500
+    md_steps: int = 2000
 
 
 class Demo:
@@ -227,6 +227,7 @@ class Demo:
 
         from gnnformd.evaluation.figures import parity_figure, save_figure
         from gnnformd.evaluation.metrics import evaluate
+        from gnnformd.evaluation.report_page import percent
         from gnnformd.model.file import load_model
         from gnnformd.trajectory.dataset import open_dataset
 
@@ -243,7 +244,7 @@ class Demo:
                 result = evaluate(load_model(self._model(run)), datasets, batch_size=1, progress=progress).to_dict()
             write_json(self._out / f"evaluate-{run}.json", result)
             for name, entry in zip(names, result["datasets"], strict=True):
-                told.append(f"{run} on {name} {100 * entry['force']['relative_l1']:.2g} %")
+                told.append(f"{run} on {name} {percent(entry['force']['relative_l1'])}")
                 parity = entry["parity"]
                 figure = parity_figure(np.array(parity["reference"]), np.array(parity["predicted"]))
                 save_figure(figure, self._figure(f"parity-{run}-on-{name}"))
@@ -252,6 +253,7 @@ class Demo:
     def _curves(self) -> str:
         from gnnformd.evaluation.curves import curves_to_dict, force_curves
         from gnnformd.evaluation.figures import force_curve_figure, save_figure
+        from gnnformd.evaluation.report_page import percent
         from gnnformd.model.file import load_model
 
         told = []
@@ -259,7 +261,7 @@ class Demo:
             found = force_curves(load_model(self._model(run)))
             write_json(self._out / f"curves-{run}.json", curves_to_dict(str(self._model(run)), found))
             save_figure(force_curve_figure(found), self._figure(f"curves-{run}"))
-            told += [f"{run}, {curve.name} {100 * curve.relative_rms_error:.2g} %" for curve in found]
+            told += [f"{run}, {curve.name} {percent(curve.relative_rms_error)}" for curve in found]
         return "rms error over rms force: " + ", ".join(told)
 
     def _simulate(self) -> str:
@@ -268,15 +270,14 @@ class Demo:
         from gnnformd.simulation.settings import SimulationSettings
         from gnnformd.simulation.simulate import simulate
 
-        reference = ReferenceRun.open(self._data("argon"))
-        # The reference goes from 10 K to 90 K; its mean is what one temperature can be compared with.
-        settings = SimulationSettings.from_options(temperature=50.0, timestep=MD_TIMESTEP, steps=self._size.md_steps)
-        with self._progress("Simulating argon") as progress:
+        reference = ReferenceRun.open(self._data("water"))  # at one temperature, unlike that of argon
+        settings = SimulationSettings.from_options(temperature=300.0, timestep=MD_TIMESTEP, steps=self._size.md_steps)
+        with self._progress("Simulating water") as progress:
             run = simulate(
-                load_model(self._model("argon")),
+                load_model(self._model("water")),
                 reference.topology,
                 settings,
-                self._out / "simulate-argon",
+                self._out / "simulate-water",
                 compare=reference.folder,
                 progress=progress,
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnformd.evaluation.report_page import percent
 from gnnformd.evaluation.style import AXIS_COLORS, COLORS, FORCE, note, panels, save_figure, styled
 
 if TYPE_CHECKING:
@@ -150,9 +151,9 @@ def force_curve_figure(curves: Sequence[Curve]) -> Figure:
                 axis.set_ylim(-sideways, sideways)
         row[0].set_ylabel(f"force ({FORCE})")
         corner = "upper right" if curve.reference[0, 0] > curve.reference[-1, 0] else "lower right"
-        lines = [f"rms error {100 * curve.relative_rms_error:.2g} %"]
+        lines = [f"rms error {percent(curve.relative_rms_error)}"]
         if curve.relative_rms_error_in_data is not None:
-            lines.append(f"where data were {100 * curve.relative_rms_error_in_data:.2g} %")
+            lines.append(f"where data were {percent(curve.relative_rms_error_in_data)}")
         note(row[0], lines, corner)
     entries = {
         name: handle for axis in axes[:, 0] for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
