@@ -343,3 +343,34 @@ def test_it_learns_argon_from_a_few_frames():
         optimizer.step()
     error = (model.eval()(test).forces - test.forces).abs().sum() / test.forces.abs().sum()
     assert error < 0.1
+
+
+def test_the_part_without_parameters_may_be_known_before():
+    model, graph = trained(water(0)), water(1)
+    for training in (True, False):
+        model.train(training)
+        whole, known = model(graph), model(graph, model.fixed_part(graph))
+        for name in ("forces", "energies", "virials"):
+            torch.testing.assert_close(getattr(known, name), getattr(whole, name), rtol=1e-13, atol=1e-11)
+        assert (model.fixed_part(graph).forces - whole.forces).abs().max() > 1e-3
+
+
+def test_atoms_without_neighbors_leave_scales_finite():
+    graph = water(0)
+    none = graph.center_index[:0]
+    alone = replace(graph, center_index=none, neighbor_index=none, cell_shift=graph.cell_shift[:0], bond_kind=none)
+    model = density(electrostatics="none")
+    model.initialize(alone)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    assert torch.equal(model.eval()(alone).forces, torch.zeros_like(alone.positions))
+
+
+def test_pairs_that_never_met_have_no_closest_approach():
+    graph = water(0)
+    model = density(types=3)
+    model.initialize(graph)
+    half = graph.edge_count // 2
+    bonded = graph.bond_kind[:half] == 1
+    closest = graph.edge_vectors()[:half].norm(dim=1)[bonded].min().item()
+    assert model.closest_in_data(1, 0, 1) == pytest.approx(closest, rel=1e-6)
+    assert model.closest_in_data(1, 0, 0) is None and model.closest_in_data(0, 0, 2) is None

@@ -15,7 +15,7 @@ from gnnformd.model.kernels.simd import BYTES
 from gnnformd.model.kernels.waves import add_factors, add_slopes
 from gnnformd.units import COULOMB
 
-__all__ = ["CompiledEwald"]
+__all__ = ["CompiledEwald", "constant_energies"]
 
 Array = NDArray[Any]
 
@@ -90,9 +90,7 @@ class CompiledEwald:
         volume = abs(np.linalg.det(cell))
         square = (factors.astype(np.float64) ** 2).sum(axis=1)  # (R, Z')
         smooth = 0.5 * float((waves.kernel * square).sum())
-        charge, a = float(self._charges.sum(dtype=np.float64)), self._splitting
-        own = COULOMB * a / np.sqrt(np.pi) * float((self._charges.astype(np.float64) ** 2).sum())
-        background = COULOMB * np.pi / (2 * a**2) * charge**2 / volume
+        own, background = constant_energies(self._charges, self._splitting, volume)
         pulls = (waves.slopes * square)[:, :, None] * waves.vectors  # (R, Z', 3)
         virial = np.eye(3) * (smooth - background) + np.einsum("rza,rzb->ab", pulls, waves.vectors)
         forces = -2 * np.pi * slopes @ np.linalg.inv(cell).T
@@ -125,3 +123,10 @@ class CompiledEwald:
         rows = np.ascontiguousarray(np.stack([x, y], axis=1))
         dtype = self._charges.dtype
         return _Waves(cell.copy(), counts, rows, numbers.astype(dtype), kernel, slopes, vectors)
+
+
+def constant_energies(charges: Array, splitting: float, volume: float) -> tuple[float, float]:
+    """Energy of each smeared charge with itself, and of the background that neutralizes a net charge, kcal/mol."""
+    q = charges.astype(np.float64)
+    own = COULOMB * splitting / np.sqrt(np.pi) * float((q**2).sum())
+    return own, COULOMB * np.pi / (2 * splitting**2) * float(q.sum()) ** 2 / volume

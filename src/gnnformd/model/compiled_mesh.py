@@ -11,6 +11,7 @@ import scipy.fft
 import torch
 from numpy.typing import NDArray
 
+from gnnformd.model.compiled_ewald import constant_energies
 from gnnformd.model.kernels.splines import ORDER, gather_slopes, spline, spread
 from gnnformd.units import COULOMB
 
@@ -80,9 +81,7 @@ class CompiledMesh:
             parts = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
             list(pool.map(lambda atoms: gather_slopes(atoms, scaled, self._charges, potential, slopes), parts))
         smooth = 0.5 * float(np.einsum("xyz,xyz->", kernel.kernel, square, dtype=np.float64))
-        charges, a = self._charges.astype(np.float64), self._splitting
-        own = COULOMB * a / np.sqrt(np.pi) * float((charges**2).sum())
-        background = COULOMB * np.pi / (2 * a**2) * float(charges.sum()) ** 2 / abs(np.linalg.det(cell))
+        own, background = constant_energies(self._charges, self._splitting, abs(np.linalg.det(cell)))
         xx, yy, zz, xy, xz, yz = np.einsum("axyz,xyz->a", kernel.virial, square, dtype=np.float64)
         virial = np.eye(3) * (smooth - background) + np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         return smooth - own - background, -slopes @ np.linalg.inv(cell).T, virial

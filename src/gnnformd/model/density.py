@@ -12,7 +12,7 @@ from gnnformd.model.density_classical import ClassicalPart
 from gnnformd.model.density_electrostatics import Electrostatics
 from gnnformd.model.density_network import DensityNetwork, Geometries
 from gnnformd.model.density_radial import softened
-from gnnformd.model.density_repulsion import MARGIN, Contacts
+from gnnformd.model.density_repulsion import Contacts
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.settings import DensitySettings
 
@@ -78,9 +78,9 @@ class DensityModel(ForceModel):
         """Learned charges are what keeps it whole: the Coulomb energy of all atoms depends on them."""
         return "its charges are learned" if self.settings.electrostatics == "learned" else None
 
-    def closest_in_data(self, bond_kind: int, first: int, second: int) -> float:
-        """How close two atoms of these types (from 0) came in the training data, angstrom."""
-        return float(self.contacts.distances[bond_kind, first, second]) / MARGIN
+    def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:
+        """How close two atoms of these types (from 0) came in the training data, angstrom; None if they never met."""
+        return self.contacts.closest(bond_kind, first, second)
 
     def fixed_part(self, graph: AtomicGraph) -> Prediction:
         """Predict what was fitted, repulsion and, unless charges are learned, the Coulomb energy."""
@@ -136,7 +136,8 @@ class DensityModel(ForceModel):
             network.energy_scale.fill_(1.0)
             size = (self(graph).forces - without).square().mean().sqrt()
             left = (graph.forces - without).square().mean().sqrt()
-            network.energy_scale.mul_(left / size)
+            if size > 0:  # atoms without neighbors exert no forces
+                network.energy_scale.copy_(left / size)
             if graph.energies is not None:
                 network.type_energies.zero_()
                 network.set_type_energies(graph, graph.energies - self(graph).energies)
@@ -157,24 +158,22 @@ class DensityModel(ForceModel):
 
     def _fixed_part(self, graph: AtomicGraph, places: _Places) -> Prediction:
         contact = self.contacts.of_edges(graph)
-        pairs = self.contacts.pair_energies(places.distances, contact)
+        soft, softening = softened(places.distances, contact)
         inputs = self.network.inputs(graph)
-        pairs = pairs + self.classical.pair_energies(graph, inputs, places.distances, *self._softened(graph, places))
+        pairs = self.classical.pair_energies(graph, inputs, places.distances, soft.detach(), softening.detach())
+        pairs = pairs + self.contacts.pair_energies(places.distances, contact)
         energies = _per_graph(pairs, graph) + self.classical.angle_energies(graph, inputs, places.vectors)
         if self.electrostatics is not None and self.settings.electrostatics != "learned":
-            soft = softened(places.distances, contact)[0]
             energies = energies + self._coulomb(graph, places, soft, graph.charges)
         slopes = _slopes(energies, places, create_graph=False)
         return _prediction(graph, places, energies.detach(), slopes)
 
     def _learned_energies(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Geometries]:
         """Energies of each graph that depend on parameters, kcal/mol, (B,), and what the densities were made of."""
-        contact = self.contacts.of_edges(graph)
-        with torch.no_grad():
-            soft, softening = softened(places.distances, contact)
-        energies, charges, geometries = self.network(graph, places.vectors, soft, softening)
+        soft, softening = softened(places.distances, self.contacts.of_edges(graph))
+        energies, charges, geometries = self.network(graph, places.vectors, soft.detach(), softening.detach())
         if self.settings.electrostatics == "learned":
-            energies = energies + self._coulomb(graph, places, softened(places.distances, contact)[0], charges)
+            energies = energies + self._coulomb(graph, places, soft, charges)
         return energies, geometries
 
     def _coulomb(self, graph: AtomicGraph, places: _Places, soft: Tensor, charges: Tensor) -> Tensor:

@@ -133,7 +133,8 @@ class ClassicalPart(nn.Module):
         kinds, of_atom = torch.unique(inputs.double(), dim=0, return_inverse=True)
         half = graph.edge_count // 2
         vectors = graph.edge_vectors()[:half].double()
-        fit = _Fit(graph, vectors, forces.double(), None if virials is None else virials.double())
+        virials = None if virials is None else virials.double()
+        fit = _Fit(graph, vectors, (soft.double(), softening.double(), self.cutoff), forces.double(), virials)
         products, sizes, first = [], [], 0
         for kind, (edges, count) in enumerate(self._shells(graph)):
             if kind == SECOND_NEIGHBORS:
@@ -141,9 +142,7 @@ class ClassicalPart(nn.Module):
             one, other = of_atom[graph.center_index[edges]], of_atom[graph.neighbor_index[edges]]
             key = torch.minimum(one, other) * len(kinds) + torch.maximum(one, other)
             for which in torch.unique(key).tolist():
-                chosen = edges[key == which]
-                values = radial_functions(soft[chosen].double(), softening[chosen].double(), self.cutoff, count)
-                fit.add_pairs(chosen, values[1])
+                fit.pairs.append((edges[key == which], count))
                 a, b = kinds[which // len(kinds)], kinds[which % len(kinds)]
                 products.append(torch.outer(a, b) + torch.outer(b, a))
                 sizes.append((first, count))
@@ -153,7 +152,7 @@ class ClassicalPart(nn.Module):
         key = (of_atom[middle] * len(kinds) + low) * len(kinds) + high
         triples = []
         for which in torch.unique(key).tolist():
-            fit.add_angles(torch.nonzero(key == which).squeeze(1))
+            fit.angles.append(torch.nonzero(key == which).squeeze(1))
             center, ends_of = which // len(kinds) ** 2, (which // len(kinds) % len(kinds), which % len(kinds))
             triples.append(torch.outer(kinds[center], kinds[ends_of[0]] + kinds[ends_of[1]]))
         solution = torch.split(fit.solve(), [count for _, count in sizes] + [POWERS] * len(triples))
@@ -211,26 +210,33 @@ class _Fit:
     """Least squares, frame by frame: forces (and virials) of each function are columns, those wanted the last one.
 
     A virial counts as much as the forces on all atoms of its frame together.
+
+    Attributes
+    ----------
+    pairs
+        Half edges that have pair potentials in common, and how many functions.
+    angles
+        Numbers of angles that have potentials in common.
     """
 
-    def __init__(self, graph: AtomicGraph, vectors: Tensor, forces: Tensor, virials: Tensor | None) -> None:
+    def __init__(
+        self,
+        graph: AtomicGraph,
+        vectors: Tensor,
+        distances: tuple[Tensor, Tensor, float],
+        forces: Tensor,
+        virials: Tensor | None,
+    ) -> None:
         self.graph, self.vectors, self.forces, self.virials = graph, vectors, forces, virials
+        self.soft, self.softening, self.cutoff = distances
         self.unit = nn.functional.normalize(vectors)
         self.sizes = torch.bincount(graph.graph_index, minlength=graph.graph_count).tolist()
-        self.pairs: list[tuple[Tensor, Tensor]] = []
+        self.pairs: list[tuple[Tensor, int]] = []
         self.angles: list[Tensor] = []
         self.ends, self.sides = _bond_pairs(graph)
 
-    def add_pairs(self, edges: Tensor, slopes: Tensor) -> None:
-        """Take functions of the distance of these half edges, with these derivatives, (K, E')."""
-        self.pairs.append((edges, slopes))
-
-    def add_angles(self, which: Tensor) -> None:
-        """Take powers of the cosines of these angles."""
-        self.angles.append(which)
-
     def solve(self) -> Tensor:
-        """Coefficients of all functions, in the order in which they were taken."""
+        """Coefficients of all functions: those of pairs, then those of angles."""
         triangle = self.vectors.new_zeros(0, 0)
         begin = 0
         for frame, atoms in enumerate(self.sizes):
@@ -254,10 +260,11 @@ class _Fit:
             sums[:, 3 * atoms :] -= torch.einsum("ea,keb->kab", self.vectors[edges], pulls).flatten(1)
 
         frame_of_edge = self.graph.graph_index[self.graph.center_index]
-        for edges, slopes in self.pairs:
-            mine = torch.nonzero(frame_of_edge[edges] == frame).squeeze(1)
-            sums = slopes.new_zeros(len(slopes), 3 * atoms + 9)
-            add(sums, edges[mine], slopes[:, mine, None] * self.unit[edges[mine]])
+        for edges, count in self.pairs:
+            mine = edges[frame_of_edge[edges] == frame]
+            slopes = radial_functions(self.soft[mine], self.softening[mine], self.cutoff, count)[1]  # (K, E')
+            sums = slopes.new_zeros(count, 3 * atoms + 9)
+            add(sums, mine, slopes[:, :, None] * self.unit[mine])
             columns.append(sums)
         for which in self.angles:
             mine = which[self.graph.graph_index[self.ends[0, which]] == frame]

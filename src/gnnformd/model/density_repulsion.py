@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 
-__all__ = ["MARGIN", "Contacts"]
+__all__ = ["Contacts"]
 
 MARGIN = 0.95  # contact distance over the closest approach in the data
 SMALLEST = 0.4  # angstrom
@@ -41,9 +41,18 @@ class Contacts(nn.Module):
     def __init__(self, type_count: int, strength: float, cutoff: float) -> None:
         super().__init__()
         self.strength, self.cutoff = strength, cutoff
-        distances = torch.full((4, type_count, type_count), UNSEEN_BONDED)
-        distances[0] = UNSEEN
-        self.register_buffer("distances", distances.clamp(max=LARGEST * cutoff))
+        self.register_buffer("distances", self._unseen().expand(4, type_count, type_count).clone())
+
+    def _unseen(self) -> Tensor:
+        """Contact distance of pairs that are not in the data, (4, 1, 1)."""
+        distances = torch.tensor([UNSEEN, UNSEEN_BONDED, UNSEEN_BONDED, UNSEEN_BONDED])
+        return distances.clamp(max=LARGEST * self.cutoff)[:, None, None]
+
+    def closest(self, bond_kind: int, first: int, second: int) -> float | None:
+        """How close two atoms of these types came in the data, angstrom; None if they never met."""
+        contact = float(self.distances[bond_kind, first, second])
+        unseen = float(self._unseen()[bond_kind].to(self.distances))
+        return None if contact == unseen else contact / MARGIN
 
     @torch.no_grad()
     def measure(self, graph: AtomicGraph, distance: Tensor) -> None:
