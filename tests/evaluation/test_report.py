@@ -202,7 +202,7 @@ def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
     assert "The reference has no velocities to compare." in text
     assert "1.001(3) 1.012(2) -2.9 differs: 2.9 standard errors" in text
     assert "2.4 2.3 – too short to say" in text
-    assert "energy drift 0.003 kcal/mol per atom and ns (0.5 % of kT)" in text
+    assert "energy drift 0.003 kcal/mol per atom and ns" in text
     lower, upper, middle, model = next(
         p["data"] for p in plots.values() if len(p["data"]) > 1 and p["data"][1]["name"] == "2 standard errors"
     )

@@ -6,10 +6,12 @@ from scipy.signal import lfilter
 
 from gnnformd.evaluation.statistics import (
     Estimate,
+    at_least,
     block_count,
     block_means,
     deviation,
     equilibrated_from,
+    error_among,
     estimate,
     mean_of_blocks,
     statistical_inefficiency,
@@ -34,6 +36,23 @@ def test_two_standard_errors_are_passed_in_one_of_twenty_comparisons_of_equals(a
     alarms, said = false_alarms(lambda: correlated(generator, a, count), 500)
     assert said > 0.9
     assert 0.02 < alarms < 0.075  # 4.6 % are right; 500 comparisons tell that to 0.9 %
+
+
+def test_members_that_change_more_slowly_than_the_series_is_long_give_no_false_alarms():
+    generator = np.random.default_rng(5)
+    molecules, frames = 100, 60
+
+    def both():
+        fast = generator.normal(size=(frames, molecules, 2))
+        values = generator.normal(size=(1, molecules, 1)) + fast  # the energy of a stiff bond, and its vibration
+        over_time = estimate(values.mean(axis=(1, 2)))
+        groups = np.repeat(np.arange(molecules), 2)
+        return over_time, at_least(over_time, error_among(values.mean(axis=0).ravel(), groups))
+
+    pairs = [(both(), both()) for _ in range(400)]
+    alarms = [np.mean([abs(deviation(one[k], other[k])) > 2 for one, other in pairs]) for k in (0, 1)]
+    assert alarms[0] > 0.5
+    assert 0.02 < alarms[1] < 0.075
 
 
 def test_a_slow_part_under_a_fast_one_is_not_overlooked():

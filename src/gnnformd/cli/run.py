@@ -41,6 +41,13 @@ class Ensemble(StrEnum):
     npt = "npt"
 
 
+class Velocities(StrEnum):
+    """Where the velocities at the start come from."""
+
+    create = "create"
+    file = "file"
+
+
 @app.command()
 def simulate(
     model: ModelArgument,
@@ -62,7 +69,10 @@ def simulate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the restart file in --out, to --steps in all.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the starting velocities.")] = 1,
+    velocities: Annotated[
+        Velocities, typer.Option(help="Drawn at the temperature, or those of the data file.")
+    ] = Velocities.create,
+    seed: Annotated[int, typer.Option(help="Seed of the velocities drawn.")] = 1,
     compare: Annotated[Path | None, typer.Option(help="Reference run to compare with.")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -83,6 +93,7 @@ def simulate(
             ranks=ranks or world.size,
             dump_every=dump_every,
             restart_every=restart_every,
+            velocities=velocities.value,
             seed=seed,
         )
         if settings.ranks > 1 and world.size == 1:
@@ -109,7 +120,7 @@ def _start_ranks(
     """Run the same command under mpiexec and give back its exit code."""
     from gnnformd.reference.launch import run_on_ranks
 
-    said = {**settings.model_dump(exclude={"thermo_every", "velocities"}), **options}
+    said = {**settings.model_dump(exclude={"thermo_every"}), **options}
     words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in said.items() if value is not None]
     # '--' ends the options: a pressure may be negative, and a file may have any name
     given = [*(f"{name}={value}" for name, value in words), *(["--resume"] if resume else [])]
@@ -165,14 +176,13 @@ def show_simulation(result: dict[str, Any]) -> None:
     """Speed, conservation, temperature, each observable beside its reference, and the verdicts."""
     from gnnformd.evaluation.statistics import with_error
 
-    temperature = result["temperature"]
+    temperature, drift = result["temperature"], result["energy_drift_per_atom_per_ns"]
     rows: list[tuple[str, Any]] = [
         ("atoms", result["atoms"]),
         ("steps", result["steps"]),
         ("microseconds per atom and step", result["microseconds_per_atom_step"]),
         ("mean temperature, K", with_error(temperature["mean"], temperature["standard_error"])),
-        ("energy drift, kcal/mol per atom and ns", result["energy_drift_per_atom_per_ns"]),
-        ("  in % of kT", result["energy_drift_percent_of_kT_per_atom_per_ns"]),
+        ("energy drift, kcal/mol per atom and ns", with_error(drift, result["energy_drift_standard_error"])),
     ]
     if not result["stable"]:
         rows.append(("unstable", f"stopped at step {result['stopped_at_step']}: {result['reason']}"))

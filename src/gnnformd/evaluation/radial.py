@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.trajectory.compiled import compiled
 
 if TYPE_CHECKING:
     from gnnformd.trajectory.frame import Frame
@@ -103,25 +104,12 @@ class _PairCounter:
         self.types, self.molecule_ids = first.types, first.molecule_ids
 
     def add(self, frame: Frame) -> None:
-        import freud
-
         self._check(frame)
-        # freud turns the cell until it is triangular; fractional coordinates turn with it
-        box = freud.box.Box.from_matrix(frame.cell.T)
         fractional = (frame.positions - frame.origin) @ np.linalg.inv(frame.cell)
-        points = box.make_absolute(fractional - np.floor(fractional))
-        query = freud.locality.AABBQuery(box, points).query(points, {"r_max": self.r_max, "exclude_ii": True})
-        neighbors = query.toNeighborList()
-        i, j, distance = neighbors[:, 0], neighbors[:, 1], neighbors.distances
-        kept = i < j
-        if self.exclude and frame.molecule_ids is not None:
-            kept &= frame.molecule_ids[i] != frame.molecule_ids[j]
-        i, j, distance = i[kept], j[kept], distance[kept]
-        types = np.sort(np.stack([frame.types[i], frame.types[j]]) - 1, axis=0)
-        bins = np.minimum((distance / self.r_max * len(self.edges[1:])).astype(np.int64), len(self.edges) - 2)
-        flat = (types[0] * self.type_count + types[1]) * (len(self.edges) - 1) + bins
-        shape = self.type_count**2, len(self.edges) - 1
-        self.counts.append(np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape))
+        molecules = frame.molecule_ids if self.exclude and frame.molecule_ids is not None else np.empty(0, np.int64)
+        counts = np.zeros((self.type_count, self.type_count, len(self.edges) - 1), np.int64)
+        _count_pairs(fractional, frame.cell, frame.types - 1, molecules, self.r_max, counts)
+        self.counts.append(counts.reshape(self.type_count**2, -1))
         self.volumes.append(abs(float(np.linalg.det(frame.cell))))
 
     def result(self, names: Sequence[str] | None) -> dict[str, RadialDistribution]:
@@ -171,6 +159,39 @@ class _PairCounter:
             raise InputError(
                 f"timestep {frame.timestep}: molecules are not known and cannot be left out; name a topology."
             )
+
+
+@compiled
+def _count_pairs(
+    fractional: Float,
+    cell: Float,
+    types: NDArray[np.int64],
+    molecules: NDArray[np.int64],
+    r_max: float,
+    counts: NDArray[np.int64],
+) -> None:
+    """Add every pair closer than `r_max` to ``counts``, (types, types, n).
+
+    As `r_max` is at most half the narrowest width, the only image that may be so close is that whose fractional
+    coordinates are nearest.
+    """
+    bins = counts.shape[2]
+    scale, limit = bins / r_max, r_max**2
+    for i in range(len(fractional)):
+        for j in range(i + 1, len(fractional)):
+            a, b, c = (
+                fractional[j, 0] - fractional[i, 0],
+                fractional[j, 1] - fractional[i, 1],
+                fractional[j, 2] - fractional[i, 2],
+            )
+            a, b, c = a - np.rint(a), b - np.rint(b), c - np.rint(c)
+            x = a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0]
+            y = a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1]
+            z = a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2]
+            squared = x * x + y * y + z * z
+            if squared < limit and (len(molecules) == 0 or molecules[i] != molecules[j]):
+                one, other = min(types[i], types[j]), max(types[i], types[j])
+                counts[one, other, min(int(np.sqrt(squared) * scale), bins - 1)] += 1
 
 
 def narrowest_width(frame: Frame) -> float:

@@ -63,9 +63,8 @@ def _run(data: Mapping[str, Any]) -> str:
     told.append(f"{number(data['microseconds_per_atom_step'])} µs per atom and step")
     drift = data.get("energy_drift_per_atom_per_ns")
     if drift is not None:
-        share = data.get("energy_drift_percent_of_kT_per_atom_per_ns")
-        of_heat = f" ({number(share, 2)} % of kT)" if share is not None else ""
-        told.append(f"energy drift {number(drift, 2)} kcal/mol per atom and ns{of_heat}")
+        found = with_error(drift, data.get("energy_drift_standard_error"))
+        told.append(f"energy drift {found} kcal/mol per atom and ns")
     if data.get("stable") is False:
         return f'<b class="bad">Unstable.</b> {escape(str(data.get("reason")))} {escape(", ".join(told))}.'
     return f'<b class="good">Came to its end.</b> {escape(", ".join(told))}.'

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Estimate",
+    "at_least",
     "block_count",
     "block_means",
     "deviation",
     "equilibrated_from",
+    "error_among",
     "estimate",
     "mean_of_blocks",
     "statistical_inefficiency",
@@ -143,6 +145,39 @@ def estimate(series: Any) -> Estimate:
         return Estimate(float(x.mean()))
     of_blocks = mean_of_blocks(block_means(x, count))
     return Estimate(float(x.mean()), of_blocks.standard_error, of_blocks.degrees_of_freedom)
+
+
+def error_among(values: Any, groups: Any) -> float:
+    """Say the standard error of the mean of independent groups, from how far they differ.
+
+    Parameters
+    ----------
+    values
+        (M,); all groups count the same.
+    groups
+        Number of the group of each value, (M,); values of one group may depend on each other.
+
+    Returns
+    -------
+    float
+        0 for fewer than five groups.
+
+    Examples
+    --------
+    >>> error_among([1.0, 1.0, 2.0, 3.0, 4.0, 5.0], [0, 0, 1, 2, 3, 4]) == (2.5 / 5) ** 0.5
+    True
+    """
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    members = np.bincount(index)
+    if len(members) < LEAST_BLOCKS:
+        return 0.0
+    means = np.bincount(index, weights=np.asarray(values, dtype=np.float64)) / members
+    return float(means.std(ddof=1)) / math.sqrt(len(means))
+
+
+def at_least(found: Estimate, error: float) -> Estimate:
+    """Widen a standard error to one that is known better, that of many independent values."""
+    return Estimate(found.value, error, math.inf) if error > found.standard_error else found
 
 
 def deviation(one: Estimate, other: Estimate, *, places: int = 1) -> float:

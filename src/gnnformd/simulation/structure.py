@@ -13,7 +13,7 @@ from gnnformd.evaluation.geometry import angles, bond_lengths, by_types, histogr
 from gnnformd.evaluation.md_curves import MeasuredCurve, curve_to_dict, largest_difference
 from gnnformd.evaluation.radial import RadialDistribution, narrowest_width, radial_distribution
 from gnnformd.evaluation.stability import Departure, bonds_leave, earliest, rdf_leaves
-from gnnformd.evaluation.statistics import estimate
+from gnnformd.evaluation.statistics import Estimate, at_least, error_among, estimate
 from gnnformd.evaluation.verdict import Observable
 from gnnformd.simulation.side import Side
 from gnnformd.trajectory.frame import Frame
@@ -21,8 +21,11 @@ from gnnformd.trajectory.frame import Frame
 __all__ = ["Structure", "structure"]
 
 Float = NDArray[np.float64]
+Int = NDArray[np.int64]
 
-_MOST_FRAMES = 200
+_MOST_FRAMES, _LEAST_FRAMES, _MOST_ATOMS = 2000, 25, 2_500_000
+"""Frames that are compared, and atoms in all of them together."""
+
 _BINS = 100
 _FLUID_BAND, _SIMPLE_BAND = 3.0, 1.0
 """Fu et al. (arXiv 2210.07237) allow 3 angstrom for water and 1 angstrom for a material without molecules."""
@@ -60,7 +63,8 @@ class _Sampled:
 
     @classmethod
     def of(cls, side: Side | None) -> _Sampled | None:
-        frames = [] if side is None else side.some_frames(_MOST_FRAMES)
+        most = 0 if side is None else max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_ATOMS // len(side.topology.ids)))
+        frames = [] if side is None else side.some_frames(most)
         if side is None or not frames:
             return None
         return cls(side, frames, np.array([f.timestep >= side.first_step for f in frames]))
@@ -70,8 +74,24 @@ class _Sampled:
         return all(frame.molecule_ids is not None for frame in self.frames)
 
 
+@dataclass(frozen=True)
+class _Members:
+    """All bonds, or angles, of one kind.
+
+    Attributes
+    ----------
+    values
+        Length or angle in each frame, (T, M).
+    molecule
+        To which molecule each belongs, (M,).
+    """
+
+    values: Float
+    molecule: Int
+
+
 def structure(run: Side, reference: Side | None, names: Sequence[str]) -> Structure:
-    """Compare the structure of at most 200 frames of each side.
+    """Compare the structure of at most 2000 frames of each side, fewer of large systems.
 
     Pairs within a molecule are left out of g(r) where both dumps name the molecules.
 
@@ -134,13 +154,15 @@ def _compare_bonds(
 ) -> Departure | None:
     lengths = _by_kind(ours, "bonds", names)
     known = {} if theirs is None else _by_kind(theirs, "bonds", names)
-    for kind, values in lengths.items():
+    for kind, mine in lengths.items():
         other = known.get(kind)
-        curves.setdefault("bond_lengths", {})[kind] = _distribution("bond_lengths", ours, values, theirs, other)
-        observables |= _mean_and_width(f"bond {kind}, angstrom", ours, values, theirs, other)
+        curves.setdefault("bond_lengths", {})[kind] = _distribution("bond_lengths", ours, mine, theirs, other)
+        observables |= _mean_and_width(f"bond {kind}, angstrom", ours, mine, theirs, other)
     # without a reference a bond is measured by the first frame of the run
-    means = {kind: float(known.get(kind, values[:1]).mean()) for kind, values in lengths.items()}
-    return bonds_leave(_times_ps(ours), lengths, means)
+    means = {
+        kind: float((known[kind].values if kind in known else mine.values[:1]).mean()) for kind, mine in lengths.items()
+    }
+    return bonds_leave(_times_ps(ours), {kind: mine.values for kind, mine in lengths.items()}, means)
 
 
 def _compare_angles(
@@ -151,46 +173,60 @@ def _compare_angles(
     curves: dict[str, dict[str, dict[str, Any]]],
 ) -> None:
     known = {} if theirs is None else _by_kind(theirs, "angles", names)
-    for kind, values in _by_kind(ours, "angles", names).items():
+    for kind, mine in _by_kind(ours, "angles", names).items():
         other = known.get(kind)
-        curves.setdefault("angles", {})[kind] = _distribution("angles", ours, values, theirs, other)
-        observables |= _mean_and_width(f"angle {kind}, degrees", ours, values, theirs, other)
+        curves.setdefault("angles", {})[kind] = _distribution("angles", ours, mine, theirs, other)
+        observables |= _mean_and_width(f"angle {kind}, degrees", ours, mine, theirs, other)
 
 
-def _by_kind(side: _Sampled, what: str, names: Sequence[str]) -> dict[str, Float]:
-    """Lengths or angles in each frame, (T, M), by the names of the types."""
+def _by_kind(side: _Sampled, what: str, names: Sequence[str]) -> dict[str, _Members]:
+    """Lengths or angles in each frame by the names of the types."""
     topology = side.side.topology
     members = topology.bonds if what == "bonds" else topology.angles
     if not len(members):
         return {}
     values = bond_lengths(side.frames, members) if what == "bonds" else angles(side.frames, members)
-    return {kind: values[:, rows] for kind, rows in by_types(members, topology.types, names).items()}
+    atoms = members[:, 1]
+    molecule = atoms if topology.molecule_ids is None else topology.molecule_ids[atoms]
+    kinds = by_types(members, topology.types, names)
+    return {kind: _Members(values[:, rows], molecule[rows]) for kind, rows in kinds.items()}
 
 
 def _distribution(
-    family: str, ours: _Sampled, values: Float, theirs: _Sampled | None, others: Float | None
+    family: str, ours: _Sampled, mine: _Members, theirs: _Sampled | None, known: _Members | None
 ) -> dict[str, Any]:
-    everything = values if others is None else np.concatenate([values.ravel(), others.ravel()])
+    everything = np.concatenate([side.values.ravel() for side in (mine, known) if side is not None])
     low, high = (float(np.quantile(everything, q)) for q in (0.0002, 0.9998))
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
 
-    def measured(side: _Sampled, of_side: Float) -> MeasuredCurve:
-        return MeasuredCurve.of_histograms(middle, *histograms(of_side[side.settled], edges))
+    def measured(side: _Sampled, members: _Members) -> MeasuredCurve:
+        return MeasuredCurve.of_histograms(middle, *histograms(members.values[side.settled], edges))
 
-    reference = None if theirs is None or others is None else measured(theirs, others)
-    return curve_to_dict(family, measured(ours, values), reference)
+    reference = None if theirs is None or known is None else measured(theirs, known)
+    return curve_to_dict(family, measured(ours, mine), reference)
 
 
 def _mean_and_width(
-    name: str, ours: _Sampled, values: Float, theirs: _Sampled | None, others: Float | None
+    name: str, ours: _Sampled, mine: _Members, theirs: _Sampled | None, known: _Members | None
 ) -> dict[str, Observable]:
-    found = {}
-    for label, reduce in (("mean", np.mean), ("width of", np.std)):
-        mine = estimate(reduce(values[ours.settled], axis=1))
-        known = None if theirs is None or others is None else estimate(reduce(others[theirs.settled], axis=1))
-        found[f"{label} {name}"] = Observable(mine, known)
-    return found
+    found = _estimates(ours, mine)
+    others = (None, None) if theirs is None or known is None else _estimates(theirs, known)
+    labels = f"mean {name}", f"width of {name}"
+    return {label: Observable(one, other) for label, one, other in zip(labels, found, others, strict=True)}
+
+
+def _estimates(side: _Sampled, members: _Members) -> tuple[Estimate, Estimate]:
+    """Mean and width over the settled frames.
+
+    A stiff bond keeps its energy for many ps. A shorter series does not show how slowly mean and width change, but how
+    far molecules differ does: the larger of both errors counts.
+    """
+    values = members.values[side.settled]
+    mean, width = (estimate(reduce(values, axis=1)) for reduce in (np.mean, np.std))
+    squares = (values - values.mean()) ** 2
+    of_mean, of_square = (error_among(x.mean(axis=0), members.molecule) for x in (values, squares))
+    return at_least(mean, of_mean), at_least(width, of_square / (2 * width.value) if width.value > 0 else 0.0)
 
 
 def _times_ps(sampled: _Sampled) -> Float:
