@@ -2,6 +2,7 @@ import json
 import math
 import os
 import signal
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,8 +16,11 @@ from gnnformd.model.file import load_model
 from gnnformd.simulation.calculator import Calculator
 from gnnformd.simulation.guard import ModelFailure
 from gnnformd.simulation.settings import SimulationSettings
+from gnnformd.simulation.side import Side
 from gnnformd.simulation.simulate import simulate
+from gnnformd.simulation.structure import structure
 from gnnformd.trajectory.dump import read_dump
+from gnnformd.trajectory.topology import read_topology
 
 BOTH = pytest.mark.parametrize("engine", ["lammps", "ase"])
 
@@ -158,6 +162,16 @@ def test_a_short_run_is_no_ground_for_a_verdict(argon, helpers, reference, tmp_p
     data = json.loads((tmp_path / "simulate.json").read_text())
     assert data["temperature"]["standard_error"] is None
     assert data["observables"]["temperature, K"]["verdict"] == "too short to say"
+
+
+def test_the_last_frame_stands_for_a_run_that_has_none_after_its_equilibration(water_data, water_model, tmp_path):
+    few = settings(velocities="create", timestep=0.5, steps=3, dump_every=2)
+    simulate(load_model(water_model, dtype=torch.float64), water_data, few, tmp_path / "out")
+    side = Side.of_run(tmp_path / "out", read_topology(water_data), 0.5)
+    late, last = (structure(replace(side, first_step=step), None, ["O", "H"]) for step in (3, 2))
+    assert json.dumps(late.curves) == json.dumps(last.curves)
+    name = "mean bond O-H, angstrom"
+    assert late.observables[name].value.value == last.observables[name].value.value
 
 
 def test_velocities_are_written_as_they_are(argon, helpers, tmp_path):

@@ -55,7 +55,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class _Sampled:
-    """Frames of one side, and which of them are equilibrated, (T,)."""
+    """Frames of one side, and which of them are equilibrated, (T,); the last one always is."""
 
     side: Side
     frames: list[Frame]
@@ -67,7 +67,8 @@ class _Sampled:
         frames = [] if side is None else side.some_frames(most)
         if side is None or not frames:
             return None
-        return cls(side, frames, np.array([f.timestep >= side.first_step for f in frames]))
+        first = min(side.first_step, frames[-1].timestep)
+        return cls(side, frames, np.array([f.timestep >= first for f in frames]))
 
     @property
     def molecules_known(self) -> bool:
