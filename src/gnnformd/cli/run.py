@@ -1,4 +1,4 @@
-"""The command that runs molecular dynamics: ``simulate``."""
+"""Commands that run molecular dynamics, here or elsewhere: ``simulate`` and ``export``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import typer
 
 from gnnformd.cli.app import app
 from gnnformd.cli.judge import DeviceOption, JsonOption, ModelArgument, ThreadsOption, use_threads
-from gnnformd.cli.show import number, progress, save_json, say, show_facts, show_table
+from gnnformd.cli.show import check_place, number, progress, save_json, say, show_facts, show_table
 from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,6 +112,28 @@ def simulate(
             write_figures(result, out / "figures")
             say(f"Wrote {out}")
             save_json(json_file, result)
+
+
+class Target(StrEnum):
+    """Which program is to run the model."""
+
+    mliap = "mliap"
+
+
+@app.command()
+def export(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(help="File to write.", callback=check_place)],
+    target: Annotated[Target, typer.Option(help="LAMMPS's 'pair_style mliap unified'.")] = Target.mliap,
+) -> None:
+    """Write a model for a LAMMPS of your own, with Kokkos on accelerators."""
+    from gnnformd.model.file import load_model
+    from gnnformd.simulation.mliap import export_mliap
+
+    loaded = load_model(model)
+    export_mliap(loaded, out)
+    names = " ".join(loaded.card.type_names)
+    say(f"Wrote {out}. In LAMMPS: pair_style mliap unified {out.name} 0, then pair_coeff * * {names}")
 
 
 def _start_ranks(

@@ -115,6 +115,19 @@ class DensityModel(ForceModel):
             return Prediction(forces, energies, virials)
         return Prediction(forces.detach(), energies.detach(), virials.detach())
 
+    def pulls(self, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
+        """Energy of a domain, kcal/mol, and its slopes along the vectors of half edges, kcal/mol/angstrom, (E/2, 3).
+
+        What the domain owns, without long-range electrostatics (see `AtomicGraph.owned`), depends on nothing else.
+        """
+        with torch.enable_grad():
+            places = _places(graph)
+            learned, _ = self._learned_energies(graph, places)
+            fixed = self._fixed_energies(graph, places)
+            slopes = [_slopes(energies, places, create_graph=False) for energies in (learned, fixed)]
+        pulls = [_pull(places, by_vector, by_distance) for by_vector, by_distance, *_ in slopes]
+        return (learned + fixed).detach().sum(), pulls[0] + pulls[1]
+
     @torch.no_grad()
     def initialize(self, graph: AtomicGraph) -> None:
         """Take scales from data: closest approaches, spread of the densities, pair potentials, size of what they leave.
@@ -157,6 +170,12 @@ class DensityModel(ForceModel):
             return softened(places.distances, self.contacts.of_edges(graph))
 
     def _fixed_part(self, graph: AtomicGraph, places: _Places) -> Prediction:
+        energies = self._fixed_energies(graph, places)
+        slopes = _slopes(energies, places, create_graph=False)
+        return _prediction(graph, places, energies.detach(), slopes)
+
+    def _fixed_energies(self, graph: AtomicGraph, places: _Places) -> Tensor:
+        """Energies of each graph that depend on no parameter, kcal/mol, (B,)."""
         contact = self.contacts.of_edges(graph)
         soft, softening = softened(places.distances, contact)
         inputs = self.network.inputs(graph)
@@ -165,8 +184,7 @@ class DensityModel(ForceModel):
         energies = _per_graph(pairs, graph) + self.classical.angle_energies(graph, inputs, places.vectors)
         if self.electrostatics is not None and self.settings.electrostatics != "learned":
             energies = energies + self._coulomb(graph, places, soft, graph.charges)
-        slopes = _slopes(energies, places, create_graph=False)
-        return _prediction(graph, places, energies.detach(), slopes)
+        return energies
 
     def _learned_energies(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Geometries]:
         """Energies of each graph that depend on parameters, kcal/mol, (B,), and what the densities were made of."""
@@ -221,15 +239,19 @@ def _slopes(energies: Tensor, places: _Places, *, create_graph: bool) -> list[Te
     return list(torch.autograd.grad(energies.sum(), places.variables, create_graph=create_graph, allow_unused=True))
 
 
+def _pull(places: _Places, by_vector: Tensor | None, by_distance: Tensor | None) -> Tensor:
+    """Put the derivatives by vectors and distances of the half edges together, (E/2, 3)."""
+    vectors, distances = places.vectors.detach(), places.distances.detach()
+    pull = torch.zeros_like(vectors) if by_vector is None else by_vector
+    return pull if by_distance is None else pull + (by_distance / distances)[:, None] * vectors
+
+
 def _prediction(graph: AtomicGraph, places: _Places, energies: Tensor, slopes: list[Tensor | None]) -> Prediction:
     """Put forces and virials together from the derivatives by the four variables."""
     half = graph.edge_count // 2
     center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
     by_vector, by_distance, by_scaled, by_cell = slopes
-    vectors, distances = places.vectors.detach(), places.distances.detach()
-    pull = torch.zeros_like(vectors) if by_vector is None else by_vector  # (E/2, 3)
-    if by_distance is not None:
-        pull = pull + (by_distance / distances)[:, None] * vectors
+    vectors, pull = places.vectors.detach(), _pull(places, by_vector, by_distance)
     forces = pull.new_zeros(graph.atom_count, 3).index_add(0, center, pull).index_add(0, neighbor, -pull)
     if graph.graph_count == 1:
         virials = -(vectors.transpose(0, 1) @ pull)[None]

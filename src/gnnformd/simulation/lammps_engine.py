@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["run_lammps"]
 
 NVE_ACCURACY = 5e-6
-"""Of PPPM, where nothing takes out the heat that its errors bring: 1e-5 makes water drift by 1 % of kT per atom and ns."""
+"""Of PPPM, where nothing takes out the heat of its errors: with 1e-5 water drifts by 1 % of kT per atom and ns."""
 
 THERMOSTAT_STEPS = 100
 """Relaxation time of the thermostat in steps, as LAMMPS's manual advises; the barostat takes ten times as long."""
@@ -52,8 +52,8 @@ def run_lammps(
 
     Every rank calls it and gets the same.
 
-    Velocity Verlet; with ``nvt`` and ``npt`` the Nosé-Hoover thermostat (and barostat) of LAMMPS. Where forces do not sum
-    to zero (see `Coupling.keeps_momentum`), the momentum of the whole system is taken out at every step.
+    Velocity Verlet; with ``nvt`` and ``npt`` the Nosé-Hoover thermostat (and barostat) of LAMMPS. Where forces do not
+    sum to zero (see `Coupling.keeps_momentum`), the momentum of the whole system is taken out at every step.
 
     Parameters
     ----------
@@ -106,7 +106,9 @@ def run_lammps(
 
         with stop_on_interrupt(stop):
             try:
-                _move(lmp, settings, keeps_momentum=coupling.keeps_momentum)  # before LAMMPS drops what a restart file says of the thermostat
+                _move(
+                    lmp, settings, keeps_momentum=coupling.keeps_momentum
+                )  # before LAMMPS drops what a restart file says of the thermostat
                 coupling.run(0)  # the first forces, before any output: what is wrong at once leaves no files
                 _set_up(lmp, coupling, restarts, loaded, settings, out, first if resume else None)
                 coupling.run(0 if ranks.share(bool(asked)) else settings.steps - first)
