@@ -35,6 +35,7 @@ COMMANDS = (
     "curves",
     "simulate",
     "benchmark",
+    "export",
     "report",
 )
 LOOP = "import sys; from gnnformd.cli import main; sys.argv[0] = 'gnnformd'; main()"

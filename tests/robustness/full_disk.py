@@ -21,6 +21,7 @@ COMMANDS = {
     "train a large model": "train my.yaml --set model.width=64 --out {disk}/large",
     "evaluate": "evaluate run/model.safetensors liquid.dump --force-field field.yaml --json {disk}/evaluate.json",
     "simulate": "simulate small.safetensors argon.data --steps 300 --out {disk}/md",
+    "export": "export argon --out {disk}/argon.pkl",
     "report": "report run --out {disk}/report.html",
 }
 

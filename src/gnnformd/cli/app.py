@@ -25,6 +25,7 @@ ORDER_OF_USE = (
     "curves",
     "simulate",
     "benchmark",
+    "export",
     "report",
 )
 
