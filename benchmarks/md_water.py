@@ -1,7 +1,7 @@
 """Water with learned forces, against SPC/Fw in LAMMPS: conservation, the liquid at 300 K, and ten temperatures.
 
 python -m benchmarks.md_water [--model water] [--rows nve npt starts] [--nve-ps 20] [--npt-ps 100]
-                              [--starts 10] [--starts-ps 50] [--timestep 0.5] [--out DIR]
+                              [--temperatures 280 289 ...] [--starts-ps 50] [--timestep 0.5] [--out DIR]
 
 nve     drift of the energy in float32 and float64; goal: under 1 % of kT per atom and ns
 npt     300 K, 1 atm: density, g(r), diffusion and the rest beside LAMMPS with the same timestep; goals: the same within
@@ -93,18 +93,22 @@ def npt(options: argparse.Namespace, known: ReferenceRun) -> None:
 def starts(options: argparse.Namespace) -> None:
     rows: list[tuple[str, ...]] = [("temperature, K", "mean of the run, K", "stable")]
     model = load_model(options.model, device=options.device)
-    for number, temperature in enumerate(np.linspace(280.0, 360.0, options.starts).tolist(), start=1):
-        known = reference(options.out, f"reference-{temperature:.0f}", options, temperature, number, options.short_ps)
+    for temperature in options.temperatures:
+        seed = round(temperature)
+        known = reference(options.out, f"reference-{temperature:.0f}", options, temperature, seed, options.short_ps)
         run = simulate(
             model,
             known.topology,
-            settings(options, options.starts_ps, temperature=temperature, seed=number),
+            settings(options, options.starts_ps, temperature=temperature, seed=seed),
             options.out / f"start-{temperature:.0f}",
             compare=known.folder,
         )
         mean = run.judgment.temperature
         rows.append((f"{temperature:.0f}", with_error(mean.value, mean.standard_error), stable(run)))
-    show(f"Water, {options.starts} NVT runs of {options.starts_ps:g} ps, model {options.model}; goal: all stable", rows)
+    show(
+        f"Water, {len(options.temperatures)} NVT runs of {options.starts_ps:g} ps, model {options.model}; goal: all stable",
+        rows,
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -117,7 +121,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--equilibration", type=int, default=20000, help="steps of LAMMPS before the first frame")
     parser.add_argument("--nve-ps", type=float, default=20.0)
     parser.add_argument("--npt-ps", type=float, default=100.0)
-    parser.add_argument("--starts", type=int, default=10)
+    ten = [round(t) for t in np.linspace(280, 360, 10)]
+    parser.add_argument("--temperatures", nargs="+", type=float, default=ten, help="of the starts, K")
     parser.add_argument("--starts-ps", type=float, default=50.0)
     parser.add_argument("--short-ps", type=float, default=10.0, help="length of the reference at each start")
     parser.add_argument("--out", type=Path, default=Path("runs/md-water"), help="folder to write")
