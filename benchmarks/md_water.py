@@ -105,10 +105,8 @@ def starts(options: argparse.Namespace) -> None:
         )
         mean = run.judgment.temperature
         rows.append((f"{temperature:.0f}", with_error(mean.value, mean.standard_error), stable(run)))
-    show(
-        f"Water, {len(options.temperatures)} NVT runs of {options.starts_ps:g} ps, model {options.model}; goal: all stable",
-        rows,
-    )
+    count = len(options.temperatures)
+    show(f"Water, {count} NVT runs of {options.starts_ps:g} ps, model {options.model}; goal: all stable", rows)
 
 
 def main(arguments: list[str] | None = None) -> None:
