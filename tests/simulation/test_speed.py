@@ -36,8 +36,15 @@ def test_water_is_measured_at_its_own_density() -> None:
     assert calls[-1][0] == calls[-1][1]
 
 
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-8), (torch.float32, 1e-5)])
+def test_compiled_loops_say_what_pytorch_says_in_float64(dtype: torch.dtype, bound: float) -> None:
+    difference = measure_speed(load_model("water", dtype=dtype), atoms=192).difference
+    assert difference is not None and 0 < difference < bound
+
+
 def test_a_simple_liquid_is_measured_and_the_ratios_are_those_of_the_times() -> None:
     data = measure_speed(loaded(ARGON, 4.4), atoms=120).to_dict()
+    assert data["difference_from_pytorch"] is None
     assert data["atoms"] == 125  # the nearest cube
     own, reference = data["microseconds_per_atom_step"], data["lammps"]["microseconds_per_atom_step"]
     assert min(*own.values(), reference) > 0
@@ -48,6 +55,7 @@ def test_a_simple_liquid_is_measured_and_the_ratios_are_those_of_the_times() -> 
 def test_the_compiled_loops_are_measured_and_their_operations_counted() -> None:
     data = measure_speed(load_model("argon"), atoms=216).to_dict()
     assert data["compiled"]
+    assert 0 < data["difference_from_pytorch"] < 1e-4  # fitted potentials are sums that nearly cancel
     # argon: 16 functions, 16 features, width 32, one kind of neighbor, densities of degree zero alone
     edges = data["edges_per_atom"] * 14 * 16
     assert data["operations_per_atom"] == pytest.approx(edges + 4 * (16 * 16 + 16 * 32 + 32 * 32))

@@ -123,6 +123,8 @@ def benchmark(
             f"{edges:.0f} million edges a second; {operations:.0f} thousand operations an atom, {share:.0f} % of the "
             "speed of a product of matrices."
         )
+    if result["difference_from_pytorch"] is not None:
+        say(f"Forces differ from those of PyTorch in float64 by {result['difference_from_pytorch']:.1g} of their size.")
     save_json(json_file, result)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ __all__ = ["Speed", "measure_speed"]
 Float = NDArray[np.float64]
 VOLUME_PER_WATER = 29.98  # angstrom^3, SPC/Fw at 300 K and 1 atm
 SETTLING_STEPS = 300
+MOST_COMPARED = 20_000  # atoms
 BLOCKS, BLOCK = 10, 5  # LAMMPS and the network take turns of so many steps
 
 
@@ -67,6 +69,9 @@ class Speed:
         Floating-point operations per atom of the short-range part, counted from the settings, or None if not compiled.
     peak
         Floating-point operations per microsecond in a product of large matrices, in the same run and type.
+    difference
+        Root mean square of what the forces of compiled loops differ from those of PyTorch in float64, over that of the
+        forces; None if not compiled, or above 20 000 atoms, where PyTorch takes much memory.
     """
 
     model: str
@@ -82,6 +87,7 @@ class Speed:
     compiled: bool
     operations: float | None
     peak: float
+    difference: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written as JSON; a ratio above 1 says how many times slower than LAMMPS's own force field."""
@@ -104,6 +110,7 @@ class Speed:
             "operations_per_atom": self.operations,
             "matrix_product_gigaflop_per_second": self.peak / 1e3,
             "share_of_matrix_product": share,
+            "difference_from_pytorch": self.difference,
             "lammps": {"microseconds_per_atom_step": self.lammps, "threads": 1},
             "ratio_to_lammps": {name: value / self.lammps for name, value in own.items()},
         }
@@ -164,11 +171,22 @@ def measure_speed(
         compiled=operations is not None,
         operations=operations,
         peak=_matrix_product_speed(weight),
+        difference=None if operations is None else _difference(loaded, evaluator, replace(frame, positions=positions)),
     )
 
 
 def _forces(evaluator: Evaluator, frame: Frame, positions: Float) -> None:
     evaluator.evaluate(positions, frame.cell, frame.periodic).forces.cpu()
+
+
+def _difference(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> float | None:
+    """Relative root-mean-square difference of the forces from those of PyTorch in float64."""
+    if len(frame.types) > MOST_COMPARED:
+        return None
+    place = frame.positions, frame.cell, frame.periodic
+    exact = replace(loaded, model=copy.deepcopy(loaded.model).double())
+    expected = Evaluator(exact, frame, compiled=False).evaluate(*place).forces
+    return float((evaluator.evaluate(*place).forces.double() - expected).norm() / expected.norm())
 
 
 def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str, Callable[[], object]]:
