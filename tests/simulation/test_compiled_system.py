@@ -8,7 +8,10 @@ import pytest
 import torch
 from tests.model.conftest import FIELD
 from tests.model.test_density import density, water
+from typer.testing import CliRunner
 
+from gnnformd.cli import app
+from gnnformd.model.compiled import CompiledDensity
 from gnnformd.model.file import LoadedModel, ModelCard, load_model
 from gnnformd.simulation.evaluator import Evaluator
 from gnnformd.trajectory.frame import Frame
@@ -48,7 +51,7 @@ def both(loaded, frame):
     """What the compiled loops and PyTorch say."""
     answers = []
     for compiled in (True, False):
-        evaluator = Evaluator(loaded, frame, compiled=compiled)
+        evaluator = Evaluator(replace(loaded, compiled=compiled), frame)
         answers.append(evaluator.evaluate(frame.positions, frame.cell, frame.periodic))
     return answers
 
@@ -115,7 +118,7 @@ def test_threads_change_nothing():
 def test_atoms_that_wander_keep_the_right_neighbors():
     loaded, frame = model_with_scales(), molecules()
     rng = np.random.default_rng(0)
-    fast, plain = (Evaluator(loaded, frame, compiled=c) for c in (True, False))
+    fast, plain = (Evaluator(replace(loaded, compiled=c), frame) for c in (True, False))
     positions = frame.positions.copy()
     for _ in range(12):
         positions += rng.normal(0, 0.12, (27, 1, 3)).repeat(3, axis=1).reshape(-1, 3)
@@ -126,3 +129,14 @@ def test_what_has_no_compiled_loops_is_left_to_pytorch():
     for settings in ({"layers": 2}, {"electrostatics": "learned"}):
         fast, plain = both(model_with_scales(**settings), molecules())
         assert torch.equal(fast.forces, plain.forces)
+
+
+@pytest.mark.parametrize("engine", ["lammps", "ase"])
+def test_the_command_can_ask_for_pytorch(engine, argon, tmp_path, monkeypatch):
+    def no(*arguments):
+        raise AssertionError("compiled loops were used")
+
+    monkeypatch.setattr(CompiledDensity, "evaluate", no)
+    words = ["simulate", "argon", str(argon), "--steps", "2", "--engine", engine, "--out", str(tmp_path / "md")]
+    assert CliRunner().invoke(app, words).exit_code != 0
+    assert CliRunner().invoke(app, [*words, "--torch"]).exit_code == 0

@@ -17,6 +17,7 @@ JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the numbers to this file.", callback=check_place)
 ]
 DeviceOption = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")]
+TorchOption = Annotated[bool, typer.Option("--torch", help="Forces by PyTorch, not by compiled loops.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads; all cores if not given.")]
 
 
@@ -97,6 +98,7 @@ def benchmark(
     atoms: Annotated[int, typer.Option(min=1, help="About this many atoms.")] = 648,
     threads: ThreadsOption = None,
     device: DeviceOption = "cpu",
+    torch: TorchOption = False,
     json_file: JsonOption = None,
 ) -> None:
     """Measure how long the forces take, and LAMMPS's own in the same run."""
@@ -104,8 +106,9 @@ def benchmark(
     from gnnformd.model.file import load_model
     from gnnformd.simulation.speed import measure_speed
 
+    loaded = load_model(model, device=device, compiled=not torch)
     with progress("Measuring") as report:
-        result = measure_speed(load_model(model, device=device), atoms=atoms, progress=report).to_dict()
+        result = measure_speed(loaded, atoms=atoms, progress=report).to_dict()
     title = f"{result['atoms']} atoms of {result['system']}, {result['edges_per_atom']:.0f} edges per atom"
     own, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
     where = f"{result['threads']} threads" if result["device"] == "cpu" else result["device"]

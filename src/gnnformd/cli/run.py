@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.judge import DeviceOption, JsonOption, ModelArgument, ThreadsOption, use_threads
+from gnnformd.cli.judge import DeviceOption, JsonOption, ModelArgument, ThreadsOption, TorchOption, use_threads
 from gnnformd.cli.show import check_place, number, progress, save_json, say, show_facts, show_table
 from gnnformd.errors import InputError
 
@@ -76,6 +76,7 @@ def simulate(
     compare: Annotated[Path | None, typer.Option(help="Reference run to compare with.")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
+    torch: TorchOption = False,
     json_file: JsonOption = None,
 ) -> None:
     """Run molecular dynamics with the learned forces."""
@@ -98,13 +99,14 @@ def simulate(
         )
         if settings.ranks > 1 and world.size == 1:
             options = {"compare": compare, "device": device, "threads": threads, "json": json_file, "out": out}
-            raise typer.Exit(_start_ranks(model, topology, settings, options, resume))
+            flags = [f"--{name}" for name, wanted in {"resume": resume, "torch": torch}.items() if wanted]
+            raise typer.Exit(_start_ranks(model, topology, settings, options, flags))
         use_threads(1 if threads is None and world.size > 1 else threads)
         from gnnformd.model.file import load_model
         from gnnformd.simulation.simulate import simulate as run
 
         with world.together():
-            loaded = load_model(model, device=device)
+            loaded = load_model(model, device=device, compiled=not torch)
         with progress("Simulating") as report:
             result = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report).to_dict()
         if world.first:
@@ -137,7 +139,7 @@ def export(
 
 
 def _start_ranks(
-    model: str, topology: Path, settings: SimulationSettings, options: Mapping[str, Any], resume: bool
+    model: str, topology: Path, settings: SimulationSettings, options: Mapping[str, Any], flags: list[str]
 ) -> int:
     """Run the same command under mpiexec and give back its exit code."""
     from gnnformd.reference.launch import run_on_ranks
@@ -145,7 +147,7 @@ def _start_ranks(
     said = {**settings.model_dump(exclude={"thermo_every"}), **options}
     words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in said.items() if value is not None]
     # '--' ends the options: a pressure may be negative, and a file may have any name
-    given = [*(f"{name}={value}" for name, value in words), *(["--resume"] if resume else [])]
+    given = [*(f"{name}={value}" for name, value in words), *flags]
     return run_on_ranks(["simulate", *given, "--", model, str(topology)], settings.ranks)
 
 

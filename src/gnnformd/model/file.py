@@ -39,11 +39,14 @@ class LoadedModel:
         What its file says of it.
     path
         Where it came from.
+    compiled
+        Whether molecular dynamics may use compiled loops in the place of PyTorch; they say the same.
     """
 
     model: ForceModel
     card: ModelCard
     path: Path
+    compiled: bool = True
 
     def with_statistics(self, statistics: Literal["graph", "stored"]) -> LoadedModel:
         """Copy of a ``seed`` model whose GraphNorm uses the graph's own averages or the stored ones."""
@@ -99,7 +102,9 @@ def read_card(path_or_name: str | Path) -> ModelCard:
     return _card(read_header(_resolve(path_or_name)))
 
 
-def load_model(path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
+def load_model(
+    path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32, compiled: bool = True
+) -> LoadedModel:
     """Rebuild a network from its file; no code in the file is run.
 
     Size, card, names and shapes of the weights, checksum and values are checked before the network is built.
@@ -110,6 +115,8 @@ def load_model(path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dt
         A ``.safetensors`` file or the name of a model that comes with the package.
     device, dtype
         Where and in which precision the weights are placed.
+    compiled
+        Let molecular dynamics use compiled loops where there are some for the model, instead of PyTorch.
 
     Raises
     ------
@@ -130,7 +137,7 @@ def load_model(path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dt
     with torch.random.fork_rng(devices=[]):
         model = build_model(card.settings, len(card.type_names))
     model.load_state_dict({new_names[name]: value for name, value in tensors.items()})
-    return LoadedModel(model.to(device=device, dtype=dtype).eval(), card, path)
+    return LoadedModel(model.to(device=device, dtype=dtype).eval(), card, path, compiled)
 
 
 def _resolve(path_or_name: str | Path) -> Path:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, PropertyNotImplementedError, all_changes
 from ase.calculators.calculator import Calculator as AseCalculator
@@ -19,9 +20,6 @@ from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.trajectory.topology import read_topology
 from gnnformd.units import KCAL_PER_MOL_PER_EV
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["Calculator"]
 
@@ -64,13 +62,13 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         *,
         topology: Topology | Path | str | None = None,
         device: str = "cpu",
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         if isinstance(model, LoadedModel):
             self.loaded = model
         else:
-            self.loaded = load_model(model, device=device, **({} if dtype is None else {"dtype": dtype}))
+            self.loaded = load_model(model, device=device, dtype=dtype)
         self.topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
         if not self.loaded.model.conservative:
             self.implemented_properties = ["forces"]  # type: ignore[misc]

@@ -92,7 +92,7 @@ class DomainForces:
                 f"the system has atoms of type {highest_type}, but the model {loaded.path} knows only {len(known)} "
                 f"({', '.join(known)}); choose a model of this system."
             )
-        self._model = loaded.model.eval()
+        self._model, self._may_compile = loaded.model.eval(), loaded.compiled
         weights = next((p for p in self._model.parameters() if p.is_floating_point()), torch.empty(0).double())
         self._dtype, self._device = weights.dtype, weights.device
         field = loaded.card.force_field
@@ -190,9 +190,10 @@ class DomainForces:
         """Give the lists to the compiled loops, if there are some."""
         kinds = None if self._density is None else self._density.kinds_of(graph)
         if kinds is None:
-            if not isinstance(self._model, DensityModel) or not can_compile(self._model, graph):
+            model = self._model
+            if not self._may_compile or not isinstance(model, DensityModel) or not can_compile(model, graph):
                 return None
-            self._density = CompiledDensity(self._model, graph)
+            self._density = CompiledDensity(model, graph)
             kinds = self._density.kinds_of(graph)
         assert self._density is not None and kinds is not None
         self._density.set_neighbors(lists.start, lists.neighbor.view(np.uint32), kinds)

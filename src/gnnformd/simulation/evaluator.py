@@ -29,13 +29,11 @@ class Evaluator:
         The model; it is put into evaluation mode.
     frame
         Types, charges and bonds of the system; rows keep this order.
-    compiled
-        Use compiled loops where there are some for the model; they say the same.
 
     Attributes
     ----------
     compiled
-        The compiled loops, or None if they are not to be used.
+        The compiled loops, or None if they are not to be used (see `gnnformd.model.file.load_model`).
 
     Raises
     ------
@@ -43,7 +41,7 @@ class Evaluator:
         The system has a type of atom that the model does not know.
     """
 
-    def __init__(self, loaded: LoadedModel, frame: Frame, *, compiled: bool = True) -> None:
+    def __init__(self, loaded: LoadedModel, frame: Frame) -> None:
         known = len(loaded.card.type_names)
         highest = int(frame.types.max(initial=1))
         if highest > known:
@@ -54,7 +52,7 @@ class Evaluator:
         self._model = loaded.model.eval()
         dtype, device = _place(loaded.model)
         self._graph = MovingGraph(frame, loaded.model.cutoff, loaded.card.force_field, dtype=dtype, device=device)
-        self.compiled = CompiledSystem(self._model, self._graph) if compiled else None
+        self.compiled = CompiledSystem(self._model, self._graph) if loaded.compiled else None
 
     def forget(self) -> None:
         """Search neighbors anew at the next call; what comes out then depends on no earlier call."""

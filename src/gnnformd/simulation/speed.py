@@ -184,8 +184,8 @@ def _difference(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> floa
     if len(frame.types) > MOST_COMPARED:
         return None
     place = frame.positions, frame.cell, frame.periodic
-    exact = replace(loaded, model=copy.deepcopy(loaded.model).double())
-    expected = Evaluator(exact, frame, compiled=False).evaluate(*place).forces
+    exact = replace(loaded, model=copy.deepcopy(loaded.model).double(), compiled=False)
+    expected = Evaluator(exact, frame).evaluate(*place).forces
     return float((evaluator.evaluate(*place).forces.double() - expected).norm() / expected.norm())
 
 

@@ -61,13 +61,13 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         *,
         topology: Topology | Path | str | None = None,
         device: str = "cpu",
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         if ModelInterface is None:
             raise InputError("torch-sim is not installed; run: pip install 'gnnformd[torch-sim]'.")
         super().__init__()
         if not isinstance(model, LoadedModel):
-            model = load_model(model, device=device, **({} if dtype is None else {"dtype": dtype}))
+            model = load_model(model, device=device, dtype=dtype)
         self._card, self._path = model.card, model.path
         self._model = model.model.eval()
         self._topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
