@@ -374,3 +374,6 @@ def test_pairs_that_never_met_have_no_closest_approach():
     closest = graph.edge_vectors()[:half].norm(dim=1)[bonded].min().item()
     assert model.closest_in_data(1, 0, 1) == pytest.approx(closest, rel=1e-6)
     assert model.closest_in_data(1, 0, 0) is None and model.closest_in_data(0, 0, 2) is None
+    short = density(types=3, cutoff=2.6)  # contacts are at most 0.6 cutoffs: data have no oxygens so close
+    short.contacts.measure(graph, graph.edge_vectors()[:half].norm(dim=1))
+    assert short.closest_in_data(0, 0, 0) is None

@@ -3,17 +3,19 @@
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.model.test_density import density, water
 from typer.testing import CliRunner
 
 from gnnformd.cli import app
 from gnnformd.errors import InputError
 from gnnformd.graph.build import build_graph
-from gnnformd.model.file import load_model
+from gnnformd.model.file import LoadedModel, ModelCard, load_model
 from gnnformd.reference.systems import ARGON
 from gnnformd.simulation.ghosts import Ghosts
 from gnnformd.simulation.mliap import MliapModel, export_mliap
@@ -103,11 +105,17 @@ def test_parts_of_a_system_add_up(frame):
     assert np.abs(forces - ghosts.fold(whole.f)).max() < 1e-10
 
 
-def test_a_rank_without_pairs_has_no_energy():
+@pytest.mark.parametrize("atoms", [0, 3])
+def test_a_rank_without_pairs_has_the_energy_of_lone_atoms(frame, atoms):
+    loaded = load_model("argon", dtype=torch.float64)
     none = np.zeros(0, np.int32)
-    data = Lists(np.zeros((0, 3)), none, none, none, 0)
-    MliapModel(load_model("argon").path.read_bytes()).compute_forces(data)
-    assert data.energy == 0.0
+    data = Lists(np.zeros((0, 3)), none, none, np.zeros(atoms, np.int32), atoms)
+    MliapModel(loaded.path.read_bytes()).compute_forces(data)
+    lone = replace(frame, ids=frame.ids[:1], types=frame.types[:1], positions=frame.positions[:1])
+    expected = float(loaded.model(build_graph(lone, loaded.model.cutoff, ARGON)).energies)
+    assert expected != 0
+    assert data.energy == pytest.approx(atoms * expected, abs=1e-12)
+    assert not hasattr(data, "f")
 
 
 def test_the_command_writes_what_another_process_loads(tmp_path):
@@ -118,6 +126,18 @@ def test_the_command_writes_what_another_process_loads(tmp_path):
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "['Ar']"
 
 
+def made_here(**settings) -> LoadedModel:
+    model = density(electrostatics="none", **settings)
+    model.initialize(water(0))
+    return LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), None), Path("made here"))
+
+
 def test_what_ml_iap_has_no_data_for_is_refused():
-    with pytest.raises(InputError, match="cannot be exported to mliap, because it has electrostatics"):
-        export_mliap(load_model("water"), "never-written")
+    refused = {
+        "it has electrostatics": load_model("water"),
+        "it was trained on molecules": made_here(),
+        "ML-IAP exchanges nothing between layers": made_here(layers=2),
+    }
+    for reason, loaded in refused.items():
+        with pytest.raises(InputError, match=f"cannot be exported to mliap, because {reason}"):
+            export_mliap(loaded, Path("never-written"))

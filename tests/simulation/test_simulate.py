@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tests.model.test_density import density
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import AtomType, ForceField
-from gnnformd.model.file import load_model
+from gnnformd.model.file import LoadedModel, ModelCard, load_model
 from gnnformd.simulation.calculator import Calculator
 from gnnformd.simulation.guard import ModelFailure
 from gnnformd.simulation.settings import SimulationSettings
@@ -186,6 +187,19 @@ def test_velocities_are_written_as_they_are(argon, helpers, tmp_path):
     assert np.abs(ends["lammps"] - ends["ase"]).max() < 1e-8
 
 
+def test_a_mesh_that_pushes_the_system_about_does_not_move_it(water_data, tmp_path):
+    few = settings(velocities="create", timestep=0.01, steps=5, dump_every=5)
+    model = density()
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), None), tmp_path / "made here")
+    run = simulate(loaded, water_data, few, tmp_path / "out")
+    frame = list(read_dump(tmp_path / "out" / "trajectory.dump"))[-1]
+    momenta = np.array([15.9994, 1.008])[frame.types - 1, None] * frame.velocities
+    assert np.abs(momenta.sum(axis=0)).max() < 1e-12 < np.abs(momenta).max()
+    assert np.abs(frame.forces.sum(axis=0)).max() < 1e-2
+    assert "kspace_modify diff ad" in (tmp_path / "out" / "log.lammps").read_text()
+    assert "heat of the common center, K" not in run.judgment.observables
+
+
 def test_conservation_is_judged_in_per_cent_of_the_heat(argon, helpers, tmp_path):
     few = settings(timestep=0.4, steps=120, thermo_every=2)
     run = simulate(helpers.load(helpers.LennardJones(8.0, shifted=True)), argon, few, tmp_path)
@@ -318,8 +332,12 @@ def test_velocities_that_the_file_does_not_have_are_asked_for(argon, helpers, tm
     bare = tmp_path / "bare.data"
     bare.write_text(text[: text.index("Velocities")])
     for engine in ("lammps", "ase"):
+        loaded, out = helpers.load(helpers.LennardJones(8.0)), tmp_path / engine
+        simulate(loaded, argon, settings(engine=engine, steps=2), out)
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
         with pytest.raises(InputError, match="no velocity for each atom"):
-            simulate(helpers.load(helpers.LennardJones(8.0)), bare, settings(engine=engine), tmp_path / engine)
+            simulate(loaded, bare, settings(engine=engine), out)
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_atoms_that_are_others_than_the_models_are_pointed_out(argon, helpers, tmp_path):

@@ -42,6 +42,12 @@ def test_compiled_loops_say_what_pytorch_says_in_float64(dtype: torch.dtype, bou
     assert difference is not None and 0 < difference < bound
 
 
+def test_without_compiled_loops_long_range_electrostatics_are_measured_apart() -> None:
+    speed = measure_speed(load_model("water", compiled=False), atoms=192)
+    assert not speed.compiled
+    assert 0 < speed.short_range < speed.forces
+
+
 def test_a_simple_liquid_is_measured_and_the_ratios_are_those_of_the_times() -> None:
     data = measure_speed(loaded(ARGON, 4.4), atoms=120).to_dict()
     assert data["difference_from_pytorch"] is None

@@ -72,7 +72,7 @@ def simulate(
     velocities: Annotated[
         Velocities, typer.Option(help="Drawn at the temperature, or those of the data file.")
     ] = Velocities.create,
-    seed: Annotated[int, typer.Option(help="Seed of the velocities drawn.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of velocities and of ASE's thermostat.")] = 1,
     compare: Annotated[Path | None, typer.Option(help="Reference run to compare with.")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,

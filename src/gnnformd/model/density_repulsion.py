@@ -49,10 +49,10 @@ class Contacts(nn.Module):
         return distances.clamp(max=LARGEST * self.cutoff)[:, None, None]
 
     def closest(self, bond_kind: int, first: int, second: int) -> float | None:
-        """How close two atoms of these types came in the data, angstrom; None if they never met."""
+        """How close two atoms of these types came in the data, angstrom; None if never within some 0.6 cutoffs."""
         contact = float(self.distances[bond_kind, first, second])
-        unseen = float(self._unseen()[bond_kind].to(self.distances))
-        return None if contact == unseen else contact / MARGIN
+        known = contact < float(torch.tensor(LARGEST * self.cutoff).to(self.distances))
+        return contact / MARGIN if known and contact != float(self._unseen()[bond_kind].to(self.distances)) else None
 
     @torch.no_grad()
     def measure(self, graph: AtomicGraph, distance: Tensor) -> None:

@@ -17,7 +17,7 @@ from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.simulation.ghosts import Ghosts
 from gnnformd.simulation.moving_graph import MovingGraph
 
-__all__ = ["CompiledSystem", "Places"]
+__all__ = ["CompiledSystem", "Places", "long_range"]
 
 Float = NDArray[np.float64]
 
@@ -110,7 +110,7 @@ class CompiledSystem:
         if self._model.electrostatics is None:
             return None
         if self._ready.waves is None:
-            return _long_range(self._model, self._ready.atoms, places.own, places.box)
+            return long_range(self._model, self._ready.atoms, places.own, places.box)
         dtype = self._ready.atoms.charges.dtype
         scaled = places.own @ np.linalg.inv(places.box)
         energy, forces, virial = self._ready.waves.evaluate(scaled - np.floor(scaled), places.box)
@@ -150,12 +150,22 @@ def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | Compi
     return CompiledEwald(charges, coulomb.splitting, coulomb.reach)
 
 
-def _long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:
-    """Long-range part of the Coulomb energy (see `gnnformd.model.density_ewald`), its forces and virial."""
+def long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:
+    """Long-range part of the Coulomb energy (see `gnnformd.model.density_ewald`), its forces and virial, by PyTorch.
+
+    Parameters
+    ----------
+    model
+        One with charges of the data.
+    atoms
+        Their charges, and which directions are periodic.
+    positions, cell
+        angstrom, (N, 3) and (3, 3).
+    """
     assert model.electrostatics is not None
-    cells = torch.from_numpy(cell[None] if atoms.periodic.any() else np.eye(3)[None])
+    cells = torch.from_numpy(cell[None] if atoms.periodic.any() else np.eye(3)[None]).to(atoms.charges.device)
     inverse = torch.linalg.inv(cells[0])
-    scaled = torch.from_numpy(positions) @ inverse
+    scaled = torch.from_numpy(positions).to(cells) @ inverse
     scaled = scaled - torch.floor(scaled) * atoms.periodic[0]  # small numbers keep their digits in float32
     dtype = atoms.charges.dtype
     scaled, cells = scaled.to(dtype).requires_grad_(), cells.to(dtype).requires_grad_()

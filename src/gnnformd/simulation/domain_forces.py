@@ -77,7 +77,7 @@ class DomainForces:
     loaded
         A model that can be cut (see `gnnformd.model.interface.ForceModel.indivisible`).
     highest_type
-        Of the system.
+        Of the atoms there are.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class DomainForces:
         self._dtype, self._device = weights.dtype, weights.device
         field = loaded.card.force_field
         types = [] if field is None else field.types
-        parameters = [(t.charge, t.epsilon, t.sigma) for t in types] or [(0.0, 0.0, 0.0)] * highest_type
+        parameters = [(t.charge, t.epsilon, t.sigma) for t in types] or [(0.0, 0.0, 0.0)] * len(known)
         self._parameters = torch.tensor(parameters, dtype=torch.float64, device=self._device).to(self._dtype)  # (T, 3)
         special = (1.0, 1.0, 1.0) if field is None else field.special_coul
         self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)

@@ -16,7 +16,7 @@ from gnnformd.evaluation.verdict import Observable, Verdict, overall
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.side import Side
 from gnnformd.simulation.structure import structure
-from gnnformd.simulation.transport import transport
+from gnnformd.simulation.transport import HEAT_OF_CENTER, transport
 from gnnformd.units import BOLTZMANN
 
 __all__ = ["Judgment", "Stability", "judge"]
@@ -89,7 +89,13 @@ class Judgment:
 
 
 def judge(
-    run: Side, reference: Side | None, settings: SimulationSettings, masses: Float, names: Sequence[str]
+    run: Side,
+    reference: Side | None,
+    settings: SimulationSettings,
+    masses: Float,
+    names: Sequence[str],
+    *,
+    center_held: bool = False,
 ) -> Judgment:
     """Compare a run with a reference.
 
@@ -105,6 +111,8 @@ def judge(
         g/mol per type.
     names
         ``names[t - 1]`` names type t.
+    center_held
+        Whether the momentum of the whole system was taken out, so that it says nothing.
     """
     temperature = estimate(run.column("temperature_K"))
     columns = run.thermo.columns
@@ -118,6 +126,8 @@ def judge(
     shape = structure(run, reference, names)
     motion = transport(run, reference, masses, names, temperature.value)
     observables |= shape.observables | motion.observables
+    if center_held:
+        observables.pop(HEAT_OF_CENTER, None)
     stability = None
     if shape.checked_ps is not None:
         gone = shape.departure

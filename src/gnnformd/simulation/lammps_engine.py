@@ -125,6 +125,7 @@ def run_lammps(
             stopped_at_step=unstable.step if unstable else None,
             reason=unstable.reason if unstable else None,
             interrupted=ranks.share(bool(asked)),
+            center_held=not coupling.keeps_momentum,
         )
     except InputError as error:
         if ranks.size > 1 and type(error.__cause__).__name__ == "MPIAbortException":  # of this rank alone

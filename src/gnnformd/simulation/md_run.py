@@ -30,6 +30,8 @@ class EngineRun:
         Where and why the run left physics, in one sentence; None if it is sound.
     interrupted
         Whether Ctrl-C ended it early.
+    center_held
+        Whether the momentum of the whole system was taken out.
     """
 
     steps: int
@@ -38,6 +40,7 @@ class EngineRun:
     stopped_at_step: int | None = None
     reason: str | None = None
     interrupted: bool = False
+    center_held: bool = False
 
 
 @dataclass(frozen=True)

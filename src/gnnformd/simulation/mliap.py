@@ -73,17 +73,14 @@ class MliapModel:
         """Do nothing: LAMMPS asks for all at once."""
 
     def compute_forces(self, data: Any) -> None:
-        """Set the energy of the rank's atoms and the force of each pair.
+        """Set the energy of the rank's atoms, of all together, and the force of each pair.
 
         Parameters
         ----------
         data
-            LAMMPS's lists: all neighbors within the cutoff of the ``nlistatoms`` atoms of the rank. LAMMPS adds the
-            force of a pair to its first atom and takes it from the second.
+            LAMMPS's lists: all neighbors within the cutoff of the ``nlistatoms`` atoms of the rank, each of a type of
+            the model. LAMMPS adds the force of a pair to its first atom and takes it from the second.
         """
-        if data.npairs == 0:
-            data.energy = 0.0
-            return
         first, second, vectors, types = (
             torch.as_tensor(array) for array in (data.pair_i, data.pair_j, data.rij, data.elems)
         )
@@ -99,7 +96,8 @@ class MliapModel:
         forces = torch.zeros_like(vectors)
         forces[half] = pulls
         data.energy = float(energy)
-        data.update_pair_forces(forces if forces.is_cuda else forces.numpy())
+        if data.npairs:
+            data.update_pair_forces(forces if forces.is_cuda else forces.numpy())
 
     def _domain(
         self, first: torch.Tensor, second: torch.Tensor, vectors: torch.Tensor, types: torch.Tensor, own: int
@@ -151,8 +149,18 @@ def _fitting(loaded: LoadedModel) -> DensityModel:
         reason = "ML-IAP exchanges nothing between layers; it runs density models of one layer"
     elif model.electrostatics is not None:
         reason = "it has electrostatics, and ML-IAP gives no charges"
-    elif field is not None and field.bonds:
+    elif (field is not None and field.bonds) or _saw_bonds(model, len(loaded.card.type_names)):
         reason = "it was trained on molecules, and ML-IAP gives no bonds"
     else:
         return model
     raise InputError(f"{loaded.path}: cannot be exported to mliap, because {reason}; use 'gnnformd simulate --ranks'.")
+
+
+def _saw_bonds(model: DensityModel, types: int) -> bool:
+    """Whether there were bonds in the training data."""
+    return any(
+        model.closest_in_data(kind, first, second) is not None
+        for kind in (1, 2, 3)
+        for first in range(types)
+        for second in range(types)
+    )

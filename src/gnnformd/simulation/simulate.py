@@ -78,6 +78,8 @@ def simulate(
     ranks = _ranks(settings)
     with ranks.together():
         start = Start.read(topology)
+        if settings.velocities == "file" and not resume:
+            start.velocities()  # LAMMPS would take missing ones for zero
         reference = None if compare is None else ReferenceRun.open(compare)
         if ranks.first:
             start.warn_of_other_atoms(loaded)
@@ -119,8 +121,6 @@ def _run(
     resume: bool,
     progress: Callable[[int, int], None] | None,
 ) -> EngineRun:
-    if settings.velocities == "file":
-        start.velocities()  # LAMMPS would take missing ones for zero
     if settings.engine == "lammps":
         from gnnformd.simulation.lammps_engine import run_lammps
 
@@ -146,6 +146,7 @@ def _judged(
         settings,
         start.masses(loaded.card.force_field),
         loaded.card.type_names,
+        center_held=engine.center_held,
     )
     return MDRun(
         folder=out,

@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from gnnformd.errors import InputError
 from gnnformd.evaluation.prediction import predict
 from gnnformd.graph.build import build_graph
+from gnnformd.model.density import DensityModel
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.reference.systems import SYSTEMS
+from gnnformd.simulation.compiled_system import long_range
 from gnnformd.simulation.evaluator import Evaluator
 from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.topology import read_topology
@@ -196,7 +198,14 @@ def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str,
     if compiled is None or places is None:
         weight = next(loaded.model.parameters())
         graph = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).to(weight.device, weight.dtype)
-        return {"short_range": lambda: predict(loaded.model, graph).forces.cpu()}
+        model = loaded.model
+        if not isinstance(model, DensityModel) or model.settings.electrostatics != "fixed":
+            return {"short_range": lambda: predict(model, graph).forces.cpu()}
+        domain = replace(graph, owned=torch.ones_like(graph.type_index, dtype=torch.bool))  # leaves the long range out
+        return {
+            "short_range": lambda: predict(model, domain).forces.cpu(),
+            "long_range": lambda: long_range(model, graph, frame.positions, frame.cell).forces.cpu(),
+        }
     return {"short_range": partial(compiled.local, places), "long_range": partial(compiled.long_range, places)}
 
 

@@ -24,11 +24,12 @@ from gnnformd.evaluation.statistics import Estimate
 from gnnformd.evaluation.verdict import Observable
 from gnnformd.simulation.side import Side
 
-__all__ = ["Transport", "transport"]
+__all__ = ["HEAT_OF_CENTER", "Transport", "transport"]
 
 Float = NDArray[np.float64]
 
 _FRAMES_PER_STRETCH = 4
+HEAT_OF_CENTER = "heat of the common center, K"
 _HOT_CENTER = 0.01
 """The common center of mass may hold this part of the heat of one atom."""
 
@@ -75,9 +76,7 @@ def transport(run: Side, reference: Side | None, masses: Float, names: Sequence[
         return found
     if ours.center_temperature is not None:
         hottest = Estimate.exactly(float(ours.center_temperature.max()))
-        found.observables["heat of the common center, K"] = Observable(
-            hottest, Estimate.exactly(0.0), bound=_HOT_CENTER * temperature
-        )
+        found.observables[HEAT_OF_CENTER] = Observable(hottest, Estimate.exactly(0.0), bound=_HOT_CENTER * temperature)
     stretch = stretch_ps(*(motion.duration_ps for motion in (ours, theirs) if motion is not None))
     coarse = [m for m in (ours, theirs) if m is not None and stretch < _FRAMES_PER_STRETCH * m.interval_ps]
     if coarse:
