@@ -112,6 +112,11 @@ class ForceField:
         """Name of each type."""
         return tuple(t.name for t in self.types)
 
+    @property
+    def parameters(self) -> list[tuple[float, float, float]]:
+        """Charge (e), epsilon (kcal/mol) and sigma (angstrom) of each type."""
+        return [(t.charge, t.epsilon, t.sigma) for t in self.types]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain mapping of numbers, strings and lists, as stored in YAML and in model files."""
         return {

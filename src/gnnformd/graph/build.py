@@ -178,7 +178,7 @@ def _features(frame: Frame, field: ForceField | None) -> tuple[NDArray[np.float6
             f"timestep {frame.timestep}: atom type {wrong} is not among the {len(field.types)} types of the force "
             f"field ({', '.join(field.names)}); add it there or choose the force field of this system."
         )
-    per_type = np.array([(t.charge, t.epsilon, t.sigma) for t in field.types])
+    per_type = np.array(field.parameters)
     charges, epsilons, sigmas = per_type[frame.types - 1].T
     return (charges if frame.charges is None else frame.charges), epsilons, sigmas
 

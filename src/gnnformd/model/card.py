@@ -60,6 +60,11 @@ class ModelCard:
         """Edges join atoms closer than this, angstrom."""
         return self.settings.cutoff
 
+    @property
+    def parameters(self) -> list[tuple[float, float, float]]:
+        """Charge, epsilon and sigma of each type, as its force field has them; zeros where there is none."""
+        return [(0.0, 0.0, 0.0)] * len(self.type_names) if self.force_field is None else self.force_field.parameters
+
     def to_dict(self) -> dict[str, Any]:
         """Plain mapping, as stored in the file's metadata."""
         return {

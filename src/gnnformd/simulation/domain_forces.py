@@ -96,9 +96,8 @@ class DomainForces:
         weights = next((p for p in self._model.parameters() if p.is_floating_point()), torch.empty(0).double())
         self._dtype, self._device = weights.dtype, weights.device
         field = loaded.card.force_field
-        types = [] if field is None else field.types
-        parameters = [(t.charge, t.epsilon, t.sigma) for t in types] or [(0.0, 0.0, 0.0)] * len(known)
-        self._parameters = torch.tensor(parameters, dtype=torch.float64, device=self._device).to(self._dtype)  # (T, 3)
+        parameters = torch.tensor(loaded.card.parameters, dtype=torch.float64)
+        self._parameters = parameters.to(device=self._device, dtype=self._dtype)  # (T, 3)
         special = (1.0, 1.0, 1.0) if field is None else field.special_coul
         self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
         self._listed: _Listed | None = None

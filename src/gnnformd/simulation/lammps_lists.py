@@ -12,7 +12,7 @@ from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from gnnformd.trajectory.compiled import compiled
+from gnnformd.trajectory.compiled import compiled, read_integer
 
 if TYPE_CHECKING:
     from lammps import lammps
@@ -70,7 +70,7 @@ def _word(typing: Any, place: Any) -> Any:
     """Read the 32-bit integer at an address."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], ir.IntType(32).as_pointer()))
+        return read_integer(builder, args[0], 32)
 
     return signature(types.int32, types.int64), generate
 

@@ -53,13 +53,9 @@ class MliapModel:
             path.write_bytes(model_file)
             loaded = load_model(path, dtype=torch.float64)
         self._model = _fitting(loaded)
-        field, names = loaded.card.force_field, loaded.card.type_names
-        rows = (
-            [(0.0, 0.0, 0.0)] * len(names) if field is None else [(t.charge, t.epsilon, t.sigma) for t in field.types]
-        )
-        self._parameters = torch.tensor(rows, dtype=torch.float64)  # (T, 3)
+        self._parameters = torch.tensor(loaded.card.parameters, dtype=torch.float64)  # (T, 3)
         self.interface: Any = None
-        self.element_types = list(names)
+        self.element_types = list(loaded.card.type_names)
         self.ndescriptors = self.nparams = 1
         self.rcutfac = 0.5 * self._model.cutoff
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from llvmlite import ir
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "read_integer"]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,3 +27,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             return kernel(*arguments)
 
     return call
+
+
+def read_integer(builder: Any, place: Any, bits: int) -> Any:
+    """Build the code that reads an integer of so many bits at an address, aligned or not; for intrinsics of numba."""
+    return builder.load(builder.inttoptr(place, ir.IntType(bits).as_pointer()), align=1)

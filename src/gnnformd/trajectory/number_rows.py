@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from gnnformd.trajectory.compiled import compiled
+from gnnformd.trajectory.compiled import compiled, read_integer
 from gnnformd.trajectory.powers_of_five import HIGHEST, LOWEST
 
 __all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows"]
@@ -37,21 +37,20 @@ _TENS = np.array([float(10**k) for k in range(23)])
 _helper = numba.njit(inline="always")
 
 
-def _load(builder: Any, place: Any, bits: int) -> Any:
-    kind = ir.IntType(bits)
-    return builder.load(builder.inttoptr(place, kind.as_pointer()), align=1)
-
-
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
 def _byte(context: Any, place: Any) -> Any:
     """Byte at an address."""
-    return types.uint8(types.uint64), lambda context, builder, signature, arguments: _load(builder, arguments[0], 8)
+    return types.uint8(types.uint64), lambda context, builder, signature, arguments: read_integer(
+        builder, arguments[0], 8
+    )
 
 
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
 def _eight_bytes(context: Any, place: Any) -> Any:
     """Eight bytes from an address on as one number, the first one lowest."""
-    return types.uint64(types.uint64), lambda context, builder, signature, arguments: _load(builder, arguments[0], 64)
+    return types.uint64(types.uint64), lambda context, builder, signature, arguments: read_integer(
+        builder, arguments[0], 64
+    )
 
 
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
