@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from gnnformd.cli import app
 from gnnformd.model.compiled import CompiledDensity
 from gnnformd.model.file import LoadedModel, ModelCard, load_model
+from gnnformd.simulation.domain import Domain, NeighborLists
+from gnnformd.simulation.domain_forces import DomainForces
 from gnnformd.simulation.evaluator import Evaluator
 from gnnformd.trajectory.frame import Frame
 
@@ -140,3 +142,16 @@ def test_the_command_can_ask_for_pytorch(engine, argon, tmp_path, monkeypatch):
     words = ["simulate", "argon", str(argon), "--steps", "2", "--engine", engine, "--out", str(tmp_path / "md")]
     assert CliRunner().invoke(app, words).exit_code != 0
     assert CliRunner().invoke(app, [*words, "--torch"]).exit_code == 0
+
+
+def test_a_domain_may_meet_types_that_its_own_atoms_are_not_of():
+    model = density(node_features="embedding", electrostatics="none")
+    model.initialize(water(0))
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), None), Path("made here"))
+    none = np.empty(0, np.int64)
+    lists = NeighborLists(np.array([0, 1]), np.array([1], np.int32), none.reshape(0, 2), none)
+    places = np.array([[0.0, 0, 0], [0, 0, 3.0]])
+    domain = Domain(1, np.array([1, 2]), np.array([1, 2]), None, places, lists)
+    share = DomainForces(loaded, 1).evaluate(0, domain)
+    assert np.abs(share.forces).max() > 0
+    assert np.abs(share.forces.sum(axis=0)).max() < 1e-12

@@ -84,8 +84,7 @@ class MliapModel:
             self._model.to(vectors.device)
             self._parameters = self._parameters.to(vectors.device)
         first, second = first.long(), second.long()
-        # one direction of each pair: that to a ghost has no other
-        half = torch.nonzero((second >= data.nlistatoms) | (first < second)).squeeze(1)
+        half = torch.nonzero(first < second).squeeze(1)  # one direction of each pair; ghosts have the highest numbers
         energy, pulls = self._model.pulls(
             self._domain(first[half], second[half], vectors[half], types, data.nlistatoms)
         )
