@@ -41,6 +41,14 @@ def edit(path: Path, change: object) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
 
 
+def test_what_several_trainings_have_seen_is_known_together():
+    first = {"largest_forces": {"O": 100.0, "H": 50.0}, "closest_pairs": [[1, "H", "O", 0.9], [0, "O", "O", 2.4]]}
+    then = {"largest_forces": {"H": 70.0, "Ar": 9.0}, "closest_pairs": [[1, "O", "H", 0.8], [0, "Ar", "Ar", 3.0]]}
+    card = ModelCard(SETTINGS, ("O", "H", "Na"), None, (first, {}, then))
+    assert card.largest_forces == [100.0, 70.0, None]
+    assert card.closest_pairs == {(1, 0, 1): 0.8, (1, 1, 0): 0.8, (0, 0, 0): 2.4}
+
+
 def test_the_same_model_is_the_same_file_each_time_it_is_written(saved: Path, tmp_path: Path) -> None:
     loaded = load_model(saved)
     for _ in range(8):
@@ -212,6 +220,10 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
         (change_card(type_names=["O"]), r"1 types are named, the force field has 2"),
         (change_card(trained_on=[{"sources": ["../../etc/passwd"]}]), r"names a path, '../../etc/passwd'"),
         (change_card(trained_on=[{"sources": 3}]), r"'sources' is no list of names"),
+        (change_card(trained_on=[{"largest_forces": {"O": -1.0}}]), r"'largest_forces' is no mapping of positive"),
+        (change_card(trained_on=[{"largest_forces": {"O": "1"}}]), r"'largest_forces' is no mapping of positive"),
+        (change_card(trained_on=[{"closest_pairs": [[4, "O", "H", 1.0]]}]), r"'closest_pairs' is no list of bonds"),
+        (change_card(trained_on=[{"closest_pairs": [["O", "H", 1.0]]}]), r"'closest_pairs' is no list of bonds"),
         (change_card(run="rm -rf"), r"'run' is not known"),
         (change_card(force_field={"types": [{"name": "O"}]}), r"mass"),
         (change_settings(width=16), r"weight '.*' does not fit a 'seed' model"),

@@ -76,8 +76,11 @@ class Spoiled(LennardJones):
         return prediction if self.left >= 0 else Prediction(self.spoil(prediction.forces), prediction.energies)
 
 
-def load(model: ForceModel, force_field: ForceField | None = ARGON, names: tuple[str, ...] = ("Ar",)) -> LoadedModel:
-    card = ModelCard(SeedSettings(cutoff=model.cutoff), names, force_field)
+def load(
+    model: ForceModel, force_field: ForceField | None = ARGON, names: tuple[str, ...] = ("Ar",), **extent: object
+) -> LoadedModel:
+    """``extent``: what the card says of the largest forces and closest pairs in training."""
+    card = ModelCard(SeedSettings(cutoff=model.cutoff), names, force_field, (extent,))
     return LoadedModel(model, card, Path("test.safetensors"))
 
 

@@ -20,6 +20,7 @@ from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.settings import DensitySettings
 from gnnformd.reference.library import open_lammps
 from gnnformd.simulation.coupling import Coupling
+from gnnformd.simulation.guard import Guard
 from gnnformd.simulation.ranks import Ranks
 from gnnformd.trajectory.frame import Frame
 
@@ -214,7 +215,10 @@ def spoiled(name: str, rank: int) -> Case:
             return forces
         if name == "an exception":
             raise ZeroDivisionError("no good")
-        forces[0] = torch.nan if name == "no number" else forces[0] * 1e9
+        if name == "a large force":
+            forces[0] = torch.tensor([0.0, 80.0, 0.0])
+        else:
+            forces[0] = torch.nan if name == "no number" else forces[0] * 1e9
         return forces
 
     if name == "an unknown type":
@@ -225,10 +229,13 @@ def spoiled(name: str, rank: int) -> Case:
         loaded = density_model(this.frame, ARGON, "none", 1)
         this.frame.positions[100] = this.frame.positions[101] + [0.5, 0, 0]
         return replace(this, loaded=loaded)
+    if name == "a large force":
+        card = replace(this.loaded.card, trained_on=({"largest_forces": {"Ar": 50.0}},))
+        return replace(this, loaded=replace(this.loaded, card=card))
     return this
 
 
-FAILURES = ("an exception", "no number", "a lost atom", "an unknown type", "too close")
+FAILURES = ("an exception", "no number", "a lost atom", "an unknown type", "too close", "a large force")
 
 
 def failing(name: str, ranks: Ranks) -> str:
@@ -239,7 +246,7 @@ def failing(name: str, ranks: Ranks) -> str:
         read(lmp, this.frame, [MASS] * int(this.frame.types.max()))
         for command in this.commands:
             lmp.command(command)
-        Coupling(lmp, this.loaded).run(STEPS)
+        Coupling(lmp, this.loaded, guard=Guard(stop_outside=True)).run(STEPS)
         return "nothing"
     except Exception as error:
         return f"{type(error).__name__}: {error}"

@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,82 @@ def test_a_temperature_beyond_the_limit_stops_the_run(argon, helpers):
         with pytest.raises(Unstable, match="above the limit of 500 K") as caught:
             coupling.run(50)
         assert caught.value.step == 4
+
+
+def kick(forces):
+    """Push one atom with 40 kcal/mol/A."""
+    forces = forces.clone()
+    forces[4] = torch.tensor([0.0, 0.0, 40.0])
+    return forces
+
+
+def test_a_force_beyond_those_of_training_is_warned_of_once_and_its_frames_can_be_dumped(argon, helpers, tmp_path):
+    dump = f"dump 1 all custom 1 {tmp_path}/outside.dump id fx fy fz"
+    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
+        model = helpers.Spoiled(8.0, sound=3, spoil=kick)
+        coupling = Coupling(lmp, helpers.load(model, largest_forces={"Ar": 20.0}))
+        lmp.command(dump)
+        lmp.command("dump_modify 1 sort id skip v_gnnformd_inside")
+        with pytest.warns(UserWarning) as said:
+            coupling.run(6)
+        (warning,) = (str(w.message) for w in said)
+        assert warning.startswith("step 3: the force on atom 5 is 40 kcal/mol/angstrom, in training at most 20. ")
+        assert (coupling.departures.steps, coupling.departures.first_step) == (4, 3)
+        assert lmp.extract_global("ntimestep") == 6
+    frames = (tmp_path / "outside.dump").read_text().split("ITEM: TIMESTEP\n")[1:]
+    assert [int(frame.split()[0]) for frame in frames] == [3, 4, 5, 6]
+    assert all("\n5 0 0 40 \n" in frame or "\n5 0 0 40\n" in frame for frame in frames)
+
+
+def test_at_most_a_hundred_frames_are_dumped(argon, helpers, tmp_path):
+    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp, pytest.warns(UserWarning, match="step 0"):
+        coupling = Coupling(lmp, helpers.load(helpers.LennardJones(8.0), largest_forces={"Ar": 1e-3}))
+        lmp.command(f"dump 1 all custom 1 {tmp_path}/outside.dump id")
+        lmp.command("dump_modify 1 skip v_gnnformd_inside")
+        coupling.run(0)
+        coupling.run(120)  # the first step is evaluated twice
+        assert coupling.departures.steps == 121
+    assert (tmp_path / "outside.dump").read_text().count("ITEM: TIMESTEP") == 100
+
+
+def test_a_force_beyond_those_of_training_stops_the_run_if_asked(argon, helpers):
+    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
+        model = helpers.Spoiled(8.0, sound=3, spoil=kick)
+        loaded = helpers.load(model, largest_forces={"Ar": 20.0})
+        with pytest.raises(Unstable, match="step 3: the force on atom 5 is 40 kcal/mol/angstrom"):
+            Coupling(lmp, loaded, guard=Guard(stop_outside=True)).run(6)
+        assert lmp.extract_global("ntimestep") == 3
+
+
+@pytest.mark.parametrize(("largest", "steps"), [(26.6, 7), (26.7, 0)])
+def test_up_to_one_and_a_half_of_the_largest_force_in_training_is_inside(argon, helpers, largest, steps):
+    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = helpers.Spoiled(8.0, sound=0, spoil=kick)
+        coupling = Coupling(lmp, helpers.load(model, largest_forces={"Ar": largest}))
+        coupling.run(6)
+        assert coupling.departures.steps == steps
+
+
+@pytest.mark.parametrize(("more", "steps"), [(1e-6, 1), (-1e-6, 0)])
+def test_atoms_closer_than_in_training_are_warned_of(argon, helpers, more, steps):
+    with helpers.lammps(*read(argon)) as lmp, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        low, high = lmp.extract_box()[:2]
+        distance = closest_distance(helpers.by_id(lmp, "x"), high[0] - low[0])
+        known = [[0, "Ar", "Ar", distance / 0.95 + more]]
+        coupling = Coupling(lmp, helpers.load(helpers.LennardJones(8.0), closest_pairs=known))
+        coupling.run(0)
+        assert coupling.departures.steps == steps
+        assert [f"are {distance:.3g} angstrom apart, in training at least" in str(w.message) for w in said] == [
+            True
+        ] * steps
+
+
+def closest_distance(x: np.ndarray, edge: float) -> float:
+    delta = x[:, None] - x[None]
+    delta -= edge * np.round(delta / edge)
+    return float(np.sqrt((delta**2).sum(axis=2) + 1e9 * np.eye(len(x))).min())
 
 
 def test_atoms_that_lammps_loses_are_counted(argon, helpers):

@@ -138,6 +138,7 @@ def test_pressure_is_the_slope_of_the_energy_when_the_box_is_strained():
         ("a lost atom", "Unstable: step 4: 1 of 125 atoms are lost"),
         ("an unknown type", "InputError: the system has atoms of type 2, but the model lj knows only 1"),
         ("too close", "Unstable: step 0: atoms 101 and 102 are 0.5 angstrom apart"),
+        ("a large force", "Unstable: step 3: the force on atom "),
     ],
 )
 def test_what_goes_wrong_on_one_rank_is_told_to_all_and_ends_them(results, name, told):

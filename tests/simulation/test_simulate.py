@@ -235,6 +235,61 @@ def test_a_force_that_is_no_number_ends_with_a_verdict(argon, helpers, tmp_path,
     assert run.steps < 13
 
 
+def pushed(helpers) -> LoadedModel:
+    """Argon with a force of 40 on one atom from the fourth evaluation on, of a model that saw 20 at most."""
+
+    def kick(forces):
+        return torch.cat([torch.tensor([[0.0, 40.0, 0.0]]).to(forces), forces[1:]])
+
+    return helpers.load(helpers.Spoiled(8.0, sound=4, spoil=kick), largest_forces={"Ar": 20.0})
+
+
+@BOTH
+def test_steps_outside_of_the_training_data_are_warned_of_counted_and_dumped(argon, helpers, tmp_path, engine):
+    asked = settings(engine=engine, steps=10, guard="dump")
+    with pytest.warns(UserWarning, match=r"the force on atom \d+ is 40 kcal/mol/angstrom, in training at most 20"):
+        run = simulate(pushed(helpers), argon, asked, tmp_path)
+    frames = list(read_dump(tmp_path / "outside.dump"))
+    assert [frame.timestep for frame in frames] == list(range(run.departures.first_step, 11))
+    assert all(np.linalg.norm(frame.forces, axis=1).max() == pytest.approx(40.0, rel=1e-6) for frame in frames)
+    written = json.loads((tmp_path / "simulate.json").read_text())
+    assert written["stable"]
+    assert written["outside_training"]["steps"] == len(frames)
+    assert written["outside_training"]["reason"].startswith("the force on atom")
+
+
+@BOTH
+def test_a_run_can_be_told_to_stop_outside_of_the_training_data(argon, helpers, tmp_path, engine):
+    run = simulate(pushed(helpers), argon, settings(engine=engine, steps=10, guard="stop"), tmp_path)
+    assert not run.stable
+    assert run.stopped_at_step == run.departures.first_step < 5
+    assert run.reason.endswith("is 40 kcal/mol/angstrom, in training at most 20.")
+    assert not (tmp_path / "outside.dump").exists()
+
+
+@BOTH
+def test_a_run_inside_of_the_training_data_dumps_nothing(argon, helpers, tmp_path, engine):
+    loaded = helpers.load(helpers.LennardJones(8.0), largest_forces={"Ar": 20.0}, closest_pairs=[[0, "Ar", "Ar", 2.0]])
+    run = simulate(loaded, argon, settings(engine=engine, steps=10, guard="dump"), tmp_path)
+    assert (run.departures.steps, run.departures.reason) == (0, None)
+    assert not (tmp_path / "outside.dump").exists()
+
+
+@BOTH
+def test_atoms_that_the_model_cannot_tell_apart_stop_the_run(helpers, tmp_path, engine):
+    model = density(cutoff=5.0, electrostatics="none").double()
+    file = tmp_path / "two.data"
+    file.write_text(
+        "two atoms\n\n2 atoms\n1 atom types\n0 20 xlo xhi\n0 20 ylo yhi\n0 20 zlo zhi\n\nMasses\n\n1 39.948\n\n"
+        "Atoms # atomic\n\n1 1 5 5 5\n2 1 5.5 5 5\n"
+    )
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("Ar", "Kr"), None), tmp_path / "m")
+    asked = settings(engine=engine, velocities="create", timestep=0.1)
+    run = simulate(loaded, file, asked, tmp_path / "out")
+    assert run.stopped_at_step == 0
+    assert run.reason == "atoms 1 and 2 are 0.5 angstrom apart; below 0.72 the model cannot judge their distance."
+
+
 @BOTH
 def test_forces_that_are_wrong_from_the_first_step_leave_no_trajectory(argon, helpers, tmp_path, engine):
     model = helpers.Spoiled(8.0, sound=0, spoil=lambda forces: forces * torch.nan)

@@ -4,6 +4,7 @@ import csv
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,6 +15,7 @@ from gnnformd.model.settings import DensitySettings, SeedSettings
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import finetune, train
+from gnnformd.trajectory.dump import read_dump
 from gnnformd.trajectory.settings import DataSettings
 
 MODEL = SeedSettings(width=8, cutoff=4.4)
@@ -55,6 +57,23 @@ def test_the_model_file_is_the_best_of_the_kept_checkpoints(liquid: DataSettings
     assert card.trained_on[-1]["epoch"] == run.best.epoch
     assert card.force_field is not None
     assert card.force_field.types[0].sigma == 3.405
+
+
+def test_the_model_file_says_how_far_the_training_data_went(liquid: DataSettings, tmp_path: Path) -> None:
+    card = load_model(train(MODEL, liquid, settings(epochs=1), tmp_path / "run").model).card
+    frames = [
+        frame for index, frame in enumerate(read_dump(tmp_path / "liquid.dump")) if index < 12
+    ]  # the last validates
+    forces = np.stack([np.linalg.norm(frame.forces, axis=1) for frame in frames])  # (T, N)
+    assert card.largest_forces == pytest.approx([forces[:, ::2].max(), forces[:, 1::2].max()], rel=1e-6)
+    delta = np.stack([frame.positions[:, None] - frame.positions[None] for frame in frames])
+    edge = 3 * 3.8
+    distance = np.linalg.norm(delta - edge * np.round(delta / edge), axis=-1) + 1e9 * np.eye(27)
+    kinds = np.arange(27) % 2
+    expected = {
+        (0, one, other): distance[:, kinds == one][:, :, kinds == other].min() for one in (0, 1) for other in (0, 1)
+    }
+    assert card.closest_pairs == pytest.approx(expected, rel=1e-6)
 
 
 def test_training_lowers_the_error(liquid: DataSettings, tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ class Ensemble(StrEnum):
     npt = "npt"
 
 
+class Guarding(StrEnum):
+    """What to do where the model extrapolates."""
+
+    warn = "warn"
+    dump = "dump"
+    stop = "stop"
+
+
 class Velocities(StrEnum):
     """Where the velocities at the start come from."""
 
@@ -72,6 +80,10 @@ def simulate(
     velocities: Annotated[
         Velocities, typer.Option(help="Drawn at the temperature, or those of the data file.")
     ] = Velocities.create,
+    guard: Annotated[
+        Guarding,
+        typer.Option(help="Outside of the training data: warn once, also dump the frames, or stop."),
+    ] = Guarding.warn,
     seed: Annotated[int, typer.Option(help="Seed of velocities and of ASE's thermostat.")] = 1,
     compare: Annotated[Path | None, typer.Option(help="Reference run to compare with.")] = None,
     device: DeviceOption = "cpu",
@@ -95,6 +107,7 @@ def simulate(
             dump_every=dump_every,
             restart_every=restart_every,
             velocities=velocities.value,
+            guard=guard.value,
             seed=seed,
         )
         if settings.ranks > 1 and world.size == 1:
@@ -208,6 +221,10 @@ def show_simulation(result: dict[str, Any]) -> None:
         ("mean temperature, K", with_error(temperature["mean"], temperature["standard_error"])),
         ("energy drift, kcal/mol per atom and ns", with_error(drift, result["energy_drift_standard_error"])),
     ]
+    outside = result["outside_training"]
+    if outside["steps"]:
+        rows.append(("steps outside of the training data", outside["steps"]))
+        rows.append(("the first", f"step {outside['first_step']}: {outside['reason']}"))
     if not result["stable"]:
         rows.append(("unstable", f"stopped at step {result['stopped_at_step']}: {result['reason']}"))
     show_facts("Molecular dynamics with learned forces", rows)

@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 
-__all__ = ["BondTable", "bond_kinds", "bond_table"]
+__all__ = ["BOND_KINDS", "BondTable", "bond_kinds", "bond_table"]
 
 Int = NDArray[np.int64]
+
+BOND_KINDS = 4
+"""Not in one molecule, or one, two, three bonds apart."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gnnformd.errors import InputError, fault_of
 from gnnformd.force_field import ForceField
+from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
@@ -35,8 +37,9 @@ class ModelCard:
     force_field
         Physical parameters the model was trained with, or None.
     trained_on
-        One mapping per training: names of the data (never paths), frames, atoms, epochs, errors, and digests of some
-        training frames.
+        One mapping per training: names of the data (never paths), frames, atoms, epochs, errors, digests of some
+        training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type) and ``closest_pairs``
+        (bonds between the two, types, angstrom).
     units
         Always ``real``.
     format_version
@@ -64,6 +67,24 @@ class ModelCard:
     def parameters(self) -> list[tuple[float, float, float]]:
         """Charge, epsilon and sigma of each type, as its force field has them; zeros where there is none."""
         return [(0.0, 0.0, 0.0)] * len(self.type_names) if self.force_field is None else self.force_field.parameters
+
+    @property
+    def largest_forces(self) -> list[float | None]:
+        """Largest force on an atom of each type in all trainings, kcal/mol/angstrom; None where it is not known."""
+        known = [entry.get("largest_forces", {}) for entry in self.trained_on]
+        return [max((forces[name] for forces in known if name in forces), default=None) for name in self.type_names]
+
+    @property
+    def closest_pairs(self) -> dict[tuple[int, int, int], float]:
+        """How close atoms came in frames of all trainings, angstrom, by bonds between them and types from 0."""
+        closest: dict[tuple[int, int, int], float] = {}
+        numbers = {name: number for number, name in enumerate(self.type_names)}
+        pairs = (pair for entry in self.trained_on for pair in entry.get("closest_pairs", ()))
+        for bonds, one, other, distance in pairs:
+            if one in numbers and other in numbers:
+                for key in ((bonds, numbers[one], numbers[other]), (bonds, numbers[other], numbers[one])):
+                    closest[key] = min(distance, closest.get(key, distance))
+        return closest
 
     def to_dict(self) -> dict[str, Any]:
         """Plain mapping, as stored in the file's metadata."""
@@ -97,6 +118,8 @@ class ModelCard:
         for name in (name for entry in history for name in _names(entry.get("sources"), source)):
             if "/" in name or "\\" in name:
                 raise _damaged(source, f"'trained_on' names a path, {name[:60]!r}, where names belong")
+        for entry in history:
+            _check_extent(entry, source)
         if data["units"] != "real":
             raise InputError(f"{source}: is in units {data['units']!r}; train a model in units 'real'.")
         force_field = None if field_data is None else ForceField.from_dict(field_data, source)
@@ -120,6 +143,25 @@ def _names(sources: Any, source: str) -> list[str]:
     if not isinstance(sources, list | None) or not all(isinstance(name, str) for name in sources or ()):
         raise _damaged(source, "'sources' is no list of names")
     return sources or []
+
+
+def _check_extent(entry: Mapping[str, Any], source: str) -> None:
+    """Refuse largest forces and closest pairs of another form than trainings write."""
+
+    def positive(value: Any) -> bool:
+        return type(value) is float and 0.0 < value < math.inf
+
+    forces, pairs = entry.get("largest_forces", {}), entry.get("closest_pairs", [])
+    if not isinstance(forces, dict) or not all(positive(force) for force in forces.values()):
+        raise _damaged(source, "'largest_forces' is no mapping of positive numbers")
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list)
+        and [type(part) for part in pair] == [int, str, str, float]
+        and 0 <= pair[0] < BOND_KINDS
+        and positive(pair[3])
+        for pair in pairs
+    ):
+        raise _damaged(source, "'closest_pairs' is no list of bonds, two types and a distance")
 
 
 def _settings(data: Any, source: str) -> ModelSettings:

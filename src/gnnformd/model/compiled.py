@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.compiled_weights import packed_mixing, packed_network
 from gnnformd.model.density import DensityModel
 from gnnformd.model.density_electrostatics import SWITCH
@@ -23,7 +24,6 @@ from gnnformd.units import COULOMB
 __all__ = ["CompiledDensity", "LocalPrediction", "can_compile"]
 
 Array = NDArray[Any]
-KINDS = 4  # of bond, in the upper two bits of a neighbor
 STEP = 1.0 / 256  # angstrom, of the table of erf(a r)/r
 MOST = 16  # kinds of atoms; weights are packed for each
 
@@ -116,7 +116,7 @@ class CompiledDensity:
         kind
             Of each atom (see `kinds_of`), centers first, (M,).
         """
-        used = np.zeros((self._kinds, KINDS, self._kinds), bool)
+        used = np.zeros((self._kinds, BOND_KINDS, self._kinds), bool)
         bounds, sorted_neighbors = sort_into_slots(start, neighbor.astype(np.int64), kind, used)
         self._lists = bounds, sorted_neighbors
         centers = self._kind_of_center = kind[: len(start) - 1]
@@ -186,7 +186,7 @@ class CompiledDensity:
     def _pair_constants(self, kinds: Array, special: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """Charge product, weight and contact distance of each slot (kind of bond, kind of neighbor)."""
         model, count = self._model, self._kinds
-        shape = (count, KINDS, count)
+        shape = (count, BOND_KINDS, count)
         charges = kinds[:, 1] if model.electrostatics is not None else np.zeros(count)
         charge = np.broadcast_to(COULOMB * (charges[:, None] * charges)[:, None], shape)
         weight = np.broadcast_to(np.concatenate([[1.0], special])[:, None], shape)

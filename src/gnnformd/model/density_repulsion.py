@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.graph.bonds import BOND_KINDS
+from gnnformd.graph.closest import closest_distances, of_edges
 
 __all__ = ["Contacts"]
 
@@ -41,7 +43,7 @@ class Contacts(nn.Module):
     def __init__(self, type_count: int, strength: float, cutoff: float) -> None:
         super().__init__()
         self.strength, self.cutoff = strength, cutoff
-        self.register_buffer("distances", self._unseen().expand(4, type_count, type_count).clone())
+        self.register_buffer("distances", self._unseen().expand(BOND_KINDS, type_count, type_count).clone())
 
     def _unseen(self) -> Tensor:
         """Contact distance of pairs that are not in the data, (4, 1, 1)."""
@@ -65,21 +67,13 @@ class Contacts(nn.Module):
         distance
             Of the half edges, angstrom, (E/2,).
         """
-        half = graph.edge_count // 2
-        first, second = (graph.type_index[k[:half]] for k in (graph.center_index, graph.neighbor_index))
-        count = self.distances.shape[1]
-        key = (graph.bond_kind[:half] * count + first) * count + second
-        closest = torch.full_like(self.distances.flatten(), torch.inf)
-        closest = closest.scatter_reduce(0, key, distance.to(closest), "amin").view_as(self.distances)
-        closest = MARGIN * torch.minimum(closest, closest.transpose(1, 2))
+        closest = MARGIN * closest_distances(graph, distance.to(self.distances), self.distances.shape[1])
         known = torch.where(closest.isfinite(), closest, self.distances)
         self.distances.copy_(known.clamp(SMALLEST, LARGEST * self.cutoff))
 
     def of_edges(self, graph: AtomicGraph) -> Tensor:
         """Contact distance of each half edge, angstrom, (E/2,)."""
-        half = graph.edge_count // 2
-        first, second = (graph.type_index[k[:half]] for k in (graph.center_index, graph.neighbor_index))
-        return self.distances[graph.bond_kind[:half], first, second]
+        return of_edges(self.distances, graph)
 
     def pair_energies(self, distance: Tensor, contact: Tensor) -> Tensor:
         """Energy of each half edge, kcal/mol, (E/2,)."""

@@ -19,12 +19,13 @@ from gnnformd.errors import InputError
 from gnnformd.simulation.calculator import Calculator
 from gnnformd.simulation.clock import Clock
 from gnnformd.simulation.dump_file import write_dump_frame
-from gnnformd.simulation.guard import Guard, ModelFailure, Unstable, kinetic_temperature
+from gnnformd.simulation.guard import Departures, Guard, ModelFailure, Unstable, kinetic_temperature
 from gnnformd.simulation.interrupt import stop_on_interrupt
-from gnnformd.simulation.md_run import EngineRun
+from gnnformd.simulation.md_run import OUTSIDE, EngineRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
 from gnnformd.simulation.thermo import THERMO_COLUMNS
+from gnnformd.simulation.training_range import TrainingRange
 from gnnformd.trajectory.frame import Frame
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
@@ -49,7 +50,9 @@ class _Run:
         self.clock = clock
         self.atoms = _atoms(loaded, start, settings)
         self.masses = self.atoms.get_masses()
-        self.guard = Guard.around(max(settings.temperature, self.temperature()))
+        self.guard = Guard.around(max(settings.temperature, self.temperature()), stop_outside=settings.guard == "stop")
+        self.range = TrainingRange.of(loaded)
+        self.departures = Departures()
         self.out = out
 
     def interrupt(self) -> None:
@@ -68,6 +71,7 @@ class _Run:
             thermo.write(",".join(THERMO_COLUMNS) + "\n")
             for step, _ in enumerate(self._dynamics().irun(settings.steps)):
                 self.guard.check_temperature(step, self.masses, atoms.get_velocities() * units.fs)
+                self._look(step)
                 if step % settings.dump_every == 0:
                     write_dump_frame(dump, self._frame(step))
                 if step % settings.thermo_every == 0:
@@ -77,6 +81,28 @@ class _Run:
                 self.clock.tick(step)
                 if self.interrupted:
                     return
+
+    def _look(self, step: int) -> None:
+        """See whether the model extrapolates.
+
+        Raises
+        ------
+        Unstable
+            It does, and the run is to stop there; or it cannot judge two atoms at all.
+        """
+        topology, nearest = self.start.topology, self.atoms.calc.nearest
+        nearest = None if nearest is None else nearest.named(topology.ids)
+        self.range.check_sight(step, nearest)
+        forces = self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV
+        reason = self.range.leaves(topology.ids, topology.types, forces, nearest)
+        if reason is None:
+            return
+        self.departures.note(step, reason, aloud=not self.guard.stop_outside)
+        if self.guard.stop_outside:
+            raise Unstable(step, reason)
+        if self.settings.guard == "dump" and self.departures.to_be_written:
+            with (self.out / OUTSIDE).open("a") as file:
+                write_dump_frame(file, self._frame(step))
 
     def _dynamics(self) -> Any:
         timestep = self.settings.timestep * units.fs
@@ -177,7 +203,15 @@ def run_ase(
             raise
         except Exception as error:
             raise ModelFailure(clock.next_step, error) from error
-    return EngineRun(clock.step, len(run.atoms), clock.seconds_per_step, stopped, reason, run.interrupted)
+    return EngineRun(
+        steps=clock.step,
+        atoms=len(run.atoms),
+        seconds_per_step=clock.seconds_per_step,
+        stopped_at_step=stopped,
+        reason=reason,
+        interrupted=run.interrupted,
+        departures=run.departures,
+    )
 
 
 def _atoms(loaded: LoadedModel, start: Start, settings: SimulationSettings) -> Atoms:

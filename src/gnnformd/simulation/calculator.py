@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gnnformd.errors import InputError
 from gnnformd.model.file import LoadedModel, load_model
 from gnnformd.simulation.evaluator import Evaluator
+from gnnformd.simulation.training_range import ClosePair
 from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.trajectory.topology import read_topology
@@ -41,6 +42,12 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         LAMMPS data file with types, charges and bonds of the atoms, in the order of their ids.
     device, dtype
         Where and in which precision a model file is loaded; PyTorch's names (dtype float32 if not given).
+
+    Attributes
+    ----------
+    nearest
+        After a calculation, the pair of atoms that is closest in contact distances (0.95 of the closest approach in
+        training), by rows, if it is closer than one.
 
     Raises
     ------
@@ -72,6 +79,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         self.topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
         if not self.loaded.model.conservative:
             self.implemented_properties = ["forces"]  # type: ignore[misc]
+        self.nearest: ClosePair | None = None
         self._evaluator: Evaluator | None = None
         self._system: tuple[Int, Int] | None = None
 
@@ -93,6 +101,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         super().calculate(atoms, properties, system_changes)
         evaluator = self._evaluator_of(self.atoms)
         prediction = evaluator.evaluate(self.atoms.positions, np.asarray(self.atoms.cell), _periodic(self.atoms))
+        self.nearest = evaluator.nearest
         forces = prediction.forces.numpy(force=True).astype(np.float64)
         if not np.isfinite(forces).all():
             wrong = np.flatnonzero(~np.isfinite(forces).all(axis=1))

@@ -16,6 +16,7 @@ from gnnformd.model.density import DensityModel
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.simulation.ghosts import Ghosts
 from gnnformd.simulation.moving_graph import MovingGraph
+from gnnformd.simulation.training_range import ClosePair
 
 __all__ = ["CompiledSystem", "Places", "long_range"]
 
@@ -63,10 +64,16 @@ class CompiledSystem:
         Any model.
     graph
         Neighbors of the system; asked for the edges up to cutoff plus skin.
+
+    Attributes
+    ----------
+    nearest
+        After an evaluation, the pair of atoms that is closest in contact distances, by rows, if it is closer than one.
     """
 
     def __init__(self, model: ForceModel, graph: MovingGraph) -> None:
         self._model, self._graph = model, graph
+        self.nearest: ClosePair | None = None
         self._searched: AtomicGraph | None = None
         self._ready: _Ready | None = None
 
@@ -97,6 +104,12 @@ class CompiledSystem:
         """Everything but the long-range electrostatics."""
         assert self._ready is not None
         found = self._ready.density.evaluate(places.with_ghosts)
+        share, one, other = found.nearest
+        self.nearest = None
+        if share < 1.0:
+            distance = float(np.linalg.norm(places.with_ghosts[one] - places.with_ghosts[other]))
+            owner = self._ready.ghosts.owner
+            self.nearest = ClosePair(int(owner[one]), int(owner[other]), distance, distance / share)
         dtype = self._ready.atoms.positions.dtype
         return Prediction(
             torch.from_numpy(self._ready.ghosts.fold(found.forces)).to(dtype),

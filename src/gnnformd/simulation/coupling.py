@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.reference.library import lammps_sentence
-from gnnformd.simulation.guard import Guard, ModelFailure, Unstable, twice_kinetic_energy
+from gnnformd.simulation.guard import Departures, Guard, ModelFailure, Unstable, twice_kinetic_energy
 from gnnformd.simulation.ranks import Ranks
 from gnnformd.simulation.sources import Domains, Whole, choose_source
+from gnnformd.simulation.training_range import TrainingRange
 
 if TYPE_CHECKING:
     from lammps import lammps
@@ -27,6 +28,7 @@ Float = NDArray[np.float64]
 
 _FIX = "gnnformd"
 _FAILED = "gnnformd_failed"
+_INSIDE = "gnnformd_inside"
 
 
 class Coupling:
@@ -42,6 +44,10 @@ class Coupling:
     ranks; the forces of that step become NaN, the run stops at the end of the step, before any output, and `run`
     raises on every rank what happened.
 
+    Where a force or a distance is outside of what the model was trained on, the first rank warns once, or all stop,
+    as the guard says; LAMMPS's variable ``gnnformd_inside`` is then 0 for the first hundred such steps, so that
+    ``dump_modify ID skip v_gnnformd_inside`` makes a dump of every step hold these frames.
+
     Parameters
     ----------
     lmp
@@ -49,7 +55,7 @@ class Coupling:
     loaded
         The model.
     guard
-        Limits beyond which the run stops.
+        Limits beyond which the run stops; without one, only what is not finite or unseen by the model stops it.
     on_step
         Called with the step number after each evaluation of the forces.
     kspace_accuracy
@@ -63,6 +69,8 @@ class Coupling:
         The processes that run LAMMPS.
     has_energy, has_virial
         Whether the model said an energy and a virial; known after the first evaluation.
+    departures
+        Steps outside of what the model was trained on.
     interrupted
         Whether `stop` ended the last run.
     keeps_momentum
@@ -94,6 +102,8 @@ class Coupling:
         _check_instance(lmp)
         self.ranks = Ranks(lmp.get_mpi_comm())
         self._count = int(lmp.get_natoms())
+        self.departures = Departures()
+        self._range = TrainingRange.of(loaded)
         self._source: Domains | Whole = choose_source(lmp, loaded, self.ranks, kspace_accuracy)
         self.keeps_momentum = self._source.keeps_momentum
         self._install()
@@ -122,7 +132,7 @@ class Coupling:
             if self.ranks.size > 1 and type(error).__name__ == "MPIAbortException":  # of this rank alone
                 self.ranks.abort(f"Error: step {self._step()}: LAMMPS stopped: {message}")
             refusal = error
-        failure = self.ranks.first_failure(self._failure)
+        failure = self.ranks.first_of(self._failure)
         if failure is not None:
             raise failure
         if refusal is not None:
@@ -156,6 +166,7 @@ class Coupling:
         lmp.command(f"fix {_FIX} all external pf/callback 1 1")
         lmp.command(f"fix_modify {_FIX} energy yes virial yes")
         lmp.command(f"variable {_FAILED} internal 0")
+        lmp.command(f"variable {_INSIDE} internal 1")
         lmp.command(f"fix {_FIX}_halt all halt 1 v_{_FAILED} > 0.5 error hard message no")
         lmp.set_fix_external_callback(_FIX, self._callback)
 
@@ -188,7 +199,7 @@ class Coupling:
             except BaseException as error:  # whatever it is, the other ranks must hear of it
                 failure = _failure(step, error)
         totals = self.ranks.sum(_to_sum(failure, self._asked, heat, count, share))
-        shared = self.ranks.first_failure(failure) if totals[0] else None
+        shared = self.ranks.first_of(failure) if totals[0] else None
         failure = self._judge(step, totals) or shared  # atoms that are too hot explain what else goes wrong
         if failure is not None or share is None:
             self._fail(failure, forces)
@@ -197,6 +208,10 @@ class Coupling:
             self._end()
         forces[:] = self._source.collect(share)
         self._hand_over(share, totals)
+        failure = self._look(step, count, ids, forces, share)
+        if failure is not None:
+            self._fail(failure, forces)
+            return
         try:
             if self._on_step is not None:
                 self._on_step(step)
@@ -207,6 +222,7 @@ class Coupling:
         """Ask the model about this rank's atoms."""
         self._guard.check_finite(step, "position", ids, x)
         share = self._source.evaluate(step)
+        self._range.check_sight(step, share.nearest)
         self._guard.check_finite(step, "force", self._source.ids, share.forces)
         return share
 
@@ -220,6 +236,26 @@ class Coupling:
         except Unstable as error:
             return error
         return None
+
+    def _look(self, step: int, count: int, ids: NDArray[Any], forces: Float, share: Share) -> Unstable | None:
+        """See whether the model extrapolates; every rank comes to the same answer.
+
+        The force on an atom is the model's, on top of what LAMMPS's array holds by now: that of PPPM.
+        """
+        outside = None
+        if count:
+            arrays = self._lmp.numpy
+            total = forces + arrays.extract_atom("f", nelem=count, dim=3)
+            types = arrays.extract_atom("type", nelem=count)
+            outside = self._range.leaves(ids, types, total, share.nearest)
+        if self.ranks.sum(np.array([float(outside is not None)]))[0] == 0.0:
+            self._lmp.set_internal_variable(_INSIDE, 1.0)
+            return None
+        reason = self.ranks.first_of(outside)
+        assert reason is not None
+        self.departures.note(step, reason, aloud=self.ranks.first and not self._guard.stop_outside)
+        self._lmp.set_internal_variable(_INSIDE, float(not self.departures.to_be_written))
+        return Unstable(step, reason) if self._guard.stop_outside else None
 
     def _hand_over(self, share: Share, totals: Float) -> None:
         """Give LAMMPS energy and virial; on every rank it wants those of the system."""

@@ -15,7 +15,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.compiled import CompiledDensity, can_compile
 from gnnformd.model.density import DensityModel
 from gnnformd.simulation.domain import NEIGHBOR_BITS, Domain, NeighborLists
-from gnnformd.simulation.guard import Unstable
+from gnnformd.simulation.training_range import ClosePair, TrainingRange, nearest_pair
 
 if TYPE_CHECKING:
     from gnnformd.model.file import LoadedModel
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["DomainForces", "Share"]
 
 Float = NDArray[np.float64]
-
-CLOSEST = 0.8
-"""Share of the contact distance below which a model is blind (`gnnformd.model.density_radial.softened`)."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,14 @@ class Share:
         kcal/mol, or None if the model has none.
     virial
         kcal/mol, (3, 3), or None.
+    nearest
+        The pair of atoms that is closest in contact distances, by ids, if it is closer than one.
     """
 
     forces: Float
     energy: float | None
     virial: Float | None
+    nearest: ClosePair | None = None
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ class _Listed:
         Where they come from.
     graph
         All edges up to cutoff and skin, or none where compiled loops have the lists; its positions are of no meaning.
-    closest
-        Squared distance below which the run ends, of each half edge, (E/2,); None where the model has no opinion.
+    contact
+        Contact distance of each half edge, angstrom, (E/2,).
     density
         Compiled loops that have these lists, or None.
     """
 
     lists: NeighborLists
     graph: AtomicGraph
-    closest: Tensor | None
+    contact: Tensor | None
     density: CompiledDensity | None
 
 
@@ -100,32 +100,20 @@ class DomainForces:
         self._parameters = parameters.to(device=self._device, dtype=self._dtype)  # (T, 3)
         special = (1.0, 1.0, 1.0) if field is None else field.special_coul
         self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
+        self._range = TrainingRange.of(loaded)
         self._listed: _Listed | None = None
         self._density: CompiledDensity | None = None
 
-    def evaluate(self, step: int, domain: Domain) -> Share:
-        """Predict forces on own atoms and ghosts, energy and virial.
-
-        Parameters
-        ----------
-        step
-            Is named when the run has to end.
-        domain
-            The rank's atoms.
-
-        Raises
-        ------
-        Unstable
-            Two atoms are closer than the model can judge.
-        """
+    def evaluate(self, domain: Domain) -> Share:
+        """Predict forces on own atoms and ghosts, energy and virial."""
         if domain.own_count == 0:
             zero = self._model.conservative
             return Share(np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None)
         if self._listed is None or self._listed.lists is not domain.lists:
             self._listed = self._list(domain)
         if self._listed.density is not None:
-            return _compiled_share(step, domain, self._listed.density)
-        graph = self._inside(step, domain, self._listed)
+            return _compiled_share(domain, self._listed.density)
+        graph, nearest = self._inside(domain, self._listed)
         with torch.set_grad_enabled(self._model.conservative):
             prediction = self._model(graph)
         forces = prediction.forces.numpy(force=True).astype(np.float64)
@@ -133,7 +121,7 @@ class DomainForces:
             forces[domain.own_count :] = 0.0  # those on ghosts are right where the ghosts are at home
         energy = None if prediction.energies is None else float(prediction.energies[0])
         virial = None if prediction.virials is None else prediction.virials[0].numpy(force=True).astype(np.float64)
-        return Share(forces, energy, virial)
+        return Share(forces, energy, virial, nearest)
 
     def _list(self, domain: Domain) -> _Listed:
         """Take over a new list: by the compiled loops as it is, else as half edges."""
@@ -163,10 +151,7 @@ class DomainForces:
         if density is not None:
             return _Listed(lists, graph, None, density)
         graph = self._with_edges(graph, lists, own)
-        closest = None
-        if isinstance(self._model, DensityModel):
-            closest = (CLOSEST * self._model.contacts.of_edges(graph).double()).square()
-        return _Listed(lists, graph, closest, None)
+        return _Listed(lists, graph, self._range.contact_of_edges(graph), None)
 
     def _with_edges(self, graph: AtomicGraph, lists: NeighborLists, own: int) -> AtomicGraph:
         """Make half edges of a list: one of both directions between own atoms, the only one to a ghost."""
@@ -198,26 +183,25 @@ class DomainForces:
         self._density.set_neighbors(lists.start, lists.neighbor.view(np.uint32), kinds)
         return self._density
 
-    def _inside(self, step: int, domain: Domain, listed: _Listed) -> AtomicGraph:
-        """Take the edges that are shorter than the cutoff now; distances are measured in float64."""
+    def _inside(self, domain: Domain, listed: _Listed) -> tuple[AtomicGraph, ClosePair | None]:
+        """Take the edges that are shorter than the cutoff now, and the closest; distances are measured in float64."""
         x, wide = self._tensor(domain.positions), listed.graph
         half = wide.edge_count // 2
         center, neighbor = wide.center_index[:half], wide.neighbor_index[:half]
         squared = (x.index_select(0, neighbor) - x.index_select(0, center)).square_().sum(dim=1)  # (E/2,)
-        if listed.closest is not None:
-            _check_distances(step, domain, wide, squared, listed.closest)
+        assert listed.contact is not None
+        nearest = nearest_pair(squared, listed.contact, center, neighbor)
         keep = torch.nonzero(squared < self._model.cutoff**2).squeeze(1)  # (E'/2,)
         center, neighbor = center[keep], neighbor[keep]
-        return AtomicGraph(
-            **{
-                **vars(wide),
-                "positions": x,
-                "center_index": torch.cat([center, neighbor]),
-                "neighbor_index": torch.cat([neighbor, center]),
-                "cell_shift": wide.cell_shift[: 2 * len(keep)],
-                "bond_kind": wide.bond_kind[keep].repeat(2),
-            }
+        graph = replace(
+            wide,
+            positions=x,
+            center_index=torch.cat([center, neighbor]),
+            neighbor_index=torch.cat([neighbor, center]),
+            cell_shift=wide.cell_shift[: 2 * len(keep)],
+            bond_kind=wide.bond_kind[keep].repeat(2),
         )
+        return graph, None if nearest is None else nearest.named(domain.ids)
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self._device)
@@ -226,28 +210,11 @@ class DomainForces:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
 
-def _compiled_share(step: int, domain: Domain, density: CompiledDensity) -> Share:
+def _compiled_share(domain: Domain, density: CompiledDensity) -> Share:
     found = density.evaluate(domain.positions)
-    ratio, one, other = found.nearest
-    if ratio < CLOSEST:
+    share, one, other = found.nearest
+    nearest = None
+    if share < 1.0:
         distance = float(np.linalg.norm(domain.positions[one] - domain.positions[other]))
-        raise _too_close(step, int(domain.ids[one]), int(domain.ids[other]), distance, distance / ratio * CLOSEST)
-    return Share(found.forces, float(found.energies.sum()), found.virial)
-
-
-def _too_close(step: int, one: int, other: int, distance: float, limit: float) -> Unstable:
-    return Unstable(
-        step,
-        f"atoms {min(one, other)} and {max(one, other)} are {distance:.3g} angstrom apart; below {limit:.3g} the model "
-        "cannot judge their distance.",
-    )
-
-
-def _check_distances(step: int, domain: Domain, graph: AtomicGraph, squared: Tensor, closest: Tensor) -> None:
-    """Stop when two atoms are so close that the model no longer sees how close."""
-    wrong = torch.nonzero(squared < closest).squeeze(1)
-    if len(wrong) == 0:
-        return
-    edge = int(wrong[(squared - closest)[wrong].argmin()])
-    one, other = (int(domain.ids[int(index[edge])]) for index in (graph.center_index, graph.neighbor_index))
-    raise _too_close(step, one, other, float(squared[edge].sqrt()), float(closest[edge].sqrt()))
+        nearest = ClosePair(one, other, distance, distance / share).named(domain.ids)
+    return Share(found.forces, float(found.energies.sum()), found.virial, nearest)

@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.simulation.compiled_system import CompiledSystem
 from gnnformd.simulation.moving_graph import MovingGraph
+from gnnformd.simulation.training_range import ClosePair, TrainingRange, nearest_pair
 from gnnformd.trajectory.frame import Frame
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Evaluator:
     ----------
     compiled
         The compiled loops, or None if they are not to be used (see `gnnformd.model.file.load_model`).
+    nearest
+        After an evaluation, the pair of atoms that is closest in contact distances, by rows, if it is closer than one.
 
     Raises
     ------
@@ -52,6 +56,8 @@ class Evaluator:
         self._model = loaded.model.eval()
         dtype, device = _place(loaded.model)
         self._graph = MovingGraph(frame, loaded.model.cutoff, loaded.card.force_field, dtype=dtype, device=device)
+        self._range = TrainingRange.of(loaded)
+        self.nearest: ClosePair | None = None
         self.compiled = CompiledSystem(self._model, self._graph) if loaded.compiled else None
 
     def forget(self) -> None:
@@ -75,10 +81,18 @@ class Evaluator:
         if self.compiled is not None:
             prediction = self.compiled.evaluate(positions, cell, periodic)
             if prediction is not None:
+                self.nearest = self.compiled.nearest
                 return prediction
         graph = self._graph.at(positions, cell, periodic)
+        self.nearest = self._nearest(graph)
         with torch.set_grad_enabled(self._model.conservative):  # a conservative model differentiates its energy
             return self._model(graph)  # type: ignore[no-any-return]
+
+    def _nearest(self, graph: AtomicGraph) -> ClosePair | None:
+        half = graph.edge_count // 2
+        squared = graph.edge_vectors()[:half].double().square().sum(dim=1)
+        contact = self._range.contact_of_edges(graph)
+        return nearest_pair(squared, contact, graph.center_index[:half], graph.neighbor_index[:half])
 
 
 def _place(model: ForceModel) -> tuple[torch.dtype, torch.device]:

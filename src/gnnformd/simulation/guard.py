@@ -1,7 +1,8 @@
-"""When a simulation has to stop: forces that are no numbers, atoms that are too hot, a model that fails."""
+"""When a simulation has to stop: forces that are no numbers, atoms that are too hot, a model that fails or guesses."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,21 @@ from numpy.typing import NDArray
 
 from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
 
-__all__ = ["Guard", "ModelFailure", "Unstable", "kinetic_temperature", "temperature_of", "twice_kinetic_energy"]
+__all__ = [
+    "Departures",
+    "Guard",
+    "ModelFailure",
+    "Unstable",
+    "kinetic_temperature",
+    "temperature_of",
+    "twice_kinetic_energy",
+]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 _IDS_NAMED = 8
+_MOST_FRAMES = 100
 
 
 class Unstable(Exception):
@@ -59,20 +69,24 @@ class ModelFailure(RuntimeError):
 
 @dataclass(frozen=True)
 class Guard:
-    """Limits that a sound simulation never reaches.
+    """Limits that a sound simulation never reaches, and what to do where the model extrapolates.
 
     Attributes
     ----------
     hottest
         Highest kinetic temperature, K; infinite for no limit.
+    stop_outside
+        Whether the run ends where it leaves what the model was trained on (see
+        `gnnformd.simulation.training_range.TrainingRange`); if not, the first such step is warned of.
     """
 
     hottest: float = float("inf")
+    stop_outside: bool = False
 
     @classmethod
-    def around(cls, temperature: float) -> Guard:
+    def around(cls, temperature: float, *, stop_outside: bool = False) -> Guard:
         """Limits for a run at a temperature in K: ten times as hot, and never below 1000 K."""
-        return cls(hottest=max(10.0 * temperature, 1000.0))
+        return cls(max(10.0 * temperature, 1000.0), stop_outside)
 
     def check_finite(self, step: int, quantity: str, ids: Int, values: Float) -> None:
         """Stop when a row of ``values`` (N, 3) is not finite; ``quantity`` names it, ``ids`` (N,) name the rows.
@@ -110,6 +124,39 @@ class Guard:
         temperature = temperature_of(twice_kinetic, count)
         if not temperature <= self.hottest:  # also true of NaN
             raise Unstable(step, f"the temperature is {temperature:.4g} K, above the limit of {self.hottest:.4g} K.")
+
+
+@dataclass
+class Departures:
+    """Steps at which a run was outside of what its model was trained on.
+
+    Attributes
+    ----------
+    steps
+        How many.
+    first_step, reason
+        The first of them and what was outside, one sentence; None if there is none.
+    """
+
+    steps: int = 0
+    first_step: int | None = None
+    reason: str | None = None
+    _last: int | None = None
+
+    def note(self, step: int, reason: str, *, aloud: bool) -> None:
+        """Count a step, once if it is evaluated twice; the first is warned of if ``aloud``."""
+        if step == self._last:
+            return
+        self.steps, self._last = self.steps + 1, step
+        if self.first_step is None:
+            self.first_step, self.reason = step, reason
+            if aloud:
+                warnings.warn(f"step {step}: {reason} The model extrapolates; further steps are counted.", stacklevel=2)
+
+    @property
+    def to_be_written(self) -> bool:
+        """Whether the frame of the last step noted is among the first, which are written where frames are wanted."""
+        return self.steps <= _MOST_FRAMES
 
 
 def kinetic_temperature(masses: Float, velocities: Float) -> float:

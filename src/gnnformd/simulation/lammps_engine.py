@@ -15,7 +15,7 @@ from gnnformd.simulation.clock import Clock
 from gnnformd.simulation.coupling import Coupling, heat_of_rank
 from gnnformd.simulation.guard import Guard, Unstable, temperature_of
 from gnnformd.simulation.interrupt import stop_on_interrupt
-from gnnformd.simulation.md_run import EngineRun
+from gnnformd.simulation.md_run import OUTSIDE, EngineRun
 from gnnformd.simulation.ranks import Ranks
 from gnnformd.simulation.restart import RESTART, Restarts, cut_back
 from gnnformd.simulation.settings import SimulationSettings
@@ -126,6 +126,7 @@ def run_lammps(
             reason=unstable.reason if unstable else None,
             interrupted=ranks.share(bool(asked)),
             center_held=not coupling.keeps_momentum,
+            departures=coupling.departures,
         )
     except InputError as error:
         if ranks.size > 1 and type(error.__cause__).__name__ == "MPIAbortException":  # of this rank alone
@@ -167,7 +168,8 @@ def _read_restart(lmp: lammps, out: Path, settings: SimulationSettings) -> int:
 
 def _guard(lmp: lammps, settings: SimulationSettings, ranks: Ranks) -> Guard:
     heat = ranks.sum(np.array([heat_of_rank(lmp)]))
-    return Guard.around(max(settings.temperature, temperature_of(float(heat[0]), int(lmp.get_natoms()))))
+    now = temperature_of(float(heat[0]), int(lmp.get_natoms()))
+    return Guard.around(max(settings.temperature, now), stop_outside=settings.guard == "stop")
 
 
 def _move(lmp: lammps, settings: SimulationSettings, *, keeps_momentum: bool) -> None:
@@ -219,13 +221,19 @@ def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: 
     values = ("nan" if name in unknown else f"$({keyword}:%.15g)" for name, keyword in THERMO_COLUMNS.items())
     molecule = "mol " if lmp.extract_setting("molecule_flag") == 1 else ""
     append = title is not None
+    columns, form = f"id {molecule}type xu yu zu fx fy fz vx vy vz", "sort id format float %.17g"
+    form += f" append {'yes' if append else 'no'}"
+    outside = [
+        f'dump outside all custom 1 "{out / OUTSIDE}" {columns}',
+        f"dump_modify outside {form} skip v_gnnformd_inside",
+    ]
     return [
+        *(outside if settings.guard == "dump" else []),
         # the table opens itself with a title, and is flushed at each row
         f'fix thermo all print {settings.thermo_every} "{",".join(values)}" {"append" if append else "file"} '
         f'"{out / "thermo.csv"}" screen no title "{title or ",".join(THERMO_COLUMNS)}"',
-        f'dump trajectory all custom {settings.dump_every} "{out / "trajectory.dump"}" '
-        f"id {molecule}type xu yu zu fx fy fz vx vy vz",
-        f"dump_modify trajectory sort id format float %.17g append {'yes' if append else 'no'}",
+        f'dump trajectory all custom {settings.dump_every} "{out / "trajectory.dump"}" {columns}',
+        f"dump_modify trajectory {form}",
         f"thermo {settings.thermo_every}",
         "thermo_style custom step temp pe etotal econserve press vol",
     ]

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gnnformd.evaluation.md_curves import FAMILIES
+from gnnformd.simulation.guard import Departures
 from gnnformd.simulation.judge import Judgment
 
-__all__ = ["EngineRun", "MDRun"]
+__all__ = ["OUTSIDE", "EngineRun", "MDRun"]
+
+OUTSIDE = "outside.dump"
+"""File of the frames that are outside of what the model was trained on."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class EngineRun:
         Whether Ctrl-C ended it early.
     center_held
         Whether the momentum of the whole system was taken out.
+    departures
+        Steps outside of what the model was trained on.
     """
 
     steps: int
@@ -41,6 +47,7 @@ class EngineRun:
     reason: str | None = None
     interrupted: bool = False
     center_held: bool = False
+    departures: Departures = field(default_factory=Departures)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class MDRun:
         Whether the run came to its end within physics; step and sentence are None if it did.
     interrupted
         Whether Ctrl-C ended it early.
+    departures
+        Steps outside of what the model was trained on.
     judgment
         Observables, curves and verdicts.
     thermo
@@ -80,6 +89,7 @@ class MDRun:
     stopped_at_step: int | None
     reason: str | None
     interrupted: bool
+    departures: Departures
     judgment: Judgment
     thermo: Mapping[str, list[float]] = field(default_factory=dict)
 
@@ -101,6 +111,11 @@ class MDRun:
             "stopped_at_step": self.stopped_at_step,
             "reason": self.reason,
             "interrupted": self.interrupted,
+            "outside_training": {
+                "steps": self.departures.steps,
+                "first_step": self.departures.first_step,
+                "reason": self.departures.reason,
+            },
             "verdict": None if found.verdict is None else {"answer": found.verdict.answer, "text": found.verdict.text},
             "stability": None if found.stability is None else found.stability.to_dict(),
             "equilibration_ps": found.equilibration_ps,

@@ -69,12 +69,11 @@ class Ranks:
         shared: T = self.comm.bcast(value)
         return shared
 
-    def first_failure(self, failure: BaseException | None) -> BaseException | None:
-        """Tell every rank of the failure of the lowest rank that has one; None if none has."""
+    def first_of(self, value: T | None) -> T | None:
+        """Give every rank the value of the lowest rank that has one; None if none has."""
         if self.size == 1:
-            return failure
-        failures = self.comm.allgather(failure)
-        return next((found for found in failures if found is not None), None)
+            return value
+        return next((found for found in self.comm.allgather(value) if found is not None), None)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -87,7 +86,7 @@ class Ranks:
             yield
         except BaseException as error:  # whatever it is, the others must hear of it
             failure = error
-        shared = self.first_failure(failure)
+        shared = self.first_of(failure)
         if shared is not None:
             raise shared
 

@@ -14,6 +14,7 @@ import yaml
 from gnnformd.errors import InputError
 from gnnformd.files import replacing
 from gnnformd.reference.library import lammps_errors
+from gnnformd.simulation.md_run import OUTSIDE
 from gnnformd.simulation.settings import SimulationSettings
 
 if TYPE_CHECKING:
@@ -161,10 +162,11 @@ def cut_back(out: Path, step: int) -> str:
         A file is missing, damaged or cannot be written.
     """
     line = ""
-    for path, start in (
-        (out / "trajectory.dump", rb"ITEM: TIMESTEP\s+(\d+)"),
-        (out / "thermo.csv", rb"(?m)^(\d+),"),
-    ):
+    frames, rows = rb"ITEM: TIMESTEP\s+(\d+)", rb"(?m)^(\d+),"
+    files = [(out / "trajectory.dump", frames), (out / "thermo.csv", rows)]
+    if (out / OUTSIDE).exists() and (out / OUTSIDE).stat().st_size:
+        files.append((out / OUTSIDE, frames))
+    for path, start in files:
         try:
             with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 end = _begin_of(start, content, step)

@@ -38,6 +38,12 @@ class SimulationSettings(BaseModel):
         "create", description="Drawn at the temperature, or those of the data file."
     )
 
+    guard: Literal["warn", "dump", "stop"] = Field(
+        "warn",
+        description="Where a force or a distance is outside of what the model was trained on: warn once and count the "
+        "steps, also write the first hundred such frames to outside.dump, or stop.",
+    )
+
     @model_validator(mode="after")
     def _possible(self) -> SimulationSettings:
         if self.ensemble == "npt" and self.engine == "ase":

@@ -13,7 +13,7 @@ from gnnformd.errors import InputError
 from gnnformd.files import write_json, write_text
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.simulation.judge import judge
-from gnnformd.simulation.md_run import EngineRun, MDRun
+from gnnformd.simulation.md_run import OUTSIDE, EngineRun, MDRun
 from gnnformd.simulation.ranks import Ranks
 from gnnformd.simulation.restart import RESTART, check_same_run
 from gnnformd.simulation.settings import SimulationSettings
@@ -28,7 +28,7 @@ __all__ = ["simulate"]
 _MOST_POINTS = 500
 _MANIFEST = "simulate.yaml"
 _AT_THE_END = ("final.data", "simulate.json")
-_WRITTEN = ("trajectory.dump", "thermo.csv", "log.lammps", RESTART, *_AT_THE_END)
+_WRITTEN = ("trajectory.dump", OUTSIDE, "thermo.csv", "log.lammps", RESTART, *_AT_THE_END)
 
 
 def simulate(
@@ -59,8 +59,8 @@ def simulate(
     settings
         What to run.
     out
-        Folder for ``trajectory.dump``, ``thermo.csv``, ``simulate.json``, ``simulate.yaml`` and the engine's own
-        files; made if it is not there, and what an earlier run left under these names is replaced.
+        Folder for ``trajectory.dump``, ``outside.dump``, ``thermo.csv``, ``simulate.json``, ``simulate.yaml`` and the
+        engine's own files; made if it is not there, and what an earlier run left under these names is replaced.
     compare
         Folder of a reference run, whose observables are set beside the run's.
     resume
@@ -89,6 +89,8 @@ def simulate(
                 check_same_run(out / _MANIFEST, manifest)
             _prepare(out, manifest, sources, _AT_THE_END if resume else _WRITTEN)
     engine = _run(loaded, start, settings, out, ranks, resume, progress)
+    if ranks.first and (out / OUTSIDE).exists() and not (out / OUTSIDE).stat().st_size:
+        (out / OUTSIDE).unlink()  # no frame was outside
     run = None
     with ranks.together():
         if ranks.first:
@@ -160,6 +162,7 @@ def _judged(
         stopped_at_step=engine.stopped_at_step,
         reason=engine.reason,
         interrupted=engine.interrupted,
+        departures=engine.departures,
         judgment=judgment,
         thermo=side.thermo.downsampled(_MOST_POINTS),
     )

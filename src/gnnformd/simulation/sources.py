@@ -106,7 +106,8 @@ class Whole:
         forces[order] = prediction.forces.numpy(force=True)
         energy = None if prediction.energies is None else float(prediction.energies[0])
         virial = None if prediction.virials is None else prediction.virials[0].numpy(force=True).astype(np.float64)
-        return Share(forces, energy, virial)
+        nearest = self._evaluator.nearest
+        return Share(forces, energy, virial, None if nearest is None else nearest.named(self.ids[order]))
 
     def collect(self, share: Share) -> Float:
         """Give the forces on the atoms, (N, 3)."""
@@ -195,12 +196,12 @@ class Domains:
         Raises
         ------
         Unstable
-            A ghost belongs to no rank, or two atoms are too close.
+            A ghost belongs to no rank.
         """
         if self._exchange is not None and len(self._exchange.orphans):
             raise Unstable(step, f"atom {self._exchange.orphans[0]} is lost.")
         domain = self._reader.read(rebuilt=self._rebuilt, cell=_box(self._lmp)[0])
-        return self._forces.evaluate(step, domain)
+        return self._forces.evaluate(domain)
 
     def collect(self, share: Share) -> Float:
         """Add up the forces on own atoms from all ranks, (N, 3)."""

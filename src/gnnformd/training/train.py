@@ -17,6 +17,7 @@ from gnnformd.model.interface import ForceModel
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.data import FrameData, type_names_of
 from gnnformd.training.doubts import some_digests
+from gnnformd.training.extent import extent_of
 from gnnformd.training.fitting import ForceFitting
 from gnnformd.training.freeze import freeze
 from gnnformd.training.loss import measure_scales
@@ -204,6 +205,7 @@ class _Fit:
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
             "some_frames": some_digests(datasets, frames.train_graphs.frames),
+            **extent_of(datasets, frames.train_graphs.frames, frames.sample(), names),
             "epoch": best.epoch,
             "epochs": records[-1].epoch,
             "validation_l1_per_atom": best.validation_l1_per_atom,

@@ -1,0 +1,43 @@
+"""How close atoms come, for each pair of types and kind of bond."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.graph.bonds import BOND_KINDS
+
+__all__ = ["closest_distances", "of_edges"]
+
+
+def closest_distances(graph: AtomicGraph, distance: Tensor, type_count: int) -> Tensor:
+    """Shortest edge of each kind of bond and pair of types, symmetric in the types; infinite where there is none.
+
+    Parameters
+    ----------
+    graph
+        One or more frames.
+    distance
+        Of the half edges, angstrom, (E/2,).
+    type_count
+        T.
+
+    Returns
+    -------
+    Tensor
+        angstrom, (4, T, T).
+    """
+    half = graph.edge_count // 2
+    first, second = (graph.type_index[k[:half]] for k in (graph.center_index, graph.neighbor_index))
+    key = (graph.bond_kind[:half] * type_count + first) * type_count + second
+    closest = distance.new_full((BOND_KINDS * type_count * type_count,), torch.inf)
+    closest = closest.scatter_reduce(0, key, distance, "amin").view(BOND_KINDS, type_count, type_count)
+    return torch.minimum(closest, closest.transpose(1, 2))
+
+
+def of_edges(values: Tensor, graph: AtomicGraph) -> Tensor:
+    """Value of each half edge, (E/2,), from those of kinds of bond and pairs of types, (4, T, T)."""
+    half = graph.edge_count // 2
+    first, second = (graph.type_index[k[:half]] for k in (graph.center_index, graph.neighbor_index))
+    return values[graph.bond_kind[:half], first, second]
