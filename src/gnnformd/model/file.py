@@ -19,7 +19,7 @@ from gnnformd.files import write_bytes
 from gnnformd.model.build import build_model
 from gnnformd.model.card import FORMAT_VERSION, ModelCard
 from gnnformd.model.interface import ForceModel
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import DensitySettings, SeedSettings
 from gnnformd.model.tensor_file import TensorFile, read_header, read_tensors
 
 __all__ = ["FORMAT_VERSION", "LoadedModel", "ModelCard", "load_model", "pretrained_names", "read_card", "save_model"]
@@ -169,6 +169,15 @@ def _new_names(file: TensorFile, card: ModelCard) -> dict[str, str]:
     """Map the name of each weight in the file to the name it has now."""
     names = {name: name for name in file.shapes}
     if card.format_version > 2:
+        if (
+            card.format_version == 3
+            and isinstance(card.settings, DensitySettings)
+            and card.settings.electrostatics != "none"
+        ):
+            raise InputError(
+                f"{file.path}: was trained with a Coulomb energy split as it was in model format version 3, this program "
+                "splits it otherwise; train the model again."
+            )
         return names
     if not isinstance(card.settings, SeedSettings) or card.settings.layers > 2:
         raise InputError(
