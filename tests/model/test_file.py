@@ -17,7 +17,7 @@ from gnnformd.errors import InputError
 from gnnformd.model.build import build_model
 from gnnformd.model.file import FORMAT_VERSION, ModelCard, load_model, pretrained_names, read_card, save_model
 from gnnformd.model.interface import ForceModel
-from gnnformd.model.settings import ModelSettings, SeedSettings
+from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
 from tests.model.conftest import FIELD, random_graph
 
 SETTINGS = SeedSettings(width=8, statistics="stored")
@@ -210,7 +210,7 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 3\)"),
+        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 4\)"),
         (change_card(format_version=0), r"'format_version' is '0'"),
         (change_card(format_version="2"), r"'format_version' is '2'"),
         (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows seed and density"),
@@ -288,6 +288,16 @@ def test_a_file_of_an_older_version_is_written_again_in_the_newest(tmp_path: Pat
     old = load_model(FILES / "version-1.safetensors")
     save_model(tmp_path / "new.safetensors", old.model, old.card)
     assert load_model(tmp_path / "new.safetensors").card == replace(old.card, format_version=FORMAT_VERSION)
+
+
+def test_a_density_network_that_split_charges_otherwise_is_refused(tmp_path: Path) -> None:
+    for electrostatics in ("none", "fixed"):
+        settings = DensitySettings(electrostatics=electrostatics)
+        path = tmp_path / f"{electrostatics}.safetensors"
+        save_model(path, build_model(settings, 2), ModelCard(settings, ("O", "H"), FIELD))
+        edit(path, change_card(format_version=3))
+    with pytest.raises(InputError, match=r"a Coulomb energy split as it was in model format version 3, .* train"):
+        load_model(tmp_path / "fixed.safetensors")
 
 
 def test_a_seed_network_with_an_edge_encoder_for_each_of_three_layers_is_refused(saved: Path) -> None:

@@ -33,8 +33,8 @@ class Electrostatics(nn.Module):
         angstrom.
     accuracy
         Splitting ``a`` times cutoff: what is left out at the cutoff is ``erfc(accuracy)`` of the pair's energy. Wave
-        vectors end where ``exp(-k^2/4 a^2)`` is 1e-5, or ``exp(-accuracy^2)`` if that is less. A smaller splitting needs
-        fewer of them: at 3.0 LAMMPS's mesh for water has 25 points where at 3.4 it has 30.
+        vectors end where ``exp(-k^2/4 a^2)`` is 1e-5, or ``exp(-accuracy^2)`` if that is less. A smaller splitting
+        needs fewer of them: at 3.0 LAMMPS's mesh for water has 25 points where at 3.4 it has 30.
     mesh_from
         Number of atoms in a box from which the long-range part is computed on a mesh.
     """

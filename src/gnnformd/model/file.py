@@ -168,16 +168,16 @@ def _card(file: TensorFile) -> ModelCard:
 def _new_names(file: TensorFile, card: ModelCard) -> dict[str, str]:
     """Map the name of each weight in the file to the name it has now."""
     names = {name: name for name in file.shapes}
+    if (
+        card.format_version == 3
+        and isinstance(card.settings, DensitySettings)
+        and card.settings.electrostatics != "none"
+    ):
+        raise InputError(
+            f"{file.path}: was trained with a Coulomb energy split as it was in model format version 3, this program "
+            "splits it otherwise; train the model again."
+        )
     if card.format_version > 2:
-        if (
-            card.format_version == 3
-            and isinstance(card.settings, DensitySettings)
-            and card.settings.electrostatics != "none"
-        ):
-            raise InputError(
-                f"{file.path}: was trained with a Coulomb energy split as it was in model format version 3, this program "
-                "splits it otherwise; train the model again."
-            )
         return names
     if not isinstance(card.settings, SeedSettings) or card.settings.layers > 2:
         raise InputError(
