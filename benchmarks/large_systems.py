@@ -76,6 +76,8 @@ def measure(options: argparse.Namespace, copies: int) -> dict[str, float]:
         frame, loaded.model.cutoff, loaded.card.force_field, dtype=torch.float32, device=torch.device("cpu")
     )
     system = CompiledSystem(loaded.model, moving)
+    assert system.atoms is not None
+    loops = system.atoms
     where = frame.positions, frame.cell, frame.periodic
     begin = time.perf_counter()
     places = system.places(*where)
@@ -83,7 +85,10 @@ def measure(options: argparse.Namespace, copies: int) -> dict[str, float]:
     assert places is not None
     atoms = len(frame.ids)
     times = {}
-    for name, work in (("short_range", lambda: system.local(places)), ("forces", lambda: system.evaluate(*where))):
+    for name, work in (
+        ("short_range", lambda: loops.local(places)),
+        ("forces", lambda: system.evaluate(*where)),
+    ):
         work()
         seconds = []
         for _ in range(3 if atoms > 100_000 else 10):
@@ -91,13 +96,13 @@ def measure(options: argparse.Namespace, copies: int) -> dict[str, float]:
             work()
             seconds.append(time.perf_counter() - begin)
         times[name] = 1e6 * min(seconds) / atoms
-    assert system._ready is not None
+    assert loops._ready is not None
     return {
         "atoms": atoms,
         **times,
         "search": 1e6 * search / atoms,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-        "list": system._ready.ghosts.neighbor.nbytes / atoms,
+        "list": loops._ready.ghosts.neighbor.nbytes / atoms,
     }
 
 

@@ -16,8 +16,8 @@ from gnnformd.cli import app
 from gnnformd.errors import InputError
 from gnnformd.graph.build import build_graph
 from gnnformd.model.file import LoadedModel, ModelCard, load_model
+from gnnformd.model.ghosts import Ghosts
 from gnnformd.reference.systems import ARGON
-from gnnformd.simulation.ghosts import Ghosts
 from gnnformd.simulation.mliap import MliapModel, export_mliap
 from gnnformd.trajectory.frame import Frame
 

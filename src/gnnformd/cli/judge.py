@@ -31,6 +31,7 @@ def evaluate(
     force_field: Annotated[Path | None, typer.Option(help="YAML file with charge, epsilon, sigma of a dump.")] = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
+    torch: TorchOption = False,
     json_file: JsonOption = None,
 ) -> None:
     """Compare predicted forces with those of the data."""
@@ -40,7 +41,7 @@ def evaluate(
     from gnnformd.model.file import load_model
     from gnnformd.trajectory.dataset import open_dataset
 
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, compiled=not torch)
     field = ForceField.from_yaml(force_field) if force_field else None
     names = loaded.card.type_names
     datasets = [open_dataset(path, topology=topology, force_field=field, elements=names) for path in data]

@@ -12,7 +12,7 @@ import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.force_errors import ForceErrorAccumulator, ForceMetrics, ForceSamples, force_metrics
-from gnnformd.evaluation.prediction import needs_physical_features, predict
+from gnnformd.evaluation.prediction import Predictor, needs_physical_features
 from gnnformd.trajectory.suspicions import frame_digest
 
 if TYPE_CHECKING:
@@ -166,16 +166,14 @@ def _evaluate_one(
     seed: int,
     report: Callable[[int], None],
 ) -> DatasetEvaluation:
-    from gnnformd.graph.build import build_graph, collate
-
     errors = ForceErrorAccumulator(_type_names(loaded.card, dataset), sample_atoms=SAMPLED_ATOMS, seed=seed)
     energy_errors: list[float] = []  # per atom, one a frame
     seconds: list[tuple[float, int]] = []
+    predict = Predictor(loaded, dataset.force_field)
     for start in range(0, len(indices), batch_size):
         batch = [_frame(loaded.card, dataset, i) for i in indices[start : start + batch_size]]
         begin = time.perf_counter()
-        graph = collate([build_graph(f, loaded.card.cutoff, dataset.force_field) for f in batch])
-        prediction = predict(loaded.model, graph)
+        prediction = predict(batch)
         forces = prediction.forces.detach().cpu().double().numpy()  # waits for the device
         seconds.append((time.perf_counter() - begin, len(batch)))
         errors.add(forces, np.concatenate([f.forces for f in batch]), np.concatenate([f.types for f in batch]))

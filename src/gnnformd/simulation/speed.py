@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from gnnformd.evaluation.prediction import predict
 from gnnformd.graph.build import build_graph
+from gnnformd.model.compiled_graph import long_range
 from gnnformd.model.density import DensityModel
-from gnnformd.simulation.compiled_system import long_range
 from gnnformd.simulation.evaluator import Evaluator
 from gnnformd.simulation.liquid import liquid_commands, settled
 from gnnformd.trajectory.frame import Frame
@@ -147,7 +147,8 @@ def measure_speed(
     edges = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).edge_count / len(frame.types)
     per_atom = 1e6 / len(frame.types)
     short, long = (median(times[name]) * per_atom if times[name] else 0.0 for name in ("short_range", "long_range"))
-    operations = None if evaluator.compiled is None else evaluator.compiled.operations_per_atom(edges)
+    compiled = None if evaluator.compiled is None else evaluator.compiled.atoms
+    operations = None if compiled is None else compiled.operations_per_atom(edges)
     return Speed(
         model=str(loaded.path),
         system=system,
@@ -184,7 +185,7 @@ def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str,
     """Take apart an evaluation on known neighbors."""
     compiled = evaluator.compiled
     places = None if compiled is None else compiled.places(frame.positions, frame.cell, frame.periodic)
-    if compiled is None or places is None:
+    if compiled is None or compiled.atoms is None or places is None:
         weight = next(loaded.model.parameters())
         graph = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).to(weight.device, weight.dtype)
         model = loaded.model
@@ -195,7 +196,10 @@ def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str,
             "short_range": lambda: predict(model, domain).forces.cpu(),
             "long_range": lambda: long_range(model, graph, frame.positions, frame.cell).forces.cpu(),
         }
-    return {"short_range": partial(compiled.local, places), "long_range": partial(compiled.long_range, places)}
+    return {
+        "short_range": partial(compiled.atoms.local, places),
+        "long_range": partial(compiled.atoms.long_range, places),
+    }
 
 
 def _matrix_product_speed(weight: torch.Tensor) -> float:

@@ -1,0 +1,188 @@
+"""CompiledGraph: the atoms of one graph, wherever they move, evaluated by the compiled loops of the density model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.compiled import CompiledDensity, can_compile
+from gnnformd.model.compiled_ewald import CompiledEwald
+from gnnformd.model.compiled_mesh import CompiledMesh
+from gnnformd.model.density import DensityModel
+from gnnformd.model.ghosts import Ghosts
+from gnnformd.model.interface import Prediction
+
+__all__ = ["CompiledGraph", "Places", "long_range"]
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where everything is.
+
+    Attributes
+    ----------
+    with_ghosts
+        Atoms and periodic images, angstrom, (N + G, 3).
+    own
+        The atoms alone, (N, 3).
+    box
+        Rows are the lattice vectors, angstrom, (3, 3).
+    """
+
+    with_ghosts: Float
+    own: Float
+    box: Float
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What serves until there is another graph; ``atoms`` is the graph in the type of the model.
+
+    There are compiled ``waves`` for a box that is periodic in all directions.
+    """
+
+    density: CompiledDensity
+    ghosts: Ghosts
+    atoms: AtomicGraph
+    waves: CompiledEwald | CompiledMesh | None
+
+
+class CompiledGraph:
+    """Forces on the atoms of a graph by compiled loops; the long-range electrostatics of clusters by PyTorch.
+
+    Parameters
+    ----------
+    model
+        The network.
+
+    Attributes
+    ----------
+    nearest
+        After an evaluation, the pair of atoms that is closest in contact distances, if it is closer than one: their
+        rows, distance and contact distance, angstrom.
+    """
+
+    def __init__(self, model: DensityModel) -> None:
+        self.nearest: tuple[int, int, float, float] | None = None
+        self._model = model
+        self._ready: _Ready | None = None
+
+    def renew(self, graph: AtomicGraph) -> bool:
+        """Take over the atoms and edges of another graph; False if there are no compiled loops for it.
+
+        What was compiled for the last graph serves again if the atoms are the same.
+        """
+        if not can_compile(self._model, graph):
+            self._ready = None
+            return False
+        last, atoms = self._ready, graph.to(dtype=next(self._model.parameters()).dtype)
+        if last is not None and not _same_atoms(last.atoms, atoms):
+            last = None
+        density = CompiledDensity(self._model, atoms) if last is None else last.density
+        waves = _waves_for(self._model, atoms) if last is None else last.waves
+        kinds = density.kinds_of(atoms)
+        assert kinds is not None  # it was made for them
+        ghosts = Ghosts.of(graph)
+        density.set_neighbors(ghosts.start, ghosts.neighbor, kinds[ghosts.owner])
+        self._ready = _Ready(density, ghosts, atoms, waves)
+        return True
+
+    def places(self, own: Float, box: Float) -> Places:
+        """Give places of atoms and ghosts from those of the atoms (N, 3), where the shifts of the graph hold."""
+        assert self._ready is not None
+        return Places(self._ready.ghosts.positions(own, box), own, box)
+
+    def evaluate(self, places: Places) -> Prediction:
+        """Predict forces, energy and virial."""
+        local, smooth = self.local(places), self.long_range(places)
+        if smooth is None:
+            return local
+        assert local.energies is not None and smooth.energies is not None
+        assert local.virials is not None and smooth.virials is not None
+        return Prediction(
+            local.forces + smooth.forces, local.energies + smooth.energies, local.virials + smooth.virials
+        )
+
+    def local(self, places: Places) -> Prediction:
+        """Everything but the long-range electrostatics."""
+        assert self._ready is not None
+        found = self._ready.density.evaluate(places.with_ghosts)
+        share, one, other = found.nearest
+        self.nearest = None
+        if share < 1.0:
+            owner = self._ready.ghosts.owner
+            distance = float(np.linalg.norm(places.with_ghosts[one] - places.with_ghosts[other]))
+            self.nearest = int(owner[one]), int(owner[other]), distance, distance / share
+        dtype = self._ready.atoms.positions.dtype
+        return Prediction(
+            torch.from_numpy(self._ready.ghosts.fold(found.forces)).to(dtype),
+            torch.tensor([found.energies.sum()], dtype=dtype),
+            torch.from_numpy(found.virial[None]).to(dtype),
+        )
+
+    def long_range(self, places: Places) -> Prediction | None:
+        """Long-range electrostatics, or None if the model has none."""
+        assert self._ready is not None
+        if self._model.electrostatics is None:
+            return None
+        if self._ready.waves is None:
+            return long_range(self._model, self._ready.atoms, places.own, places.box)
+        dtype = self._ready.atoms.charges.dtype
+        scaled = places.own @ np.linalg.inv(places.box)
+        energy, forces, virial = self._ready.waves.evaluate(scaled - np.floor(scaled), places.box)
+        return Prediction(
+            torch.from_numpy(forces).to(dtype),
+            torch.tensor([energy], dtype=dtype),
+            torch.from_numpy(virial[None]).to(dtype),
+        )
+
+    def operations_per_atom(self, edges_per_atom: float) -> float | None:
+        """Operations for each atom without long-range electrostatics, or None where nothing is compiled."""
+        return None if self._ready is None else self._ready.density.operations_per_atom(edges_per_atom)
+
+
+def _same_atoms(one: AtomicGraph, other: AtomicGraph) -> bool:
+    names = ("type_index", "charges", "epsilons", "sigmas", "periodic", "special_coul")
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | CompiledMesh | None:
+    coulomb, charges = model.electrostatics, atoms.charges.numpy()
+    if coulomb is None or not atoms.periodic.all():
+        return None
+    if atoms.atom_count >= coulomb.mesh_from:
+        return CompiledMesh(charges, coulomb.splitting)
+    return CompiledEwald(charges, coulomb.splitting, coulomb.reach)
+
+
+def long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:
+    """Long-range part of the Coulomb energy (see `gnnformd.model.density_ewald`), its forces and virial, by PyTorch.
+
+    Parameters
+    ----------
+    model
+        One with charges of the data.
+    atoms
+        Their charges, and which directions are periodic.
+    positions, cell
+        angstrom, (N, 3) and (3, 3).
+    """
+    assert model.electrostatics is not None
+    cells = torch.from_numpy(cell[None] if atoms.periodic.any() else np.eye(3)[None]).to(atoms.charges.device)
+    inverse = torch.linalg.inv(cells[0])
+    scaled = torch.from_numpy(positions).to(cells) @ inverse
+    scaled = scaled - torch.floor(scaled) * atoms.periodic[0]  # small numbers keep their digits in float32
+    dtype = atoms.charges.dtype
+    scaled, cells = scaled.to(dtype).requires_grad_(), cells.to(dtype).requires_grad_()
+    with torch.enable_grad():
+        energies = model.electrostatics.long_range_energies(scaled, cells, atoms.charges, atoms)
+        by_scaled, by_cell = torch.autograd.grad(energies.sum(), (scaled, cells), allow_unused=True)
+    forces = -by_scaled @ inverse.to(dtype).T
+    virials = torch.zeros_like(cells) if by_cell is None else -cells.detach().transpose(1, 2) @ by_cell
+    return Prediction(forces, energies.detach(), virials)

@@ -1,0 +1,45 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.model.test_density import density
+from tests.simulation.rank_cases import WATER, water_frame
+
+from gnnformd.evaluation.prediction import Predictor
+from gnnformd.model.file import LoadedModel, ModelCard
+from gnnformd.model.interface import Prediction
+from gnnformd.trajectory.frame import Frame
+
+CUBE = np.diag([9.3, 9.4, 9.5])
+
+
+def frames() -> list[Frame]:
+    """Water in a box, wrapped otherwise, in a larger and a tilted box, and as a cluster."""
+    frame = water_frame(3, CUBE)
+    wrapped = replace(frame, positions=frame.positions + np.arange(81)[:, None] % 3 * CUBE[0])
+    tilted = water_frame(3, np.array([[9.3, 0, 0], [3.0, 9.4, 0], [-2.0, 2.5, 9.5]]))
+    return [frame, wrapped, replace(frame, cell=1.1 * CUBE), tilted, replace(frame, periodic=(False,) * 3)]
+
+
+def both(model: torch.nn.Module, some: list[Frame]) -> tuple[Prediction, Prediction]:
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), WATER), Path("made here"))
+    by_loops = Predictor(loaded, WATER)
+    return by_loops(some), Predictor(replace(loaded, compiled=False), WATER)(some)
+
+
+@pytest.mark.parametrize("electrostatics", ["fixed", "none"])
+def test_compiled_loops_say_of_a_batch_what_pytorch_says(electrostatics):
+    model = density(cutoff=4.0, electrostatics=electrostatics).double()
+    fast, plain = both(model, frames())
+    for name in ("forces", "energies", "virials"):
+        one, other = getattr(fast, name).detach(), getattr(plain, name).detach()
+        assert one.shape == other.shape
+        assert float((one - other).norm() / other.norm()) < 1e-8
+    assert float(plain.forces.abs().max()) > 1
+
+
+def test_what_has_no_compiled_loops_is_left_to_pytorch():
+    fast, plain = both(density(cutoff=4.0, layers=2).double(), frames()[:2])
+    assert torch.equal(fast.forces, plain.forces)
