@@ -24,6 +24,9 @@ def test_the_force_field_of_a_system_is_the_one_lammps_used(tmp_path, name):
     assert run.manifest["atoms"] == ATOMS[name]
     assert run.manifest["frames"] == 1
     assert ForceField.from_dict(run.manifest["force_field"]) == SYSTEMS[name].force_field
+    changes = ", ".join(f"{variable} {value}" for variable, value in sorted(SHORT[name].items()))
+    description = SYSTEMS[name].description + (f" Here with {changes}." if changes else "")
+    assert run.manifest["description"] == description
 
 
 @pytest.mark.parametrize("name", sorted(SYSTEMS))

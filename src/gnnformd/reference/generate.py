@@ -90,7 +90,7 @@ def generate(
         manifest = _complete(folder, work, script, parts, result)
         manifest = {"system": built_in.name if built_in else script.path.name, **manifest, "ranks": ranks}
         if built_in:
-            manifest["description"] = built_in.description
+            manifest["description"] = built_in.description + _changes(script, built_in, values)
         (folder / "reference.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False, width=120))
         move_folder(folder, out, replace=overwrite)
     if progress:
@@ -136,6 +136,13 @@ def _index_variables(script: Script) -> dict[str, str]:
     """Variables that can be set from outside, with the values in the file."""
     lines = [line.words for line in script.commands("variable")]
     return {parts[1]: parts[3] for parts in lines if len(parts) > 3 and parts[2] in ("index", "string")}
+
+
+def _changes(script: Script, built_in: System, values: Mapping[str, str]) -> str:
+    """Say which variables differ from those that the description of a system speaks of."""
+    usual = {**_index_variables(script), **built_in.variables}
+    own = [f"{k} {v}" for k, v in sorted(values.items()) if k not in ("seed", "frames") and usual.get(k) != v]
+    return f" Here with {', '.join(own)}." if own else ""
 
 
 def _job(script: Script, parts: Instrumented, folder: Path, values: Mapping[str, str], ranks: int) -> dict[str, Any]:
