@@ -8,6 +8,7 @@ import torch
 
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.build import build_graph, collate
+from gnnformd.graph.closest import closest_distances
 from gnnformd.model.build import build_model
 from gnnformd.model.density_harmonics import harmonics, product_tensors, product_vectors
 from gnnformd.model.density_radial import fade, radial_functions, softened
@@ -26,6 +27,10 @@ def density(types=2, seed=0, **settings):
     torch.manual_seed(seed)
     model = build_model(DensitySettings(**{"cutoff": 3.4, "features": 6, "width": 8, **settings}), types).double()
     return no_part_at_zero(model)
+
+
+def closest(graph, types=2):
+    return closest_distances(graph, graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1), types)
 
 
 def no_part_at_zero(model):
@@ -249,7 +254,7 @@ def test_potentials_that_made_the_forces_are_found(settings):
     frames = collate([water(k) for k in range(5)])
     counts = truth.classical.counts
     truth.classical.pairs[sum(counts[:2]) : sum(counts[:3])] = 0  # of second neighbors: the angle stands for them
-    truth.contacts.measure(frames, frames.edge_vectors()[: frames.edge_count // 2].norm(dim=1))
+    truth.contacts.take(closest(frames))
     made = truth.fixed_part(frames)
     for part in (model.classical.pairs, model.classical.angles, model.network.energy_scale):
         part.zero_()
@@ -375,5 +380,5 @@ def test_pairs_that_never_met_have_no_closest_approach():
     assert model.closest_in_data(1, 0, 1) == pytest.approx(closest, rel=1e-6)
     assert model.closest_in_data(1, 0, 0) is None and model.closest_in_data(0, 0, 2) is None
     short = density(types=3, cutoff=2.6)  # contacts are at most 0.6 cutoffs: data have no oxygens so close
-    short.contacts.measure(graph, graph.edge_vectors()[:half].norm(dim=1))
+    short.contacts.take(closest(graph, types=3))
     assert short.closest_in_data(0, 0, 0) is None

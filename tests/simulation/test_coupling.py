@@ -250,7 +250,7 @@ def test_atoms_closer_than_in_training_are_warned_of(argon, helpers, more, steps
         warnings.simplefilter("always")
         low, high = lmp.extract_box()[:2]
         distance = closest_distance(helpers.by_id(lmp, "x"), high[0] - low[0])
-        known = [[0, "Ar", "Ar", distance / 0.95 + more]]
+        known = [[0, "Ar", "Ar", distance / 0.9 + more]]
         coupling = Coupling(lmp, helpers.load(helpers.LennardJones(8.0), closest_pairs=known))
         coupling.run(0)
         assert coupling.departures.steps == steps

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.graph.closest import closest_distances
 from gnnformd.model.density_classical import ClassicalPart
 from gnnformd.model.density_electrostatics import Electrostatics
 from gnnformd.model.density_network import DensityNetwork, Geometries
@@ -129,18 +130,21 @@ class DensityModel(ForceModel):
         return (learned + fixed).detach().sum(), pulls[0] + pulls[1]
 
     @torch.no_grad()
-    def initialize(self, graph: AtomicGraph) -> None:
+    def initialize(self, graph: AtomicGraph, closest: Tensor | None = None) -> None:
         """Take scales from data: closest approaches, spread of the densities, pair potentials, size of what they leave.
 
         Parameters
         ----------
         graph
             A batch of frames to be trained on, some tens, with their forces (and energies where there are any).
+        closest
+            See `gnnformd.model.interface.ForceModel.initialize`.
         """
         training = self.training
         self.eval()
         places, network = _places(graph), self.network
-        self.contacts.measure(graph, places.distances.detach())
+        types = self.contacts.distances.shape[1]
+        self.contacts.take(closest_distances(graph, places.distances.detach(), types) if closest is None else closest)
         network.measure(graph, places.vectors, *self._softened(graph, places))
         if graph.forces is not None:
             network.energy_scale.zero_()

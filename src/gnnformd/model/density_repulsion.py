@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
-from gnnformd.graph.closest import closest_distances, of_edges
+from gnnformd.graph.closest import of_edges
 
 __all__ = ["Contacts"]
 
@@ -57,17 +57,9 @@ class Contacts(nn.Module):
         return contact / MARGIN if known and contact != float(self._unseen()[bond_kind].to(self.distances)) else None
 
     @torch.no_grad()
-    def measure(self, graph: AtomicGraph, distance: Tensor) -> None:
-        """Take the contact distances from the closest pairs of a batch of frames.
-
-        Parameters
-        ----------
-        graph
-            Frames of the data.
-        distance
-            Of the half edges, angstrom, (E/2,).
-        """
-        closest = MARGIN * closest_distances(graph, distance.to(self.distances), self.distances.shape[1])
+    def take(self, closest: Tensor) -> None:
+        """Take the contact distances from closest approaches, as of `gnnformd.graph.closest.closest_distances`."""
+        closest = MARGIN * closest.to(self.distances)
         known = torch.where(closest.isfinite(), closest, self.distances)
         self.distances.copy_(known.clamp(SMALLEST, LARGEST * self.cutoff))
 

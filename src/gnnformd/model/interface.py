@@ -54,13 +54,16 @@ class ForceModel(nn.Module, ABC):
         """Why a system cannot be cut into domains (`AtomicGraph.owned`) for this model; None if it can."""
         return "it looks at all atoms at once"
 
-    def initialize(self, graph: AtomicGraph) -> None:
+    def initialize(self, graph: AtomicGraph, closest: Tensor | None = None) -> None:
         """Take scales from data before a training from fresh weights.
 
         Parameters
         ----------
         graph
             A batch of training frames with their targets.
+        closest
+            How close atoms come (see `gnnformd.graph.closest.closest_distances`) in more frames than these; by default
+            those of the batch.
         """
 
     def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:

@@ -26,6 +26,9 @@ BEYOND = 1.5
 """Of the largest force in training. A hundred times as many Gaussian forces have a largest one that is less than 1.3
 times as large, so that no sound simulation comes here by chance."""
 
+BELOW = 0.9
+"""Of the closest approach in training, for the same reason."""
+
 
 @dataclass(frozen=True)
 class ClosePair:
@@ -61,8 +64,8 @@ class TrainingRange:
     Attributes
     ----------
     contact
-        Contact distances, 0.95 of the closest approach in training, for each kind of bond and pair of types, angstrom,
-        (4, T, T); zero where it is not known.
+        Contact distances, 0.95 of the closest approach in training (in up to 256 frames), for each kind of bond and
+        pair of types, angstrom, (4, T, T); zero where it is not known.
     largest_force
         1.5 times the largest force on an atom of each type in training, kcal/mol/angstrom, (T,); infinite where it is
         not known.
@@ -114,7 +117,7 @@ class TrainingRange:
         nearest
             The pair of atoms that is closest in contact distances, by ids, if it is closer than one.
         """
-        if nearest is not None:
+        if nearest is not None and nearest.distance < BELOW / MARGIN * nearest.contact:
             return f"{nearest}, in training at least {nearest.contact / MARGIN:.3g}."
         return self._large_force(ids, types, forces)
 

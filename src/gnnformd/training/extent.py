@@ -1,4 +1,4 @@
-"""How far the training frames go: the largest forces and the closest pairs, for the model file."""
+"""How far the training frames go: the closest pairs and the largest forces."""
 
 from __future__ import annotations
 
@@ -7,18 +7,47 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.graph.build import build_graph
 from gnnformd.graph.closest import closest_distances
 from gnnformd.trajectory.dataset import PackedDataset
 
-__all__ = ["extent_of"]
+__all__ = ["closest_of", "extent_of"]
+
+_FRAMES = 256
+_REACH = 0.8
+
+Frames = Sequence[tuple[int, int]]
+
+
+def closest_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float, type_count: int) -> Tensor:
+    """How close atoms come in at most 256 frames, up to 0.8 of the cutoff; (4, T, T), infinite where they do not.
+
+    Parameters
+    ----------
+    datasets
+        Where the frames are.
+    frames
+        Dataset and frame of each.
+    cutoff
+        angstrom.
+    type_count
+        T.
+    """
+    count = min(_FRAMES, len(frames))
+    closest = torch.full((1,), torch.inf, dtype=torch.float64)
+    for which, frame in (frames[k * len(frames) // count] for k in range(count)):
+        graph = build_graph(datasets[which][frame], _REACH * cutoff, datasets[which].force_field)
+        distance = graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1)
+        closest = torch.minimum(closest, closest_distances(graph, distance, type_count))
+    return closest
 
 
 def extent_of(
-    datasets: Sequence[PackedDataset], frames: Sequence[tuple[int, int]], sample: AtomicGraph, names: Sequence[str]
+    datasets: Sequence[PackedDataset], frames: Frames, closest: Tensor, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Measure what `gnnformd.model.card.ModelCard.largest_forces` and ``closest_pairs`` tell.
+    """Say what `gnnformd.model.card.ModelCard.largest_forces` and ``closest_pairs`` tell.
 
     Parameters
     ----------
@@ -26,8 +55,8 @@ def extent_of(
         Where the frames are.
     frames
         Dataset and frame of each training frame; all of them are asked for their forces.
-    sample
-        Some of them, asked for their closest pairs.
+    closest
+        From `closest_of`.
     names
         Of the types.
     """
@@ -36,10 +65,8 @@ def extent_of(
         found = datasets[which][frame]
         assert found.forces is not None
         np.maximum.at(squares, found.types - 1, (found.forces * found.forces).sum(axis=1))
-    half = sample.edge_count // 2
-    closest = closest_distances(sample, sample.edge_vectors()[:half].norm(dim=1), len(names))
     pairs = [
-        [int(kind), names[one], names[other], float(closest[kind, one, other])]
+        [kind, names[one], names[other], float(closest[kind, one, other])]
         for kind, one, other in torch.argwhere(closest.isfinite()).tolist()
         if one <= other
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
@@ -43,18 +44,17 @@ def take_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str,
 
 
 @torch.no_grad()
-def meet_data(network: ForceModel, sample: AtomicGraph, *, same_types: bool) -> None:
+def meet_data(network: ForceModel, sample: AtomicGraph, closest: Tensor, *, same_types: bool) -> None:
     """Take from some frames what weights learned elsewhere cannot know.
 
-    Contact distances of a density model become those of the frames (or stay, where they are shorter and of the same
+    Contact distances of a density model become those of ``closest`` (or stay, where they are shorter and of the same
     types), so that the repulsion stays out of the new data; energies of types are fitted to the frames, where they have
     energies, because these have another zero.
     """
     if not isinstance(network, DensityModel):
         return
     known = network.contacts.distances.clone()
-    distances = sample.edge_vectors()[: sample.edge_count // 2].norm(dim=1)
-    network.contacts.measure(sample, distances)
+    network.contacts.take(closest)
     if same_types:
         network.contacts.distances.copy_(torch.minimum(known, network.contacts.distances))
     training = network.training

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
@@ -17,7 +18,7 @@ from gnnformd.model.interface import ForceModel
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.data import FrameData, type_names_of
 from gnnformd.training.doubts import some_digests
-from gnnformd.training.extent import extent_of
+from gnnformd.training.extent import closest_of, extent_of
 from gnnformd.training.fitting import ForceFitting
 from gnnformd.training.freeze import freeze
 from gnnformd.training.loss import measure_scales
@@ -102,8 +103,8 @@ def train(
         torch.manual_seed(training.seed)
         return build_model(model, len(type_names))
 
-    def prepare(network: ForceModel, sample: AtomicGraph, _: tuple[str, ...]) -> None:
-        network.initialize(sample)
+    def prepare(network: ForceModel, sample: AtomicGraph, closest: Tensor, _: tuple[str, ...]) -> None:
+        network.initialize(sample, closest)
 
     fit = _Fit(model, data, training, out, make, prepare, origin=())
     return fit.run(resume, listener, progress)
@@ -138,8 +139,8 @@ def finetune(
         take_weights(network, start, type_names)
         return network
 
-    def prepare(network: ForceModel, sample: AtomicGraph, type_names: tuple[str, ...]) -> None:
-        meet_data(network, sample, same_types=type_names == start.card.type_names)
+    def prepare(network: ForceModel, sample: AtomicGraph, closest: Tensor, type_names: tuple[str, ...]) -> None:
+        meet_data(network, sample, closest, same_types=type_names == start.card.type_names)
 
     fit = _Fit(model, data, training, out, make, prepare, origin=start.card.trained_on)
     return fit.run(resume, listener, progress)
@@ -154,7 +155,7 @@ class _Fit:
     training: TrainingSettings
     out: Path
     make: Callable[[tuple[str, ...]], ForceModel]
-    prepare: Callable[[ForceModel, AtomicGraph, tuple[str, ...]], None]
+    prepare: Callable[[ForceModel, AtomicGraph, Tensor, tuple[str, ...]], None]
     origin: tuple[dict[str, Any], ...]
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
@@ -173,8 +174,9 @@ class _Fit:
             )
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
         sample = frames.sample()
+        closest = closest_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         if start is None:
-            self.prepare(network, sample, names)
+            self.prepare(network, sample, closest, names)
         log = RunLog(self.out, stopwatch, listener)
         keep = Checkpoints(checkpoints, self.training.checkpoint_every, log)
         pace = Pace(self.training, stopwatch, progress)
@@ -188,11 +190,16 @@ class _Fit:
                 trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
-                    self._export(checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets)
+                    self._export(checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets, closest)
         return TrainedRun(self.out, tuple(log.records), best_checkpoint(checkpoints, log.records)[1])
 
     def _export(
-        self, checkpoints: Path, records: Sequence[EpochRecord], frames: FrameData, datasets: Sequence[PackedDataset]
+        self,
+        checkpoints: Path,
+        records: Sequence[EpochRecord],
+        frames: FrameData,
+        datasets: Sequence[PackedDataset],
+        closest: Tensor,
     ) -> None:
         """Write the model file from the best of the kept checkpoints."""
         path, best = best_checkpoint(checkpoints, records)
@@ -205,7 +212,7 @@ class _Fit:
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
             "some_frames": some_digests(datasets, frames.train_graphs.frames),
-            **extent_of(datasets, frames.train_graphs.frames, frames.sample(), names),
+            **extent_of(datasets, frames.train_graphs.frames, closest, names),
             "epoch": best.epoch,
             "epochs": records[-1].epoch,
             "validation_l1_per_atom": best.validation_l1_per_atom,
