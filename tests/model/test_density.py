@@ -29,7 +29,7 @@ def density(types=2, seed=0, **settings):
     return no_part_at_zero(model)
 
 
-def closest(graph, types=2):
+def approaches(graph, types=2):
     return closest_distances(graph, graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1), types)
 
 
@@ -254,7 +254,7 @@ def test_potentials_that_made_the_forces_are_found(settings):
     frames = collate([water(k) for k in range(5)])
     counts = truth.classical.counts
     truth.classical.pairs[sum(counts[:2]) : sum(counts[:3])] = 0  # of second neighbors: the angle stands for them
-    truth.contacts.take(closest(frames))
+    truth.contacts.take(approaches(frames))
     made = truth.fixed_part(frames)
     for part in (model.classical.pairs, model.classical.angles, model.network.energy_scale):
         part.zero_()
@@ -380,5 +380,5 @@ def test_pairs_that_never_met_have_no_closest_approach():
     assert model.closest_in_data(1, 0, 1) == pytest.approx(closest, rel=1e-6)
     assert model.closest_in_data(1, 0, 0) is None and model.closest_in_data(0, 0, 2) is None
     short = density(types=3, cutoff=2.6)  # contacts are at most 0.6 cutoffs: data have no oxygens so close
-    short.contacts.take(closest(graph, types=3))
+    short.contacts.take(approaches(graph, types=3))
     assert short.closest_in_data(0, 0, 0) is None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.kernels.lists import with_ghosts
 
 __all__ = ["Ghosts"]
 
@@ -39,20 +39,9 @@ class Ghosts:
     @classmethod
     def of(cls, graph: AtomicGraph) -> Ghosts:
         """Make a ghost of every image that is a neighbor in the graph."""
-        atoms = graph.atom_count
-        center, other = (k.numpy() for k in (graph.center_index, graph.neighbor_index))
-        shift = graph.cell_shift.round().to(torch.int64).numpy()
-        order = np.argsort(center, kind="stable")
-        start = np.zeros(atoms + 1, np.int64)
-        np.cumsum(np.bincount(center, minlength=atoms), out=start[1:])
-        neighbor = other[order].copy()
-        image = np.flatnonzero(shift[order].any(axis=1))
-        rows = np.column_stack([neighbor[image], shift[order][image]])
-        ghosts, which = np.unique(rows, axis=0, return_inverse=True)
-        neighbor[image] = atoms + which.reshape(-1)
-        neighbor |= graph.bond_kind.numpy()[order].astype(np.int64) << 30
-        owner = np.concatenate([np.arange(atoms), ghosts[:, 0]])
-        return cls(owner, ghosts[:, 1:], start, neighbor)
+        arrays = (graph.center_index, graph.neighbor_index, graph.cell_shift, graph.bond_kind)
+        start, neighbor, owner, shift = with_ghosts(*(a.numpy() for a in arrays), graph.atom_count)
+        return cls(owner, shift, start, neighbor)
 
     def positions(self, positions: Float, cell: Float) -> Float:
         """Places of atoms and ghosts, angstrom, (N + G, 3)."""

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gnnformd.model.kernels.places import (
-    compiled,
-)
+from gnnformd.model.kernels.places import compiled
 
-__all__ = ["edges_by_center", "sort_into_slots", "to_half_edges", "to_neighbors"]
+__all__ = ["edges_by_center", "sort_into_slots", "to_half_edges", "to_neighbors", "with_ghosts"]
 
 
 @compiled
@@ -95,3 +93,73 @@ def sort_into_slots(start: Any, neighbor: Any, kind: Any, used: Any) -> Any:
             ordered[place[s]] = j
             place[s] += 1
     return bounds, ordered
+
+
+@compiled
+def with_ghosts(center: Any, neighbor: Any, shift: Any, kind: Any, atom_count: int) -> Any:
+    """Order edges by center and make a ghost of every image that is a neighbor.
+
+    Ghosts are numbered as they are met. Each lattice vector has a table of all atoms, which is how an image is found
+    again: 4 bytes for each atom and vector.
+
+    Parameters
+    ----------
+    center, neighbor, kind
+        Of all directed edges, (E,).
+    shift
+        Lattice vectors added to the neighbor, (E, 3).
+    atom_count
+        N.
+
+    Returns
+    -------
+    start
+        Atom i has neighbors from ``start[i]`` to ``start[i + 1]``, (N + 1,).
+    listed
+        Number of the neighbor, N and above for ghosts, with the kind of bond in bits 30 and 31, (E,).
+    owner
+        Of atoms and ghosts, (N + G,).
+    moved
+        Lattice vectors by which the ghosts are moved, (G, 3).
+    """
+    edges = len(center)
+    low, size = np.zeros(3, np.int64), np.ones(3, np.int64)
+    for axis in range(3):
+        high = 0
+        for e in range(edges):
+            steps = int(shift[e, axis])
+            low[axis], high = min(low[axis], steps), max(high, steps)
+        size[axis] = high - low[axis] + 1
+    home = (-low[0] * size[1] - low[1]) * size[2] - low[2]
+    number = np.full((size[0] * size[1] * size[2], atom_count), -1, np.int32)
+    for i in range(atom_count):
+        number[home, i] = i
+    start = np.zeros(atom_count + 1, np.int64)
+    total = atom_count
+    for e in range(edges):
+        start[center[e] + 1] += 1
+        image = 0
+        for axis in range(3):
+            image = image * size[axis] + int(shift[e, axis]) - low[axis]
+        if number[image, neighbor[e]] < 0:
+            number[image, neighbor[e]] = total
+            total += 1
+    for i in range(atom_count):
+        start[i + 1] += start[i]
+    place = start[:-1].copy()
+    listed = np.empty(edges, np.int64)
+    owner, moved = np.empty(total, np.int64), np.empty((total - atom_count, 3), np.int64)
+    for i in range(atom_count):
+        owner[i] = i
+    for e in range(edges):
+        image = 0
+        for axis in range(3):
+            image = image * size[axis] + int(shift[e, axis]) - low[axis]
+        i, j = center[e], number[image, neighbor[e]]
+        listed[place[i]] = j | (np.int64(kind[e]) << 30)
+        place[i] += 1
+        owner[j] = neighbor[e]
+        if j >= atom_count:
+            for axis in range(3):
+                moved[j - atom_count, axis] = int(shift[e, axis])
+    return start, listed, owner, moved
