@@ -44,15 +44,16 @@ def _by_images(frame, a, b, r_max, bins, apart):
     return counts * abs(np.linalg.det(frame.cell)) / (keep.sum() * shells)
 
 
+@pytest.mark.parametrize("r_max", [1.7, 3.0, 5.0])
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("cell", [CUBE, SKEW, SKEW[:, [1, 2, 0]]], ids=["cube", "skew", "turned"])
-def test_g_agrees_with_brute_force_over_images(cell, apart):
+def test_g_agrees_with_brute_force_over_images(cell, apart, r_max):
     types = np.tile([1, 2, 2], 40)
     frame = _gas(120, cell, 7, types=types, molecules=np.repeat(np.arange(40), 3))
-    found = radial_distribution([frame], ["O", "H"], r_max=5.0, bins=40, exclude_molecules=apart)
+    found = radial_distribution([frame], ["O", "H"], r_max=r_max, bins=20, exclude_molecules=apart)
     assert list(found) == ["O-O", "O-H", "H-H"]
     for name, (a, b) in {"O-O": (1, 1), "O-H": (1, 2), "H-H": (2, 2)}.items():
-        np.testing.assert_allclose(found[name].g[0], _by_images(frame, a, b, 5.0, 40, apart), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found[name].g[0], _by_images(frame, a, b, r_max, 20, apart), rtol=1e-9, atol=1e-9)
 
 
 def test_an_ideal_gas_has_g_of_one_everywhere_even_in_a_breathing_box():
@@ -91,6 +92,11 @@ def test_by_default_g_reaches_almost_half_the_narrowest_width():
     rdf = radial_distribution([_gas(50, SKEW, 1)], bins=100)["1-1"]
     width = abs(np.linalg.det(SKEW)) / max(np.linalg.norm(np.cross(SKEW[i - 1], SKEW[i - 2])) for i in range(3))
     assert rdf.r[-1] + rdf.r[0] == pytest.approx(0.475 * width)
+
+
+def test_in_a_wide_box_g_reaches_15_angstrom():
+    rdf = radial_distribution([_gas(50, 4 * CUBE, 1)], bins=100)["1-1"]
+    assert rdf.r[-1] + rdf.r[0] == pytest.approx(15.0)
 
 
 def test_what_has_no_g_is_refused_in_a_sentence():

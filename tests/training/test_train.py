@@ -180,6 +180,8 @@ def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_pat
     others = liquid.model_copy(update={"force_field": None, "elements": None})
     with pytest.raises(InputError, match=r"learned a vector for each of the types Ar, Kr, and the data has 1, 2;"):
         finetune(own.model, learned, others, settings(), tmp_path / "x")
+    with pytest.raises(InputError, match=r"training\.compile: a 'density' model differentiates its energy twice"):
+        train(DensitySettings(), liquid, settings(compile=True), tmp_path / "x")
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match=r"training\.accelerator: there is no gpu here"):
             train(MODEL, liquid, settings(accelerator="gpu"), tmp_path / "y")

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["RadialDistribution", "narrowest_width", "radial_distribution"]
 
 Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+CELLS, MOST_CELLS = 2, 200
+"""Cells to each `r_max` in which pairs are searched, and the most along a direction."""
+
+LARGEST = 15.0
+"""Distance up to which pairs are counted by default, angstrom; g(r) of a liquid is one within its error there."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,8 @@ def radial_distribution(
     type_names
         ``type_names[t - 1]`` names type t; the numbers themselves by default.
     r_max
-        angstrom; by default a little less than half the narrowest width of the first box, so that it may shrink by
-        5 %.
+        angstrom; by default 15, or a little less than half the narrowest width of the first box, so that it may shrink
+        by 5 %.
     bins
         Number of bins from 0 to `r_max`.
     exclude_molecules
@@ -84,7 +91,7 @@ def radial_distribution(
     counter: _PairCounter | None = None
     for frame in frames:
         if counter is None:
-            reach = 0.475 * narrowest_width(frame) if r_max is None else r_max
+            reach = min(LARGEST, 0.475 * narrowest_width(frame)) if r_max is None else r_max
             counter = _PairCounter(frame, reach, bins, exclude_molecules)
         counter.add(frame)
     if counter is None:
@@ -99,7 +106,7 @@ class _PairCounter:
         self.r_max, self.exclude = r_max, exclude_molecules
         self.edges = np.linspace(0, r_max, bins + 1)
         self.type_count = int(first.types.max())
-        self.counts: list[NDArray[np.int64]] = []
+        self.counts: list[Int] = []
         self.volumes: list[float] = []
         self.types, self.molecule_ids = first.types, first.molecule_ids
 
@@ -108,7 +115,12 @@ class _PairCounter:
         fractional = (frame.positions - frame.origin) @ np.linalg.inv(frame.cell)
         molecules = frame.molecule_ids if self.exclude and frame.molecule_ids is not None else np.empty(0, np.int64)
         counts = np.zeros((self.type_count, self.type_count, len(self.edges) - 1), np.int64)
-        _count_pairs(fractional, frame.cell, frame.types - 1, molecules, self.r_max, counts)
+        widths = 1 / np.linalg.norm(np.linalg.inv(frame.cell), axis=0)
+        cells = np.clip(np.floor(CELLS * widths / self.r_max), 1, MOST_CELLS).astype(np.int64)
+        start, order = _sort_into_cells(fractional, cells)
+        molecules = molecules[order] if len(molecules) else molecules
+        rows, types = np.ascontiguousarray(fractional[order].T), frame.types[order] - 1
+        _count_pairs(rows, frame.cell, types, molecules, self.r_max, cells, start, counts)
         self.counts.append(counts.reshape(self.type_count**2, -1))
         self.volumes.append(abs(float(np.linalg.det(frame.cell))))
 
@@ -138,7 +150,7 @@ class _PairCounter:
                 possible -= self._pairs_among(members)
         return possible
 
-    def _pairs_among(self, types: NDArray[np.int64]) -> Float:
+    def _pairs_among(self, types: Int) -> Float:
         count = np.bincount(types, minlength=self.type_count).astype(float)
         pairs = np.triu(np.outer(count, count), 1) + np.diag(count * (count - 1) / 2)
         return pairs.ravel()
@@ -162,36 +174,75 @@ class _PairCounter:
 
 
 @compiled
+def _sort_into_cells(fractional: Float, cells: Int) -> tuple[Int, Int]:
+    """Order atoms by cell: where each of the cells, ``cells`` (3,) along the axes, begins, and the atoms."""
+    atoms = len(fractional)
+    cell_of = np.empty(atoms, np.int64)
+    start = np.zeros(cells[0] * cells[1] * cells[2] + 1, np.int64)
+    for i in range(atoms):
+        cell = 0
+        for axis in range(3):
+            scaled = fractional[i, axis] - np.floor(fractional[i, axis])
+            cell = cell * cells[axis] + min(int(scaled * cells[axis]), cells[axis] - 1)
+        cell_of[i] = cell
+        start[cell + 1] += 1
+    for cell in range(len(start) - 1):
+        start[cell + 1] += start[cell]
+    filled = start[:-1].copy()
+    order = np.empty(atoms, np.int64)
+    for i in range(atoms):
+        order[filled[cell_of[i]]] = i
+        filled[cell_of[i]] += 1
+    return start, order
+
+
+@compiled
 def _count_pairs(
     fractional: Float,
     cell: Float,
-    types: NDArray[np.int64],
-    molecules: NDArray[np.int64],
+    types: Int,
+    molecules: Int,
     r_max: float,
-    counts: NDArray[np.int64],
+    cells: Int,
+    start: Int,
+    counts: Int,
 ) -> None:
     """Add every pair closer than `r_max` to ``counts``, (types, types, n).
 
     As `r_max` is at most half the narrowest width, the only image that may be so close is that whose fractional
-    coordinates are nearest.
+    coordinates are nearest. Atoms are ordered by cell (see `_sort_into_cells`); cells are at least half as wide as
+    `r_max`, so that a partner is at most two of them away.
     """
     bins = counts.shape[2]
     scale, limit = bins / r_max, r_max**2
-    for i in range(len(fractional)):
-        for j in range(i + 1, len(fractional)):
-            a, b, c = (
-                fractional[j, 0] - fractional[i, 0],
-                fractional[j, 1] - fractional[i, 1],
-                fractional[j, 2] - fractional[i, 2],
-            )
-            a, b, c = a - np.rint(a), b - np.rint(b), c - np.rint(c)
-            x = a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0]
-            y = a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1]
-            z = a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2]
-            squared = x * x + y * y + z * z
-            if squared < limit and (len(molecules) == 0 or molecules[i] != molecules[j]):
-                one, other = min(types[i], types[j]), max(types[i], types[j])
-                counts[one, other, min(int(np.sqrt(squared) * scale), bins - 1)] += 1
+    around = np.minimum(cells, 2 * CELLS + 1)
+    squares = np.empty(fractional.shape[1])
+    for cu in range(cells[0]):
+        for cv in range(cells[1]):
+            for cw in range(cells[2]):
+                own = (cu * cells[1] + cv) * cells[2] + cw
+                for step in range(around[0] * around[1] * around[2]):
+                    u = (cu + step // (around[1] * around[2]) - CELLS) % cells[0]
+                    v = (cv + step // around[2] % around[1] - CELLS) % cells[1]
+                    w = (cw + step % around[2] - CELLS) % cells[2]
+                    other = (u * cells[1] + v) * cells[2] + w
+                    if other < own:
+                        continue
+                    for i in range(start[own], start[own + 1]):
+                        first = i + 1 if other == own else start[other]
+                        for j in range(first, start[other + 1]):
+                            a = fractional[0, j] - fractional[0, i]
+                            b = fractional[1, j] - fractional[1, i]
+                            c = fractional[2, j] - fractional[2, i]
+                            a, b, c = a - np.rint(a), b - np.rint(b), c - np.rint(c)
+                            x = a * cell[0, 0] + b * cell[1, 0] + c * cell[2, 0]
+                            y = a * cell[0, 1] + b * cell[1, 1] + c * cell[2, 1]
+                            z = a * cell[0, 2] + b * cell[1, 2] + c * cell[2, 2]
+                            squares[j] = x * x + y * y + z * z
+                        for j in range(first, start[other + 1]):
+                            if squares[j] < limit and (len(molecules) == 0 or molecules[i] != molecules[j]):
+                                one, two = min(types[i], types[j]), max(types[i], types[j])
+                                counts[one, two, min(int(np.sqrt(squares[j]) * scale), bins - 1)] += 1
 
 
 def narrowest_width(frame: Frame) -> float:

@@ -99,7 +99,9 @@ class TrainingSettings(BaseModel):
         description="Compute the gradients of the seed's network from bfloat16 numbers; faster on processors that have "
         "instructions for them. Its forces are not rounded.",
     )
-    compile: bool = Field(default=False, description="Compile the network; pays on an accelerator.")
+    compile: bool = Field(
+        default=False, description="Compile the seed's network; pays on an accelerator. Other models refuse it."
+    )
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         default=("tensorboard",), description="Where to log besides training_log.txt and metrics.csv."
     )

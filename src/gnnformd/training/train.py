@@ -172,6 +172,11 @@ class _Fit:
                 f"model.kind: a '{self.model.kind}' model has no energy; choose 'density', or set "
                 "training.energy_weight and training.virial_weight to 0."
             )
+        if self.training.compile and network.conservative:
+            raise InputError(
+                f"training.compile: a '{self.model.kind}' model differentiates its energy twice, which PyTorch does "
+                "not compile; set it to false."
+            )
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
         sample = frames.sample()
         closest = closest_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
