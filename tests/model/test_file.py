@@ -47,6 +47,16 @@ def test_what_several_trainings_have_seen_is_known_together():
     card = ModelCard(SETTINGS, ("O", "H", "Na"), None, (first, {}, then))
     assert card.largest_forces == [100.0, 70.0, None]
     assert card.closest_pairs == {(1, 0, 1): 0.8, (1, 1, 0): 0.8, (0, 0, 0): 2.4}
+    card = ModelCard(SETTINGS, ("H", "H"), None, (first,))  # types of one name share what is known
+    assert card.largest_forces == [50.0, 50.0]
+    assert card.closest_pairs == {}
+    card = ModelCard(SETTINGS, ("O", "H", "H"), None, (first,))
+    assert {key for key, distance in card.closest_pairs.items() if distance == 0.9} == {
+        (1, 0, 1),
+        (1, 1, 0),
+        (1, 0, 2),
+        (1, 2, 0),
+    }
 
 
 def test_the_same_model_is_the_same_file_each_time_it_is_written(saved: Path, tmp_path: Path) -> None:

@@ -267,6 +267,20 @@ def test_a_run_can_be_told_to_stop_outside_of_the_training_data(argon, helpers, 
     assert not (tmp_path / "outside.dump").exists()
 
 
+def test_in_a_wide_box_g_is_measured_up_to_15_angstrom(helpers, tmp_path):
+    places = "".join(f"{k + 1} 1 {5 * k} {7 * (k % 3)} {9 * (k % 4)}\n" for k in range(8))
+    file = tmp_path / "gas.data"
+    file.write_text(
+        "gas\n\n8 atoms\n1 atom types\n0 40 xlo xhi\n0 40 ylo yhi\n0 40 zlo zhi\n\nMasses\n\n1 39.948\n\n"
+        f"Atoms # atomic\n\n{places}"
+    )
+    run = simulate(
+        helpers.load(helpers.LennardJones(8.0)), file, settings(velocities="create", steps=20), tmp_path / "out"
+    )
+    r = run.judgment.curves["rdf"]["Ar-Ar"]["r"]
+    assert r[-1] + r[0] == pytest.approx(15.0)
+
+
 @BOTH
 def test_a_run_inside_of_the_training_data_dumps_nothing(argon, helpers, tmp_path, engine):
     loaded = helpers.load(helpers.LennardJones(8.0), largest_forces={"Ar": 20.0}, closest_pairs=[[0, "Ar", "Ar", 2.0]])
@@ -276,18 +290,21 @@ def test_a_run_inside_of_the_training_data_dumps_nothing(argon, helpers, tmp_pat
 
 
 @BOTH
-def test_atoms_that_the_model_cannot_tell_apart_stop_the_run(helpers, tmp_path, engine):
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("apart", [0.5, 0.0])
+def test_atoms_that_the_model_cannot_tell_apart_stop_the_run(tmp_path, engine, compiled, apart):
     model = density(cutoff=5.0, electrostatics="none").double()
     file = tmp_path / "two.data"
     file.write_text(
         "two atoms\n\n2 atoms\n1 atom types\n0 20 xlo xhi\n0 20 ylo yhi\n0 20 zlo zhi\n\nMasses\n\n1 39.948\n\n"
-        "Atoms # atomic\n\n1 1 5 5 5\n2 1 5.5 5 5\n"
+        f"Atoms # atomic\n\n1 1 5 5 5\n2 1 {5 + apart} 5 5\n"
     )
-    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("Ar", "Kr"), None), tmp_path / "m")
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("Ar", "Kr"), None), tmp_path / "m", compiled)
     asked = settings(engine=engine, velocities="create", timestep=0.1)
     run = simulate(loaded, file, asked, tmp_path / "out")
     assert run.stopped_at_step == 0
-    assert run.reason == "atoms 1 and 2 are 0.5 angstrom apart; below 0.72 the model cannot judge their distance."
+    assert run.reason.startswith(f"atoms 1 and 2 are {apart:.3g} angstrom apart; below 0.")
+    assert run.reason.endswith("the model cannot judge their distance.")
 
 
 @BOTH

@@ -64,8 +64,8 @@ class DatasetEvaluation:
     energy
         Error of the energy; None where model or data have none, or with a single frame.
     seconds_per_frame
-        Wall time of the neighbor search, the features and the network, per frame; the first batch is left out
-        where there are more (it warms caches and compilers up).
+        Wall time of the neighbor search, the features and the network, per frame; one frame is predicted
+        before, and the first batch is left out where there are more: they warm caches and compilers up.
     samples
         Random atoms for a parity plot.
     """
@@ -170,6 +170,7 @@ def _evaluate_one(
     energy_errors: list[float] = []  # per atom, one a frame
     seconds: list[tuple[float, int]] = []
     predict = Predictor(loaded, dataset.force_field)
+    predict([_frame(loaded.card, dataset, indices[0])])  # compiles
     for start in range(0, len(indices), batch_size):
         batch = [_frame(loaded.card, dataset, i) for i in indices[start : start + batch_size]]
         begin = time.perf_counter()
@@ -239,6 +240,8 @@ def _frame(card: ModelCard, dataset: PackedDataset, index: int) -> Frame:
     if frame.forces is None:
         raise InputError(f"{dataset.path}: frame {index} has no forces to compare with; dump fx, fy and fz.")
     known = len(_type_names(card, dataset))
+    if card.kind == "density":  # whose contact distances belong to types
+        known = min(known, len(card.type_names))
     if frame.types.max() > known:
         raise InputError(
             f"{dataset.path}: frame {index} has atom type {frame.types.max()}, but only {known} are known; use data "

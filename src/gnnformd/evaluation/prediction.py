@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.geometry import complete_cell
 
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField
@@ -44,15 +46,24 @@ class Predictor:
         """Predict for some frames, as for a batch of their graphs."""
         from gnnformd.graph.build import build_graph, collate
 
-        graphs = [build_graph(frame, self._loaded.card.cutoff, self._force_field) for frame in frames]
+        graphs = [build_graph(_wrapped(frame), self._loaded.card.cutoff, self._force_field) for frame in frames]
         found = None if self._compiled is None else _by_loops(self._compiled, graphs)
         return predict(self._loaded.model, collate(graphs)) if found is None else found
+
+
+def _wrapped(frame: Frame) -> Frame:
+    """Bring atoms back into the box, from which they may be far away in unwrapped coordinates."""
+    periodic = np.array(frame.periodic)
+    if not periodic.any():
+        return frame
+    box = complete_cell(np.where(periodic[:, None], frame.cell, 0.0))
+    images = np.floor((frame.positions - frame.origin) @ np.linalg.inv(box)) * periodic
+    return replace(frame, positions=frame.positions - images @ box)
 
 
 def _by_loops(compiled: CompiledGraph, graphs: Sequence[AtomicGraph]) -> Prediction | None:
     """Predict one graph after another, or say None if there are no compiled loops for one of them."""
     import torch
-    from ase.geometry import complete_cell
 
     from gnnformd.model.interface import Prediction
 

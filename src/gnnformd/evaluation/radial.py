@@ -15,7 +15,7 @@ from gnnformd.trajectory.compiled import compiled
 if TYPE_CHECKING:
     from gnnformd.trajectory.frame import Frame
 
-__all__ = ["RadialDistribution", "narrowest_width", "radial_distribution"]
+__all__ = ["LARGEST", "RadialDistribution", "narrowest_width", "radial_distribution"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

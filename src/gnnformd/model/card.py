@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import product
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -78,11 +79,11 @@ class ModelCard:
     def closest_pairs(self) -> dict[tuple[int, int, int], float]:
         """How close atoms came in frames of all trainings, angstrom, by bonds between them and types from 0."""
         closest: dict[tuple[int, int, int], float] = {}
-        numbers = {name: number for number, name in enumerate(self.type_names)}
+        numbers = {name: [k for k, other in enumerate(self.type_names) if other == name] for name in self.type_names}
         pairs = (pair for entry in self.trained_on for pair in entry.get("closest_pairs", ()))
         for bonds, one, other, distance in pairs:
-            if one in numbers and other in numbers:
-                for key in ((bonds, numbers[one], numbers[other]), (bonds, numbers[other], numbers[one])):
+            for a, b in product(numbers.get(one, ()), numbers.get(other, ())):
+                for key in ((bonds, a, b), (bonds, b, a)):
                     closest[key] = min(distance, closest.get(key, distance))
         return closest
 

@@ -41,13 +41,14 @@ class LocalPrediction:
     virial
         ``sum r f`` over edges, kcal/mol, (3, 3).
     nearest
-        Distance over contact distance where it is smallest, and the two atoms; 1 if no pair is closer than contact.
+        The pair that is closest in contact distances, if it is closer than one: its two atoms, distance and contact
+        distance, angstrom.
     """
 
     energies: Array
     forces: Array
     virial: Array
-    nearest: tuple[float, int, int]
+    nearest: tuple[int, int, float, float] | None
 
 
 def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
@@ -163,9 +164,17 @@ class CompiledDensity:
         forces = np.sum([part[1] for part in parts], axis=0)
         xx, yy, zz, xy, xz, yz = np.sum([part[2] for part in parts], axis=0)
         virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        ratio, one, other = min(part[3].tolist() for part in parts)
-        nearest = ratio, int(one), int(other)
+        nearest = self._nearest(positions, *min(part[3].tolist() for part in parts))
         return LocalPrediction(energies[: len(self._lists[0])], forces, virial, nearest)
+
+    def _nearest(
+        self, positions: Array, share: float, one: float, other: float
+    ) -> tuple[int, int, float, float] | None:
+        if share >= 1.0:
+            return None
+        distance = float(np.linalg.norm(positions[int(one)] - positions[int(other)]))
+        contact = distance / share if share > 0.0 else float(self._constants[2].min())  # atoms on top of each other
+        return int(one), int(other), distance, contact
 
     def operations_per_atom(self, edges_per_atom: float) -> float:
         """Floating-point operations of an evaluation for each center, fillings of vectors left out.

@@ -113,12 +113,11 @@ class CompiledGraph:
         """Everything but the long-range electrostatics."""
         assert self._ready is not None
         found = self._ready.density.evaluate(places.with_ghosts)
-        share, one, other = found.nearest
         self.nearest = None
-        if share < 1.0:
+        if found.nearest is not None:
+            one, other, distance, contact = found.nearest
             owner = self._ready.ghosts.owner
-            distance = float(np.linalg.norm(places.with_ghosts[one] - places.with_ghosts[other]))
-            self.nearest = int(owner[one]), int(owner[other]), distance, distance / share
+            self.nearest = int(owner[one]), int(owner[other]), distance, contact
         dtype = self._ready.atoms.positions.dtype
         return Prediction(
             torch.from_numpy(self._ready.ghosts.fold(found.forces)).to(dtype),

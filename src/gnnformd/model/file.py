@@ -40,7 +40,7 @@ class LoadedModel:
     path
         Where it came from.
     compiled
-        Whether molecular dynamics may use compiled loops in the place of PyTorch; they say the same.
+        Whether evaluation and molecular dynamics may use compiled loops in the place of PyTorch; they say the same.
     """
 
     model: ForceModel
@@ -116,7 +116,7 @@ def load_model(
     device, dtype
         Where and in which precision the weights are placed.
     compiled
-        Let molecular dynamics use compiled loops where there are some for the model, instead of PyTorch.
+        Let evaluation and molecular dynamics use compiled loops where there are some for the model, not PyTorch.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from gnnformd.simulation.md_run import OUTSIDE, EngineRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
 from gnnformd.simulation.thermo import THERMO_COLUMNS
-from gnnformd.simulation.training_range import TrainingRange
+from gnnformd.simulation.training_range import ClosePair, TrainingRange
 from gnnformd.trajectory.frame import Frame
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
@@ -82,6 +82,18 @@ class _Run:
                 if self.interrupted:
                     return
 
+    def cause_of(self, failure: CalculationFailed) -> str:
+        """Say why forces are not finite: atoms on top of each other, or what the calculator says."""
+        try:
+            self.range.check_sight(0, self._nearest())
+        except Unstable as cause:
+            return cause.reason
+        return str(failure)
+
+    def _nearest(self) -> ClosePair | None:
+        nearest: ClosePair | None = self.atoms.calc.nearest
+        return None if nearest is None else nearest.named(self.start.topology.ids)
+
     def _look(self, step: int) -> None:
         """See whether the model extrapolates.
 
@@ -90,8 +102,7 @@ class _Run:
         Unstable
             It does, and the run is to stop there; or it cannot judge two atoms at all.
         """
-        topology, nearest = self.start.topology, self.atoms.calc.nearest
-        nearest = None if nearest is None else nearest.named(topology.ids)
+        topology, nearest = self.start.topology, self._nearest()
         self.range.check_sight(step, nearest)
         forces = self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV
         reason = self.range.leaves(topology.ids, topology.types, forces, nearest)
@@ -196,9 +207,10 @@ def run_ase(
     with stop_on_interrupt(run.interrupt):
         try:
             run.go()
-        except (Unstable, CalculationFailed) as error:
-            stopped = error.step if isinstance(error, Unstable) else clock.next_step
-            reason = error.reason if isinstance(error, Unstable) else str(error)
+        except Unstable as error:
+            stopped, reason = error.step, error.reason
+        except CalculationFailed as error:
+            stopped, reason = clock.next_step, run.cause_of(error)
         except InputError:
             raise
         except Exception as error:

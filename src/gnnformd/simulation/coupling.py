@@ -240,7 +240,8 @@ class Coupling:
     def _look(self, step: int, count: int, ids: NDArray[Any], forces: Float, share: Share) -> Unstable | None:
         """See whether the model extrapolates; every rank comes to the same answer.
 
-        The force on an atom is the model's, on top of what LAMMPS's array holds by now: that of PPPM.
+        The force on an atom is the model's, on top of what LAMMPS's array holds by now: that of PPPM, and of fixes in
+        an input of one's own that come before.
         """
         outside = None
         if count:

@@ -212,9 +212,5 @@ class DomainForces:
 
 def _compiled_share(domain: Domain, density: CompiledDensity) -> Share:
     found = density.evaluate(domain.positions)
-    share, one, other = found.nearest
-    nearest = None
-    if share < 1.0:
-        distance = float(np.linalg.norm(domain.positions[one] - domain.positions[other]))
-        nearest = ClosePair(one, other, distance, distance / share).named(domain.ids)
+    nearest = None if found.nearest is None else ClosePair(*found.nearest).named(domain.ids)
     return Share(found.forces, float(found.energies.sum()), found.virial, nearest)

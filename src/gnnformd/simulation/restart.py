@@ -32,7 +32,7 @@ _LAST_BYTES = b"LammpS RestartT\0"
 _SORT_AT_MOST = 1000
 """LAMMPS sorts its atoms in memory so often, in steps, if it is told nothing."""
 
-_MAY_CHANGE = ("steps", "ranks", "restart_every")
+_MAY_CHANGE = ("steps", "ranks", "restart_every", "guard")
 
 
 class Restarts:
@@ -101,7 +101,7 @@ class Restarts:
         written = self._out / name
         if not written.exists():
             return
-        for path in (self._out / "trajectory.dump", self._out / "thermo.csv"):
+        for path in (self._out / "trajectory.dump", self._out / "thermo.csv", self._out / OUTSIDE):
             _sync(path)  # a run that goes on needs what came before
         with replacing(self._out / RESTART) as beside:
             written.rename(beside)
@@ -121,7 +121,7 @@ def check_same_run(manifest: Path, asked: Mapping[str, Any]) -> None:
     manifest
         ``simulate.yaml`` of the run.
     asked
-        What would be written there now; steps, ranks, restart files and the reference may differ.
+        What would be written there now; steps, ranks, restart files, the guard and the reference may differ.
 
     Raises
     ------

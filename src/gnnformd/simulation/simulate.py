@@ -89,11 +89,11 @@ def simulate(
                 check_same_run(out / _MANIFEST, manifest)
             _prepare(out, manifest, sources, _AT_THE_END if resume else _WRITTEN)
     engine = _run(loaded, start, settings, out, ranks, resume, progress)
-    if ranks.first and (out / OUTSIDE).exists() and not (out / OUTSIDE).stat().st_size:
-        (out / OUTSIDE).unlink()  # no frame was outside
     run = None
     with ranks.together():
         if ranks.first:
+            if (out / OUTSIDE).exists() and not (out / OUTSIDE).stat().st_size:
+                (out / OUTSIDE).unlink()  # no frame was outside
             run = _judged(loaded, start, settings, out, engine, reference)
             write_json(out / "simulate.json", run.to_dict())
         if engine.interrupted:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gnnformd.evaluation.geometry import angles, bond_lengths, by_types, histograms
 from gnnformd.evaluation.md_curves import MeasuredCurve, curve_to_dict, largest_difference
-from gnnformd.evaluation.radial import RadialDistribution, narrowest_width, radial_distribution
+from gnnformd.evaluation.radial import LARGEST, RadialDistribution, narrowest_width, radial_distribution
 from gnnformd.evaluation.stability import Departure, bonds_leave, earliest, rdf_leaves
 from gnnformd.evaluation.statistics import Estimate, at_least, error_among, estimate
 from gnnformd.evaluation.verdict import Observable
@@ -128,7 +128,7 @@ def _compare_rdf(
     both = [side for side in (ours, theirs) if side is not None]
     apart = len(ours.side.topology.bonds) > 0 and all(side.molecules_known for side in both)
     # a little less than half, against rounding
-    reach = 0.499 * min(narrowest_width(frame) for side in both for frame in side.frames)
+    reach = min(LARGEST, 0.499 * min(narrowest_width(frame) for side in both for frame in side.frames))
     found = [radial_distribution(s.frames, names, r_max=reach, exclude_molecules=apart) for s in both]
     means = [
         {pair: MeasuredCurve.of_histograms(c.r, c.g[s.settled], c.ideal) for pair, c in curve.items()}

@@ -118,7 +118,7 @@ class TrainingRange:
             The pair of atoms that is closest in contact distances, by ids, if it is closer than one.
         """
         if nearest is not None and nearest.distance < BELOW / MARGIN * nearest.contact:
-            return f"{nearest}, in training at least {nearest.contact / MARGIN:.3g}."
+            return f"{nearest}, closer than all such pairs in training (from {nearest.contact / MARGIN:.3g} on)."
         return self._large_force(ids, types, forces)
 
     def _large_force(self, ids: Int, types: Int, forces: Float) -> str | None:

@@ -67,11 +67,13 @@ def extent_of(
         np.maximum.at(squares, found.types - 1, (found.forces * found.forces).sum(axis=1))
     pairs = [
         [kind, names[one], names[other], float(closest[kind, one, other])]
-        for kind, one, other in torch.argwhere(closest.isfinite()).tolist()
+        for kind, one, other in torch.argwhere(closest.isfinite() & (closest > 0)).tolist()
         if one <= other
     ]
-    forces = np.sqrt(squares).tolist()
+    forces: dict[str, float] = {}
+    for name, force in zip(names, np.sqrt(squares).tolist(), strict=True):  # several types may have one name
+        forces[name] = max(force, forces.get(name, 0.0))
     return {
-        "largest_forces": {name: force for name, force in zip(names, forces, strict=True) if force > 0.0},
+        "largest_forces": {name: force for name, force in forces.items() if force > 0.0},
         "closest_pairs": pairs,
     }
