@@ -66,6 +66,21 @@ def test_a_killed_run_that_goes_on_leaves_the_files_of_one_that_was_not(argon, l
     assert not [path.name for path in (tmp_path / "cut").glob(".*")]
 
 
+@pytest.mark.filterwarnings("ignore:step")
+def test_frames_outside_of_the_training_data_are_kept_once_and_the_guard_may_change(argon, helpers, tmp_path):
+    def outside():
+        return [frame.timestep for frame in read_dump(tmp_path / "outside.dump")]
+
+    loaded = helpers.load(helpers.LennardJones(8.0), largest_forces={"Ar": 1e-3})
+    with pytest.raises(Exception, match="Killed"):
+        simulate(loaded, argon, settings(guard="dump"), tmp_path, progress=kill_at(47))
+    assert outside() == list(range(48))
+    simulate(loaded, argon, settings(guard="dump"), tmp_path, resume=True)
+    assert outside() == list(range(61))
+    simulate(loaded, argon, settings(guard="warn", steps=70), tmp_path, resume=True)
+    assert outside()[-1] == 59  # the last step is done again, and dumps nothing
+
+
 def test_a_finished_run_is_made_longer(argon, loaded, tmp_path):
     simulate(loaded, argon, settings(), tmp_path / "whole")
     simulate(loaded, argon, settings(steps=40), tmp_path / "longer")

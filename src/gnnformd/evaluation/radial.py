@@ -115,8 +115,7 @@ class _PairCounter:
         fractional = (frame.positions - frame.origin) @ np.linalg.inv(frame.cell)
         molecules = frame.molecule_ids if self.exclude and frame.molecule_ids is not None else np.empty(0, np.int64)
         counts = np.zeros((self.type_count, self.type_count, len(self.edges) - 1), np.int64)
-        widths = 1 / np.linalg.norm(np.linalg.inv(frame.cell), axis=0)
-        cells = np.clip(np.floor(CELLS * widths / self.r_max), 1, MOST_CELLS).astype(np.int64)
+        cells = np.clip(np.floor(CELLS * _widths(frame) / self.r_max), 1, MOST_CELLS).astype(np.int64)
         start, order = _sort_into_cells(fractional, cells)
         molecules = molecules[order] if len(molecules) else molecules
         rows, types = np.ascontiguousarray(fractional[order].T), frame.types[order] - 1
@@ -247,4 +246,10 @@ def _count_pairs(
 
 def narrowest_width(frame: Frame) -> float:
     """Smallest distance between opposite faces of the box, angstrom."""
-    return float((1 / np.linalg.norm(np.linalg.inv(frame.cell), axis=0)).min())
+    return float(_widths(frame).min())
+
+
+def _widths(frame: Frame) -> Float:
+    """Distances between opposite faces of the box, angstrom, (3,)."""
+    widths: Float = 1 / np.linalg.norm(np.linalg.inv(frame.cell), axis=0)
+    return widths
