@@ -42,7 +42,7 @@ def test_compiled_loops_say_of_a_batch_what_pytorch_says(electrostatics):
 
 def test_atoms_far_outside_of_the_box_are_brought_back():
     frame = water_frame(3, CUBE)
-    far = replace(frame, positions=frame.positions + np.arange(81)[:, None] % 3 * 1e5 * CUBE[1])
+    far = replace(frame, positions=frame.positions + np.arange(81)[:, None] % 3 * 1.5e6 * CUBE[1])
     model = density(cutoff=4.0).double()
     for near, other in zip(both(model, [frame]), both(model, [far]), strict=True):
         assert float((near.forces - other.forces).norm() / near.forces.norm()) < 1e-7

@@ -1,11 +1,15 @@
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.simulation.rank_cases import case
+from tests.simulation.rank_cases import read as read_frame
 
 from gnnformd.errors import InputError
+from gnnformd.reference.library import open_lammps
 from gnnformd.simulation.coupling import Coupling
 from gnnformd.simulation.guard import Guard, ModelFailure, Unstable
 
@@ -257,6 +261,31 @@ def test_atoms_closer_than_in_training_are_warned_of(argon, helpers, more, steps
         assert [
             f"are {distance:.3g} angstrom apart, closer than all such pairs in training" in str(w.message) for w in said
         ] == [True] * steps
+
+
+@pytest.mark.parametrize(("share", "steps"), [(1 + 1e-6, 0), (1 - 1e-6, 1)])
+@pytest.mark.filterwarnings("ignore:step 0")
+def test_the_force_of_the_mesh_counts_too(share, steps):
+    this = case("water 27 charges")
+    lmp = open_lammps()
+    try:
+        read_frame(lmp, this.frame, [15.9994, 1.008])
+        Coupling(lmp, this.loaded).run(0)
+        count = lmp.get_natoms()
+        forces = np.linalg.norm(lmp.numpy.extract_atom("f", nelem=count, dim=3), axis=1)
+        types = lmp.numpy.extract_atom("type", nelem=count)
+        largest = {name: float(share * forces[types == t].max() / 1.5) for t, name in enumerate("OH", start=1)}
+    finally:
+        lmp.close()
+    card = replace(this.loaded.card, trained_on=({"largest_forces": largest},))
+    lmp = open_lammps()
+    try:
+        read_frame(lmp, this.frame, [15.9994, 1.008])
+        coupling = Coupling(lmp, replace(this.loaded, card=card))
+        coupling.run(0)
+        assert coupling.departures.steps == steps
+    finally:
+        lmp.close()
 
 
 def closest_distance(x: np.ndarray, edge: float) -> float:

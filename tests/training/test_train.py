@@ -12,9 +12,11 @@ import yaml
 from gnnformd.errors import InputError
 from gnnformd.model.file import load_model
 from gnnformd.model.settings import DensitySettings, SeedSettings
+from gnnformd.training.extent import extent_of
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import finetune, train
+from gnnformd.trajectory.dataset import open_datasets
 from gnnformd.trajectory.dump import read_dump
 from gnnformd.trajectory.settings import DataSettings
 
@@ -74,6 +76,15 @@ def test_the_model_file_says_how_far_the_training_data_went(liquid: DataSettings
         (0, one, other): distance[:, kinds == one][:, :, kinds == other].min() for one in (0, 1) for other in (0, 1)
     }
     assert card.closest_pairs == pytest.approx(expected, rel=1e-6)
+
+
+def test_types_of_one_name_share_the_larger_force(liquid: DataSettings) -> None:
+    datasets = open_datasets(liquid)
+    closest = torch.full((4, 2, 2), torch.inf)
+    apart = extent_of(datasets, [(0, 0)], closest, ["A", "B"])["largest_forces"]
+    together = extent_of(datasets, [(0, 0)], closest, ["A", "A"])["largest_forces"]
+    assert together == {"A": max(apart.values())}
+    assert apart["A"] != apart["B"]
 
 
 def test_training_lowers_the_error(liquid: DataSettings, tmp_path: Path) -> None:
