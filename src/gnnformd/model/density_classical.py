@@ -12,7 +12,7 @@ from gnnformd.model.density_inputs import VAGUE
 from gnnformd.model.density_radial import radial_functions
 from gnnformd.model.settings import DensitySettings
 
-__all__ = ["POWERS", "ClassicalPart"]
+__all__ = ["POWERS", "ClassicalPart", "bond_pairs"]
 
 SECOND_NEIGHBORS = 2  # kind of bond without pair potentials, since those of the angles say nearly the same
 UNLIKELY = 0.1  # how readily potentials are said to depend on charge, sigma alone, or nothing
@@ -179,13 +179,13 @@ class ClassicalPart(nn.Module):
 
 def _angles(graph: AtomicGraph, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """All angles between two bonds of an atom: middle atoms (A,), ends (2, A) and cosines (A,)."""
-    ends, sides = _bond_pairs(graph)
+    ends, sides = bond_pairs(graph)
     arms = [vectors[edges] * sign[:, None] for edges, sign in sides]
     cosines = (arms[0] * arms[1]).sum(1) / (arms[0].norm(dim=1) * arms[1].norm(dim=1))
     return ends[0], ends[1:], cosines
 
 
-def _bond_pairs(graph: AtomicGraph) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+def bond_pairs(graph: AtomicGraph) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Middle and ends of all angles, (3, A), and the half edges of both bonds, with -1 where they point inwards."""
     half = graph.edge_count // 2
     bonds = torch.nonzero(graph.bond_kind[:half] == 1).squeeze(1)
@@ -233,7 +233,7 @@ class _Fit:
         self.sizes = torch.bincount(graph.graph_index, minlength=graph.graph_count).tolist()
         self.pairs: list[tuple[Tensor, int]] = []
         self.angles: list[Tensor] = []
-        self.ends, self.sides = _bond_pairs(graph)
+        self.ends, self.sides = bond_pairs(graph)
 
     def solve(self) -> Tensor:
         """Coefficients of all functions: those of pairs, then those of angles."""

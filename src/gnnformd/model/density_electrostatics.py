@@ -10,7 +10,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density_ewald import cluster_energy, mesh_energy, periodic_energy
 from gnnformd.units import COULOMB
 
-__all__ = ["Electrostatics"]
+__all__ = ["Electrostatics", "weights_of"]
 
 ACCURACY = 3.0  # erfc(3.0) = 2.2e-5; the network learns what is left out within its cutoff
 WAVES = 3.4  # exp(-3.4^2) = 1e-5
@@ -62,8 +62,10 @@ class Electrostatics(nn.Module):
         special_coul
             Weights of the graph of each edge, (E/2, 3).
         """
-        weights = torch.cat([torch.ones_like(special_coul[:, :1]), special_coul], dim=1)
-        weight = weights.gather(1, bond_kind[:, None]).squeeze(1)  # (E/2,)
+        return self.weighted_energies(distance, soft, charge_product, weights_of(bond_kind, special_coul))
+
+    def weighted_energies(self, distance: Tensor, soft: Tensor, charge_product: Tensor, weight: Tensor) -> Tensor:
+        """Do the same for weights of each pair (see `weights_of`), all of any one shape."""
         t = ((1 - distance / self.cutoff) / (1 - SWITCH)).clamp(0.0, 1.0)
         switch = t * t * t * (10.0 + t * (6.0 * t - 15.0))
         missing = weight / soft - torch.erf(self.splitting * distance) / distance
@@ -106,3 +108,17 @@ class Electrostatics(nn.Module):
                     "built in; make all directions periodic or none, or choose a model with electrostatics none."
                 )
         return torch.stack(energies)
+
+
+def weights_of(bond_kind: Tensor, special_coul: Tensor) -> Tensor:
+    """How much of the Coulomb energy of each half edge counts: 1, or the weight of its kind of bond, (E/2,).
+
+    Parameters
+    ----------
+    bond_kind
+        (E/2,).
+    special_coul
+        Weights of the graph of each edge, (E/2, 3).
+    """
+    weights = torch.cat([torch.ones_like(special_coul[:, :1]), special_coul], dim=1)
+    return weights.gather(1, bond_kind[:, None]).squeeze(1)

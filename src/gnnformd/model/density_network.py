@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -88,16 +90,10 @@ class DensityNetwork(nn.Module):
         """
         inputs = self.inputs(graph)  # (N, P)
         geometries = self._geometries(graph, vectors, soft, softening)
-        densities = self._densities(self.inputs.sent(inputs), geometries)  # (L, N, C K)
+        chosen = None
         if graph.owned is not None and not self.messages:  # nobody asks for more of the others
-            owned = torch.nonzero(graph.owned).squeeze(1)
-            densities, inputs = densities.index_select(1, owned), inputs.index_select(0, owned)
-        energy, scalars, mixed = self.layers[0](densities, inputs, None)  # (N,), (N, W)
-        energy = energy + self.readouts[0](scalars)
-        for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):
-            more, update, mixed = layer(self._densities(message(scalars), geometries), inputs, mixed)
-            scalars = scalars + update
-            energy = energy + more + readout(scalars)
+            chosen = torch.nonzero(graph.owned).squeeze(1)
+        energy, scalars = self.atom_energies(inputs, lambda sent: self._densities(sent, geometries), chosen)
         kinds, graphs = graph.type_index, graph.graph_index
         if graph.owned is not None:
             kinds, graphs = kinds[graph.owned], graphs[graph.owned]
@@ -105,6 +101,31 @@ class DensityNetwork(nn.Module):
         energy = self.energy_scale * energy + self.type_energies.index_select(0, kinds)
         energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
         return energies, self._charges(scalars, graph), geometries
+
+    def atom_energies(
+        self, inputs: Tensor, densities: Callable[[Tensor], Tensor], chosen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Energies of the atoms, in units of the energy scale, (N,), and their scalars, (N, W).
+
+        Parameters
+        ----------
+        inputs
+            Numbers that describe the atoms, (N, P).
+        densities
+            Sum over neighbors of what they send: (N, C) to (L, N, C K).
+        chosen
+            Atoms of which alone there are to be energies and scalars, where nothing depends on those of the others.
+        """
+        first = densities(self.inputs.sent(inputs))  # (L, N, C K)
+        if chosen is not None:
+            first, inputs = first.index_select(1, chosen), inputs.index_select(0, chosen)
+        energy, scalars, mixed = self.layers[0](first, inputs, None)  # (N,), (N, W)
+        energy = energy + self.readouts[0](scalars)
+        for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):
+            more, update, mixed = layer(densities(message(scalars)), inputs, mixed)
+            scalars = scalars + update
+            energy = energy + more + readout(scalars)
+        return energy, scalars
 
     @torch.no_grad()
     def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.compiled_graph import CompiledGraph, Places
-from gnnformd.model.density import DensityModel
+from gnnformd.model.accelerated_graph import fast_graph
+from gnnformd.model.compiled_graph import Places
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.simulation.moving_graph import MovingGraph
 from gnnformd.simulation.training_range import ClosePair
@@ -34,7 +34,7 @@ class CompiledSystem:
     """
 
     def __init__(self, model: ForceModel, graph: MovingGraph) -> None:
-        self.atoms = CompiledGraph(model) if isinstance(model, DensityModel) else None
+        self.atoms = fast_graph(model)
         self._graph = graph
         self._searched: AtomicGraph | None = None
         self._possible = False

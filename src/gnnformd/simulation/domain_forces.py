@@ -12,7 +12,8 @@ from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.compiled import CompiledDensity, can_compile
+from gnnformd.model.accelerated import AcceleratedDensity, can_accelerate
+from gnnformd.model.compiled import CompiledDensity, LocalPrediction, can_compile
 from gnnformd.model.density import DensityModel
 from gnnformd.simulation.domain import NEIGHBOR_BITS, Domain, NeighborLists
 from gnnformd.simulation.training_range import ClosePair, TrainingRange, nearest_pair
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DomainForces", "Share"]
 
 Float = NDArray[np.float64]
+NO_CELL = np.eye(3)  # images of atoms are atoms of their own here
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,13 @@ class _Listed:
     contact
         Contact distance of each half edge, angstrom, (E/2,).
     density
-        Compiled loops that have these lists, or None.
+        Compiled loops or kernels that have these lists, or None.
     """
 
     lists: NeighborLists
     graph: AtomicGraph
     contact: Tensor | None
-    density: CompiledDensity | None
+    density: CompiledDensity | AcceleratedDensity | None
 
 
 class DomainForces:
@@ -103,6 +105,10 @@ class DomainForces:
         self._range = TrainingRange.of(loaded)
         self._listed: _Listed | None = None
         self._density: CompiledDensity | None = None
+        self._accelerated: AcceleratedDensity | None = None
+        if loaded.compiled and can_accelerate(self._model):
+            assert isinstance(self._model, DensityModel)
+            self._accelerated = AcceleratedDensity(self._model)
 
     def evaluate(self, domain: Domain) -> Share:
         """Predict forces on own atoms and ghosts, energy and virial."""
@@ -111,8 +117,11 @@ class DomainForces:
             return Share(np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None)
         if self._listed is None or self._listed.lists is not domain.lists:
             self._listed = self._list(domain)
-        if self._listed.density is not None:
-            return _compiled_share(domain, self._listed.density)
+        density = self._listed.density
+        if isinstance(density, AcceleratedDensity):
+            return _share(domain, density.evaluate(domain.positions, NO_CELL))
+        if density is not None:
+            return _share(domain, density.evaluate(domain.positions))
         graph, nearest = self._inside(domain, self._listed)
         with torch.set_grad_enabled(self._model.conservative):
             prediction = self._model(graph)
@@ -151,6 +160,9 @@ class DomainForces:
         if density is not None:
             return _Listed(lists, graph, None, density)
         graph = self._with_edges(graph, lists, own)
+        if self._accelerated is not None:
+            self._accelerated.set_neighbors(graph)
+            return _Listed(lists, graph, None, self._accelerated)
         return _Listed(lists, graph, self._range.contact_of_edges(graph), None)
 
     def _with_edges(self, graph: AtomicGraph, lists: NeighborLists, own: int) -> AtomicGraph:
@@ -210,7 +222,6 @@ class DomainForces:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
 
-def _compiled_share(domain: Domain, density: CompiledDensity) -> Share:
-    found = density.evaluate(domain.positions)
+def _share(domain: Domain, found: LocalPrediction) -> Share:
     nearest = None if found.nearest is None else ClosePair(*found.nearest).named(domain.ids)
     return Share(found.forces, float(found.energies.sum()), found.virial, nearest)

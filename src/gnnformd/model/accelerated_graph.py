@@ -1,0 +1,69 @@
+"""AcceleratedGraph: what `gnnformd.model.compiled_graph.CompiledGraph` is on a processor, on an accelerator."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.accelerated import AcceleratedDensity, can_accelerate
+from gnnformd.model.compiled_graph import CompiledGraph, Places, long_range
+from gnnformd.model.density import DensityModel
+from gnnformd.model.interface import ForceModel, Prediction
+
+__all__ = ["AcceleratedGraph", "fast_graph"]
+
+Float = NDArray[np.float64]
+
+
+class AcceleratedGraph(CompiledGraph):
+    """Forces on the atoms of a graph by kernels of PyTorch's compiler; the long-range electrostatics by PyTorch itself.
+
+    Parameters
+    ----------
+    model
+        See `gnnformd.model.accelerated.can_accelerate`.
+    """
+
+    def __init__(self, model: DensityModel) -> None:
+        super().__init__(model)
+        self._density = AcceleratedDensity(model)
+        self._atoms: AtomicGraph | None = None
+
+    def renew(self, graph: AtomicGraph) -> bool:
+        """Take over the atoms and edges of another graph."""
+        weight = next(self._model.parameters())
+        self._atoms = graph.to(weight.device, weight.dtype)
+        self._density.set_neighbors(graph)
+        return True
+
+    def places(self, own: Float, box: Float) -> Places:
+        """Give places of the atoms (N, 3); there are no ghosts."""
+        return Places(own, own, box)
+
+    def local(self, places: Places) -> Prediction:
+        """Everything but the long-range electrostatics."""
+        found = self._density.evaluate(places.own, places.box)
+        self.nearest = found.nearest
+        weight = next(self._model.parameters())
+        return Prediction(
+            torch.from_numpy(found.forces).to(weight),
+            torch.tensor([found.energies.sum()]).to(weight),
+            torch.from_numpy(found.virial[None]).to(weight),
+        )
+
+    def long_range(self, places: Places) -> Prediction | None:
+        """Long-range electrostatics, or None if the model has none."""
+        assert self._atoms is not None
+        if self._model.electrostatics is None:
+            return None
+        return long_range(self._model, self._atoms, places.own, places.box)
+
+
+def fast_graph(model: ForceModel) -> CompiledGraph | None:
+    """Choose what evaluates a model fastest where it is; None if that is the model itself."""
+    if can_accelerate(model):
+        assert isinstance(model, DensityModel)
+        return AcceleratedGraph(model)
+    return CompiledGraph(model) if isinstance(model, DensityModel) else None
