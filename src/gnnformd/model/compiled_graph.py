@@ -19,6 +19,7 @@ from gnnformd.model.interface import Prediction
 __all__ = ["CompiledGraph", "Places", "long_range"]
 
 Float = NDArray[np.float64]
+FEW = 300  # atoms; fewer are faster summed over wave vectors. Float64 stays with the sum longer, since that is exact
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | Compi
     coulomb, charges = model.electrostatics, atoms.charges.numpy()
     if coulomb is None or not atoms.periodic.all():
         return None
-    if atoms.atom_count >= coulomb.mesh_from:
+    if atoms.atom_count >= (min(FEW, coulomb.mesh_from) if charges.dtype == np.float32 else coulomb.mesh_from):
         return CompiledMesh(charges, coulomb.splitting)
     return CompiledEwald(charges, coulomb.splitting, coulomb.reach)
 

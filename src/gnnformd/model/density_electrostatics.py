@@ -13,7 +13,7 @@ from gnnformd.units import COULOMB
 __all__ = ["Electrostatics", "weights_of"]
 
 ACCURACY = 3.0  # erfc(3.0) = 2.2e-5; the network learns what is left out within its cutoff
-WAVES = 3.4  # exp(-3.4^2) = 1e-5
+WAVES = 3.8  # exp(-3.8^2) = 5e-7
 MESH_FROM = 3000  # atoms; fewer are faster summed over wave vectors
 SWITCH = 0.85  # share of the cutoff from which the pair part fades out
 
@@ -33,7 +33,7 @@ class Electrostatics(nn.Module):
         angstrom.
     accuracy
         Splitting ``a`` times cutoff: what is left out at the cutoff is ``erfc(accuracy)`` of the pair's energy. Wave
-        vectors end where ``exp(-k^2/4 a^2)`` is 1e-5, or ``exp(-accuracy^2)`` if that is less. A smaller splitting
+        vectors end where ``exp(-k^2/4 a^2)`` is 5e-7, or ``exp(-accuracy^2)`` if that is less. A smaller splitting
         needs fewer of them: at 3.0 LAMMPS's mesh for water has 25 points where at 3.4 it has 30.
     mesh_from
         Number of atoms in a box from which the long-range part is computed on a mesh.

@@ -1,82 +1,173 @@
-"""Charges spread on a mesh by B-splines, and what a mesh says at the places of charges."""
+"""Charges spread on a mesh by B-splines, waves on it weighed, and what it says at the places of charges.
+
+The mesh (X, Y, Z + PAD) has room behind its last point for the nodes of charges near it, so that the nodes of a charge
+along z are one vector; what stands there belongs to the first points.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnnformd.model.kernels.places import compiled
+from gnnformd.model.kernels.simd import BYTES, fill, lanes_of, load, store
+from gnnformd.model.kernels.simd_functions import total
 
-__all__ = ["ORDER", "gather_slopes", "spline", "spread"]
+__all__ = ["ORDER", "PAD", "fold", "gather_slopes", "spline_table", "spread", "weigh"]
 
 ORDER = 8
 """Nodes that a charge is spread over along each direction."""
 
+PAD = 16
+"""Numbers in the widest vector."""
 
-@compiled
-def spline(x: float, weights: Any, slopes: Any) -> None:
-    """Cardinal B-spline ``M(x + ORDER - 1 - n)`` at nodes n = 0 .. ORDER - 1 for 0 <= x < 1, and its derivative.
 
-    ``M_p(u) = (u M_{p-1}(u) + (p - u) M_{p-1}(u - 1)) / (p - 1)`` and ``M_p' = M_{p-1}(u) - M_{p-1}(u - 1)``. Source:
-    Essmann et al., J. Chem. Phys. 103, 8577 (1995).
+def spline_table(dtype: Any) -> NDArray[Any]:
+    """Cardinal B-spline at the nodes of a charge, as polynomials of how far it is behind the first one.
+
+    ``M(x + ORDER - 1 - n)`` at nodes n = 0 .. ORDER - 1 for 0 <= x < 1 is ``sum_k c_kn x^k``. With M_2 from 0 to 1 and
+    back, ``M_p(u) = (u M_{p-1}(u) + (p - u) M_{p-1}(u - 1)) / (p - 1)``. Source: Essmann et al., J. Chem. Phys. 103,
+    8577 (1995).
+
+    Returns
+    -------
+    NDArray
+        c of the spline and of its derivative, (2, ORDER, W): a vector for each power, zero beyond the nodes.
     """
-    weights[:] = 0.0
-    weights[0], weights[1] = 1.0 - x, x
+    nodes = np.zeros((ORDER, ORDER))  # (n, k)
+    nodes[0, :2], nodes[1, :2] = (1, -1), (0, 1)
     for p in range(3, ORDER + 1):
-        if p == ORDER:
-            before = 0.0
-            for n in range(ORDER):
-                slopes[n] = before - weights[n]
-                before = weights[n]
-        over = 1.0 / (p - 1)
-        for n in range(p - 1, 0, -1):
-            weights[n] = over * ((x + p - 1 - n) * weights[n - 1] + (n + 1 - x) * weights[n])
-        weights[0] *= over * (1.0 - x)
+        times_x = np.roll(nodes, 1, axis=1)
+        below, below_x = (np.concatenate([np.zeros((1, ORDER)), values[:-1]]) for values in (nodes, times_x))
+        n = np.arange(ORDER)[:, None]
+        nodes = (below_x + (p - 1 - n) * below + (n + 1) * nodes - times_x) / (p - 1)
+    table = np.zeros((2, ORDER, BYTES // np.dtype(dtype).itemsize), dtype)
+    table[0, :, :ORDER] = nodes.T
+    table[1, :-1, :ORDER] = (nodes * np.arange(ORDER)).T[1:]
+    return table
 
 
 @compiled
-def spread(scaled: Any, charges: Any, mesh: Any) -> None:
-    """Add the charges at fractional coordinates (N, 3) in [0, 1) to a mesh (X, Y, Z)."""
-    weights, slopes = np.zeros((3, ORDER)), np.zeros((3, ORDER))
-    nodes = np.zeros((3, ORDER), np.int64)
-    for i in range(len(charges)):
-        _place(scaled[i], mesh.shape, weights, slopes, nodes)
-        for a in range(ORDER):
-            for b in range(ORDER):
-                w = charges[i] * weights[0, a] * weights[1, b]
-                for c in range(ORDER):
-                    mesh[nodes[0, a], nodes[1, b], nodes[2, c]] += w * weights[2, c]
+def _polynomials(table: Any, row: int, x: Any) -> Any:
+    """Vector of the polynomials of ``table[row]`` (flat) at x."""
+    width = lanes_of(table)
+    place = (row + 1) * ORDER * width
+    value = fill(table, x) * 0.0
+    for k in range(1, ORDER + 1):
+        value = value * x + load(table, place - k * width)
+    return value
 
 
 @compiled
-def _place(place: Any, shape: Any, weights: Any, slopes: Any, nodes: Any) -> None:
+def _place(place: Any, shape: Any, table: Any, scratch: Any, nodes: Any) -> None:
+    """Nodes of a charge (3, ORDER), weights (first three rows of ``scratch``) and their derivatives (next three)."""
+    width = lanes_of(table)
     for axis in range(3):
         u = place[axis] * shape[axis]
-        low = int(u)
-        spline(u - low, weights[axis], slopes[axis])
-        for n in range(ORDER):
-            nodes[axis, n] = (low + n) % shape[axis]
+        low = min(int(u), shape[axis] - 1)  # a coordinate just below one may be rounded up
+        x = table.dtype.type(u - low)
+        store(scratch, axis * width, _polynomials(table, 0, x))
+        store(scratch, (3 + axis) * width, _polynomials(table, 1, x))
+        nodes[axis, 0] = low
+        for n in range(1, ORDER):
+            nodes[axis, n] = nodes[axis, n - 1] + 1 if nodes[axis, n - 1] + 1 < shape[axis] else 0
 
 
 @compiled
-def gather_slopes(atoms: Any, scaled: Any, charges: Any, mesh: Any, slopes: Any) -> None:
-    """``q_i`` times the derivative of the interpolated mesh by the fractional coordinates, (N, 3)."""
-    weights, changes = np.zeros((3, ORDER)), np.zeros((3, ORDER))
-    nodes = np.zeros((3, ORDER), np.int64)
+def spread(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any, mesh: Any) -> None:
+    """Add charges ``atoms[0] .. atoms[1]`` at fractional coordinates (N, 3) in [0, 1) to a mesh (flat)."""
+    width, length = lanes_of(table), shape[2] + PAD
+    scratch, nodes = np.zeros(6 * width, table.dtype), np.zeros((3, ORDER), np.int64)
     for i in range(atoms[0], atoms[1]):
-        _place(scaled[i], mesh.shape, weights, changes, nodes)
-        x = y = z = 0.0
+        _place(scaled[i], shape, table, scratch, nodes)
+        along = load(scratch, 2 * width)
         for a in range(ORDER):
+            w = charges[i] * scratch[a]
+            plane = nodes[0, a] * shape[1]
             for b in range(ORDER):
-                along = across = 0.0
-                for c in range(ORDER):
-                    value = mesh[nodes[0, a], nodes[1, b], nodes[2, c]]
-                    along += value * weights[2, c]
-                    across += value * changes[2, c]
-                x += changes[0, a] * weights[1, b] * along
-                y += weights[0, a] * changes[1, b] * along
-                z += weights[0, a] * weights[1, b] * across
-        slopes[i, 0] = charges[i] * mesh.shape[0] * x
-        slopes[i, 1] = charges[i] * mesh.shape[1] * y
-        slopes[i, 2] = charges[i] * mesh.shape[2] * z
+                place = (plane + nodes[1, b]) * length + nodes[2, 0]
+                store(mesh, place, load(mesh, place) + along * (w * scratch[width + b]))
+
+
+@compiled
+def fold(mesh: Any, shape: Any) -> None:
+    """Add what stands behind the last points (along z) to the first ones."""
+    for row in range(shape[0] * shape[1]):
+        for n in range(ORDER - 1):
+            mesh[row, n] += mesh[row, shape[2] + n]
+
+
+@compiled
+def gather_slopes(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any, mesh: Any, slopes: Any) -> None:
+    """``q_i`` times the derivative of the interpolated mesh (flat) by the fractional coordinates, (N, 3)."""
+    width, length = lanes_of(table), shape[2] + PAD
+    scratch, nodes = np.zeros(6 * width, table.dtype), np.zeros((3, ORDER), np.int64)
+    for i in range(atoms[0], atoms[1]):
+        _place(scaled[i], shape, table, scratch, nodes)
+        x = y = z = fill(table, table.dtype.type(0.0))
+        for a in range(ORDER):
+            weight, slope = scratch[a], scratch[3 * width + a]
+            plane = nodes[0, a] * shape[1]
+            for b in range(ORDER):
+                values = load(mesh, (plane + nodes[1, b]) * length + nodes[2, 0])
+                x = x + values * (slope * scratch[width + b])
+                y = y + values * (weight * scratch[4 * width + b])
+                z = z + values * (weight * scratch[width + b])
+        along = load(scratch, 2 * width)
+        slopes[i, 0] = charges[i] * shape[0] * total(x * along)
+        slopes[i, 1] = charges[i] * shape[1] * total(y * along)
+        slopes[i, 2] = charges[i] * shape[2] * total(z * load(scratch, 5 * width))
+
+
+@compiled
+def weigh(
+    planes: Any, waves: Any, kernel: Any, numbers: Any, reciprocal: Any, slope: float, even: bool, sums: Any
+) -> None:
+    """Multiply waves by the kernel and add up the energy and its virial in planes ``planes[0] .. planes[1]``.
+
+    Parameters
+    ----------
+    waves
+        Real and imaginary parts, (X, Y, Z/2 + 1, 2).
+    kernel
+        (X, Y, Z/2 + 1), zero at the origin.
+    numbers
+        Of the waves along x, y and z.
+    reciprocal
+        Rows are the reciprocal lattice vectors, 1/angstrom.
+    slope
+        ``1 / 4 a^2``.
+    even
+        Whether Z is even.
+    sums
+        To which energy and ``dE/dk^2 k_a k_b`` (xx, yy, zz, xy, xz, yz) are added, (7,).
+    """
+    last = waves.shape[2] - 1
+    energy = xx = yy = zz = xy = xz = yz = 0.0
+    for i in range(planes[0], planes[1]):
+        for j in range(waves.shape[1]):
+            x0 = numbers[0][i] * reciprocal[0, 0] + numbers[1][j] * reciprocal[1, 0]
+            y0 = numbers[0][i] * reciprocal[0, 1] + numbers[1][j] * reciprocal[1, 1]
+            z0 = numbers[0][i] * reciprocal[0, 2] + numbers[1][j] * reciprocal[1, 2]
+            for n in range(waves.shape[2]):
+                x = x0 + numbers[2][n] * reciprocal[2, 0]
+                y = y0 + numbers[2][n] * reciprocal[2, 1]
+                z = z0 + numbers[2][n] * reciprocal[2, 2]
+                real, imaginary = waves[i, j, n, 0], waves[i, j, n, 1]
+                g = kernel[i, j, n]
+                waves[i, j, n, 0], waves[i, j, n, 1] = g * real, g * imaginary
+                half = 0.5 if n == 0 or (even and n == last) else 1.0  # the others stand for their opposites, too
+                e = half * g * (real * real + imaginary * imaginary)
+                square = x * x + y * y + z * z
+                falling = e * (slope + 1.0 / max(square, 1e-30)) if g != 0.0 else 0.0
+                energy += e
+                xx += falling * x * x
+                yy += falling * y * y
+                zz += falling * z * z
+                xy += falling * x * y
+                xz += falling * x * z
+                yz += falling * y * z
+    for place, value in enumerate((energy, xx, yy, zz, xy, xz, yz)):
+        sums[place] += value
