@@ -79,12 +79,12 @@ class CompiledGraph:
 
         What was compiled for the last graph serves again if the atoms are the same.
         """
-        if not can_compile(self._model, graph):
-            self._ready = None
-            return False
         last, atoms = self._ready, graph.to(dtype=next(self._model.parameters()).dtype)
         if last is not None and not _same_atoms(last.atoms, atoms):
             last = None
+        if last is None and not can_compile(self._model, graph):
+            self._ready = None
+            return False
         density = CompiledDensity(self._model, atoms) if last is None else last.density
         waves = _waves_for(self._model, atoms) if last is None else last.waves
         kinds = density.kinds_of(atoms)
