@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from gnnformd.model.interface import ForceModel
 from gnnformd.model.kernels.fused import evaluate
 from gnnformd.model.kernels.lists import sort_into_slots
 from gnnformd.model.kernels.network import ATOMS
+from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
 __all__ = ["CompiledDensity", "LocalPrediction", "can_compile"]
@@ -134,18 +134,12 @@ class CompiledDensity:
 
     def evaluate(self, positions: Array) -> LocalPrediction:
         """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
-        count = len(self._order[2])
-        threads = max(1, min(torch.get_num_threads(), count))
-        ends = np.linspace(0, count, threads + 1).astype(np.int64)
         energies = np.zeros(len(positions))
-        parts = [
-            (energies, np.zeros((len(positions), 3)), np.zeros(6), np.array([1.0, 0.0, 0.0])) for _ in range(threads)
-        ]
 
-        def work(k: int) -> None:
-            blocks = (*self._order, (int(ends[k]), int(ends[k + 1])))
+        def work(_: int, blocks: tuple[int, int]) -> tuple[Array, Array, Array]:
+            forces, virial, nearest = np.zeros((len(positions), 3)), np.zeros(6), np.array([1.0, 0.0, 0.0])
             evaluate(
-                blocks,
+                (*self._order, blocks),
                 positions,
                 self._lists,
                 self._constants,
@@ -153,18 +147,15 @@ class CompiledDensity:
                 self._layout,
                 self._mixing,
                 self._network,
-                parts[k],
+                (energies, forces, virial, nearest),
             )
+            return forces, virial, nearest
 
-        if threads == 1:
-            work(0)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(work, range(threads)))
-        forces = np.sum([part[1] for part in parts], axis=0)
-        xx, yy, zz, xy, xz, yz = np.sum([part[2] for part in parts], axis=0)
+        parts = in_parts(work, len(self._order[2]))
+        forces = np.sum([part[0] for part in parts], axis=0) if len(parts) > 1 else parts[0][0]
+        xx, yy, zz, xy, xz, yz = np.sum([part[1] for part in parts], axis=0)
         virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        nearest = self._nearest(positions, *min(part[3].tolist() for part in parts))
+        nearest = self._nearest(positions, *min(part[2].tolist() for part in parts))
         return LocalPrediction(energies[: len(self._lists[0])], forces, virial, nearest)
 
     def _nearest(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gnnformd.model.density_ewald import TAPER
 from gnnformd.model.kernels.simd import BYTES
 from gnnformd.model.kernels.waves import add_factors, add_slopes
+from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
 __all__ = ["CompiledEwald", "constant_energies"]
@@ -72,21 +71,17 @@ class CompiledEwald:
             self._waves = self._waves_of(cell)
         waves, dtype = self._waves, self._charges.dtype
         shape = (len(waves.rows), 2, len(waves.numbers))
-        ends = np.linspace(0, len(scaled), max(1, torch.get_num_threads()) + 1).astype(np.int64)
-        ranges = list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
         common = (scaled, self._charges, waves.counts, waves.rows)
 
-        def factors_of(atoms: tuple[int, int]) -> Array:
+        def factors_of(_: int, atoms: tuple[int, int]) -> Array:
             factors = np.zeros(shape, dtype)
             add_factors(atoms, *common, factors.reshape(-1))
             return factors
 
         slopes = np.zeros((len(scaled), 3))
-        with ThreadPoolExecutor(len(ranges)) as pool:
-            run = map if len(ranges) == 1 else pool.map
-            factors = np.sum(list(run(factors_of, ranges)), axis=0)
-            weighted = (factors * waves.kernel[:, None].astype(dtype)).reshape(-1)
-            list(run(lambda atoms: add_slopes(atoms, *common, weighted, waves.numbers, slopes), ranges))
+        factors = np.sum(in_parts(factors_of, len(scaled)), axis=0)
+        weighted = (factors * waves.kernel[:, None].astype(dtype)).reshape(-1)
+        in_parts(lambda _, atoms: add_slopes(atoms, *common, weighted, waves.numbers, slopes), len(scaled))
         volume = abs(np.linalg.det(cell))
         square = (factors.astype(np.float64) ** 2).sum(axis=1)  # (R, Z')
         smooth = 0.5 * float((waves.kernel * square).sum())

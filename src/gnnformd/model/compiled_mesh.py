@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import scipy.fft
-import torch
 from numpy.typing import NDArray
 
 from gnnformd.model.compiled_ewald import constant_energies
 from gnnformd.model.kernels.splines import ORDER, PAD, fold, gather_slopes, spline_table, spread, weigh
+from gnnformd.model.threads import in_parts, part_count
 from gnnformd.units import COULOMB
 
 __all__ = ["CompiledMesh"]
@@ -73,31 +70,23 @@ class CompiledMesh:
         if self._kernel is None or not np.array_equal(self._kernel.cell, cell):
             self._kernel = self._kernel_of(cell)
         kernel, sizes, dtype = self._kernel, self._sizes, self._charges.dtype
-        threads = max(1, torch.get_num_threads())
-        with ThreadPoolExecutor(threads) as pool:
-
-            def shared(work: Callable[[int, tuple[int, int]], None], count: int) -> None:
-                """Give each thread its part of so many things."""
-                ends = np.linspace(0, count, threads + 1).astype(np.int64).tolist()
-                list((map if threads == 1 else pool.map)(work, range(threads), pairwise(ends)))
-
-            meshes = self._empty_meshes(threads)
-            place = (scaled, self._charges, self._table.ravel(), sizes)
-            shared(lambda thread, atoms: spread(atoms, *place, meshes[thread].ravel()), len(scaled))
-            mesh = meshes[0] if threads == 1 else meshes.sum(0)
-            fold(mesh.reshape(-1, sizes[2] + PAD), sizes)
-            waves = scipy.fft.rfftn(mesh[:, :, : sizes[2]], workers=threads)  # (X, Y, Z/2 + 1)
-            sums = np.zeros((threads, 7))
-            parts = waves.view(dtype).reshape(*waves.shape, 2)
-            box = (kernel.values, kernel.numbers, kernel.reciprocal, self._slope, sizes[2] % 2 == 0)
-            shared(lambda thread, planes: weigh(planes, parts, *box, sums[thread]), sizes[0])
-            potential = scipy.fft.irfftn(waves, s=sizes, norm="forward", workers=threads, overwrite_x=True)
-            mesh[:, :, : sizes[2]] = potential
-            mesh[:, :, sizes[2] :] = potential[:, :, np.arange(PAD) % sizes[2]]
-            slopes = np.zeros((len(scaled), 3))
-            shared(lambda _, atoms: gather_slopes(atoms, *place, mesh.ravel(), slopes), len(scaled))
+        threads = part_count(len(scaled))
+        meshes = self._empty_meshes(threads)
+        place = (scaled, self._charges, self._table.ravel(), sizes)
+        in_parts(lambda part, atoms: spread(atoms, *place, meshes[part].ravel()), len(scaled))
+        mesh = meshes[0] if threads == 1 else meshes.sum(0)
+        fold(mesh.reshape(-1, sizes[2] + PAD), sizes)
+        waves = scipy.fft.rfftn(mesh[:, :, : sizes[2]], workers=threads)  # (X, Y, Z/2 + 1)
+        parts = waves.view(dtype).reshape(*waves.shape, 2)
+        box = (kernel.values, kernel.numbers, kernel.reciprocal, self._slope, sizes[2] % 2 == 0)
+        sums = in_parts(lambda _, planes: weigh(planes, parts, *box), sizes[0])
+        potential = scipy.fft.irfftn(waves, s=sizes, norm="forward", workers=threads, overwrite_x=True)
+        mesh[:, :, : sizes[2]] = potential
+        mesh[:, :, sizes[2] :] = potential[:, :, np.arange(PAD) % sizes[2]]
+        slopes = np.zeros((len(scaled), 3))
+        in_parts(lambda _, atoms: gather_slopes(atoms, *place, mesh.ravel(), slopes), len(scaled))
         own, background = constant_energies(self._charges, self._splitting, abs(np.linalg.det(cell)))
-        smooth, xx, yy, zz, xy, xz, yz = sums.sum(0).tolist()
+        smooth, xx, yy, zz, xy, xz, yz = np.sum(sums, axis=0).tolist()
         virial = np.eye(3) * (smooth - background) - 2 * np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         return smooth - own - background, -slopes @ np.linalg.inv(cell).T, virial
 

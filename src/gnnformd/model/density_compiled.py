@@ -6,11 +6,9 @@ Both say the same; `gnnformd.model.density_sum` has the equations and serves eve
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -20,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from gnnformd.model.kernels.forward import densities, push
 from gnnformd.model.kernels.gradient import pull, pull_along
 from gnnformd.model.kernels.lists import edges_by_center, to_half_edges, to_neighbors
+from gnnformd.model.threads import in_parts
 
 __all__ = ["CompiledGeometry", "Shell", "compiled_densities"]
 
@@ -82,14 +81,7 @@ class CompiledGeometry:
         places = tuple(_numpy(t) for t in (self.vectors, self.distance, self.soft, self.softening))
         cutoff = _numpy(sent).dtype.type(self.cutoff)
         rest = (shell.lists, places, _numpy(sent), (cutoff, shell.count, shell.offset), *map(_numpy, arrays))
-        atoms = len(shell.lists[0]) - 1
-        threads = min(torch.get_num_threads(), max(1, atoms // PART))
-        if threads == 1:
-            kernel((0, atoms), *rest)
-            return
-        ends = np.linspace(0, atoms, threads + 1).astype(np.int64)
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda k: kernel((int(ends[k]), int(ends[k + 1])), *rest), range(threads)))
+        in_parts(lambda _, atoms: kernel(atoms, *rest), len(shell.lists[0]) - 1, PART)
 
     def empty(self, sent: Tensor) -> Tensor:
         """Room for densities, (L, N, C, K)."""

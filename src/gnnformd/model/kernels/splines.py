@@ -122,9 +122,7 @@ def gather_slopes(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any,
 
 
 @compiled
-def weigh(
-    planes: Any, waves: Any, kernel: Any, numbers: Any, reciprocal: Any, slope: float, even: bool, sums: Any
-) -> None:
+def weigh(planes: Any, waves: Any, kernel: Any, numbers: Any, reciprocal: Any, slope: float, even: bool) -> Any:
     """Multiply waves by the kernel and add up the energy and its virial in planes ``planes[0] .. planes[1]``.
 
     Parameters
@@ -141,8 +139,11 @@ def weigh(
         ``1 / 4 a^2``.
     even
         Whether Z is even.
-    sums
-        To which energy and ``dE/dk^2 k_a k_b`` (xx, yy, zz, xy, xz, yz) are added, (7,).
+
+    Returns
+    -------
+    NDArray
+        Energy and ``-dE/dk^2 k_a k_b`` (xx, yy, zz, xy, xz, yz), (7,).
     """
     last = waves.shape[2] - 1
     energy = xx = yy = zz = xy = xz = yz = 0.0
@@ -169,5 +170,4 @@ def weigh(
                 xy += falling * x * y
                 xz += falling * x * z
                 yz += falling * y * z
-    for place, value in enumerate((energy, xx, yy, zz, xy, xz, yz)):
-        sums[place] += value
+    return np.array([energy, xx, yy, zz, xy, xz, yz])
