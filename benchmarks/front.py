@@ -83,9 +83,10 @@ def draw(found: list[Point], peers: list[Point], lammps: float, path: Path) -> N
     axis.set_xscale("log")
     axis.set_yscale("log")
     line = {"arrowstyle": "-", "color": COLORS["grid"]}
-    for k, (name, cost, error) in enumerate(found):  # they are close together: names stand in a column of their own
+    # they are close together: names stand in a column of their own
+    for k, (name, cost, error) in enumerate(sorted(found, key=lambda point: -point[2])):
         axis.plot(cost, error, "o", color=COLORS["model"])
-        axis.annotate(name, (cost, error), (60, 34 - 16 * k), textcoords="offset points", fontsize=8, arrowprops=line)
+        axis.annotate(name, (cost, error), (60, 30 - 15 * k), textcoords="offset points", fontsize=8, arrowprops=line)
     for name, cost, error in peers:
         axis.plot(cost, error, "s", color=COLORS["second"])
         axis.annotate(name, (cost, error), (-6, 7), textcoords="offset points", fontsize=8, ha="right")
