@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from vesin import NeighborList
 
 from gnnformd.errors import InputError
+from gnnformd.trajectory.compiled import compiled
 
 __all__ = ["neighbor_pairs"]
 
@@ -183,10 +185,29 @@ def _sorted_half(pairs: Int, shift: Shift, atom_count: int) -> tuple[Int, Int, S
     flip[own] = np.sign(shift[own]) @ np.array([4, 2, 1]) < 0  # the first nonzero component is negative
     if flip.any():
         shift = np.where(flip[:, None], -shift, shift)
-    key = np.minimum(i, j) * atom_count + np.maximum(i, j)
-    order = np.argsort(key)
-    sorted_key = key[order]
-    if (sorted_key[1:] == sorted_key[:-1]).any():  # several images of one pair: the cutoff is over half the box
-        order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], key))
-    first, second = np.divmod(sorted_key, atom_count)
+    low, high = np.minimum(i, j), np.maximum(i, j)
+    order = _order_of_pairs(low, high, atom_count)
+    first, second = low[order], high[order]
+    if (
+        (first[1:] == first[:-1]) & (second[1:] == second[:-1])
+    ).any():  # several images: the cutoff is over half the box
+        order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], high, low))
     return first, second, np.take(shift, order, axis=0)
+
+
+@compiled
+def _order_of_pairs(first: Any, second: Any, atom_count: int) -> Any:
+    """Order by first atom, then by second, by counting: several times as fast as comparing."""
+    order, last = np.arange(len(first)), np.empty(len(first), np.int64)
+    for atoms in (second, first):
+        start = np.zeros(atom_count + 1, np.int64)
+        for k in atoms:
+            start[k + 1] += 1
+        for k in range(atom_count):
+            start[k + 1] += start[k]
+        for pair in order:
+            k = atoms[pair]
+            last[start[k]] = pair
+            start[k] += 1
+        order, last = last, order
+    return order
