@@ -27,11 +27,11 @@ def test_the_loss_of_a_frame_is_the_sum_of_absolute_errors_along_each_axis() -> 
     torch.testing.assert_close(errors, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_warm_up_term_is_the_penalty_over_the_sum_of_predicted_forces() -> None:
+def test_the_warm_up_term_is_the_penalty_over_the_mean_of_predicted_forces() -> None:
     graph = random_graph(2, molecules=2)
     forces = torch.full((12, 3), 0.5, dtype=torch.float64)
     forces[6:] *= -2
-    expected = torch.tensor([216 * 32 / 9.0, 216 * 32 / 18.0], dtype=torch.float64)
+    expected = torch.tensor([216 * 32 / 1.5, 216 * 32 / 3.0], dtype=torch.float64)
     torch.testing.assert_close(warmup_term(forces, graph, 216 * 32), expected, rtol=1e-12, atol=0)
 
 

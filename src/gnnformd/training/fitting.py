@@ -25,7 +25,8 @@ TOTALS = 10
 class ForceFitting(lightning.LightningModule):
     """Minimizes the mean over frames of the loss (see `Loss`).
 
-    In the warm-up epochs of schedule ``exponential`` the loss of a frame also holds ``warmup_penalty / sum_i |F_i|``.
+    In the warm-up epochs of schedule ``exponential`` the loss of a frame also holds its share of ``warmup_penalty``
+    over the mean of ``|Fx| + |Fy| + |Fz|`` predicted.
 
     Attributes
     ----------
@@ -66,7 +67,8 @@ class ForceFitting(lightning.LightningModule):
         loss = self.loss(prediction, graph)  # (B,)
         if self.settings.schedule == "exponential" and self.current_epoch < self.settings.warmup_epochs:
             forces = prediction.forces.to(graph.positions.dtype)
-            loss = loss + warmup_term(forces, graph, self.settings.warmup_penalty)
+            penalty = self.settings.warmup_penalty / self.settings.batch_size  # share of a frame of what a batch pays
+            loss = loss + warmup_term(forces, graph, penalty)
         weights = loss.new_tensor(portion.weights)
         with torch.no_grad():
             real = weights > 0

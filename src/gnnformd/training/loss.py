@@ -136,8 +136,9 @@ def absolute_error_per_axis(forces: Tensor, graph: AtomicGraph) -> Tensor:
 
 
 def warmup_term(forces: Tensor, graph: AtomicGraph, penalty: float) -> Tensor:
-    """``penalty / sum_i |F_i|`` of each graph, large when the prediction is near zero, (B,)."""
-    return penalty / _sum_per_graph(forces.abs(), graph).sum(1)
+    """``penalty / mean_i (|F_ix| + |F_iy| + |F_iz|)`` of each graph, large when the prediction is near zero, (B,)."""
+    sums = _sum_per_graph(forces.abs(), graph).sum(1)
+    return penalty * torch.bincount(graph.graph_index, minlength=graph.graph_count) / sums
 
 
 def _sum_per_graph(values: Tensor, graph: AtomicGraph) -> Tensor:

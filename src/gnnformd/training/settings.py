@@ -58,7 +58,8 @@ class TrainingSettings(BaseModel):
     warmup_penalty: float = Field(
         default=6912.0,
         ge=0,
-        description="Added in these epochs: this number over the sum of |F| predicted for a frame (216 * 32).",
+        description="Added in these epochs to the loss of a batch, a sum over its frames: this number (216 * 32) over "
+        "the mean over atoms of |Fx| + |Fy| + |Fz| predicted.",
     )
     decay: float = Field(
         default=0.9,
