@@ -15,6 +15,7 @@ from tests.simulation.test_compiled_system import (
     molecules,
 )
 
+from gnnformd.errors import InputError
 from gnnformd.model import accelerated, accelerated_graph
 from gnnformd.model.density import DensityModel
 from gnnformd.simulation import domain_forces
@@ -76,6 +77,23 @@ def test_generated_derivatives(monkeypatch):
     monkeypatch.setattr(accelerated, "BACKEND", "aot_eager")
     settings = {"features": 3, "width": 4, "radial_functions": 3, "bonded_functions": 2}
     assert_equal(*both(model_with_scales(**settings), molecules()), 1e-11)
+
+
+def test_more_variants_than_are_compiled_unasked():
+    frame = molecules()
+    for degree in range(3):
+        for order in (2, 3, 4):
+            loaded = model_with_scales(features=2, width=2, l_max=degree, body_order=order)
+            assert_equal(*both(loaded, frame), 1e-11)
+
+
+def test_a_compiler_that_fails_is_named(monkeypatch):
+    def broken(graph, inputs):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(accelerated, "BACKEND", broken)
+    with pytest.raises(InputError, match=r"cannot compile the model here .*take --torch"):
+        both(model_with_scales(), molecules())
 
 
 def test_atoms_that_wander_in_a_box_that_changes_are_compiled_once():

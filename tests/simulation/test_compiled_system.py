@@ -127,6 +127,18 @@ def test_atoms_that_wander_keep_the_right_neighbors():
         assert_equal(*(e.evaluate(positions, frame.cell, frame.periodic) for e in (fast, plain)), 1e-8)
 
 
+def test_after_forgetting_nothing_depends_on_earlier_boxes():
+    loaded, frame = model_with_scales(), molecules()
+    loaded.model.electrostatics.mesh_from = 1
+    wide = 1.04 * frame.positions, 1.04 * frame.cell, frame.periodic
+    used, fresh = Evaluator(loaded, frame), Evaluator(loaded, frame)
+    used.evaluate(frame.positions, frame.cell, frame.periodic)
+    expected = fresh.evaluate(*wide).forces
+    assert not torch.equal(used.evaluate(*wide).forces, expected)  # by the mesh of the smaller box
+    used.forget()
+    assert torch.equal(used.evaluate(*wide).forces, expected)
+
+
 def test_what_has_no_compiled_loops_is_left_to_pytorch():
     for settings in ({"layers": 2}, {"electrostatics": "learned"}):
         fast, plain = both(model_with_scales(**settings), molecules())

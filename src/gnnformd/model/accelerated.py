@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.compiled import LocalPrediction
 from gnnformd.model.density import DensityModel
@@ -34,9 +35,9 @@ def can_accelerate(model: ForceModel) -> bool:
 
 
 class _Shell(NamedTuple):
-    """Neighbors that share radial functions, in rows of equal length: row i holds those of atom i.
+    """Neighbors that share radial functions, in rows of equal length, one for each center.
 
-    Empty places hold the atom itself, two cutoffs away, where everything is zero.
+    Empty places hold the center itself, two cutoffs away, where everything is zero.
 
     Attributes
     ----------
@@ -67,7 +68,7 @@ class _Shell(NamedTuple):
 
 
 class _Angles(NamedTuple):
-    """Angles between two bonds: middle atoms (A,), places of both arms (2, A), coefficients of cos^n, (POWERS, A)."""
+    """Angles between two bonds: row of the middle, (A,), places of both arms, (2, A), factors of cos^n, (POWERS, A)."""
 
     middle: Tensor
     arms: Tensor
@@ -75,20 +76,26 @@ class _Angles(NamedTuple):
 
 
 class _Energies(nn.Module):
-    """Energies of atoms from the vectors to their neighbors, in plain operations and without asking for any value."""
+    """Energies of centers from the vectors to their neighbors, in plain operations and without asking for any value."""
 
     def __init__(self, model: DensityModel, coefficients: Tensor) -> None:
         super().__init__()
-        self.network, self.cutoff = deepcopy(model.network).requires_grad_(False), model.cutoff
-        self.contacts, self.electrostatics = deepcopy(model.contacts), model.electrostatics
+        self.network, self.cutoff = model.network, model.cutoff
+        self.contacts, self.electrostatics = model.contacts, model.electrostatics
         self.coefficients = coefficients
 
     def forward(
-        self, inputs: Tensor, types: Tensor, shells: Sequence[_Shell], vectors: Sequence[Tensor], angles: _Angles
+        self,
+        inputs: Tensor,
+        types: Tensor,
+        centers: Tensor,
+        shells: Sequence[_Shell],
+        vectors: Sequence[Tensor],
+        angles: _Angles,
     ) -> Tensor:
-        """All but the long-range electrostatics, kcal/mol, (N,); vectors are (N, M, 3) for each shell."""
+        """All but the long-range electrostatics, kcal/mol, (N,) centers; vectors are (N, M, 3) for each shell."""
         network, settings = self.network, self.network.settings
-        places, pairs, first = [], torch.zeros_like(inputs[:, 0]), 0
+        places, pairs, first = [], inputs.new_zeros(len(centers)), 0
         for shell, spread in zip(shells, vectors, strict=True):
             distance = spread.square().sum(2).sqrt()  # (N, M)
             soft, softening = softened(distance, shell.contact)
@@ -112,14 +119,14 @@ class _Energies(nn.Module):
                 received = sent[neighbor].permute(0, 2, 1)  # (N, C, M)
                 terms = angular.transpose(0, 1)[:, :, None] * received[:, None]  # (N, L, C, M)
                 sums = torch.bmm(terms.flatten(1, 2), functions.permute(1, 2, 0))  # (N, L C, K)
-                parts.append(sums.view(len(sent), len(angular), sent.shape[1], len(functions)))
+                parts.append(sums.view(len(centers), len(angular), sent.shape[1], len(functions)))
             return torch.cat(parts, dim=3).transpose(0, 1).flatten(2)  # (L, N, C K)
 
-        learned, _ = network.atom_energies(inputs, densities)
-        learned = network.energy_scale * learned + network.type_energies[types]
-        return learned + pairs + self._bends(vectors[-1], angles, len(inputs))
+        learned, _ = network.atom_energies(inputs, densities, centers)
+        learned = network.energy_scale * learned + network.type_energies[types[centers]]
+        return learned + pairs + self._bends(vectors[-1], angles)
 
-    def _bends(self, vectors: Tensor, angles: _Angles, atoms: int) -> Tensor:
+    def _bends(self, vectors: Tensor, angles: _Angles) -> Tensor:
         """Energies of angles, (N,); the last shell is the one with bonds."""
         one, other = vectors.flatten(0, 1)[angles.arms]  # (A, 3)
         lengths = one.norm(dim=1), other.norm(dim=1)
@@ -128,7 +135,7 @@ class _Energies(nn.Module):
         for power, coefficient in enumerate(angles.coefficients, start=1):
             energies = energies + coefficient * cosine**power
         inside = (lengths[0] < self.cutoff) & (lengths[1] < self.cutoff)
-        return energies.new_zeros(atoms).index_add(0, angles.middle, energies * inside)
+        return energies.new_zeros(len(vectors)).index_add(0, angles.middle, energies * inside)
 
 
 class AcceleratedDensity:
@@ -138,23 +145,25 @@ class AcceleratedDensity:
     to be picked out. From the vectors to the energies everything is one function, which ``torch.compile`` turns into
     a few kernels, as it does with its derivative.
 
+    Of a domain (see `AtomicGraph.owned`) there are rows for what it owns alone, if the model has one layer.
+
     Parameters
     ----------
     model
-        See `can_accelerate`.
+        See `can_accelerate`; its weights are copied.
     """
 
     def __init__(self, model: DensityModel) -> None:
-        self._model = model
-        self._types = self._inputs = torch.zeros(0)
+        self._model = deepcopy(model).requires_grad_(False).eval()
+        self._types = self._inputs = self._centers = self._kinds = torch.zeros(0)
         self._owned: Tensor | None = None
         self._shells: list[_Shell] = []
         self._angles: _Angles
         self._energies: Any = None
-        self._kinds = torch.zeros(0)
         self._offsets: list[Tensor] = []
         self._cell: NDArray[np.float64] | None = None
 
+    @torch.no_grad()
     def set_neighbors(self, graph: AtomicGraph) -> None:
         """Take the atoms and edges of a graph, of whose edges some may be longer than the cutoff.
 
@@ -163,54 +172,72 @@ class AcceleratedDensity:
         model, settings = self._model, self._model.settings
         weight = next(model.parameters())
         graph = graph.to(weight.device, weight.dtype)
-        with torch.no_grad():
-            self._inputs = model.network.inputs(graph)
-            kinds, of_atom = torch.unique(self._inputs, dim=0, return_inverse=True)
-            if self._energies is None or not torch.equal(kinds, self._kinds):
-                both = torch.einsum("ap,kpq,bq->kab", kinds, model.classical.pairs, kinds)
-                coefficients = (both + both.transpose(1, 2)).flatten(1)  # (K, pairs of kinds)
-                energies = _Energies(model, coefficients).eval()
-                self._energies = torch.compile(energies, dynamic=True, fullgraph=True, backend=BACKEND)
-                self._kinds = kinds
-            half = graph.edge_count // 2
-            kind = graph.bond_kind[:half]
-            bonded = (kind > 0) & (kind <= settings.bond_kinds)
-            tables = [_table(graph, torch.nonzero(~bonded).squeeze(1))]
-            self._shells = [self._shell(graph, (of_atom, len(kinds)), *tables[0], bonded=False)]
-            if settings.bond_kinds > 0:
-                tables.append(_table(graph, torch.nonzero(bonded).squeeze(1)))
-                self._shells.append(self._shell(graph, (of_atom, len(kinds)), *tables[1], bonded=True))
-            self._angles = self._find_angles(graph, *tables[-1])
-        self._types, self._owned, self._cell = graph.type_index, graph.owned, None
+        self._inputs = model.network.inputs(graph)
+        kinds, of_atom = torch.unique(self._inputs, dim=0, return_inverse=True)
+        if self._energies is None or not torch.equal(kinds, self._kinds):
+            both = torch.einsum("ap,kpq,bq->kab", kinds, model.classical.pairs, kinds)
+            coefficients = (both + both.transpose(1, 2)).flatten(1)  # (K, pairs of kinds)
+            self._energies = torch.compile(
+                _Energies(model, coefficients), dynamic=True, fullgraph=True, backend=BACKEND
+            )
+            self._kinds = kinds
+        self._owned, self._centers = graph.owned, torch.arange(graph.atom_count, device=weight.device)
+        if graph.owned is not None and model.layers == 1:
+            self._owned, self._centers = None, torch.nonzero(graph.owned).squeeze(1)
+        half = graph.edge_count // 2
+        kind = graph.bond_kind[:half]
+        bonded = (kind > 0) & (kind <= settings.bond_kinds)
+        table = _table(graph, torch.nonzero(~bonded).squeeze(1))
+        self._shells = [self._shell(graph, (of_atom, len(kinds)), *table, bonded=False)]
+        if settings.bond_kinds > 0:
+            table = _table(graph, torch.nonzero(bonded).squeeze(1))
+            self._shells.append(self._shell(graph, (of_atom, len(kinds)), *table, bonded=True))
+        self._angles = self._find_angles(graph, *table)
+        self._types, self._cell = graph.type_index, None
 
     def evaluate(self, positions: NDArray[np.float64], cell: NDArray[np.float64]) -> LocalPrediction:
-        """Predict; positions (N, 3) are those where the shifts of the graph hold, cell is (3, 3), angstrom."""
+        """Predict; positions (N, 3) are those where the shifts of the graph hold, cell is (3, 3), angstrom.
+
+        Raises
+        ------
+        InputError
+            PyTorch's compiler cannot work here.
+        """
         if self._cell is None or (cell != self._cell).any():
             box = torch.from_numpy(cell).to(self._inputs.device)
             self._offsets = [_offsets(shell, box) for shell in self._shells]
             self._cell = cell.copy()
         x = torch.from_numpy(np.ascontiguousarray(positions)).to(self._inputs.device)
-        vectors = []
+        own, vectors = x[self._centers], []
         for shell, offset in zip(self._shells, self._offsets, strict=True):
-            exact = x[shell.neighbor] - x[:, None] + offset  # (N, M, 3), in float64, since boxes may be large
+            exact = x[shell.neighbor] - own[:, None] + offset  # (N, M, 3), in float64, since boxes may be large
             vectors.append(exact.to(self._inputs.dtype).requires_grad_())
-        with torch.enable_grad():
-            energies = self._energies(self._inputs, self._types, self._shells, vectors, self._angles)
-            if self._owned is not None:
-                energies = energies * self._owned
-            slopes = torch.autograd.grad(energies.sum(), vectors)
-        forces = torch.zeros_like(x)
-        virial = torch.zeros_like(x[:3])
+        energies, slopes = self._differentiate(vectors)
+        forces, virial = torch.zeros_like(x), torch.zeros(3, 3).to(x)
         for shell, slope, vector in zip(self._shells, slopes, vectors, strict=True):
-            forces += slope.sum(1)
+            forces.index_add_(0, self._centers, slope.sum(1).double())
             forces.index_add_(0, shell.neighbor.flatten(), -slope.flatten(0, 1).double())
             virial -= (vector.detach().flatten(0, 1).T @ slope.flatten(0, 1)).double()
         return LocalPrediction(
-            energies.detach().double().cpu().numpy(),
-            forces.cpu().numpy(),
-            virial.cpu().numpy(),
-            self._nearest(vectors),
+            energies.double().cpu().numpy(), forces.cpu().numpy(), virial.cpu().numpy(), self._nearest(vectors)
         )
+
+    def _differentiate(self, vectors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Energies of the centers, and the derivatives of their sum by the vectors."""
+        arguments = self._inputs, self._types, self._centers, self._shells, vectors, self._angles
+        # sizes of 0 and 1 are compiled for themselves, which makes more variants than are allowed unasked
+        with torch.enable_grad(), torch._dynamo.config.patch(recompile_limit=1000, accumulated_recompile_limit=10000):
+            try:
+                energies = self._energies(*arguments)
+                if self._owned is not None:
+                    energies = energies * self._owned
+                return energies.detach(), torch.autograd.grad(energies.sum(), vectors)
+            except torch._dynamo.exc.TorchDynamoException as error:
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(
+                    f"PyTorch cannot compile the model here ({reason}); install a C++ compiler and Triton, or take "
+                    "--torch."
+                ) from error
 
     def _nearest(self, vectors: list[Tensor]) -> tuple[int, int, float, float] | None:
         found: list[tuple[float, int, int, float, float]] = []
@@ -220,48 +247,52 @@ class AcceleratedDensity:
             distance = spread.detach().norm(dim=2)
             share, place = (distance / shell.contact).flatten().min(0)
             if share < 1:
-                own, column = divmod(int(place), shell.neighbor.shape[1])
-                at = own, column
-                pair = own, int(shell.neighbor[at])
+                at = divmod(int(place), shell.neighbor.shape[1])
+                pair = int(self._centers[at[0]]), int(shell.neighbor[at])
                 found.append((float(share), *pair, float(distance[at]), float(shell.contact[at])))
         return min(found)[1:] if found else None
 
     def _shell(
         self, graph: AtomicGraph, kinds: tuple[Tensor, int], pairs: Tensor, table: NeighborTable, *, bonded: bool
     ) -> _Shell:
-        shape = table.rows, table.columns
+        shape, centers = (table.rows, table.columns), self._centers
+        half_edge = table.half_edge.view(shape)[centers]  # (N, M)
 
         def of_pair(values: Tensor, filling: float = 0.0) -> Tensor:
             """Values of half edges (E/2, ...) in the table."""
-            chosen = torch.cat([values.index_select(0, pairs), values.new_full((1, *values.shape[1:]), filling)])
-            return chosen.index_select(0, table.half_edge).view(*shape, *values.shape[1:])
+            return torch.cat([values[pairs], values.new_full((1, *values.shape[1:]), filling)])[half_edge]
 
         half = graph.edge_count // 2
-        kind, neighbor = graph.bond_kind[:half], table.neighbor.view(shape)
+        kind, neighbor = graph.bond_kind[:half], table.neighbor.view(shape)[centers]
         special = graph.special_coul.index_select(0, graph.graph_index.index_select(0, graph.center_index[:half]))
         shift = of_pair(graph.cell_shift[:half].to(torch.int16))
-        backwards = (table.edge >= len(pairs)).view(shape)
+        backwards = (table.edge >= len(pairs)).view(shape)[centers]
         bond_kinds = torch.arange(1, self._model.settings.bond_kinds + 1, device=kind.device)
         of_atom, count = kinds
         return _Shell(
             neighbor=neighbor,
             shift=torch.where(backwards[:, :, None], -shift, shift),
-            filling=(table.half_edge == len(pairs)).view(shape) * (2.0 * self._model.cutoff),
+            filling=(half_edge == len(pairs)) * (2.0 * self._model.cutoff),
             contact=of_pair(self._model.contacts.of_edges(graph), 1.0),
-            pair=of_atom[:, None] * count + of_atom[neighbor],
-            product=graph.charges[:, None] * graph.charges[neighbor],
+            pair=of_atom[centers, None] * count + of_atom[neighbor],
+            product=graph.charges[centers, None] * graph.charges[neighbor],
             weight=of_pair(weights_of(kind, special)),
             is_kind=of_pair(kind) == bond_kinds[:, None, None] if bonded else None,
         )
 
     def _find_angles(self, graph: AtomicGraph, pairs: Tensor, table: NeighborTable) -> _Angles:
         (middle, *ends), sides = bond_pairs(graph)
-        outer = self._inputs[ends[0]] + self._inputs[ends[1]]
+        row = torch.full_like(graph.type_index, -1)
+        row[self._centers] = torch.arange(len(self._centers), device=row.device)
+        known = torch.nonzero(row[middle] >= 0).squeeze(1)  # others belong to another domain
+        middle, one, other = middle[known], ends[0][known], ends[1][known]
+        outer = self._inputs[one] + self._inputs[other]
         coefficients = torch.einsum("ap,npq,aq->na", self._inputs[middle], self._model.classical.angles, outer)
         number = torch.zeros(graph.edge_count // 2, dtype=torch.int64, device=middle.device)
         number[pairs] = torch.arange(len(pairs), device=middle.device)
-        arms = [table.place[number[edges] + (sign < 0) * len(pairs)] for edges, sign in sides]
-        return _Angles(middle, torch.stack(arms), coefficients)
+        arms = [table.place[number[edges] + (sign < 0) * len(pairs)][known] for edges, sign in sides]
+        moved = (row[middle] - middle) * table.columns  # from the rows of all atoms to those of centers
+        return _Angles(row[middle], torch.stack(arms) + moved, coefficients.contiguous())
 
 
 def _table(graph: AtomicGraph, pairs: Tensor) -> tuple[Tensor, NeighborTable]:

@@ -19,7 +19,7 @@ from gnnformd.model.interface import Prediction
 __all__ = ["CompiledGraph", "Places", "long_range"]
 
 Float = NDArray[np.float64]
-FEW = 300  # atoms; fewer are faster summed over wave vectors. Float64 stays with the sum longer, since that is exact
+SOONER = 10  # in float32 a mesh serves so many times smaller systems; float64 stays with the exact sum
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,10 @@ class CompiledGraph:
         self._ready = _Ready(density, ghosts, atoms, waves)
         return True
 
+    def forget(self) -> None:
+        """Keep nothing of earlier graphs and boxes."""
+        self._ready = None
+
     def places(self, own: Float, box: Float) -> Places:
         """Give places of atoms and ghosts from those of the atoms (N, 3), where the shifts of the graph hold."""
         assert self._ready is not None
@@ -156,7 +160,7 @@ def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | Compi
     coulomb, charges = model.electrostatics, atoms.charges.numpy()
     if coulomb is None or not atoms.periodic.all():
         return None
-    if atoms.atom_count >= (min(FEW, coulomb.mesh_from) if charges.dtype == np.float32 else coulomb.mesh_from):
+    if atoms.atom_count * (SOONER if charges.dtype == np.float32 else 1) >= coulomb.mesh_from:
         return CompiledMesh(charges, coulomb.splitting)
     return CompiledEwald(charges, coulomb.splitting, coulomb.reach)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
+import torch
 from numpy.typing import NDArray
 
 from gnnformd.model.compiled_ewald import constant_energies
@@ -18,6 +19,7 @@ __all__ = ["CompiledMesh"]
 
 Array = NDArray[Any]
 SPACING = 0.335  # of the mesh, times the splitting
+MESHES = 4  # at most so many threads spread charges, each on a mesh of its own, since all are added up
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class CompiledMesh:
 
     Forces and virial are exact derivatives of the energy on the mesh; in water forces differ from Ewald's sum by 2e-6
     of the size of all forces. The mesh stays the same until an edge of the box has changed by a twentieth, so that
-    nothing jumps in between. Source: Essmann et al., J. Chem. Phys. 103, 8577 (1995).
+    nothing jumps in between. One evaluation at a time. Source: Essmann et al., J. Chem. Phys. 103, 8577 (1995).
 
     Parameters
     ----------
@@ -70,11 +72,11 @@ class CompiledMesh:
         if self._kernel is None or not np.array_equal(self._kernel.cell, cell):
             self._kernel = self._kernel_of(cell)
         kernel, sizes, dtype = self._kernel, self._sizes, self._charges.dtype
-        threads = part_count(len(scaled))
-        meshes = self._empty_meshes(threads)
+        threads = max(1, torch.get_num_threads())
+        meshes = self._empty_meshes(part_count(len(scaled), most=MESHES))
         place = (scaled, self._charges, self._table.ravel(), sizes)
-        in_parts(lambda part, atoms: spread(atoms, *place, meshes[part].ravel()), len(scaled))
-        mesh = meshes[0] if threads == 1 else meshes.sum(0)
+        in_parts(lambda part, atoms: spread(atoms, *place, meshes[part].ravel()), len(scaled), most=MESHES)
+        mesh = meshes[0] if len(meshes) == 1 else meshes.sum(0)
         fold(mesh.reshape(-1, sizes[2] + PAD), sizes)
         waves = scipy.fft.rfftn(mesh[:, :, : sizes[2]], workers=threads)  # (X, Y, Z/2 + 1)
         parts = waves.view(dtype).reshape(*waves.shape, 2)
@@ -90,11 +92,11 @@ class CompiledMesh:
         virial = np.eye(3) * (smooth - background) - 2 * np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         return smooth - own - background, -slopes @ np.linalg.inv(cell).T, virial
 
-    def _empty_meshes(self, threads: int) -> Array:
-        """Zeros, (threads, X, Y, Z + PAD), in the same memory each time."""
+    def _empty_meshes(self, count: int) -> Array:
+        """Zeros, (count, X, Y, Z + PAD), in the same memory each time."""
         nx, ny, nz = self._sizes
-        if self._meshes.shape != (threads, nx, ny, nz + PAD):
-            self._meshes = np.empty((threads, nx, ny, nz + PAD), self._charges.dtype)
+        if self._meshes.shape != (count, nx, ny, nz + PAD):
+            self._meshes = np.empty((count, nx, ny, nz + PAD), self._charges.dtype)
         self._meshes.fill(0.0)
         return self._meshes
 

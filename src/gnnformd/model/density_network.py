@@ -93,7 +93,12 @@ class DensityNetwork(nn.Module):
         chosen = None
         if graph.owned is not None and not self.messages:  # nobody asks for more of the others
             chosen = torch.nonzero(graph.owned).squeeze(1)
-        energy, scalars = self.atom_energies(inputs, lambda sent: self._densities(sent, geometries), chosen)
+
+        def densities(sent: Tensor) -> Tensor:
+            every = self._densities(sent, geometries)
+            return every if chosen is None else every.index_select(1, chosen)
+
+        energy, scalars = self.atom_energies(inputs, densities, chosen)
         kinds, graphs = graph.type_index, graph.graph_index
         if graph.owned is not None:
             kinds, graphs = kinds[graph.owned], graphs[graph.owned]
@@ -112,13 +117,13 @@ class DensityNetwork(nn.Module):
         inputs
             Numbers that describe the atoms, (N, P).
         densities
-            Sum over neighbors of what they send: (N, C) to (L, N, C K).
+            Sum over neighbors of what they send: (N, C) to (L, N, C K), of the chosen atoms alone if there are such.
         chosen
-            Atoms of which alone there are to be energies and scalars, where nothing depends on those of the others.
+            Atoms of which alone there are to be energies and scalars, in models of one layer.
         """
         first = densities(self.inputs.sent(inputs))  # (L, N, C K)
         if chosen is not None:
-            first, inputs = first.index_select(1, chosen), inputs.index_select(0, chosen)
+            inputs = inputs.index_select(0, chosen)
         energy, scalars, mixed = self.layers[0](first, inputs, None)  # (N,), (N, W)
         energy = energy + self.readouts[0](scalars)
         for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):

@@ -44,6 +44,12 @@ class CompiledSystem:
         places = self.places(positions, cell, periodic)
         return None if places is None or self.atoms is None else self.atoms.evaluate(places)
 
+    def forget(self) -> None:
+        """Keep nothing that a later result could depend on."""
+        self._searched = None
+        if self.atoms is not None:
+            self.atoms.forget()
+
     @property
     def nearest(self) -> ClosePair | None:
         """The pair of atoms that was closest in contact distances, by rows, if it was closer than one."""

@@ -63,6 +63,8 @@ class Evaluator:
     def forget(self) -> None:
         """Search neighbors anew at the next call; what comes out then depends on no earlier call."""
         self._graph.forget()
+        if self.compiled is not None:
+            self.compiled.forget()
 
     def evaluate(
         self, positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: tuple[bool, bool, bool]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gnnformd.evaluation.prediction import predict
 from gnnformd.graph.build import build_graph
-from gnnformd.model.compiled_graph import long_range
+from gnnformd.model.compiled_graph import CompiledGraph, Places, long_range
 from gnnformd.model.density import DensityModel
 from gnnformd.simulation.evaluator import Evaluator
 from gnnformd.simulation.liquid import liquid_commands, settled
@@ -147,8 +147,10 @@ def measure_speed(
     edges = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).edge_count / len(frame.types)
     per_atom = 1e6 / len(frame.types)
     short, long = (median(times[name]) * per_atom if times[name] else 0.0 for name in ("short_range", "long_range"))
-    compiled = None if evaluator.compiled is None else evaluator.compiled.atoms
-    operations = None if compiled is None else compiled.operations_per_atom(edges)
+    place = positions, frame.cell, frame.periodic
+    compiled = evaluator.compiled is not None and evaluator.compiled.places(*place) is not None
+    fast = None if evaluator.compiled is None else evaluator.compiled.atoms
+    operations = None if fast is None else fast.operations_per_atom(edges)
     return Speed(
         model=str(loaded.path),
         system=system,
@@ -160,10 +162,10 @@ def measure_speed(
         short_range=short,
         with_neighbor_search=sum(times["moving"]) / len(times["moving"]) * per_atom,
         lammps=median(times["lammps"]) * per_atom,
-        compiled=operations is not None,
+        compiled=compiled,
         operations=operations,
         peak=_matrix_product_speed(weight),
-        difference=None if operations is None else _difference(loaded, evaluator, replace(frame, positions=positions)),
+        difference=None if not compiled else _difference(loaded, evaluator, replace(frame, positions=positions)),
     )
 
 
@@ -198,8 +200,14 @@ def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str,
         }
     return {
         "short_range": partial(compiled.atoms.local, places),
-        "long_range": partial(compiled.atoms.long_range, places),
+        "long_range": partial(_long_range, compiled.atoms, places),
     }
+
+
+def _long_range(atoms: CompiledGraph, places: Places) -> None:
+    found = atoms.long_range(places)
+    if found is not None:
+        found.forces.cpu()  # waits for an accelerator
 
 
 def _matrix_product_speed(weight: torch.Tensor) -> float:
