@@ -68,9 +68,9 @@ def test_an_interruption_ends_the_run_and_leaves_nothing(argon_input, tmp_path):
         if done > 100:
             raise KeyboardInterrupt
 
-    started = time.monotonic()
+    threads, started = threading.active_count(), time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         generate(path, tmp_path / "out", progress=interrupt)
     assert time.monotonic() - started < 60  # it did not wait for the end of the run
     assert [p.name for p in tmp_path.iterdir()] == ["user"]
-    assert threading.active_count() == 1
+    assert threading.active_count() == threads
