@@ -45,6 +45,7 @@ def test_compiled_loops_say_what_pytorch_says_in_float64(dtype: torch.dtype, bou
 def test_without_compiled_loops_long_range_electrostatics_are_measured_apart() -> None:
     speed = measure_speed(load_model("water", compiled=False), atoms=192)
     assert not speed.compiled
+    assert speed.network is None
     assert 0 < speed.short_range < speed.forces
 
 
@@ -63,6 +64,9 @@ def test_the_compiled_loops_are_measured_and_their_operations_counted() -> None:
     assert data["compiled"]
     assert 0 < data["difference_from_pytorch"] < 1e-4  # fitted potentials are sums that nearly cancel
     # argon: 16 functions, 16 features, width 32, one kind of neighbor, densities of degree zero alone
+    own = data["microseconds_per_atom_step"]
+    assert 0 < own["network"] < own["short_range"]
+    assert 0 < own["coupling"] < own["step"]
     edges = data["edges_per_atom"] * 14 * 16
     assert data["operations_per_atom"] == pytest.approx(edges + 4 * (16 * 16 + 16 * 32 + 32 * 32))
     rate = data["operations_per_atom"] / data["microseconds_per_atom_step"]["short_range"] / 1e3

@@ -15,7 +15,7 @@ from gnnformd.model.compiled_weights import packed_mixing, packed_network
 from gnnformd.model.density import DensityModel
 from gnnformd.model.density_electrostatics import SWITCH
 from gnnformd.model.interface import ForceModel
-from gnnformd.model.kernels.fused import evaluate
+from gnnformd.model.kernels.fused import evaluate, network_alone
 from gnnformd.model.kernels.lists import sort_into_slots
 from gnnformd.model.kernels.network import ATOMS
 from gnnformd.model.threads import in_parts
@@ -157,6 +157,11 @@ class CompiledDensity:
         virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         nearest = self._nearest(positions, *min(part[2].tolist() for part in parts))
         return LocalPrediction(energies[: len(self._lists[0])], forces, virial, nearest)
+
+    def network_alone(self) -> None:
+        """Do the work on each atom between its densities and their derivatives once, for its time to be taken."""
+        kinds = self._order[2]
+        in_parts(lambda _, blocks: network_alone(kinds, blocks, self._layout, self._mixing, self._network), len(kinds))
 
     def _nearest(
         self, positions: Array, share: float, one: float, other: float

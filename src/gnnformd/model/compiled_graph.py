@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,6 +146,11 @@ class CompiledGraph:
             torch.tensor([energy], dtype=dtype),
             torch.from_numpy(virial[None]).to(dtype),
         )
+
+    @property
+    def network_alone(self) -> Callable[[], None] | None:
+        """What does the work on each atom between its densities and their derivatives, for its time to be taken."""
+        return None if self._ready is None else self._ready.density.network_alone
 
     def operations_per_atom(self, edges_per_atom: float) -> float | None:
         """Operations for each atom without long-range electrostatics, or None where nothing is compiled."""

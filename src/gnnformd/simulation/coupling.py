@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,8 @@ class Coupling:
         Whether the model said an energy and a virial; known after the first evaluation.
     departures
         Steps outside of what the model was trained on.
+    seconds
+        Spent so far on asking the model, on this rank.
     interrupted
         Whether `stop` ended the last run.
     keeps_momentum
@@ -94,6 +97,7 @@ class Coupling:
         forget_every: int | None = None,
     ) -> None:
         self.has_energy = self.has_virial = self.interrupted = self._asked = False
+        self.seconds = 0.0
         self._lmp = lmp
         self._guard = guard if guard is not None else Guard()
         self._on_step = on_step
@@ -221,7 +225,9 @@ class Coupling:
     def _share(self, step: int, ids: NDArray[Any], x: Float) -> Share:
         """Ask the model about this rank's atoms."""
         self._guard.check_finite(step, "position", ids, x)
+        begin = time.perf_counter()
         share = self._source.evaluate(step)
+        self.seconds += time.perf_counter() - begin
         self._range.check_sight(step, share.nearest)
         self._guard.check_finite(step, "force", self._source.ids, share.forces)
         return share

@@ -18,11 +18,15 @@ from gnnformd.evaluation.prediction import predict
 from gnnformd.graph.build import build_graph
 from gnnformd.model.compiled_graph import CompiledGraph, Places, long_range
 from gnnformd.model.density import DensityModel
+from gnnformd.simulation.coupling import Coupling
 from gnnformd.simulation.evaluator import Evaluator
+from gnnformd.simulation.guard import Unstable
 from gnnformd.simulation.liquid import liquid_commands, settled
 from gnnformd.trajectory.frame import Frame
 
 if TYPE_CHECKING:
+    from lammps import lammps
+
     from gnnformd.model.file import LoadedModel
 
 __all__ = ["Speed", "measure_speed"]
@@ -52,6 +56,12 @@ class Speed:
         Share of it that is not long-range electrostatics: what is left where LAMMPS does that part. Median.
     with_neighbor_search
         Along the steps of a simulation, neighbor lists being renewed when atoms have moved, mean.
+    network
+        Share of ``short_range`` that is work on each atom, between its densities and their derivatives, median; None
+        if it is not known. The rest is the loops over neighbors.
+    step, coupling
+        Of LAMMPS with the forces of the model, and what it takes beside asking the model: PPPM for fixed charges,
+        neighbor lists, integration, and the coupling itself. Mean; None if the model is not stable.
     lammps
         Of a step of LAMMPS with its own force field, median; its steps alternate with those of the network.
     compiled
@@ -74,6 +84,9 @@ class Speed:
     forces: float
     short_range: float
     with_neighbor_search: float
+    network: float | None
+    step: float | None
+    coupling: float | None
     lammps: float
     compiled: bool
     operations: float | None
@@ -86,6 +99,11 @@ class Speed:
             "short_range": self.short_range,
             "forces": self.forces,
             "with_neighbor_search": self.with_neighbor_search,
+            **{
+                name: value
+                for name, value in (("network", self.network), ("step", self.step), ("coupling", self.coupling))
+                if value is not None
+            },
         }
         share = None if self.operations is None else self.operations / self.short_range / self.peak
         return {
@@ -129,7 +147,8 @@ def measure_speed(
     report = progress or (lambda done, total: None)
     report(0, BLOCKS)
     system, commands = liquid_commands(loaded, atoms)
-    times: dict[str, list[float]] = {"short_range": [], "long_range": [], "moving": [], "lammps": []}
+    parts = ("short_range", "long_range", "network", "moving", "lammps")
+    times: dict[str, list[float]] = {name: [] for name in parts}
     with settled(commands) as (lmp, frame):
         evaluator = Evaluator(loaded, frame)
         _forces(evaluator, frame, frame.positions)  # compiles
@@ -143,10 +162,11 @@ def measure_speed(
             for part, work in _parts(loaded, evaluator, replace(frame, positions=positions)).items():
                 times[part] += [_timed(work) for _ in range(BLOCK)]
             report(block + 1, BLOCKS)
+        step, coupling = _coupled(lmp, loaded)
     weight = next(loaded.model.parameters())
     edges = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).edge_count / len(frame.types)
     per_atom = 1e6 / len(frame.types)
-    short, long = (median(times[name]) * per_atom if times[name] else 0.0 for name in ("short_range", "long_range"))
+    short, long, network = (median(times[name]) * per_atom if times[name] else 0.0 for name in parts[:3])
     place = positions, frame.cell, frame.periodic
     compiled = evaluator.compiled is not None and evaluator.compiled.places(*place) is not None
     fast = None if evaluator.compiled is None else evaluator.compiled.atoms
@@ -161,6 +181,9 @@ def measure_speed(
         forces=short + long,
         short_range=short,
         with_neighbor_search=sum(times["moving"]) / len(times["moving"]) * per_atom,
+        network=network or None,
+        step=None if step is None else step * per_atom,
+        coupling=None if coupling is None else coupling * per_atom,
         lammps=median(times["lammps"]) * per_atom,
         compiled=compiled,
         operations=operations,
@@ -198,10 +221,28 @@ def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str,
             "short_range": lambda: predict(model, domain).forces.cpu(),
             "long_range": lambda: long_range(model, graph, frame.positions, frame.cell).forces.cpu(),
         }
-    return {
+    work: dict[str, Callable[[], object]] = {
         "short_range": partial(compiled.atoms.local, places),
         "long_range": partial(_long_range, compiled.atoms, places),
     }
+    if compiled.atoms.network_alone is not None:
+        work["network"] = compiled.atoms.network_alone
+    return work
+
+
+def _coupled(lmp: lammps, loaded: LoadedModel) -> tuple[float | None, float | None]:
+    """Seconds of a step of LAMMPS with the forces of the model, and those of them that are not spent on asking it."""
+    steps, spent = BLOCKS * BLOCK, []
+    try:
+        coupling = Coupling(lmp, loaded)
+        for count in (BLOCK, BLOCK, BLOCK + steps):  # the first compiles what is left to compile
+            before = coupling.seconds
+            whole = _timed(partial(coupling.run, count))
+            spent.append((whole, coupling.seconds - before))
+    except Unstable:
+        return None, None
+    whole, asking = (longer - short for short, longer in zip(*spent[1:], strict=True))  # less what each run begins with
+    return whole / steps, (whole - asking) / steps
 
 
 def _long_range(atoms: CompiledGraph, places: Places) -> None:

@@ -33,7 +33,7 @@ from gnnformd.model.kernels.places import (
 from gnnformd.model.kernels.simd import fill, lanes_of, load, store, transpose
 from gnnformd.model.kernels.simd_functions import total
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "network_alone"]
 
 
 @compiled
@@ -187,6 +187,58 @@ def _pair_energy(dens: Any, place: int, inner: int, potentials: Any) -> float:
 
 
 @compiled
+def _of_block(
+    dens: Any, inner: int, degrees: int, kind: int, mixing: Any, weights: Any, rows: Any, room: Any, own: Any
+) -> None:
+    """Energies of the atoms of a block from their densities, and in the place of these the derivatives.
+
+    ``rows`` is room for mixtures and invariants, (20, ATOMS * features), ``room`` for the perceptron.
+    """
+    there, back, _ = mixing
+    features, polynomial = there[0].shape[1], weights[0]
+    scalar, vectors, tensors, invariants = rows[0], rows[1:7].ravel(), rows[7:17].ravel(), rows[17:].ravel()
+    mix(dens, inner, features, degrees, there, kind, scalar, vectors, tensors)
+    for a in range(ATOMS):
+        energy = fill(dens, 0.0)
+        for f in range(0, features, lanes_of(dens)):
+            energy = energy + products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
+        own[a] = total(energy)
+    network(invariants, features, len(weights[7]), weights, kind, room, own)
+    for a in range(ATOMS):
+        for f in range(0, features, lanes_of(dens)):
+            add_products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
+    unmix(dens, inner, features, degrees, back, kind, scalar, vectors, tensors)
+
+
+@compiled
+def network_alone(kinds: Any, todo: Any, layout: Any, mixing: Any, weights: Any) -> float:
+    """Do for some blocks what `evaluate` does between densities and their derivatives, for its time to be taken.
+
+    Parameters
+    ----------
+    kinds, todo
+        Kind of the atoms of each block, and the range of blocks.
+    layout, mixing, weights
+        As for `evaluate`.
+
+    Returns
+    -------
+    float
+        Sum of the energies, which are those of atoms without neighbors.
+    """
+    like, inner = mixing[0][1], layout[3]
+    dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
+    rows = np.zeros((20, ATOMS * mixing[0][0].shape[1]), like.dtype)
+    room, own = np.zeros(4 * ATOMS * len(weights[7]), like.dtype), np.zeros(ATOMS)
+    energy = 0.0
+    for block in range(todo[0], todo[1]):
+        dens[:] = 0.0
+        _of_block(dens, inner, layout[5], kinds[block], mixing, weights, rows, room, own)
+        energy += own.sum()
+    return energy
+
+
+@compiled
 def evaluate(
     blocks: Any,
     positions: Any,
@@ -227,12 +279,11 @@ def evaluate(
     """
     order, block_start, kinds, todo = blocks
     energies, forces, virial, nearest = results
-    there, back, potentials = mixing
+    there, _, potentials = mixing
     _, _, padded, inner, _, degrees = layout
     like = there[1]
     width = lanes_of(like)
     features = there[0].shape[1]
-    polynomial, hidden = weights[0], len(weights[7])
     angles = weights[9]
     atom_kinds = len(angles)
     bounds = lists[0]
@@ -248,10 +299,8 @@ def evaluate(
     ends = np.zeros((ATOMS, 2 * slots), np.int64)
     partners = np.zeros((ATOMS, columns), np.int64)
     dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
-    scalar = np.zeros(ATOMS * features, like.dtype)
-    vectors, tensors = np.zeros(6 * ATOMS * features, like.dtype), np.zeros(10 * ATOMS * features, like.dtype)
-    invariants = np.zeros(3 * ATOMS * features, like.dtype)
-    room = np.zeros(4 * ATOMS * hidden, like.dtype)
+    features_room = np.zeros((20, ATOMS * features), like.dtype)
+    room = np.zeros(4 * ATOMS * len(weights[7]), like.dtype)
     own = np.zeros(ATOMS)
     for block in range(todo[0], todo[1]):
         s = kinds[block]
@@ -268,17 +317,7 @@ def evaluate(
             _densities(scratch[a], columns, ends[a], turned, sums, a, dens, own_layout)
         for a in range(count):
             energies[order[begin + a]] += _pair_energy(dens, a * inner, inner, potentials[s])
-        mix(dens, inner, features, degrees, there, s, scalar, vectors, tensors)
-        for a in range(ATOMS):
-            energy = fill(like, 0.0)
-            for f in range(0, features, width):
-                energy = energy + products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
-            own[a] = total(energy)
-        network(invariants, features, hidden, weights, s, room, own)
-        for a in range(ATOMS):
-            for f in range(0, features, width):
-                add_products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
-        unmix(dens, inner, features, degrees, back, s, scalar, vectors, tensors)
+        _of_block(dens, inner, degrees, s, mixing, weights, features_room, room, own)
         for a in range(count):
             for k in range(inner):
                 dens[a * inner + k] += potentials[s, k]
