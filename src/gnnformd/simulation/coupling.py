@@ -193,7 +193,7 @@ class Coupling:
         """Ask the model, agree with the other ranks, and hand over what came out."""
         if self._forget_every is not None and step % self._forget_every == 0:
             self._source.forget()
-        self._source.prepare(count, ids)
+        self._source.prepare(step, count, ids)
         share, heat = None, 0.0
         failure = self._failure  # of the last step, after the ranks had agreed
         if failure is None:
