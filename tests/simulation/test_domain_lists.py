@@ -1,6 +1,5 @@
 """When LAMMPS's lists are read again."""
 
-import numpy as np
 from tests.simulation.rank_cases import MASS, case, read
 
 from gnnformd.reference.library import open_lammps
@@ -32,13 +31,13 @@ def test_lists_are_read_when_a_run_begins_and_when_they_were_rebuilt(monkeypatch
         readings.clear()
         coupling.run(40)
         assert sum(readings) == lmp.get_thermo("nbuild") + 1 > 2
-        lmp.command("velocity all zero linear")
-        readings.clear()
-        x = lmp.numpy.extract_atom("x")
-        lmp.command("run 0 post no")
-        x[0] += [0.6, 0.0, 0.0]  # farther than half the skin, without LAMMPS's knowledge
-        lmp.command("run 1 pre no post no")
-        assert readings[-1]
-        assert np.isfinite(lmp.get_thermo("pe"))
+        lmp.command("velocity all create 90 5 loop all")
+        lmp.command("neigh_modify every 1000 delay 1000")  # LAMMPS itself does not look
+        for moved in (0.4, 0.6):  # a little less and a little more than half the skin
+            coupling.run(0)
+            lmp.numpy.extract_atom("x")[0] += [moved, 0.0, 0.0]
+            lmp.command("run 1 pre no post no")
+            assert lmp.get_thermo("nbuild") == 0
+            assert readings[-1] == (moved > 0.5)
     finally:
         lmp.close()

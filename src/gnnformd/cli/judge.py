@@ -16,11 +16,6 @@ ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Model file,
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the numbers to this file.", callback=check_place)
 ]
-PARTS = (
-    ("network", "of it the network of each atom"),
-    ("step", "step of LAMMPS with these forces"),
-    ("coupling", "  of it PPPM, lists, moving, coupling"),
-)
 DeviceOption = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")]
 TorchOption = Annotated[bool, typer.Option("--torch", help="Forces by PyTorch, not by compiled loops.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads; all cores if not given.")]
@@ -118,14 +113,16 @@ def benchmark(
     title = f"{result['atoms']} atoms of {result['system']}, {result['edges_per_atom']:.0f} edges per atom"
     own, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
     where = f"{result['threads']} threads" if result["device"] == "cpu" else result["device"]
-    rows = [
-        (f"forces but long-range electrostatics ({where})", own["short_range"], ratio["short_range"]),
-        *((f"  {told}", own[name], ratio[name]) for name, told in PARTS[:1] if name in own),
-        (f"forces ({where})", own["forces"], ratio["forces"]),
-        (f"forces and neighbor search ({where})", own["with_neighbor_search"], ratio["with_neighbor_search"]),
-        *((told, own[name], ratio[name]) for name, told in PARTS[1:] if name in own),
-        ("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0),
-    ]
+    told = {
+        "short_range": f"forces but long-range electrostatics ({where})",
+        "network": "  of it the network of each atom",
+        "forces": f"forces ({where})",
+        "with_neighbor_search": f"forces and neighbor search ({where})",
+        "step": "step of LAMMPS with these forces",
+        "coupling": "  of it PPPM, lists, moving, coupling",
+    }
+    rows = [(text, own[name], ratio[name]) for name, text in told.items() if name in own]
+    rows.append(("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0))
     show_table(title, ("what", "us/atom/step", "over LAMMPS"), rows)
     if result["operations_per_atom"] is not None:
         edges, operations = result["edges_per_second"] / 1e6, result["operations_per_atom"] / 1e3

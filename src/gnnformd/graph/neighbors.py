@@ -188,9 +188,8 @@ def _sorted_half(pairs: Int, shift: Shift, atom_count: int) -> tuple[Int, Int, S
     low, high = np.minimum(i, j), np.maximum(i, j)
     order = _order_of_pairs(low, high, atom_count)
     first, second = low[order], high[order]
-    if (
-        (first[1:] == first[:-1]) & (second[1:] == second[:-1])
-    ).any():  # several images: the cutoff is over half the box
+    again = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
+    if again.any():  # several images of one pair: the cutoff is over half the box
         order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], high, low))
     return first, second, np.take(shift, order, axis=0)
 

@@ -25,6 +25,7 @@ from gnnformd.model.interface import ForceModel
 __all__ = ["AcceleratedDensity", "can_accelerate"]
 
 BACKEND = "inductor"  # of torch.compile
+NO_CELL = np.eye(3)
 
 
 def can_accelerate(model: ForceModel) -> bool:
@@ -195,8 +196,10 @@ class AcceleratedDensity:
         self._angles = self._find_angles(graph, *table)
         self._types, self._cell = graph.type_index, None
 
-    def evaluate(self, positions: NDArray[np.float64], cell: NDArray[np.float64]) -> LocalPrediction:
+    def evaluate(self, positions: NDArray[np.float64], cell: NDArray[np.float64] = NO_CELL) -> LocalPrediction:
         """Predict; positions (N, 3) are those where the shifts of the graph hold, cell is (3, 3), angstrom.
+
+        Where images are atoms of their own there are no shifts, and the cell does not matter.
 
         Raises
         ------

@@ -15,9 +15,9 @@ from gnnformd.model.compiled_weights import packed_mixing, packed_network
 from gnnformd.model.density import DensityModel
 from gnnformd.model.density_electrostatics import SWITCH
 from gnnformd.model.interface import ForceModel
-from gnnformd.model.kernels.fused import evaluate, network_alone
+from gnnformd.model.kernels.fused import evaluate
 from gnnformd.model.kernels.lists import sort_into_slots
-from gnnformd.model.kernels.network import ATOMS
+from gnnformd.model.kernels.network import ATOMS, network_alone
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 

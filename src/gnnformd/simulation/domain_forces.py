@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["DomainForces", "Share"]
 
 Float = NDArray[np.float64]
-NO_CELL = np.eye(3)  # images of atoms are atoms of their own here
 
 
 @dataclass(frozen=True)
@@ -117,11 +116,8 @@ class DomainForces:
             return Share(np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None)
         if self._listed is None or self._listed.lists is not domain.lists:
             self._listed = self._list(domain)
-        density = self._listed.density
-        if isinstance(density, AcceleratedDensity):
-            return _share(domain, density.evaluate(domain.positions, NO_CELL))
-        if density is not None:
-            return _share(domain, density.evaluate(domain.positions))
+        if self._listed.density is not None:
+            return _share(domain, self._listed.density.evaluate(domain.positions))
         graph, nearest = self._inside(domain, self._listed)
         with torch.set_grad_enabled(self._model.conservative):
             prediction = self._model(graph)

@@ -15,8 +15,7 @@ import numpy as np
 from gnnformd.model.kernels.angles import bend
 from gnnformd.model.kernels.close_pairs import gather
 from gnnformd.model.kernels.forward import add_up
-from gnnformd.model.kernels.invariants import add_products, products
-from gnnformd.model.kernels.network import ATOMS, mix, network, unmix
+from gnnformd.model.kernels.network import ATOMS, energies_of_block
 from gnnformd.model.kernels.places import (
     DISTANCE,
     HARMONIC,
@@ -33,7 +32,7 @@ from gnnformd.model.kernels.places import (
 from gnnformd.model.kernels.simd import fill, lanes_of, load, store, transpose
 from gnnformd.model.kernels.simd_functions import total
 
-__all__ = ["evaluate", "network_alone"]
+__all__ = ["evaluate"]
 
 
 @compiled
@@ -187,58 +186,6 @@ def _pair_energy(dens: Any, place: int, inner: int, potentials: Any) -> float:
 
 
 @compiled
-def _of_block(
-    dens: Any, inner: int, degrees: int, kind: int, mixing: Any, weights: Any, rows: Any, room: Any, own: Any
-) -> None:
-    """Energies of the atoms of a block from their densities, and in the place of these the derivatives.
-
-    ``rows`` is room for mixtures and invariants, (20, ATOMS * features), ``room`` for the perceptron.
-    """
-    there, back, _ = mixing
-    features, polynomial = there[0].shape[1], weights[0]
-    scalar, vectors, tensors, invariants = rows[0], rows[1:7].ravel(), rows[7:17].ravel(), rows[17:].ravel()
-    mix(dens, inner, features, degrees, there, kind, scalar, vectors, tensors)
-    for a in range(ATOMS):
-        energy = fill(dens, 0.0)
-        for f in range(0, features, lanes_of(dens)):
-            energy = energy + products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
-        own[a] = total(energy)
-    network(invariants, features, len(weights[7]), weights, kind, room, own)
-    for a in range(ATOMS):
-        for f in range(0, features, lanes_of(dens)):
-            add_products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
-    unmix(dens, inner, features, degrees, back, kind, scalar, vectors, tensors)
-
-
-@compiled
-def network_alone(kinds: Any, todo: Any, layout: Any, mixing: Any, weights: Any) -> float:
-    """Do for some blocks what `evaluate` does between densities and their derivatives, for its time to be taken.
-
-    Parameters
-    ----------
-    kinds, todo
-        Kind of the atoms of each block, and the range of blocks.
-    layout, mixing, weights
-        As for `evaluate`.
-
-    Returns
-    -------
-    float
-        Sum of the energies, which are those of atoms without neighbors.
-    """
-    like, inner = mixing[0][1], layout[3]
-    dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
-    rows = np.zeros((20, ATOMS * mixing[0][0].shape[1]), like.dtype)
-    room, own = np.zeros(4 * ATOMS * len(weights[7]), like.dtype), np.zeros(ATOMS)
-    energy = 0.0
-    for block in range(todo[0], todo[1]):
-        dens[:] = 0.0
-        _of_block(dens, inner, layout[5], kinds[block], mixing, weights, rows, room, own)
-        energy += own.sum()
-    return energy
-
-
-@compiled
 def evaluate(
     blocks: Any,
     positions: Any,
@@ -299,7 +246,7 @@ def evaluate(
     ends = np.zeros((ATOMS, 2 * slots), np.int64)
     partners = np.zeros((ATOMS, columns), np.int64)
     dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
-    features_room = np.zeros((20, ATOMS * features), like.dtype)
+    rows_of_features = np.zeros((20, ATOMS * features), like.dtype)
     room = np.zeros(4 * ATOMS * len(weights[7]), like.dtype)
     own = np.zeros(ATOMS)
     for block in range(todo[0], todo[1]):
@@ -317,7 +264,7 @@ def evaluate(
             _densities(scratch[a], columns, ends[a], turned, sums, a, dens, own_layout)
         for a in range(count):
             energies[order[begin + a]] += _pair_energy(dens, a * inner, inner, potentials[s])
-        _of_block(dens, inner, degrees, s, mixing, weights, features_room, room, own)
+        energies_of_block(dens, inner, degrees, s, mixing, weights, rows_of_features, room, own)
         for a in range(count):
             for k in range(inner):
                 dens[a * inner + k] += potentials[s, k]

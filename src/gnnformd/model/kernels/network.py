@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gnnformd.model.kernels.matrix import matmul, silu_and_slope
-from gnnformd.model.kernels.places import compiled
+import numpy as np
 
-__all__ = ["ATOMS", "mix", "network", "unmix"]
+from gnnformd.model.kernels.invariants import add_products, products
+from gnnformd.model.kernels.matrix import matmul, silu_and_slope
+from gnnformd.model.kernels.places import HARMONICS, compiled
+from gnnformd.model.kernels.simd import fill, lanes_of
+from gnnformd.model.kernels.simd_functions import total
+
+__all__ = ["ATOMS", "energies_of_block", "network_alone"]
 
 ATOMS = 16  # of a block
 
@@ -21,7 +26,7 @@ def _add_row(values: Any, rows: int, columns: int, row: Any) -> None:
 
 
 @compiled
-def mix(
+def _mix(
     dens: Any, inner: int, features: int, degrees: int, mixing: Any, s: int, scalar: Any, vectors: Any, tensors: Any
 ) -> None:
     """Mixed densities of a block of centers of kind s."""
@@ -34,7 +39,7 @@ def mix(
 
 
 @compiled
-def unmix(
+def _unmix(
     dens: Any, inner: int, features: int, degrees: int, mixing: Any, s: int, scalar: Any, vectors: Any, tensors: Any
 ) -> None:
     """Gradient in the densities from that in the mixed ones."""
@@ -46,7 +51,7 @@ def unmix(
 
 
 @compiled
-def network(invariants: Any, features: int, width: int, weights: Any, s: int, room: Any, energies: Any) -> None:
+def _network(invariants: Any, features: int, width: int, weights: Any, s: int, room: Any, energies: Any) -> None:
     """Add the perceptron of a block of centers of kind s to their energies; replace its inputs by the gradient in them.
 
     ``E = last(silu(hidden(silu(first(x)))))`` with the linear map between the two perceptrons of
@@ -76,3 +81,55 @@ def network(invariants: Any, features: int, width: int, weights: Any, s: int, ro
     for k in range(size):
         d[k] *= a_slope[k]
     matmul(d, ATOMS, width, first_back, 3 * features, invariants)
+
+
+@compiled
+def energies_of_block(
+    dens: Any, inner: int, degrees: int, kind: int, mixing: Any, weights: Any, rows: Any, room: Any, own: Any
+) -> None:
+    """Energies of the atoms of a block from their densities, and in the place of these the derivatives.
+
+    ``rows`` is room for mixtures and invariants, (20, ATOMS * features), ``room`` for the perceptron.
+    """
+    there, back, _ = mixing
+    features, polynomial = there[0].shape[1], weights[0]
+    scalar, vectors, tensors, invariants = rows[0], rows[1:7].ravel(), rows[7:17].ravel(), rows[17:].ravel()
+    _mix(dens, inner, features, degrees, there, kind, scalar, vectors, tensors)
+    for a in range(ATOMS):
+        energy = fill(dens, 0.0)
+        for f in range(0, features, lanes_of(dens)):
+            energy = energy + products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
+        own[a] = total(energy)
+    _network(invariants, features, len(weights[7]), weights, kind, room, own)
+    for a in range(ATOMS):
+        for f in range(0, features, lanes_of(dens)):
+            add_products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
+    _unmix(dens, inner, features, degrees, back, kind, scalar, vectors, tensors)
+
+
+@compiled
+def network_alone(kinds: Any, todo: Any, layout: Any, mixing: Any, weights: Any) -> float:
+    """Do `energies_of_block` for some blocks, for its time to be taken.
+
+    Parameters
+    ----------
+    kinds, todo
+        Kind of the atoms of each block, and the range of blocks.
+    layout, mixing, weights
+        As for `gnnformd.model.kernels.fused.evaluate`.
+
+    Returns
+    -------
+    float
+        Sum of the energies, which are those of atoms without neighbors.
+    """
+    like, inner = mixing[0][1], layout[3]
+    dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
+    rows = np.zeros((20, ATOMS * mixing[0][0].shape[1]), like.dtype)
+    room, own = np.zeros(4 * ATOMS * len(weights[7]), like.dtype), np.zeros(ATOMS)
+    energy = 0.0
+    for block in range(todo[0], todo[1]):
+        dens[:] = 0.0
+        energies_of_block(dens, inner, layout[5], kinds[block], mixing, weights, rows, room, own)
+        energy += own.sum()
+    return energy
