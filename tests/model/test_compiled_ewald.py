@@ -7,6 +7,7 @@ import torch
 from gnnformd.model.compiled_ewald import CompiledEwald
 from gnnformd.model.compiled_mesh import CompiledMesh
 from gnnformd.model.density_ewald import periodic_energy
+from tests.threads import torch_threads
 
 BOXES = {"cube": np.diag([9.0, 9.0, 9.0]), "tilted": np.array([[9.0, 0, 0], [2.0, 11.0, 0], [-3.0, 1.0, 7.0]])}
 
@@ -35,14 +36,11 @@ def test_threads_and_a_changed_box():
     rng = np.random.default_rng(1)
     scaled, charges = rng.random((33, 3)), rng.normal(size=33)
     ewald = CompiledEwald(charges, 0.7, 4.0)
-    one = ewald.evaluate(scaled, BOXES["cube"])
+    with torch_threads(1):
+        one = ewald.evaluate(scaled, BOXES["cube"])
     ewald.evaluate(scaled, BOXES["tilted"])
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with torch_threads(2):
         two = ewald.evaluate(scaled, BOXES["cube"])
-    finally:
-        torch.set_num_threads(before)
     np.testing.assert_allclose(two[1], one[1], rtol=0, atol=1e-12 * np.abs(one[1]).max())
     assert two[0] == pytest.approx(one[0], rel=1e-13)
 
@@ -64,13 +62,10 @@ def test_threads_share_a_mesh():
     rng = np.random.default_rng(4)
     scaled, charges = rng.random((61, 3)), rng.normal(size=61)
     mesh = CompiledMesh(charges, 0.7)
-    one = mesh.evaluate(scaled, BOXES["tilted"])
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
+    with torch_threads(1):
+        one = mesh.evaluate(scaled, BOXES["tilted"])
+    with torch_threads(3):
         three = mesh.evaluate(scaled, BOXES["tilted"])
-    finally:
-        torch.set_num_threads(before)
     for some, alone in zip(three, one, strict=True):
         np.testing.assert_allclose(some, alone, rtol=0, atol=1e-12 * np.abs(alone).max())
 

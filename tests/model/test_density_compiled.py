@@ -7,6 +7,7 @@ import torch
 from gnnformd.model.kernels.places import compiled
 from gnnformd.model.kernels.simd import lanes_of, load, store, transpose
 from gnnformd.model.kernels.simd_functions import total
+from tests.threads import torch_threads
 
 from .test_density import density, pair, water
 
@@ -51,13 +52,10 @@ def test_threads_change_nothing():
     graph = water(1)
     model = density(layers=2)
     model.initialize(graph)
-    one = outcome(model, graph, True)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with torch_threads(1):
+        one = outcome(model, graph, True)
+    with torch_threads(2):
         two = outcome(model, graph, True)
-    finally:
-        torch.set_num_threads(before)
     for a, b in zip(one, two, strict=True):
         assert close(a, b, 1e-13)
 

@@ -4,17 +4,15 @@ import threading
 import time
 
 import pytest
-import torch
 
 from gnnformd.model.threads import in_parts, part_count
+from tests.threads import torch_threads
 
 
 @pytest.fixture(autouse=True)
 def three_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(3):
+        yield
 
 
 def test_parts_cover_everything_once_and_in_order():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tests.model.test_density import no_part_at_zero
+from tests.threads import torch_threads
 
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
@@ -210,7 +211,5 @@ model, conservative_model, equivariant_model, smooth_model, local_model, repulsi
 @pytest.fixture(autouse=True)
 def one_thread():
     """Sums in one order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield

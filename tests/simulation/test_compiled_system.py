@@ -8,6 +8,7 @@ import pytest
 import torch
 from tests.model.conftest import FIELD
 from tests.model.test_density import density, water
+from tests.threads import torch_threads
 from typer.testing import CliRunner
 
 from gnnformd.cli import app
@@ -107,13 +108,10 @@ def test_single_precision():
 
 def test_threads_change_nothing():
     loaded, frame = model_with_scales(), molecules()
-    one = both(loaded, frame)[0]
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with torch_threads(1):
+        one = both(loaded, frame)[0]
+    with torch_threads(2):
         two = both(loaded, frame)[0]
-    finally:
-        torch.set_num_threads(before)
     assert_equal(one, two, 1e-13)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.threads import torch_threads
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import AtomType, ForceField
@@ -81,11 +82,7 @@ def test_other_force_fields_are_refused(field: ForceField | None) -> None:
 
 def test_lammps_leaves_the_threads_of_torch_alone() -> None:
     load_model("argon")  # what comes with it shares a library of threads with LAMMPS
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with torch_threads(2):
         lmp = open_lammps()
         assert torch.get_num_threads() == 2
         lmp.close()
-    finally:
-        torch.set_num_threads(before)

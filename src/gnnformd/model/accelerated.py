@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.accelerated_energies import Angles, Energies, Shell
 from gnnformd.model.compiled import LocalPrediction
 from gnnformd.model.density import DensityModel
 from gnnformd.model.density_classical import bond_pairs
 from gnnformd.model.density_electrostatics import weights_of
-from gnnformd.model.density_harmonics import harmonics
-from gnnformd.model.density_radial import radial_functions, softened
 from gnnformd.model.density_table import NeighborTable, neighbor_table
 from gnnformd.model.interface import ForceModel
 
@@ -33,110 +31,6 @@ def can_accelerate(model: ForceModel) -> bool:
     if not isinstance(model, DensityModel) or model.settings.electrostatics == "learned":
         return False
     return next(model.parameters()).device.type != "cpu"
-
-
-class _Shell(NamedTuple):
-    """Neighbors that share radial functions, in rows of equal length, one for each center.
-
-    Empty places hold the center itself, two cutoffs away, where everything is zero.
-
-    Attributes
-    ----------
-    neighbor
-        (N, M).
-    shift
-        Lattice vectors crossed on the way to the neighbor, (N, M, 3).
-    filling
-        angstrom, added to the vector: not zero in empty places, (N, M).
-    contact
-        Contact distance, angstrom, (N, M).
-    pair
-        Which pair of kinds of atoms it is, (N, M).
-    product, weight
-        Product of the charges, e^2, and how much of their Coulomb energy counts, (N, M).
-    is_kind
-        Whether the kind of bond is 1, 2, ..., (kinds, N, M); none in the shell of neighbors that are not bonded.
-    """
-
-    neighbor: Tensor
-    shift: Tensor
-    filling: Tensor
-    contact: Tensor
-    pair: Tensor
-    product: Tensor
-    weight: Tensor
-    is_kind: Tensor | None
-
-
-class _Angles(NamedTuple):
-    """Angles between two bonds: row of the middle, (A,), places of both arms, (2, A), factors of cos^n, (POWERS, A)."""
-
-    middle: Tensor
-    arms: Tensor
-    coefficients: Tensor
-
-
-class _Energies(nn.Module):
-    """Energies of centers from the vectors to their neighbors, in plain operations and without asking for any value."""
-
-    def __init__(self, model: DensityModel, coefficients: Tensor) -> None:
-        super().__init__()
-        self.network, self.cutoff = model.network, model.cutoff
-        self.contacts, self.electrostatics = model.contacts, model.electrostatics
-        self.coefficients = coefficients
-
-    def forward(
-        self,
-        inputs: Tensor,
-        types: Tensor,
-        centers: Tensor,
-        shells: Sequence[_Shell],
-        vectors: Sequence[Tensor],
-        angles: _Angles,
-    ) -> Tensor:
-        """All but the long-range electrostatics, kcal/mol, (N,) centers; vectors are (N, M, 3) for each shell."""
-        network, settings = self.network, self.network.settings
-        places, pairs, first = [], inputs.new_zeros(len(centers)), 0
-        for shell, spread in zip(shells, vectors, strict=True):
-            distance = spread.square().sum(2).sqrt()  # (N, M)
-            soft, softening = softened(distance, shell.contact)
-            count = settings.radial_functions if shell.is_kind is None else settings.bonded_functions
-            functions = radial_functions(soft.flatten(), softening.flatten(), self.cutoff, count)[0]
-            functions = functions.view(count, *soft.shape)  # (K, N, M)
-            if shell.is_kind is not None:
-                functions = (shell.is_kind[:, None] * functions).flatten(0, 1)
-            energy = (self.coefficients[first : first + len(functions), shell.pair] * functions).sum(0)
-            energy = energy + self.contacts.pair_energies(distance, shell.contact)
-            if self.electrostatics is not None:
-                energy = energy + self.electrostatics.weighted_energies(distance, soft, shell.product, shell.weight)
-            pairs = pairs + 0.5 * energy.sum(1)  # each pair stands in two rows
-            first += len(functions)
-            angular = harmonics((spread / distance[:, :, None]).permute(2, 0, 1), network.l_max)  # (L, N, M)
-            places.append((shell.neighbor, angular, functions))
-
-        def densities(sent: Tensor) -> Tensor:
-            parts = []
-            for neighbor, angular, functions in places:
-                received = sent[neighbor].permute(0, 2, 1)  # (N, C, M)
-                terms = angular.transpose(0, 1)[:, :, None] * received[:, None]  # (N, L, C, M)
-                sums = torch.bmm(terms.flatten(1, 2), functions.permute(1, 2, 0))  # (N, L C, K)
-                parts.append(sums.view(len(centers), len(angular), sent.shape[1], len(functions)))
-            return torch.cat(parts, dim=3).transpose(0, 1).flatten(2)  # (L, N, C K)
-
-        learned, _ = network.atom_energies(inputs, densities, centers)
-        learned = network.energy_scale * learned + network.type_energies[types[centers]]
-        return learned + pairs + self._bends(vectors[-1], angles)
-
-    def _bends(self, vectors: Tensor, angles: _Angles) -> Tensor:
-        """Energies of angles, (N,); the last shell is the one with bonds."""
-        one, other = vectors.flatten(0, 1)[angles.arms]  # (A, 3)
-        lengths = one.norm(dim=1), other.norm(dim=1)
-        cosine = (one * other).sum(1) / (lengths[0] * lengths[1])
-        energies = torch.zeros_like(cosine)
-        for power, coefficient in enumerate(angles.coefficients, start=1):
-            energies = energies + coefficient * cosine**power
-        inside = (lengths[0] < self.cutoff) & (lengths[1] < self.cutoff)
-        return energies.new_zeros(len(vectors)).index_add(0, angles.middle, energies * inside)
 
 
 class AcceleratedDensity:
@@ -158,8 +52,8 @@ class AcceleratedDensity:
         self._model = deepcopy(model).requires_grad_(False).eval()
         self._types = self._inputs = self._centers = self._kinds = torch.zeros(0)
         self._owned: Tensor | None = None
-        self._shells: list[_Shell] = []
-        self._angles: _Angles
+        self._shells: list[Shell] = []
+        self._angles: Angles
         self._energies: Any = None
         self._offsets: list[Tensor] = []
         self._cell: NDArray[np.float64] | None = None
@@ -178,9 +72,7 @@ class AcceleratedDensity:
         if self._energies is None or not torch.equal(kinds, self._kinds):
             both = torch.einsum("ap,kpq,bq->kab", kinds, model.classical.pairs, kinds)
             coefficients = (both + both.transpose(1, 2)).flatten(1)  # (K, pairs of kinds)
-            self._energies = torch.compile(
-                _Energies(model, coefficients), dynamic=True, fullgraph=True, backend=BACKEND
-            )
+            self._energies = torch.compile(Energies(model, coefficients), dynamic=True, fullgraph=True, backend=BACKEND)
             self._kinds = kinds
         self._owned, self._centers = graph.owned, torch.arange(graph.atom_count, device=weight.device)
         if graph.owned is not None and model.layers == 1:
@@ -257,7 +149,7 @@ class AcceleratedDensity:
 
     def _shell(
         self, graph: AtomicGraph, kinds: tuple[Tensor, int], pairs: Tensor, table: NeighborTable, *, bonded: bool
-    ) -> _Shell:
+    ) -> Shell:
         shape, centers = (table.rows, table.columns), self._centers
         half_edge = table.half_edge.view(shape)[centers]  # (N, M)
 
@@ -272,7 +164,7 @@ class AcceleratedDensity:
         backwards = (table.edge >= len(pairs)).view(shape)[centers]
         bond_kinds = torch.arange(1, self._model.settings.bond_kinds + 1, device=kind.device)
         of_atom, count = kinds
-        return _Shell(
+        return Shell(
             neighbor=neighbor,
             shift=torch.where(backwards[:, :, None], -shift, shift),
             filling=(half_edge == len(pairs)) * (2.0 * self._model.cutoff),
@@ -283,7 +175,7 @@ class AcceleratedDensity:
             is_kind=of_pair(kind) == bond_kinds[:, None, None] if bonded else None,
         )
 
-    def _find_angles(self, graph: AtomicGraph, pairs: Tensor, table: NeighborTable) -> _Angles:
+    def _find_angles(self, graph: AtomicGraph, pairs: Tensor, table: NeighborTable) -> Angles:
         (middle, *ends), sides = bond_pairs(graph)
         row = torch.full_like(graph.type_index, -1)
         row[self._centers] = torch.arange(len(self._centers), device=row.device)
@@ -295,7 +187,7 @@ class AcceleratedDensity:
         number[pairs] = torch.arange(len(pairs), device=middle.device)
         arms = [table.place[number[edges] + (sign < 0) * len(pairs)][known] for edges, sign in sides]
         moved = (row[middle] - middle) * table.columns  # from the rows of all atoms to those of centers
-        return _Angles(row[middle], torch.stack(arms) + moved, coefficients.contiguous())
+        return Angles(row[middle], torch.stack(arms) + moved, coefficients.contiguous())
 
 
 def _table(graph: AtomicGraph, pairs: Tensor) -> tuple[Tensor, NeighborTable]:
@@ -304,7 +196,7 @@ def _table(graph: AtomicGraph, pairs: Tensor) -> tuple[Tensor, NeighborTable]:
     return pairs, neighbor_table(first, second, graph.atom_count)
 
 
-def _offsets(shell: _Shell, box: Tensor) -> Tensor:
+def _offsets(shell: Shell, box: Tensor) -> Tensor:
     """Give what is added to the difference of two positions, angstrom, (N, M, 3)."""
     offsets = shell.shift.to(box) @ box
     offsets[:, :, 0] += shell.filling
