@@ -38,8 +38,9 @@ def test_water_is_measured_at_its_own_density() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-8), (torch.float32, 1e-5)])
-def test_compiled_loops_say_what_pytorch_says_in_float64(dtype: torch.dtype, bound: float) -> None:
-    difference = measure_speed(load_model("water", dtype=dtype), atoms=192).difference
+@pytest.mark.parametrize("name", ["water", "argon"])
+def test_compiled_loops_say_what_pytorch_says_in_float64(name: str, dtype: torch.dtype, bound: float) -> None:
+    difference = measure_speed(load_model(name, dtype=dtype), atoms=192).difference
     assert difference is not None and 0 < difference < bound
 
 
@@ -63,11 +64,11 @@ def test_a_simple_liquid_is_measured_and_the_ratios_are_those_of_the_times() -> 
 def test_the_compiled_loops_are_measured_and_their_operations_counted() -> None:
     data = measure_speed(load_model("argon"), atoms=216).to_dict()
     assert data["compiled"]
-    assert 0 < data["difference_from_pytorch"] < 1e-4  # fitted potentials are sums that nearly cancel
+    assert 0 < data["difference_from_pytorch"] < 1e-5
     # argon: 16 functions, 16 features, width 32, one kind of neighbor, densities of degree zero alone
     own = data["microseconds_per_atom_step"]
     assert 0 < own["network"] < own["short_range"]
-    assert 0 < own["coupling"] < own["step"]
+    assert own["coupling"] < own["step"]
     edges = data["edges_per_atom"] * 14 * 16
     assert data["operations_per_atom"] == pytest.approx(edges + 4 * (16 * 16 + 16 * 32 + 32 * 32))
     rate = data["operations_per_atom"] / data["microseconds_per_atom_step"]["short_range"] / 1e3

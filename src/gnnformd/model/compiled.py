@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
+from gnnformd.model.compiled_tables import pair_tables, smooth_table, step_of
 from gnnformd.model.compiled_weights import packed_mixing, packed_network
 from gnnformd.model.density import DensityModel
 from gnnformd.model.density_electrostatics import SWITCH
@@ -24,7 +25,6 @@ from gnnformd.units import COULOMB
 __all__ = ["CompiledDensity", "LocalPrediction", "can_compile"]
 
 Array = NDArray[Any]
-STEP = 1.0 / 256  # angstrom, of the table of erf(a r)/r
 MOST = 16  # kinds of atoms; weights are packed for each
 
 
@@ -65,8 +65,8 @@ def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
 class CompiledDensity:
     """Energy and forces of a one-layer density model without its long-range electrostatics.
 
-    Equal to `DensityModel` to rounding: radial functions are computed, not tabulated, and the table of ``erf(a r)/r``
-    is exact to 1e-11 / angstrom.
+    Equal to `DensityModel` to rounding: radial functions are computed, not tabulated. Tables hold ``erf(a r)/r``, exact
+    to 1e-11 / angstrom, and the fitted pair potentials, whose sums lose digits in float32.
 
     Parameters
     ----------
@@ -131,6 +131,7 @@ class CompiledDensity:
         if self._slots is None or (used & ~self._slots).any():
             self._slots = used if self._slots is None else used | self._slots
             self._layout, self._mixing = packed_mixing(self._model, self._inputs, self._slots)
+            self._potentials = pair_tables(self._model, self._inputs, self._slots)
 
     def evaluate(self, positions: Array) -> LocalPrediction:
         """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
@@ -144,6 +145,7 @@ class CompiledDensity:
                 self._lists,
                 self._constants,
                 self._pairs,
+                self._potentials,
                 self._layout,
                 self._mixing,
                 self._network,
@@ -198,10 +200,7 @@ class CompiledDensity:
         distances = model.contacts.distances.double().numpy()
         contact = distances[:, self._types[:, None], self._types].transpose(1, 0, 2)
         flat = (np.ascontiguousarray(a, dtype=np.float64).reshape(count, -1) for a in (charge, weight, contact))
-        splitting = 0.0 if model.electrostatics is None else model.electrostatics.splitting
-        dtype = np.dtype(np.float64 if model.network.energy_scale.dtype == torch.float64 else np.float32)
-        table = _smooth_table(splitting, self._cutoff).astype(dtype)
-        pairs = (model.contacts.strength, self._cutoff, SWITCH, STEP, table)
+        pairs = (model.contacts.strength, self._cutoff, SWITCH, step_of(model), smooth_table(model))
         return tuple(flat), pairs
 
 
@@ -209,14 +208,3 @@ def _properties(atoms: AtomicGraph) -> torch.Tensor:
     """Type, charge, epsilon and sigma of each atom, (N, 4)."""
     columns = atoms.type_index, atoms.charges, atoms.epsilons, atoms.sigmas
     return torch.stack([column.double() for column in columns], dim=1)
-
-
-def _smooth_table(splitting: float, cutoff: float) -> Array:
-    """Cubics of ``erf(a r)/r`` between places ``k STEP``, in the share of the step, (places, 4)."""
-    r = STEP * np.arange(int(cutoff / STEP) + 3)
-    value, slope = np.full_like(r, 2 * splitting / np.sqrt(np.pi)), np.zeros_like(r)
-    value[1:] = torch.erf(torch.from_numpy(splitting * r[1:])).numpy() / r[1:]
-    gauss = 2 * splitting / np.sqrt(np.pi) * np.exp(-((splitting * r[1:]) ** 2))
-    slope[1:] = (gauss - value[1:]) / r[1:]
-    a, b, u, v = value[:-1], value[1:], STEP * slope[:-1], STEP * slope[1:]
-    return np.ascontiguousarray(np.stack([a, u, 3 * (b - a) - 2 * u - v, 2 * (a - b) + u + v], axis=1))

@@ -18,10 +18,15 @@ from gnnformd.model.density import DensityModel
 from gnnformd.model.density_layer import PRODUCTS, DensityLayer, Readout
 from gnnformd.model.kernels.simd import BYTES
 
-__all__ = ["packed_mixing", "packed_network"]
+__all__ = ["dtype_of", "packed_mixing", "packed_network"]
 
 Array = NDArray[Any]
 PERCEIVED = 3  # invariants of each feature that the perceptron is given
+
+
+def dtype_of(model: DensityModel) -> np.dtype[Any]:
+    """Type of the numbers the model computes with."""
+    return np.dtype(np.float64 if model.network.energy_scale.dtype == torch.float64 else np.float32)
 
 
 def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -42,10 +47,10 @@ def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tup
         ``(counts, offsets, padded, inner, cutoff, degrees)``: slots are (kind of bond, kind of neighbor), row by row;
         those that are not used have no functions. (kinds, slots) each. The last is the highest degree of harmonics.
     mixing
-        Weights there and back, and of the pair potentials, as `gnnformd.model.kernels.fused.evaluate` takes them.
+        Weights there and back, as `gnnformd.model.kernels.fused.evaluate` takes them.
     """
     settings, layer = model.settings, _layer(model)
-    dtype = _dtype(model)
+    dtype = dtype_of(model)
     lanes = BYTES // dtype.itemsize
     kinds = len(inputs)
     shells = [settings.radial_functions] + [settings.bonded_functions] * settings.bond_kinds
@@ -75,17 +80,11 @@ def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tup
         if degree == 0:
             mean = inputs @ (layer.mean.double() @ weight)
             constant[:, : settings.features] = -mean * gates[:, place]
-    pairs = torch.zeros(kinds, inner, dtype=torch.float64)
-    potentials = torch.einsum("kp,npq,tq->ktn", inputs, model.classical.pairs.double(), inputs)  # (kinds, kinds, K)
-    for k in range(kinds):
-        for slot, (b, t) in enumerate(slots):
-            first, count = sum(shells[: shell_of_bond[b]]), int(counts[k, slot])
-            pairs[k, int(offsets[k, slot]) : int(offsets[k, slot]) + count] = potentials[k, t, first : first + count]
     there = (_array(constant, dtype), *(_array(w, dtype).reshape(kinds, -1) for w in packed))
     back = tuple(_array(w.transpose(1, 2), dtype).reshape(kinds, -1) for w in packed)
     padded = _whole(max(shells), lanes)
     layout = (counts, offsets, padded, inner, dtype.type(model.cutoff), layer.l_max)
-    return layout, (there, back, _array(pairs, dtype))
+    return layout, (there, back)
 
 
 def packed_network(model: DensityModel, inputs: Tensor, types: Array) -> tuple[Array, ...]:
@@ -98,7 +97,7 @@ def packed_network(model: DensityModel, inputs: Tensor, types: Array) -> tuple[A
     types
         Type of each kind of atom, (kinds,).
     """
-    layer, settings, dtype = _layer(model), model.settings, _dtype(model)
+    layer, settings, dtype = _layer(model), model.settings, dtype_of(model)
     readout = model.network.readouts[0]
     assert isinstance(readout, Readout)
     by_end = torch.einsum("kp,npq,tq->ktn", inputs, model.classical.angles.double(), inputs)  # (kinds, kinds, POWERS)
@@ -144,10 +143,6 @@ def _gates(model: DensityModel, inputs: Tensor) -> Tensor:
     layer = _layer(model)
     gates = layer.gates.weight.detach().double() @ inputs.T + layer.gates.bias.detach().double()[:, None]
     return 1.0 + gates.T.view(len(inputs), len(layer.degrees), -1)
-
-
-def _dtype(model: DensityModel) -> np.dtype[Any]:
-    return np.dtype(np.float64 if model.network.energy_scale.dtype == torch.float64 else np.float32)
 
 
 def _whole(count: int, lanes: int) -> int:

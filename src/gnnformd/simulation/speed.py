@@ -61,7 +61,7 @@ class Speed:
         if it is not known. The rest is the loops over neighbors.
     step, coupling
         Of LAMMPS with the forces of the model, and what it takes beside asking the model: PPPM for fixed charges,
-        neighbor lists, integration, and the coupling itself. Mean; None if the model is not stable.
+        neighbor lists, integration, and the coupling itself. Median of three runs; None if the model is not stable.
     lammps
         Of a step of LAMMPS with its own force field, median; its steps alternate with those of the network.
     compiled
@@ -233,16 +233,22 @@ def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str,
 def _coupled(lmp: lammps, loaded: LoadedModel) -> tuple[float | None, float | None]:
     """Seconds of a step of LAMMPS with the forces of the model, and those of them that are not spent on asking it."""
     steps, spent = BLOCKS * BLOCK, []
+
+    def run(count: int) -> tuple[float, float]:
+        before = coupling.seconds
+        whole = _timed(partial(coupling.run, count))
+        return whole, whole - (coupling.seconds - before)
+
     try:
         coupling = Coupling(lmp, loaded)
-        for count in (BLOCK, BLOCK, BLOCK + steps):  # the first compiles what is left to compile
-            before = coupling.seconds
-            whole = _timed(partial(coupling.run, count))
-            spent.append((whole, coupling.seconds - before))
+        run(BLOCK)  # compiles what is left to compile
+        for _ in range(3):
+            short, longer = run(BLOCK), run(BLOCK + steps)
+            spent.append((longer[0] - short[0], longer[1] - short[1]))  # less what each run begins with
     except Unstable:
         return None, None
-    whole, asking = (longer - short for short, longer in zip(*spent[1:], strict=True))  # less what each run begins with
-    return whole / steps, (whole - asking) / steps
+    whole, beside = (median(part) / steps for part in zip(*spent, strict=True))
+    return whole, beside
 
 
 def _long_range(atoms: CompiledGraph, places: Places) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gnnformd.model.kernels.places import DISTANCE, PAIR, SOFT, SOFTENING, UNIT, compiled
 from gnnformd.model.kernels.simd import fill, lanes_of, load, store
-from gnnformd.model.kernels.simd_functions import piecewise_cubic, root, smaller, total
+from gnnformd.model.kernels.simd_functions import piecewise, root, smaller, total
 
 __all__ = ["gather"]
 
@@ -141,7 +141,7 @@ def _measure(scratch: Any, columns: int, e: int, charge: float, weight: float, p
     if charge == 0.0:
         store(scratch, PAIR * columns + e, fill(scratch, 0.0))
         return 0.0
-    smooth, falling = piecewise_cubic(table, r * (1.0 / step))  # erf(a r)/r
+    smooth, falling = piecewise(table, r * (1.0 / step))  # erf(a r)/r
     x = smaller((1.0 - r * (1.0 / cutoff)) * (1.0 / (1.0 - switch)), 1.0)
     fade = x * x * x * (10.0 + x * (6.0 * x - 15.0))
     turn = x * (1.0 - x)

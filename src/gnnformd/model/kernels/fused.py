@@ -23,6 +23,8 @@ from gnnformd.model.kernels.places import (
     PAIR,
     RECEIVED,
     ROOT3,
+    SOFT,
+    SOFTENING,
     UNIT,
     WEIGHT,
     compiled,
@@ -30,9 +32,30 @@ from gnnformd.model.kernels.places import (
     harmonics,
 )
 from gnnformd.model.kernels.simd import fill, lanes_of, load, store, transpose
-from gnnformd.model.kernels.simd_functions import total
+from gnnformd.model.kernels.simd_functions import piecewise, total
 
 __all__ = ["evaluate"]
+
+
+@compiled
+def _pair_energies(scratch: Any, columns: int, ends: Any, which: Any, tables: Any, places: float) -> float:
+    """Sum of the pair potentials of all neighbors; their slopes are added to PAIR. A table has ``places`` to 1 A."""
+    width = lanes_of(scratch)
+    slots = len(ends) // 2
+    energy = 0.0
+    for s in range(slots):
+        first, last = ends[s], ends[slots + s]
+        if which[s] == 0 or last == first:
+            continue
+        table = tables[which[s]]
+        sum_of_slot = fill(scratch, 0.0)
+        for e in range(first, last, width):
+            value, slope = piecewise(table, load(scratch, SOFT * columns + e) * places)
+            change = slope * places * load(scratch, SOFTENING * columns + e)
+            store(scratch, PAIR * columns + e, load(scratch, PAIR * columns + e) + change)
+            sum_of_slot = sum_of_slot + value
+        energy += total(sum_of_slot)
+    return energy
 
 
 @compiled
@@ -177,21 +200,13 @@ def _pull(
 
 
 @compiled
-def _pair_energy(dens: Any, place: int, inner: int, potentials: Any) -> float:
-    """Sum of the densities of degree zero of one atom, each times the weight of its pair potential."""
-    energy = 0.0
-    for k in range(inner):
-        energy += dens[place + k] * potentials[k]
-    return energy
-
-
-@compiled
 def evaluate(
     blocks: Any,
     positions: Any,
     lists: Any,
     constants: Any,
     pairs: Any,
+    potentials: Any,
     layout: Any,
     mixing: Any,
     weights: Any,
@@ -213,11 +228,13 @@ def evaluate(
         ``(charge, weight, contact)`` of the slots of each kind of center, (kinds, slots).
     pairs
         ``(strength, cutoff, switch, step, table)`` of the pair energies.
+    potentials
+        ``(which, tables)`` of the pair potentials, see `gnnformd.model.compiled_weights.pair_tables`.
     layout
         ``(counts, offsets, padded, inner, cutoff, degrees)``: radial functions of each slot, where they stand among
         ``inner``, and the highest degree of the harmonics.
     mixing
-        Weights from densities to mixed densities, the transposed ones, and those of the pair potentials.
+        Weights from densities to mixed densities, and the transposed ones.
     weights
         Of the network.
     results
@@ -226,7 +243,8 @@ def evaluate(
     """
     order, block_start, kinds, todo = blocks
     energies, forces, virial, nearest = results
-    there, _, potentials = mixing
+    there, _ = mixing
+    which, tables = potentials
     _, _, padded, inner, _, degrees = layout
     like = there[1]
     width = lanes_of(like)
@@ -261,13 +279,9 @@ def evaluate(
             energies[i] = gather(
                 scratch[a], columns, ends[a], partners[a], i, positions, lists, slot_constants, pairs, nearest
             )
+            energies[i] += _pair_energies(scratch[a], columns, ends[a], which[s], tables, 1.0 / pairs[3])
             _densities(scratch[a], columns, ends[a], turned, sums, a, dens, own_layout)
-        for a in range(count):
-            energies[order[begin + a]] += _pair_energy(dens, a * inner, inner, potentials[s])
         energies_of_block(dens, inner, degrees, s, mixing, weights, rows_of_features, room, own)
-        for a in range(count):
-            for k in range(inner):
-                dens[a * inner + k] += potentials[s, k]
         for a in range(count):
             i = order[begin + a]
             energies[i] += own[a] + weights[8][s]

@@ -91,7 +91,7 @@ def energies_of_block(
 
     ``rows`` is room for mixtures and invariants, (20, ATOMS * features), ``room`` for the perceptron.
     """
-    there, back, _ = mixing
+    there, back = mixing
     features, polynomial = there[0].shape[1], weights[0]
     scalar, vectors, tensors, invariants = rows[0], rows[1:7].ravel(), rows[7:17].ravel(), rows[17:].ravel()
     _mix(dens, inner, features, degrees, there, kind, scalar, vectors, tensors)

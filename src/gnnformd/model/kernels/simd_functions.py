@@ -12,7 +12,10 @@ from numba.extending import intrinsic
 
 from gnnformd.model.kernels.simd import FAST, align, call, llvm_type, splat
 
-__all__ = ["exponential", "piecewise_cubic", "root", "smaller", "total"]
+__all__ = ["COLUMNS", "exponential", "piecewise", "root", "smaller", "total"]
+
+COLUMNS = 8
+"""Of a table of polynomials: seven coefficients, filled up so that each row lies in one line of the cache."""
 
 
 @intrinsic
@@ -52,8 +55,8 @@ def exponential(typing: Any, value: Any) -> Any:
 
 
 @intrinsic
-def piecewise_cubic(typing: Any, table: Any, value: Any) -> Any:
-    """``c_0 + t (c_1 + t (c_2 + t c_3))`` and its slope, with row k of a table (n, 4) where ``x = k + t``, k whole."""
+def piecewise(typing: Any, table: Any, value: Any) -> Any:
+    """``sum_n c_n t^n``, n = 0 to 6, and its slope, with c of row k of a table (n, 8) where ``x = k + t``, k whole."""
     result = types.containers.UniTuple(value, 2)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -62,42 +65,27 @@ def piecewise_cubic(typing: Any, table: Any, value: Any) -> Any:
         whole = builder.fptosi(x, ir.VectorType(ir.IntType(64), kind.count))
         t = builder.fsub(x, builder.sitofp(whole, x.type), flags=FAST)
         data = cgutils.create_struct_proxy(sig.args[0])(context, builder, args[0]).data
-        rows = [
-            builder.gep(
-                data,
-                [
-                    builder.mul(
-                        builder.extract_element(whole, ir.Constant(ir.IntType(32), lane)),
-                        ir.Constant(ir.IntType(64), 4),
-                    )
-                ],
-            )
-            for lane in range(kind.count)
-        ]
-        quad = ir.VectorType(llvm_type(kind).element, 4)
         found = []
-        for row in rows:
-            value = builder.load(builder.bitcast(row, quad.as_pointer()))
-            value.align = align(kind)
-            found.append(value)
+        for lane in range(kind.count):
+            row = builder.extract_element(whole, ir.Constant(ir.IntType(32), lane))
+            place = builder.gep(data, [builder.mul(row, ir.Constant(ir.IntType(64), COLUMNS))])
+            loaded = builder.load(builder.bitcast(place, ir.VectorType(llvm_type(kind).element, COLUMNS).as_pointer()))
+            loaded.align = align(kind)
+            found.append(loaded)
         while len(found) > 1:  # rows side by side, then each coefficient picked out
             size = found[0].type.count
             mask = ir.Constant(ir.VectorType(ir.IntType(32), 2 * size), list(range(2 * size)))
             found = [builder.shuffle_vector(found[k], found[k + 1], mask) for k in range(0, len(found), 2)]
-        c = []
-        for k in range(4):
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [4 * lane + k for lane in range(kind.count)])
-            c.append(builder.shuffle_vector(found[0], found[0], mask))
+        lanes = ir.VectorType(ir.IntType(32), kind.count)
 
-        def times(a: Any, b: Any) -> Any:
-            return builder.fmul(a, b, flags=FAST)
+        def coefficient(n: int) -> Any:
+            mask = ir.Constant(lanes, [COLUMNS * lane + n for lane in range(kind.count)])
+            return builder.shuffle_vector(found[0], found[0], mask)
 
-        def plus(a: Any, b: Any) -> Any:
-            return builder.fadd(a, b, flags=FAST)
-
-        two, three = (ir.Constant(x.type, [number] * kind.count) for number in (2.0, 3.0))
-        level = plus(c[0], times(t, plus(c[1], times(t, plus(c[2], times(t, c[3]))))))
-        slope = plus(c[1], times(t, plus(times(two, c[2]), times(t, times(three, c[3])))))
+        level, slope = coefficient(6), ir.Constant(x.type, [0.0] * kind.count)
+        for n in range(5, -1, -1):  # Horner, and its derivative
+            slope = builder.fadd(level, builder.fmul(t, slope, flags=FAST), flags=FAST)
+            level = builder.fadd(coefficient(n), builder.fmul(t, level, flags=FAST), flags=FAST)
         return context.make_tuple(builder, result, [level, slope])
 
     return signature(result, table, value), generate
