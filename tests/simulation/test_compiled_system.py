@@ -29,6 +29,10 @@ MODELS = {
     "three bodies": {"body_order": 3},
     "embedding": {"node_features": "embedding", "electrostatics": "none"},
     "odd widths": {"features": 21, "width": 37},
+    "two layers": {"layers": 2},
+    "three layers of pairs": {"layers": 3, "l_max": 0, "body_order": 2},
+    "two layers of vectors": {"layers": 2, "l_max": 1, "body_order": 3, "message_channels": 5, "width": 37},
+    "two layers, no bonds of their own": {"layers": 2, "bond_kinds": 0, "electrostatics": "none"},
 }
 
 
@@ -73,25 +77,28 @@ def model_with_scales(**settings):
 
 
 @pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
-def test_every_kind_of_one_layer_model(settings):
+def test_every_kind_of_model(settings):
     assert_equal(*both(model_with_scales(**settings), molecules()), 1e-8)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("cell", [TILTED, 0.7 * CUBE], ids=["tilted", "shorter than twice the cutoff"])
-def test_any_box(cell):
-    assert_equal(*both(model_with_scales(), molecules(cell)), 1e-8)
+def test_any_box(cell, layers):
+    assert_equal(*both(model_with_scales(layers=layers), molecules(cell)), 1e-8)
 
 
-def test_open_boundaries():
+@pytest.mark.parametrize("layers", [1, 2])
+def test_open_boundaries(layers):
     frame = replace(molecules(), periodic=(False, False, False), cell=np.diag([40.0] * 3))
-    assert_equal(*both(model_with_scales(), frame), 1e-8)
+    assert_equal(*both(model_with_scales(layers=layers), frame), 1e-8)
 
 
-def test_atoms_pushed_into_each_other():
+@pytest.mark.parametrize("layers", [1, 2])
+def test_atoms_pushed_into_each_other(layers):
     frame = molecules()
     frame.positions[3] = frame.positions[0] + [0.9, 0.3, 0]
     frame.positions[4] = frame.positions[3] + [0.45, 0, 0]
-    assert_equal(*both(model_with_scales(), frame), 1e-8)
+    assert_equal(*both(model_with_scales(layers=layers), frame), 1e-8)
 
 
 def test_single_precision():
@@ -106,8 +113,9 @@ def test_single_precision():
     assert error(fast) < 2 * error(plain)
 
 
-def test_threads_change_nothing():
-    loaded, frame = model_with_scales(), molecules()
+@pytest.mark.parametrize("layers", [1, 3])
+def test_threads_change_nothing(layers):
+    loaded, frame = model_with_scales(layers=layers), molecules()
     with torch_threads(1):
         one = both(loaded, frame)[0]
     with torch_threads(2):
@@ -138,9 +146,8 @@ def test_after_forgetting_nothing_depends_on_earlier_boxes():
 
 
 def test_what_has_no_compiled_loops_is_left_to_pytorch():
-    for settings in ({"layers": 2}, {"electrostatics": "learned"}):
-        fast, plain = both(model_with_scales(**settings), molecules())
-        assert torch.equal(fast.forces, plain.forces)
+    fast, plain = both(model_with_scales(electrostatics="learned"), molecules())
+    assert torch.equal(fast.forces, plain.forces)
 
 
 @pytest.mark.parametrize("engine", ["lammps", "ase"])

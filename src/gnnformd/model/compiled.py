@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.compiled_tables import pair_tables, smooth_table, step_of
-from gnnformd.model.compiled_weights import packed_mixing, packed_network
+from gnnformd.model.compiled_weights import energies_of_kinds, packed_mixing, packed_network
 from gnnformd.model.density import DensityModel
 from gnnformd.model.density_electrostatics import SWITCH
 from gnnformd.model.interface import ForceModel
@@ -22,10 +23,11 @@ from gnnformd.model.kernels.network import ATOMS, network_alone
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
-__all__ = ["CompiledDensity", "LocalPrediction", "can_compile"]
+__all__ = ["CompiledDensity", "LocalPrediction", "add_parts", "can_compile"]
 
 Array = NDArray[Any]
 MOST = 16  # kinds of atoms; weights are packed for each
+NEIGHBOR_BITS = 0x1FFFFFFF
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,10 @@ class LocalPrediction:
 def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
     """Whether there are compiled loops for this network and system.
 
-    They are for the density model with one layer and charges that are not learned, on a processor, and for at most
-    sixteen kinds of atoms.
+    They are for the density model with charges that are not learned, on a processor, and for at most sixteen kinds of
+    atoms.
     """
-    if not isinstance(model, DensityModel) or model.layers > 1 or model.settings.electrostatics == "learned":
+    if not isinstance(model, DensityModel) or model.settings.electrostatics == "learned":
         return False
     return atoms.positions.device.type == "cpu" and len(torch.unique(_properties(atoms), dim=0)) <= MOST
 
@@ -92,11 +94,11 @@ class CompiledDensity:
         first = [int(np.flatnonzero(of_atom == k)[0]) for k in range(len(kinds))]
         self._inputs = model.network.inputs(atoms)[first].detach().double()  # (kinds, P)
         self._types = kinds[:, 0].astype(np.int64)
+        self._energies = energies_of_kinds(model, self._inputs, self._types)
         self._model = model
         self._constants, self._pairs = self._pair_constants(kinds, atoms.special_coul[0].double().numpy())
         self._slots: Array | None = None
-        self._network = packed_network(model, self._inputs, self._types)
-        self._order: tuple[Array, ...] = ()
+        self._blocks: tuple[Array, ...] = ()
         self._lists: tuple[Array, Array] = (np.zeros((0, 1), np.int64), np.zeros(0, np.int64))
 
     def kinds_of(self, atoms: AtomicGraph) -> Array | None:
@@ -105,7 +107,9 @@ class CompiledDensity:
         same = (properties[:, None] == self._properties).all(axis=2)  # (N, kinds)
         return same.argmax(axis=1) if same.any(axis=1).all() else None
 
-    def set_neighbors(self, start: Array, neighbor: Array, kind: Array) -> None:
+    def set_neighbors(
+        self, start: Array, neighbor: Array, kind: Array, source: Array | None = None, own: int | None = None
+    ) -> None:
         """Take a neighbor list, which serves as long as no pair outside it comes within the cutoff.
 
         Parameters
@@ -116,31 +120,43 @@ class CompiledDensity:
             Every neighbor of every center, with the kind of bond in bits 30 and 31 as LAMMPS has it, (E,).
         kind
             Of each atom (see `kinds_of`), centers first, (M,).
+        source
+            The center that an atom is or is an image of, (M,); None if each is itself. Only models of several layers
+            look at it.
+        own
+            Energies of the first so many centers are asked for; others are centers for what they send to these. None:
+            of all.
         """
         used = np.zeros((self._kinds, BOND_KINDS, self._kinds), bool)
-        bounds, sorted_neighbors = sort_into_slots(start, neighbor.astype(np.int64), kind, used)
-        self._lists = bounds, sorted_neighbors
-        centers = self._kind_of_center = kind[: len(start) - 1]
-        order = np.argsort(centers, kind="stable")
-        block_start, block_kind = [0], []
-        for which, count in enumerate(np.bincount(centers, minlength=self._kinds)):
-            for begin in range(0, count, ATOMS):
-                block_start.append(block_start[-1] + min(ATOMS, count - begin))
-                block_kind.append(which)
-        self._order = order, np.array(block_start), np.array(block_kind, np.int64)
+        self._lists = sort_into_slots(start, neighbor.astype(np.int64), kind, used)
+        centers = len(start) - 1
+        self._own = centers if own is None else own
+        self._source = np.arange(len(kind)) if source is None else source
+        depth = np.zeros(centers, np.int64)
+        if self._own < centers:
+            depth = _depths(start, neighbor & NEIGHBOR_BITS, self._own, self._model.layers)
+        self._kind_of_center = kind[: self._own]
+        self._blocks = _blocks(kind[:centers], depth, self._model.layers)
         if self._slots is None or (used & ~self._slots).any():
             self._slots = used if self._slots is None else used | self._slots
-            self._layout, self._mixing = packed_mixing(self._model, self._inputs, self._slots)
-            self._potentials = pair_tables(self._model, self._inputs, self._slots)
+            tables = pair_tables(self._model, self._inputs, self._slots)
+            self._potentials = (*tables, *self._energies)
+            self._pack(self._slots)
+
+    def _pack(self, used: Array) -> None:
+        """Lay out weights for slots of which some are used."""
+        self._layout, self._mixing = packed_mixing(self._model, self._inputs, used)
+        self._network = packed_network(self._model, self._inputs)
 
     def evaluate(self, positions: Array) -> LocalPrediction:
         """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
+        order, start, kinds, _ = self._blocks
         energies = np.zeros(len(positions))
 
         def work(_: int, blocks: tuple[int, int]) -> tuple[Array, Array, Array]:
             forces, virial, nearest = np.zeros((len(positions), 3)), np.zeros(6), np.array([1.0, 0.0, 0.0])
             evaluate(
-                (*self._order, blocks),
+                (order, start, kinds, blocks),
                 positions,
                 self._lists,
                 self._constants,
@@ -153,17 +169,26 @@ class CompiledDensity:
             )
             return forces, virial, nearest
 
-        parts = in_parts(work, len(self._order[2]))
-        forces = np.sum([part[0] for part in parts], axis=0) if len(parts) > 1 else parts[0][0]
-        xx, yy, zz, xy, xz, yz = np.sum([part[1] for part in parts], axis=0)
-        virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        nearest = self._nearest(positions, *min(part[2].tolist() for part in parts))
-        return LocalPrediction(energies[: len(self._lists[0])], forces, virial, nearest)
+        forces, virial, nearest = add_parts(in_parts(work, len(kinds)))
+        return self._prediction(positions, energies, forces, virial, nearest)
 
-    def network_alone(self) -> None:
-        """Do the work on each atom between its densities and their derivatives once, for its time to be taken."""
-        kinds = self._order[2]
-        in_parts(lambda _, blocks: network_alone(kinds, blocks, self._layout, self._mixing, self._network), len(kinds))
+    def _prediction(
+        self, positions: Array, energies: Array, forces: Array, virial: Array, nearest: Array
+    ) -> LocalPrediction:
+        xx, yy, zz, xy, xz, yz = virial
+        tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        return LocalPrediction(energies[: self._own], forces, tensor, self._nearest(positions, *nearest.tolist()))
+
+    @property
+    def network_alone(self) -> Callable[[], None] | None:
+        """What does the work on each atom between its densities and their derivatives, for its time to be taken."""
+        kinds = self._blocks[2]
+
+        def work() -> None:
+            parts = len(kinds)
+            in_parts(lambda _, blocks: network_alone(kinds, blocks, self._layout, self._mixing, self._network), parts)
+
+        return work
 
     def _nearest(
         self, positions: Array, share: float, one: float, other: float
@@ -174,8 +199,8 @@ class CompiledDensity:
         contact = distance / share if share > 0.0 else float(self._constants[2].min())  # atoms on top of each other
         return int(one), int(other), distance, contact
 
-    def operations_per_atom(self, edges_per_atom: float) -> float:
-        """Floating-point operations of an evaluation for each center, fillings of vectors left out.
+    def operations_per_atom(self, edges_per_atom: float) -> float | None:
+        """Floating-point operations of an evaluation for each center, fillings of vectors left out; None if unknown.
 
         With K radial functions, L harmonics, I densities of one degree, F features and width W: for each edge 8 K for
         the functions, 2 L K for the densities and 4 L K for their gradient; for each center, there and back,
@@ -202,6 +227,39 @@ class CompiledDensity:
         flat = (np.ascontiguousarray(a, dtype=np.float64).reshape(count, -1) for a in (charge, weight, contact))
         pairs = (model.contacts.strength, self._cutoff, SWITCH, step_of(model), smooth_table(model))
         return tuple(flat), pairs
+
+
+def add_parts(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Add up forces and virials of all parts, and what follows; of their nearest pairs take the closest."""
+    if len(parts) == 1:
+        return parts[0]
+    forces, virial, nearest, *others = zip(*parts, strict=True)
+    closest = np.array(min(part.tolist() for part in nearest))
+    return np.sum(forces, axis=0), np.sum(virial, axis=0), closest, *(np.sum(other, axis=0) for other in others)
+
+
+def _depths(start: Array, neighbor: Array, own: int, layers: int) -> Array:
+    """Count the steps from neighbor to neighbor to the first ``own`` centers, (N,); ``layers`` if as many or more."""
+    depth = np.full(len(start) - 1, layers)
+    depth[:own] = 0
+    for steps in range(1, layers):
+        near = neighbor[np.repeat(depth == steps - 1, np.diff(start))]
+        depth[near] = np.minimum(depth[near], steps)
+    return depth
+
+
+def _blocks(kind: Array, depth: Array, layers: int) -> tuple[Array, Array, Array, Array]:
+    """Centers in the order of blocks, where these start, and kind and depth of each; those too deep are left out."""
+    order = np.lexsort((kind, depth))
+    order = order[: np.count_nonzero(depth < layers)]
+    group = depth[order] * MOST + kind[order]
+    start, groups = [0], []
+    for which, count in zip(*np.unique(group, return_counts=True), strict=True):
+        for begin in range(0, count, ATOMS):
+            start.append(start[-1] + min(ATOMS, count - begin))
+            groups.append(which)
+    found = np.array(groups, np.int64)
+    return order, np.array(start), found % MOST, found // MOST
 
 
 def _properties(atoms: AtomicGraph) -> torch.Tensor:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.compiled import CompiledDensity, can_compile
 from gnnformd.model.compiled_ewald import CompiledEwald
+from gnnformd.model.compiled_layers import compile_density
 from gnnformd.model.compiled_mesh import CompiledMesh
 from gnnformd.model.density import DensityModel
 from gnnformd.model.ghosts import Ghosts
@@ -86,12 +87,12 @@ class CompiledGraph:
         if last is None and not can_compile(self._model, graph):
             self._ready = None
             return False
-        density = CompiledDensity(self._model, atoms) if last is None else last.density
+        density = compile_density(self._model, atoms) if last is None else last.density
         waves = _waves_for(self._model, atoms) if last is None else last.waves
         kinds = density.kinds_of(atoms)
         assert kinds is not None  # it was made for them
         ghosts = Ghosts.of(graph)
-        density.set_neighbors(ghosts.start, ghosts.neighbor, kinds[ghosts.owner])
+        density.set_neighbors(ghosts.start, ghosts.neighbor, kinds[ghosts.owner], ghosts.owner)
         self._ready = _Ready(density, ghosts, atoms, waves)
         return True
 

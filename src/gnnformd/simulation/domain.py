@@ -45,6 +45,22 @@ class NeighborLists:
     ghost_pairs: Int
     ghost_kinds: Int
 
+    def of_first(self, count: int) -> tuple[Int, NDArray[np.integer]]:
+        """``start`` and ``neighbor`` of own atoms alone, or of them and all ghosts, ``count`` in all."""
+        own = len(self.start) - 1
+        if count == own:
+            return self.start, self.neighbor.view(np.uint32)
+        center = np.repeat(np.arange(own), np.diff(self.start))
+        entry = self.neighbor.view(np.uint32).astype(np.int64)
+        outwards = (entry & NEIGHBOR_BITS) >= own
+        one, other = self.ghost_pairs.T
+        kind = self.ghost_kinds << 30
+        back = center[outwards] | (entry[outwards] & ~NEIGHBOR_BITS)
+        centers = np.concatenate([center, entry[outwards] & NEIGHBOR_BITS, one, other])
+        order = np.argsort(centers, kind="stable")
+        ends = np.cumsum(np.bincount(centers, minlength=count))
+        return np.concatenate([[0], ends]), np.concatenate([entry, back, other | kind, one | kind])[order]
+
 
 @dataclass(frozen=True)
 class Domain:

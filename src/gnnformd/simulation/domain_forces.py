@@ -14,6 +14,7 @@ from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.accelerated import AcceleratedDensity, can_accelerate
 from gnnformd.model.compiled import CompiledDensity, LocalPrediction, can_compile
+from gnnformd.model.compiled_layers import compile_density
 from gnnformd.model.density import DensityModel
 from gnnformd.simulation.domain import NEIGHBOR_BITS, Domain, NeighborLists
 from gnnformd.simulation.training_range import ClosePair, TrainingRange, nearest_pair
@@ -185,10 +186,12 @@ class DomainForces:
             model = self._model
             if not self._may_compile or not isinstance(model, DensityModel) or not can_compile(model, graph):
                 return None
-            self._density = CompiledDensity(model, graph)
+            self._density = compile_density(model, graph)
             kinds = self._density.kinds_of(graph)
         assert self._density is not None and kinds is not None
-        self._density.set_neighbors(lists.start, lists.neighbor.view(np.uint32), kinds)
+        own = len(lists.start) - 1
+        everybody = graph.atom_count if self._model.layers > 1 else own  # ghosts send something in several layers
+        self._density.set_neighbors(*lists.of_first(everybody), kinds, own=own)
         return self._density
 
     def _inside(self, domain: Domain, listed: _Listed) -> tuple[AtomicGraph, ClosePair | None]:

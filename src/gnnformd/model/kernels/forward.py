@@ -104,7 +104,7 @@ def densities(atoms: tuple[int, int], lists: Any, geometry: Any, sent: Any, basi
         end = prepare(scratch, columns, padded, first, last, lists, geometry, sent, basis)
         turn(scratch, columns, padded, RECEIVED + channels, end, turned)
         for c in range(channels):
-            set_weights(scratch, columns, end, RECEIVED + c)
+            set_weights(scratch, columns, 0, end, RECEIVED + c)
             sums[:] = 0.0
             for k in range(0, padded, lanes_of(sent)):
                 add_up(scratch, columns, WEIGHT, 0, last - first, scratch, turned + k, padded, sums[k:])
@@ -140,7 +140,7 @@ def push(atoms: tuple[int, int], lists: Any, geometry: Any, sent: Any, basis: An
                 add_up(scratch, columns, WEIGHT, 0, last - first, scratch, turned + k, padded, sums[k:])
             for e in range(last - first):
                 scratch[(RECEIVED + c) * columns + e] *= scratch[SOFTENING * columns + e]
-            set_weights(scratch, columns, end, RECEIVED + c)
+            set_weights(scratch, columns, 0, end, RECEIVED + c)
             for k in range(0, padded, lanes_of(sent)):
                 add_up(
                     scratch, columns, WEIGHT, 0, last - first, scratch, turned + columns * padded + k, padded, sums[k:]

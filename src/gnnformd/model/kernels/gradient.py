@@ -22,7 +22,7 @@ from gnnformd.model.kernels.places import (
 )
 from gnnformd.model.kernels.simd import fill, lanes_of, load, store
 
-__all__ = ["pull", "pull_along"]
+__all__ = ["pull", "pull_along", "pull_neighbors"]
 
 
 @compiled
@@ -36,7 +36,7 @@ def _take(pulls: Any, padded: int, gradient: Any, i: int, count: int, offset: in
 
 
 @compiled
-def _gradient(scratch: Any, columns: int, padded: int, e: int, pulls: Any, channels: int, count: int) -> None:
+def pull_neighbors(scratch: Any, columns: int, padded: int, e: int, pulls: Any, channels: int, count: int) -> None:
     """Gradients of the neighbors from ``e`` on: in the vector to the first rows of weights, in h behind it.
 
     ``pulls`` (C, 9, padded) is the gradient in the densities. With ``G_lm = sum_ck h g B`` the gradient in the unit
@@ -116,7 +116,7 @@ def pull(
         end = prepare(scratch, columns, padded, first, last, lists, geometry, sent, basis)
         _take(pulls, padded, gradient, i, count, offset)
         for e in range(0, end, lanes_of(sent)):
-            _gradient(scratch, columns, padded, e, pulls, channels, count)
+            pull_neighbors(scratch, columns, padded, e, pulls, channels, count)
         for e in range(last - first):
             for a in range(3):
                 on_edges[first + e, a] = scratch[(WEIGHT + a) * columns + e]

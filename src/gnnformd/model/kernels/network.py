@@ -12,13 +12,13 @@ from gnnformd.model.kernels.places import HARMONICS, compiled
 from gnnformd.model.kernels.simd import fill, lanes_of
 from gnnformd.model.kernels.simd_functions import total
 
-__all__ = ["ATOMS", "energies_of_block", "network_alone"]
+__all__ = ["ATOMS", "add_row", "energies_of_block", "mix", "network_alone", "unmix"]
 
 ATOMS = 16  # of a block
 
 
 @compiled
-def _add_row(values: Any, rows: int, columns: int, row: Any) -> None:
+def add_row(values: Any, rows: int, columns: int, row: Any) -> None:
     """Add a row to each row of a matrix."""
     for r in range(rows):
         for c in range(columns):
@@ -26,20 +26,20 @@ def _add_row(values: Any, rows: int, columns: int, row: Any) -> None:
 
 
 @compiled
-def _mix(
+def mix(
     dens: Any, inner: int, features: int, degrees: int, mixing: Any, s: int, scalar: Any, vectors: Any, tensors: Any
 ) -> None:
     """Mixed densities of a block of centers of kind s."""
     constant, zero, one, two = mixing
     matmul(dens, ATOMS, inner, zero[s], features, scalar)
-    _add_row(scalar, ATOMS, features, constant[s])
+    add_row(scalar, ATOMS, features, constant[s])
     if degrees > 0:
         matmul(dens[ATOMS * inner :], 3 * ATOMS, inner, one[s], 2 * features, vectors)
         matmul(dens[4 * ATOMS * inner :], 5 * ATOMS, inner, two[s], 2 * features, tensors)
 
 
 @compiled
-def _unmix(
+def unmix(
     dens: Any, inner: int, features: int, degrees: int, mixing: Any, s: int, scalar: Any, vectors: Any, tensors: Any
 ) -> None:
     """Gradient in the densities from that in the mixed ones."""
@@ -66,10 +66,10 @@ def _network(invariants: Any, features: int, width: int, weights: Any, s: int, r
     size = ATOMS * width
     a, a_slope, c, d = room[:size], room[size : 2 * size], room[2 * size : 3 * size], room[3 * size : 4 * size]
     matmul(invariants, ATOMS, 3 * features, first, width, d)
-    _add_row(d, ATOMS, width, first_bias[s])
+    add_row(d, ATOMS, width, first_bias[s])
     silu_and_slope(d, size, a, a_slope)
     matmul(a, ATOMS, width, hidden, width, d)
-    _add_row(d, ATOMS, width, hidden_bias)
+    add_row(d, ATOMS, width, hidden_bias)
     silu_and_slope(d, size, a, c)
     for r in range(ATOMS):
         energy = 0.0
@@ -94,7 +94,7 @@ def energies_of_block(
     there, back = mixing
     features, polynomial = there[0].shape[1], weights[0]
     scalar, vectors, tensors, invariants = rows[0], rows[1:7].ravel(), rows[7:17].ravel(), rows[17:].ravel()
-    _mix(dens, inner, features, degrees, there, kind, scalar, vectors, tensors)
+    mix(dens, inner, features, degrees, there, kind, scalar, vectors, tensors)
     for a in range(ATOMS):
         energy = fill(dens, 0.0)
         for f in range(0, features, lanes_of(dens)):
@@ -104,7 +104,7 @@ def energies_of_block(
     for a in range(ATOMS):
         for f in range(0, features, lanes_of(dens)):
             add_products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
-    _unmix(dens, inner, features, degrees, back, kind, scalar, vectors, tensors)
+    unmix(dens, inner, features, degrees, back, kind, scalar, vectors, tensors)
 
 
 @compiled

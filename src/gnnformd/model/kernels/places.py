@@ -183,10 +183,10 @@ def turn(scratch: Any, columns: int, padded: int, row: int, end: int, place: int
 
 
 @compiled
-def set_weights(scratch: Any, columns: int, end: int, received: int) -> None:
-    """Harmonics times a received number, into the rows of weights."""
+def set_weights(scratch: Any, columns: int, begin: int, end: int, received: int) -> None:
+    """Harmonics times a received number, into the rows of weights, of the neighbors from ``begin`` to ``end``."""
     width = lanes_of(scratch)
-    for e in range(0, end, width):
+    for e in range(begin, end, width):
         h = load(scratch, received * columns + e)
         for lm in range(HARMONICS):
             place = (HARMONIC + lm) * columns + e

@@ -1,0 +1,156 @@
+"""CompiledLayers: a density model of several layers as compiled loops, for one system whose atoms move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.compiled import CompiledDensity, LocalPrediction, add_parts
+from gnnformd.model.compiled_weights import dtype_of, packed_layer, packed_messages, packed_mixing
+from gnnformd.model.density import DensityModel
+from gnnformd.model.kernels.layers import MIXED, backward, forward
+from gnnformd.model.kernels.network import ATOMS
+from gnnformd.model.threads import in_parts
+
+__all__ = ["CompiledLayers", "compile_density"]
+
+Array = NDArray[Any]
+
+
+def compile_density(model: DensityModel, atoms: AtomicGraph) -> CompiledDensity:
+    """Compiled loops for a model and atoms that have some (see `gnnformd.model.compiled.can_compile`)."""
+    return CompiledDensity(model, atoms) if model.layers == 1 else CompiledLayers(model, atoms)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What layers leave to those that follow.
+
+    Attributes
+    ----------
+    mixed, scalars
+        Of all blocks, (layers, blocks, MIXED ATOMS F) and (layers, blocks, ATOMS W).
+    sent
+        By the centers to the layer after each, (N, C).
+    energies
+        Of all atoms, (M,).
+    """
+
+    mixed: Array
+    scalars: Array
+    sent: list[Array]
+    energies: Array
+
+    def received(self, number: int) -> Array:
+        """Numbers sent to a layer; none to the first, whose weights know them."""
+        return self.sent[number - 1] if number > 0 else self.sent[0][:0]
+
+
+class CompiledLayers(CompiledDensity):
+    """Energy and forces of a density model of any number of layers, without its long-range electrostatics.
+
+    One layer after the other goes through all blocks of atoms, forwards and then backwards, since it needs what the one
+    before sent. Mixed densities and scalars of all atoms are kept, 4 (17 F + W) bytes an atom and layer in float32.
+    """
+
+    def _pack(self, used: Array) -> None:
+        """Lay out weights for slots of which some are used."""
+        model, inputs = self._model, self._inputs
+        layout, mixing = packed_mixing(model, inputs, used)
+        self._layouts, self._mixings = [(*layout, 0, 0)], [mixing]
+        for number in range(1, model.layers):
+            more, weights = packed_messages(model, number, inputs, used.shape[1])
+            self._layouts.append(more)
+            self._mixings.append(weights)
+        self._weights = [packed_layer(model, number, inputs) for number in range(model.layers)]
+        charges, weight, contacts = self._constants
+        self._silent = np.zeros_like(charges), weight, contacts
+
+    def evaluate(self, positions: Array) -> LocalPrediction:
+        """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
+        layers = self._model.layers
+        state = self._state(len(positions))
+        for number in range(layers):
+            self._forwards(number, positions, state)
+        forces, virial, nearest = np.zeros_like(positions), np.zeros(6), np.array([1.0, 0.0, 0.0])
+        pulls = np.zeros_like(state.mixed[0]), np.zeros_like(state.scalars[0]), state.sent[-1][:0]
+        for number in reversed(range(layers)):
+            more, stress, nearest, on_received = self._backwards(number, positions, state, pulls)
+            forces += more
+            virial += stress
+            pulls = pulls[0], pulls[1], on_received
+        return self._prediction(positions, state.energies, forces, virial, nearest)
+
+    def _state(self, atoms: int) -> _State:
+        dtype, blocks, layers = dtype_of(self._model), len(self._blocks[2]), self._model.layers
+        features, width = self._mixings[0][0][0].shape[1], len(self._weights[0].second_bias)
+        centers = len(self._lists[0])
+        return _State(
+            np.zeros((layers, blocks, MIXED * ATOMS * features), dtype),
+            np.zeros((layers, blocks, ATOMS * width), dtype),
+            [np.zeros((centers, len(weights.message_bias)), dtype) for weights in self._weights],
+            np.zeros(atoms),
+        )
+
+    def _todo(self, number: int) -> int:
+        """Blocks that have to be done in a layer: the first so many, since the deeper ones come last."""
+        return int(np.searchsorted(self._blocks[3], self._model.layers - number))
+
+    def _forwards(self, number: int, positions: Array, state: _State) -> None:
+        order, start, kinds, _ = self._blocks
+        before = slice(None) if number > 0 else slice(0)
+        arguments = (
+            positions,
+            self._lists,
+            self._silent,
+            self._pairs,
+            (self._source, state.received(number)),
+            self._layouts[number],
+            self._mixings[number][0],
+            self._weights[number],
+            (state.mixed[number - 1][before], state.scalars[number - 1][before]),
+            (state.mixed[number], state.scalars[number], state.sent[number], state.energies),
+        )
+        in_parts(lambda _, blocks: forward((order, start, kinds, blocks), *arguments), self._todo(number))
+
+    def _backwards(
+        self, number: int, positions: Array, state: _State, pulls: tuple[Array, Array, Array]
+    ) -> tuple[Array, ...]:
+        """Give forces, virial, nearest pair, and the gradient in what was sent to this layer."""
+        order, start, kinds, depth = self._blocks
+        received = state.received(number)
+
+        def work(_: int, blocks: tuple[int, int]) -> tuple[Array, ...]:
+            found = np.zeros_like(positions), np.zeros(6), np.array([1.0, 0.0, 0.0]), np.zeros_like(received)
+            backward(
+                (order, start, kinds, blocks, depth),
+                positions,
+                self._lists,
+                self._constants,
+                self._pairs,
+                self._potentials,
+                (self._source, received),
+                self._layouts[number],
+                self._mixings[number][1],
+                self._weights[number],
+                (state.mixed[number], state.scalars[number]),
+                pulls,
+                (state.energies, *found),
+            )
+            return found
+
+        return add_parts(in_parts(work, self._todo(number)))
+
+    @property
+    def network_alone(self) -> Callable[[], None] | None:
+        """Not measured: None."""
+        return None
+
+    def operations_per_atom(self, edges_per_atom: float) -> float | None:
+        """Not counted: None."""
+        return None
