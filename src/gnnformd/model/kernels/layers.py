@@ -153,7 +153,7 @@ def forward(
     inner, degrees, channels = layout[3], layout[5], layout[6]
     features, width, message = there[0].shape[1], len(weights.second_bias), len(weights.message_bias)
     scratch, columns, ends, partners, room_for_sums, _ = _room(lists, like, layout)
-    dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
+    dens = np.zeros(HARMONICS * ATOMS * inner + layout[2], like.dtype)
     rows = np.zeros((MIXED + 3, ATOMS * features), like.dtype)
     room, out = np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS * message, like.dtype)
     own, nearest = np.zeros(ATOMS), np.array([1.0, 0.0, 0.0])
@@ -278,7 +278,7 @@ def backward(
     inner, degrees, channels = layout[3], layout[5], layout[6]
     features, width, message = len(weights.polynomial) // 9, len(weights.second_bias), len(weights.message_bias)
     scratch, columns, ends, partners, _, room_for_pulls = _room(lists, like, layout)
-    dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
+    dens = np.zeros(HARMONICS * ATOMS * inner + layout[2], like.dtype)
     rows = np.zeros((MIXED + 3, ATOMS * features), like.dtype)
     room, received = np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS * message, like.dtype)
     far = np.array([1.0, 0.0, 0.0])

@@ -21,7 +21,7 @@ from gnnformd.model.kernels.places import (
     harmonics,
     set_weights,
 )
-from gnnformd.model.kernels.simd import lanes_of, transpose
+from gnnformd.model.kernels.simd import lanes_of, load, store, transpose
 
 __all__ = ["densities_of_messages", "pull_messages"]
 
@@ -55,7 +55,7 @@ def _receive(
 def densities_of_messages(
     scratch: Any, columns: int, ends: Any, partners: Any, sent: Any, room: Any, a: int, out: Any, layout: Any
 ) -> None:
-    """Add the densities of atom a of the block, ``sum_j h_jc B_k Y_lm``, to ``out`` (9, ATOMS, inner).
+    """Add the densities of atom a of the block, ``sum_j h_jc B_k Y_lm``, to ``out`` (9, ATOMS, inner) and padded more.
 
     Parameters
     ----------
@@ -89,19 +89,21 @@ def densities_of_messages(
                 add_up(scratch, columns, WEIGHT, first, last, turned, k, padded, sums[k:])
             place = a * inner + c * functions_of_all + offsets[s]
             for lm in range((degrees + 1) * (degrees + 1)):
-                for k in range(counts[s]):
-                    out[lm * ATOMS * inner + place + k] += sums[lm * padded + k]
+                for k in range(0, padded, width):  # behind the functions of the slot are zeros
+                    there = lm * ATOMS * inner + place + k
+                    store(out, there, load(out, there) + load(sums, lm * padded + k))
 
 
 @compiled
-def _take(pulls: Any, padded: int, dens: Any, place: int, inner: int, count: int, degrees: int, more: Any) -> None:
-    """Copy the gradient in the densities of an atom and a slot to ``pulls`` (C, 9, padded)."""
-    channels, functions_of_all = more
+def _take(
+    pulls: Any, padded: int, dens: Any, place: int, inner: int, degrees: int, channels: int, functions_of_all: int
+) -> None:
+    """Copy the gradient in the densities of an atom and a slot to ``pulls`` (C, 9, padded), and what stands behind."""
     for c in range(channels):
         for lm in range((degrees + 1) * (degrees + 1)):
             source = lm * ATOMS * inner + place + c * functions_of_all
-            for k in range(count):
-                pulls[(c * HARMONICS + lm) * padded + k] = dens[source + k]
+            for k in range(0, padded, lanes_of(pulls)):
+                store(pulls, (c * HARMONICS + lm) * padded + k, load(dens, source + k))
 
 
 @compiled
@@ -127,7 +129,7 @@ def pull_messages(
     pulls
         Room, (C, 9, padded), zero where the model has no degrees.
     dens
-        Gradient in the densities of the block, (9, ATOMS, inner).
+        Gradient in the densities of the block, (9, ATOMS, inner) and padded more.
     results
         ``(forces, virial, on_sent)``, (M, 3), (6,) in the order xx, yy, zz, xy, xz, yz, and as ``numbers``.
     """
@@ -140,8 +142,7 @@ def pull_messages(
         if first == last:
             continue
         end = _receive(scratch, columns, first, last, partners, sent, channels, padded, (counts[s], cutoff))
-        place = a * inner + offsets[s]
-        _take(pulls, padded, dens, place, inner, counts[s], degrees, (channels, functions_of_all))
+        _take(pulls, padded, dens, a * inner + offsets[s], inner, degrees, channels, functions_of_all)
         for e in range(first, end, lanes_of(scratch)):
             pull_neighbors(scratch, columns, padded, e, pulls, channels, counts[s])
         for e in range(first, last):
