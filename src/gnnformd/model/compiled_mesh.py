@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gnnformd.model.compiled_ewald import constant_energies
-from gnnformd.model.kernels.splines import ORDER, PAD, fold, gather_slopes, spline_table, spread, weigh
+from gnnformd.model.kernels.splines import ORDER, PAD, fold, gather_slopes, spline_table, spread, unfold, weigh
 from gnnformd.model.threads import in_parts, part_count
 from gnnformd.units import COULOMB
 
@@ -64,7 +64,7 @@ class CompiledMesh:
         self._table = spline_table(charges.dtype)
         self._edges = np.zeros(3)
         self._sizes = (0, 0, 0)
-        self._meshes = np.empty((0, 0, 0, 0), charges.dtype)
+        self._meshes, self._sum = np.empty((0, 0, 0, 0), charges.dtype), np.empty((0, 0, 0), charges.dtype)
         self._kernel: _Kernel | None = None
 
     def evaluate(self, scaled: Array, cell: Array) -> tuple[float, Array, Array]:
@@ -73,18 +73,17 @@ class CompiledMesh:
             self._kernel = self._kernel_of(cell)
         kernel, sizes, dtype = self._kernel, self._sizes, self._charges.dtype
         threads = max(1, torch.get_num_threads())
-        meshes = self._empty_meshes(part_count(len(scaled), most=MESHES))
+        meshes, charges = self._room(part_count(len(scaled), most=MESHES))
         place = (scaled, self._charges, self._table.ravel(), sizes)
         in_parts(lambda part, atoms: spread(atoms, *place, meshes[part].ravel()), len(scaled), most=MESHES)
-        mesh = meshes[0] if len(meshes) == 1 else meshes.sum(0)
-        fold(mesh.reshape(-1, sizes[2] + PAD), sizes)
-        waves = scipy.fft.rfftn(mesh[:, :, : sizes[2]], workers=threads)  # (X, Y, Z/2 + 1)
+        in_parts(lambda _, planes: fold(planes, meshes, sizes, charges), sizes[0])
+        waves = scipy.fft.rfftn(charges, workers=threads)  # (X, Y, Z/2 + 1)
         parts = waves.view(dtype).reshape(*waves.shape, 2)
         box = (kernel.values, kernel.numbers, kernel.reciprocal, self._slope, sizes[2] % 2 == 0)
         sums = in_parts(lambda _, planes: weigh(planes, parts, *box), sizes[0])
         potential = scipy.fft.irfftn(waves, s=sizes, norm="forward", workers=threads, overwrite_x=True)
-        mesh[:, :, : sizes[2]] = potential
-        mesh[:, :, sizes[2] :] = potential[:, :, np.arange(PAD) % sizes[2]]
+        mesh = meshes[0]
+        in_parts(lambda _, planes: unfold(planes, potential, sizes, mesh), sizes[0])
         slopes = np.zeros((len(scaled), 3))
         in_parts(lambda _, atoms: gather_slopes(atoms, *place, mesh.ravel(), slopes), len(scaled))
         own, background = constant_energies(self._charges, self._splitting, abs(np.linalg.det(cell)))
@@ -92,13 +91,13 @@ class CompiledMesh:
         virial = np.eye(3) * (smooth - background) - 2 * np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         return smooth - own - background, -slopes @ np.linalg.inv(cell).T, virial
 
-    def _empty_meshes(self, count: int) -> Array:
-        """Zeros, (count, X, Y, Z + PAD), in the same memory each time."""
+    def _room(self, count: int) -> tuple[Array, Array]:
+        """Meshes (count, X, Y, Z + PAD) and their sum (X, Y, Z), in the same memory each time."""
         nx, ny, nz = self._sizes
         if self._meshes.shape != (count, nx, ny, nz + PAD):
             self._meshes = np.empty((count, nx, ny, nz + PAD), self._charges.dtype)
-        self._meshes.fill(0.0)
-        return self._meshes
+            self._sum = np.empty((nx, ny, nz), self._charges.dtype)
+        return self._meshes, self._sum
 
     @property
     def _slope(self) -> float:

@@ -15,7 +15,7 @@ from gnnformd.model.kernels.places import compiled
 from gnnformd.model.kernels.simd import BYTES, fill, lanes_of, load, store
 from gnnformd.model.kernels.simd_functions import total
 
-__all__ = ["ORDER", "PAD", "fold", "gather_slopes", "spline_table", "spread", "weigh"]
+__all__ = ["ORDER", "PAD", "fold", "gather_slopes", "spline_table", "spread", "unfold", "weigh"]
 
 ORDER = 8
 """Nodes that a charge is spread over along each direction."""
@@ -77,9 +77,10 @@ def _place(place: Any, shape: Any, table: Any, scratch: Any, nodes: Any) -> None
 
 @compiled
 def spread(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any, mesh: Any) -> None:
-    """Add charges ``atoms[0] .. atoms[1]`` at fractional coordinates (N, 3) in [0, 1) to a mesh (flat)."""
+    """Make a mesh (flat) of charges ``atoms[0] .. atoms[1]`` at fractional coordinates (N, 3) in [0, 1)."""
     width, length = lanes_of(table), shape[2] + PAD
     scratch, nodes = np.zeros(6 * width, table.dtype), np.zeros((3, ORDER), np.int64)
+    mesh[:] = 0.0
     for i in range(atoms[0], atoms[1]):
         _place(scaled[i], shape, table, scratch, nodes)
         along = load(scratch, 2 * width)
@@ -92,11 +93,34 @@ def spread(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any, mesh: 
 
 
 @compiled
-def fold(mesh: Any, shape: Any) -> None:
-    """Add what stands behind the last points (along z) to the first ones."""
-    for row in range(shape[0] * shape[1]):
-        for n in range(ORDER - 1):
-            mesh[row, n] += mesh[row, shape[2] + n]
+def fold(planes: Any, meshes: Any, shape: Any, out: Any) -> None:
+    """Add up meshes, and what stands behind the last points (along z) to the first ones.
+
+    Planes ``planes[0] .. planes[1]`` of (meshes, X, Y, Z + PAD) to ``out`` (X, Y, Z).
+    """
+    for i in range(planes[0], planes[1]):
+        for j in range(shape[1]):
+            row = meshes[0, i, j]
+            for part in range(1, len(meshes)):
+                other = meshes[part, i, j]
+                for n in range(shape[2] + PAD):
+                    row[n] += other[n]
+            for n in range(ORDER - 1):
+                row[n] += row[shape[2] + n]
+            for n in range(shape[2]):
+                out[i, j, n] = row[n]
+
+
+@compiled
+def unfold(planes: Any, values: Any, shape: Any, mesh: Any) -> None:
+    """Copy planes ``planes[0] .. planes[1]`` of (X, Y, Z) to (X, Y, Z + PAD): behind the last points follow the first."""
+    for i in range(planes[0], planes[1]):
+        for j in range(shape[1]):
+            row = mesh[i, j]
+            for n in range(shape[2]):
+                row[n] = values[i, j, n]
+            for n in range(PAD):
+                row[shape[2] + n] = row[n]
 
 
 @compiled
