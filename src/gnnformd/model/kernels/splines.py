@@ -113,7 +113,7 @@ def fold(planes: Any, meshes: Any, shape: Any, out: Any) -> None:
 
 @compiled
 def unfold(planes: Any, values: Any, shape: Any, mesh: Any) -> None:
-    """Copy planes ``planes[0] .. planes[1]`` of (X, Y, Z) to (X, Y, Z + PAD): behind the last points follow the first."""
+    """Copy planes ``planes[0] .. planes[1]`` of (X, Y, Z) to (X, Y, Z + PAD): after the last points come the first."""
     for i in range(planes[0], planes[1]):
         for j in range(shape[1]):
             row = mesh[i, j]
