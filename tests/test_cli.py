@@ -109,6 +109,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_the_version_is_printed() -> None:
     assert run("--version").output.strip() == "0.1.0"
+    module = subprocess.run([sys.executable, "-m", "gnnformd", "--version"], capture_output=True, text=True, check=True)
+    assert module.stdout.strip() == "0.1.0"
 
 
 def test_the_built_in_systems_are_listed() -> None:

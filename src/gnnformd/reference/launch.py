@@ -92,7 +92,7 @@ def run_on_ranks(arguments: Sequence[str], ranks: int) -> int:
     InputError
         MPICH's mpiexec is not there.
     """
-    program = [sys.executable, "-P", "-c", "from gnnformd.cli import main; main()"]
+    program = [sys.executable, "-P", "-m", "gnnformd"]
     process = subprocess.Popen(
         [*_mpiexec(ranks), *program, *arguments],
         stdin=subprocess.DEVNULL,
