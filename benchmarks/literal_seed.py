@@ -45,5 +45,5 @@ def literal_forces(model: SeedModel, graph: AtomicGraph) -> Tensor:
         messages = perceptron(layer.message, torch.cat([product, edges], dim=1))  # (E, F)
         summed = torch.zeros_like(x).index_add(0, graph.center_index, messages)
         new = perceptron(layer.update, summed)
-        x = new if k == 0 else x + new
+        x = new if k == 0 else (normed if model.settings.residual == "normalized" else x) + new
     return perceptron(model.decoder, x)

@@ -24,9 +24,10 @@ def make(**settings: object) -> SeedModel:
     return model
 
 
+@pytest.mark.parametrize("residual", ["normalized", "plain"])
 @pytest.mark.parametrize("graphs", [1, 3])
-def test_the_folded_form_gives_the_forces_of_the_equations(graphs: int) -> None:
-    model, graph = make(), random_graph(graphs)
+def test_the_folded_form_gives_the_forces_of_the_equations(graphs: int, residual: str) -> None:
+    model, graph = make(residual=residual), random_graph(graphs)
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(graph).forces, literal_forces(model, graph), rtol=1e-11, atol=1e-12)
 

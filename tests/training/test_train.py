@@ -115,6 +115,16 @@ def test_a_resumed_training_equals_an_uninterrupted_one_to_the_bit(
     assert logs[0] == logs[1]
 
 
+def test_a_checkpoint_of_other_networks_is_no_start(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=2), tmp_path / "run")
+    checkpoint = run.folder / "checkpoints" / "last.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    content["model_format_version"] -= 1
+    torch.save(content, checkpoint)
+    with pytest.raises(InputError, match=r"last\.ckpt: was written by another gnnformd, .* start anew\."):
+        train(MODEL, liquid, settings(epochs=3), tmp_path / "run", resume=True)
+
+
 def test_the_same_seed_gives_the_same_bytes(liquid: DataSettings, tmp_path: Path) -> None:
     files = [train(MODEL, liquid, settings(epochs=2), tmp_path / name).model.read_bytes() for name in "ab"]
     other = train(MODEL, liquid, settings(epochs=2, seed=1), tmp_path / "c").model.read_bytes()

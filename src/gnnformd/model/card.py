@@ -18,9 +18,10 @@ from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """1: no checksum; 2: a checksum of card and weights; 3: seed networks share the edge encoder of their later layers, and
-density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4."""
+density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4; 5:
+seed networks say what their residual layers add to, which before was always the plain input."""
 
 _KINDS = tuple(settings.model_fields["kind"].default for settings in (SeedSettings, DensitySettings))
 
@@ -126,7 +127,9 @@ class ModelCard:
         force_field = None if field_data is None else ForceField.from_dict(field_data, source)
         if force_field is not None and len(force_field.types) != len(kinds):
             raise _damaged(source, f"{len(kinds)} types are named, the force field has {len(force_field.types)}")
-        return cls(_settings(data["settings"], source), tuple(kinds), force_field, tuple(history), "real", version)
+        return cls(
+            _settings(data["settings"], source, version), tuple(kinds), force_field, tuple(history), "real", version
+        )
 
 
 def _known_version(version: Any, source: str) -> int:
@@ -165,8 +168,10 @@ def _check_extent(entry: Mapping[str, Any], source: str) -> None:
         raise _damaged(source, "'closest_pairs' is no list of bonds, two types and a distance")
 
 
-def _settings(data: Any, source: str) -> ModelSettings:
+def _settings(data: Any, source: str, version: int) -> ModelSettings:
     kind = data.get("kind") if isinstance(data, dict) else None
+    if kind == "seed" and version < 5:
+        data = {"residual": "plain", **data}
     if kind not in _KINDS:
         raise InputError(
             f"{source}: holds a model of kind {str(kind)[:40]!r}, this program knows {' and '.join(_KINDS)}; "

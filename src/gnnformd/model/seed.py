@@ -155,9 +155,9 @@ class SeedModel(ForceModel):
     Nodes carry charge, epsilon and sigma (or a learned vector per type); edges carry the kind of bond as one-hot, the
     distance and the unit vector. Node encoder, ``layers`` message-passing layers with GraphNorm before each, decoder
     to the force. Only the first layer sees the kind of bond; the others share an encoding of distance and direction
-    alone, and are residual. At the defaults it has 644 769 weights, as the seed's code has. Invariant under
-    translation and permutation; *not* equivariant under rotation (training rotates the data instead) and not
-    conservative.
+    alone, and are residual: what a layer was given is added to what it makes of it. At the defaults it has 644 769
+    weights, as the seed's code has. Invariant under translation and permutation; *not* equivariant under rotation
+    (training rotates the data instead) and not conservative.
 
     Parameters
     ----------
@@ -199,7 +199,9 @@ class SeedModel(ForceModel):
         if self.edge_encoder is not None:
             edges = EncodedEdges.of(self.edge_encoder, rows.geometry)
             for norm, layer in zip(self.norms[1:], self.message_layers[1:], strict=True):
-                features = features + layer(norm(features, graph), edges, rows)
+                normalized = norm(features, graph)
+                given = normalized if self.settings.residual == "normalized" else features
+                features = given + layer(normalized, edges, rows)
         return Prediction(forces=self.decoder(features))
 
     def node_inputs(self, graph: AtomicGraph) -> Tensor:

@@ -28,6 +28,10 @@ class SeedSettings(BaseModel):
     locally_equivariant: bool = Field(
         False, description="First layer predicts one number per edge, times the direction of the edge."
     )
+    residual: Literal["normalized", "plain"] = Field(
+        "normalized",
+        description="Layers after the first add to what GraphNorm makes of their input, or to the input as it was.",
+    )
     statistics: Literal["graph", "stored"] = Field(
         "graph",
         description="What GraphNorm uses outside training: the atoms of the graph at hand, or the running averages of "

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from gnnformd.errors import InputError
 from gnnformd.files import write_text
-from gnnformd.training.run_log import EpochRecord, RunLog
+from gnnformd.model.card import FORMAT_VERSION
+from gnnformd.training.run_log import FORMAT_KEY, EpochRecord, RunLog
 
 __all__ = ["best_checkpoint", "checkpoint_records", "checkpoint_to_resume", "model_weights", "write_config"]
 
@@ -30,7 +31,8 @@ def checkpoint_to_resume(folder: Path, resume: bool | Path) -> Path | None:
     Raises
     ------
     InputError
-        The folder holds a training that would be overwritten, or no checkpoint to go on from.
+        The folder holds a training that would be overwritten, or no checkpoint to go on from; or networks have changed
+        since it was written.
     """
     checkpoints = folder / "checkpoints"
     if not resume:
@@ -40,6 +42,12 @@ def checkpoint_to_resume(folder: Path, resume: bool | Path) -> Path | None:
     path = checkpoints / "last.ckpt" if resume is True else resume
     if not path.is_file():
         raise InputError(f"{path}: there is no such checkpoint; train without --resume to start anew.")
+    version = torch.load(path, map_location="cpu", weights_only=True).get(FORMAT_KEY)
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: was written by another gnnformd, whose networks may differ (model format version {version}, now "
+            f"{FORMAT_VERSION}); train without --resume and with another --out to start anew."
+        )
     return path
 
 

@@ -11,10 +11,14 @@ from typing import Any
 import lightning.pytorch as lightning
 
 from gnnformd.files import replacing, write_text
+from gnnformd.model.card import FORMAT_VERSION
 from gnnformd.training.fitting import ForceFitting
 from gnnformd.training.pace import Stopwatch
 
-__all__ = ["Checkpoints", "EpochRecord", "RunLog"]
+__all__ = ["FORMAT_KEY", "Checkpoints", "EpochRecord", "RunLog"]
+
+FORMAT_KEY = "model_format_version"
+"""Of checkpoints; the version of model files, which tells networks apart."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,12 @@ class Checkpoints(lightning.Callback):
 
     def __init__(self, folder: Path, every: int, run_log: RunLog) -> None:
         self.folder, self.every, self.run_log = folder, every, run_log
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say which networks this program has: with others, going on would be something else."""
+        checkpoint[FORMAT_KEY] = FORMAT_VERSION
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save."""
