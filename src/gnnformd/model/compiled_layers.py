@@ -13,7 +13,8 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.compiled import CompiledDensity, LocalPrediction, add_parts
 from gnnformd.model.compiled_weights import dtype_of, packed_layer, packed_messages, packed_mixing
 from gnnformd.model.density import DensityModel
-from gnnformd.model.kernels.layers import MIXED, backward, forward
+from gnnformd.model.kernels.layer_network import MIXED
+from gnnformd.model.kernels.layers import backward, forward
 from gnnformd.model.kernels.network import ATOMS
 from gnnformd.model.threads import in_parts
 

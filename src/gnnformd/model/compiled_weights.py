@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gnnformd.model.density import DensityModel
 from gnnformd.model.density_layer import PRODUCTS, DensityLayer, Readout
-from gnnformd.model.kernels.layers import LayerWeights
+from gnnformd.model.kernels.layer_network import LayerWeights
 from gnnformd.model.kernels.simd import BYTES
 
 __all__ = ["dtype_of", "energies_of_kinds", "packed_layer", "packed_messages", "packed_mixing", "packed_network"]

@@ -6,60 +6,21 @@ kept; densities, invariants and activations are computed again on the way back.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gnnformd.model.kernels.angles import bend
 from gnnformd.model.kernels.close_pairs import gather
-from gnnformd.model.kernels.invariants import add_products, products
-from gnnformd.model.kernels.matrix import matmul, silu_and_slope
+from gnnformd.model.kernels.layer_network import MIXED, add, network, pull_network
+from gnnformd.model.kernels.matrix import matmul
 from gnnformd.model.kernels.messages import densities_of_messages, pull_messages
-from gnnformd.model.kernels.network import ATOMS, add_row, mix, unmix
+from gnnformd.model.kernels.network import ATOMS, mix, unmix
 from gnnformd.model.kernels.places import HARMONICS, RECEIVED, compiled
-from gnnformd.model.kernels.simd import fill, lanes_of
-from gnnformd.model.kernels.simd_functions import total
+from gnnformd.model.kernels.simd import lanes_of
 from gnnformd.model.kernels.slots import densities_of_slots, functions_of_slots, pair_energies, pull_slots
 
-__all__ = ["MIXED", "LayerWeights", "backward", "forward"]
-
-MIXED = 17
-"""Mixed densities of an atom and a feature: one of degree zero, two of each other degree."""
-
-
-class LayerWeights(NamedTuple):
-    """Weights of a layer behind its mixed densities; maps (inputs, outputs), flat, there and back.
-
-    Attributes
-    ----------
-    polynomial
-        Of the invariants, kcal/mol, (9 F,).
-    first_bias, first, first_back
-        From invariants to the first activation, (kinds, W) and (3 F, W).
-    second, second_back, second_bias
-        From there to scalars, (W, W) and (W,).
-    hidden, hidden_back, hidden_bias
-        From scalars to the second activation, (W, W) and (W,).
-    last
-        From there to the energy, kcal/mol, (W,).
-    message, message_back, message_bias
-        From scalars to what is sent to the next layer, (W, C) and (C,).
-    """
-
-    polynomial: Any
-    first_bias: Any
-    first: Any
-    first_back: Any
-    second: Any
-    second_back: Any
-    second_bias: Any
-    hidden: Any
-    hidden_back: Any
-    hidden_bias: Any
-    last: Any
-    message: Any
-    message_back: Any
-    message_bias: Any
+__all__ = ["backward", "forward"]
 
 
 @compiled
@@ -90,30 +51,6 @@ def _one_layer(layout: Any) -> Any:
     """Take what there is of a layout in a first layer."""
     counts, offsets, padded, inner, cutoff, degrees, _, _ = layout
     return counts, offsets, padded, inner, cutoff, degrees
-
-
-@compiled
-def _perceive(rows: Any, features: int, width: int, s: int, weights: Any, energies: Any, room: Any) -> None:
-    """Polynomial and invariants of a block from its mixed densities, and the first activation.
-
-    ``rows`` (20, ATOMS F) holds the mixed densities and gets the invariants behind them; ``room`` (4, ATOMS W) gets the
-    activations in its first row and their slopes in the second. The polynomial is added to the energies.
-    """
-    scalar, vectors, tensors, invariants = rows[0], rows[1:7].ravel(), rows[7:17].ravel(), rows[17:].ravel()
-    for a in range(ATOMS):
-        energy = fill(rows, 0.0)
-        for f in range(0, features, lanes_of(rows)):
-            energy = energy + products(scalar, vectors, tensors, ATOMS, features, a, f, weights.polynomial, invariants)
-        energies[a] += total(energy)
-    matmul(invariants, ATOMS, 3 * features, weights.first, width, room[2])
-    add_row(room[2], ATOMS, width, weights.first_bias[s])
-    silu_and_slope(room[2], ATOMS * width, room[0], room[1])
-
-
-@compiled
-def _add(target: Any, values: Any) -> None:
-    for k in range(len(target)):
-        target[k] += values[k]
 
 
 @compiled
@@ -156,7 +93,7 @@ def forward(
     dens = np.zeros(HARMONICS * ATOMS * inner + layout[2], like.dtype)
     rows = np.zeros((MIXED + 3, ATOMS * features), like.dtype)
     room, out = np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS * message, like.dtype)
-    own, nearest = np.zeros(ATOMS), np.array([1.0, 0.0, 0.0])
+    own, nearest, nothing = np.zeros(ATOMS), np.array([1.0, 0.0, 0.0]), room[0, :0]
     for block in range(todo[0], todo[1]):
         s, begin = kinds[block], block_start[block]
         count = block_start[block + 1] - begin
@@ -172,64 +109,44 @@ def forward(
                 densities_of_messages(scratch, columns, ends, partners, sent, room_for_sums, a, dens, own_layout)
         mix(dens, inner, features, degrees, there, s, rows[0], rows[1:7].ravel(), rows[7:17].ravel())
         if len(before[0]) > 0:
-            _add(rows[:MIXED].ravel(), before[0][block])
+            add(rows[:MIXED].ravel(), before[0][block])
         mixed[block] = rows[:MIXED].ravel()
-        own[:] = 0.0
-        _perceive(rows, features, width, s, weights, own, room)
-        now = scalars[block]
-        matmul(room[0], ATOMS, width, weights.second, width, now)
-        add_row(now, ATOMS, width, weights.second_bias)
-        if len(before[1]) > 0:
-            _add(now, before[1][block])
-        matmul(now, ATOMS, width, weights.hidden, width, room[2])
-        add_row(room[2], ATOMS, width, weights.hidden_bias)
-        silu_and_slope(room[2], ATOMS * width, room[0], room[1])
-        matmul(now, ATOMS, width, weights.message, message, out)
+        given = before[1][block] if len(before[1]) > 0 else nothing
+        network(rows, features, s, weights, given, scalars[block], room, own, out)
         for a in range(count):
             i = order[begin + a]
-            energy = own[a]
-            for k in range(width):
-                energy += weights.last[k] * room[0, a * width + k]
-            energies[i] += energy
-            for c in range(message):
-                sends[i, c] = out[a * message + c] + weights.message_bias[c]
+            energies[i] += own[a]
+            sends[i] = out[a * message : (a + 1) * message]
 
 
 @compiled
-def _pull_network(
-    rows: Any, block: int, s: int, counted: bool, features: int, weights: Any, scalars: Any, pulls: Any, room: Any
-) -> None:
-    """Gradient in the mixed densities of a block, to the first rows of ``rows`` and to ``pulls``.
+def _pull_pairs(
+    scratch: Any,
+    columns: int,
+    ends: Any,
+    partners: Any,
+    i: int,
+    s: int,
+    potentials: Any,
+    places: float,
+    forces: Any,
+    virial: Any,
+) -> float:
+    """Energy of center i of kind s but for its network and what `gather` knows; slopes of pairs are left to PAIR."""
+    which, tables, angles, type_energies = potentials
+    kinds = len(angles)
+    energy = type_energies[s] + pair_energies(scratch, columns, ends, which[s], tables, places)
+    return energy + bend(scratch, columns, ends, partners, i, kinds, kinds, angles[s], forces, virial)
 
-    ``pulls`` holds the gradient in what this layer gives to the next, ``(on_mixed, on_scalars)``, and gets that in what
-    it was given, which is the same plus what passes through here. Energies of blocks that are not ``counted`` do not
-    matter.
-    """
-    on_mixed, on_scalars = pulls
-    width = len(weights.second_bias)
-    own = np.zeros(ATOMS)
-    _perceive(rows, features, width, s, weights, own, room)
-    if counted:
-        matmul(scalars[block], ATOMS, width, weights.hidden, width, room[2])
-        add_row(room[2], ATOMS, width, weights.hidden_bias)
-        silu_and_slope(room[2], ATOMS * width, room[0], room[3])
-        for a in range(ATOMS):
-            for k in range(width):
-                room[3, a * width + k] *= weights.last[k]
-        matmul(room[3], ATOMS, width, weights.hidden_back, width, room[2])
-        _add(on_scalars[block], room[2])
-    matmul(on_scalars[block], ATOMS, width, weights.second_back, width, room[2])
-    for k in range(ATOMS * width):
-        room[2, k] *= room[1, k]
-    invariants = rows[MIXED:].ravel()
-    matmul(room[2], ATOMS, width, weights.first_back, 3 * features, invariants)
-    polynomial = weights.polynomial if counted else np.zeros_like(weights.polynomial)
-    scalar, vectors, tensors = rows[0], rows[1:7].ravel(), rows[7:17].ravel()
-    for a in range(ATOMS):
-        for f in range(0, features, lanes_of(rows)):
-            add_products(scalar, vectors, tensors, ATOMS, features, a, f, polynomial, invariants)
-    _add(on_mixed[block], rows[:MIXED].ravel())
-    rows[:MIXED].ravel()[:] = on_mixed[block]
+
+@compiled
+def _take_messages(order: Any, begin: int, count: int, on_sends: Any, weights: Any, received: Any, room: Any) -> None:
+    """Gradient in the scalars of a block through what it sends, to ``room`` (ATOMS W)."""
+    message = len(weights.message_bias)
+    for a in range(count):
+        received[a * message : (a + 1) * message] = on_sends[order[begin + a]]
+    received[count * message :] = 0.0
+    matmul(received, ATOMS, message, weights.message_back, len(weights.second_bias), room)
 
 
 @compiled
@@ -264,7 +181,7 @@ def backward(
         ``(mixed, scalars)`` of this layer.
     pulls
         ``(on_mixed, on_scalars, on_sends)``: gradient in what this layer gives to the next, those of the first two in
-        all other ways but through what it sends; see `_pull_network`.
+        all other ways but through what it sends; see `gnnformd.model.kernels.layer_network.pull_network`.
     results
         ``(energies, forces, virial, nearest, on_sent)``, see `gnnformd.model.kernels.fused.evaluate`; the last is the
         gradient in ``numbers`` of what was sent to this layer.
@@ -273,7 +190,6 @@ def backward(
     mixed, scalars = now
     on_mixed, on_scalars, on_sends = pulls
     energies, forces, virial, nearest, on_sent = results
-    angles, type_energies = potentials[2], potentials[3]
     like = back[0]
     inner, degrees, channels = layout[3], layout[5], layout[6]
     features, width, message = len(weights.polynomial) // 9, len(weights.second_bias), len(weights.message_bias)
@@ -282,7 +198,6 @@ def backward(
     rows = np.zeros((MIXED + 3, ATOMS * features), like.dtype)
     room, received = np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS * message, like.dtype)
     far = np.array([1.0, 0.0, 0.0])
-    atom_kinds = len(angles)
     silent = (0.0, pairs[1], pairs[2], pairs[3], pairs[4])
     none = np.zeros_like(constants[0][0])
     for block in range(todo[0], todo[1]):
@@ -290,53 +205,27 @@ def backward(
         count = block_start[block + 1] - begin
         own_layout = _of_kind(layout, s)
         if len(on_sends) > 0:
-            for a in range(count):
-                i = order[begin + a]
-                for c in range(message):
-                    received[a * message + c] = on_sends[i, c]
-            received[count * message :] = 0.0
-            matmul(received, ATOMS, message, weights.message_back, width, room[2])
-            _add(on_scalars[block], room[2])
+            _take_messages(order, begin, count, on_sends, weights, received, room[2])
+            add(on_scalars[block], room[2])
         rows[:MIXED].ravel()[:] = mixed[block]
-        _pull_network(rows, block, s, counted, features, weights, scalars, (on_mixed, on_scalars), room)
+        through = on_mixed[block], on_scalars[block]
+        pull_network(rows, features, s, counted, weights, scalars[block], through, room)
         unmix(dens, inner, features, degrees, back, s, rows[0], rows[1:7].ravel(), rows[7:17].ravel())
         paired = counted and channels == 0
         slot_constants = (constants[0][s] if paired else none, constants[1][s], constants[2][s])
         for a in range(count):
             i = order[begin + a]
+            own_pairs, own_nearest = (pairs, nearest) if paired else (silent, far)
             shared = gather(
-                scratch,
-                columns,
-                ends,
-                partners,
-                i,
-                positions,
-                lists,
-                slot_constants,
-                pairs if paired else silent,
-                nearest if paired else far,
+                scratch, columns, ends, partners, i, positions, lists, slot_constants, own_pairs, own_nearest
             )
             if channels > 0:
-                pull_messages(
-                    scratch,
-                    columns,
-                    ends,
-                    partners,
-                    sent,
-                    room_for_pulls,
-                    i,
-                    a,
-                    dens,
-                    own_layout,
-                    (forces, virial, on_sent),
-                )
+                found = forces, virial, on_sent
+                pull_messages(scratch, columns, ends, partners, sent, room_for_pulls, i, a, dens, own_layout, found)
                 continue
             if counted:
-                energies[i] += shared + type_energies[s]
-                energies[i] += pair_energies(scratch, columns, ends, potentials[0][s], potentials[1], 1.0 / pairs[3])
-                energies[i] += bend(
-                    scratch, columns, ends, partners, i, atom_kinds, atom_kinds, angles[s], forces, virial
-                )
-            one_layer = _one_layer(own_layout)
-            functions_of_slots(scratch, columns, ends, one_layer)
-            pull_slots(scratch, columns, ends, partners, i, a, dens, one_layer, forces, virial)
+                places = 1.0 / pairs[3]
+                energies[i] += shared
+                energies[i] += _pull_pairs(scratch, columns, ends, partners, i, s, potentials, places, forces, virial)
+            functions_of_slots(scratch, columns, ends, _one_layer(own_layout))
+            pull_slots(scratch, columns, ends, partners, i, a, dens, _one_layer(own_layout), forces, virial)
