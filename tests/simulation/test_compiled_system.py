@@ -172,3 +172,15 @@ def test_a_domain_may_meet_types_that_its_own_atoms_are_not_of():
     share = DomainForces(loaded, 1).evaluate(domain)
     assert np.abs(share.forces).max() > 0
     assert np.abs(share.forces.sum(axis=0)).max() < 1e-12
+
+
+def test_operations_of_two_layers_are_counted():
+    loaded = model_with_scales(layers=2, bond_kinds=0, node_features="embedding", electrostatics="none")
+    frame = replace(molecules(), types=np.ones(81, np.int64), bonds=np.empty((0, 2), np.int64))
+    evaluator = Evaluator(loaded, frame)
+    evaluator.evaluate(frame.positions, frame.cell, frame.periodic)
+    k, f, w, c = 12, 6, 8, 8  # functions, features, width, messages; 9 harmonics, 17 components of mixtures, 3 degrees
+    first = 4 * (17 * k * f + 3 * f * w + 2 * w * w + w * c)
+    second = 4 * (17 * c * k * f + 3 * f * w + 2 * w * w)
+    edges = 10 * (16 * k + 54 * k) + 10 * (16 * k + 54 * k * c)
+    assert evaluator.compiled.atoms.operations_per_atom(10.0) == first + second + edges

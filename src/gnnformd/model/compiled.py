@@ -199,8 +199,8 @@ class CompiledDensity:
         contact = distance / share if share > 0.0 else float(self._constants[2].min())  # atoms on top of each other
         return int(one), int(other), distance, contact
 
-    def operations_per_atom(self, edges_per_atom: float) -> float | None:
-        """Floating-point operations of an evaluation for each center, fillings of vectors left out; None if unknown.
+    def operations_per_atom(self, edges_per_atom: float) -> float:
+        """Floating-point operations of an evaluation for each center, fillings of vectors left out.
 
         With K radial functions, L harmonics, I densities of one degree, F features and width W: for each edge 8 K for
         the functions, 2 L K for the densities and 4 L K for their gradient; for each center, there and back,

@@ -152,6 +152,20 @@ class CompiledLayers(CompiledDensity):
         """Not measured: None."""
         return None
 
-    def operations_per_atom(self, edges_per_atom: float) -> float | None:
-        """Not counted: None."""
-        return None
+    def operations_per_atom(self, edges_per_atom: float) -> float:
+        """Floating-point operations of an evaluation for each center, fillings of vectors left out.
+
+        For each layer as for one, with C received numbers the sums and their gradient C times; functions are computed
+        twice, the two maps between perceptrons are not one, and messages take ``4 W C`` there and back.
+        """
+        settings = self._model.settings
+        k, f, w, c = settings.radial_functions, settings.features, settings.width, settings.message_channels
+        degrees = self._layouts[0][5] + 1
+        components = (1, 7, 17)[degrees - 1]
+        total = 0.0
+        for number, layout in enumerate(self._layouts):
+            inner = float(layout[0].sum(axis=1)[self._kind_of_center].mean()) if number == 0 else layout[6] * layout[7]
+            per_edge = (16 + 6 * degrees**2 * max(layout[6], 1)) * k
+            messages = w * c if number < len(self._layouts) - 1 else 0
+            total += edges_per_atom * per_edge + 4 * (components * inner * f + degrees * f * w + 2 * w * w + messages)
+        return float(total)
