@@ -1,5 +1,6 @@
 """The compiled loops against the same model in PyTorch."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,12 +106,19 @@ def test_single_precision():
     loaded = load_model("water", dtype=torch.float32)
     exact = both(load_model("water", dtype=torch.float64), molecules())[0]
     fast, plain = both(loaded, molecules())
+    assert error(fast, exact) < 1e-5
+    assert error(fast, exact) < 2 * error(plain, exact)
 
-    def error(answer):
-        return (answer.forces.double() - exact.forces).norm() / exact.forces.norm()
 
-    assert error(fast) < 1e-5
-    assert error(fast) < 2 * error(plain)
+def test_single_precision_of_two_layers():
+    exact = model_with_scales(layers=2)
+    single = replace(exact, model=deepcopy(exact.model).float())
+    fast, plain = both(single, molecules())
+    assert error(fast, both(exact, molecules())[0]) < 0.1 * error(plain, both(exact, molecules())[1])
+
+
+def error(answer, exact):
+    return (answer.forces.double() - exact.forces).norm() / exact.forces.norm()
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -123,8 +131,9 @@ def test_threads_change_nothing(layers):
     assert_equal(one, two, 1e-13)
 
 
-def test_atoms_that_wander_keep_the_right_neighbors():
-    loaded, frame = model_with_scales(), molecules()
+@pytest.mark.parametrize("layers", [1, 2])
+def test_atoms_that_wander_keep_the_right_neighbors(layers):
+    loaded, frame = model_with_scales(layers=layers), molecules()
     rng = np.random.default_rng(0)
     fast, plain = (Evaluator(replace(loaded, compiled=c), frame) for c in (True, False))
     positions = frame.positions.copy()

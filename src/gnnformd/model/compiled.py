@@ -18,7 +18,7 @@ from gnnformd.model.density import DensityModel
 from gnnformd.model.density_electrostatics import SWITCH
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.kernels.fused import evaluate
-from gnnformd.model.kernels.lists import sort_into_slots
+from gnnformd.model.kernels.lists import NEIGHBOR_BITS, sort_into_slots
 from gnnformd.model.kernels.network import ATOMS, network_alone
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
@@ -27,7 +27,6 @@ __all__ = ["CompiledDensity", "LocalPrediction", "add_parts", "can_compile"]
 
 Array = NDArray[Any]
 MOST = 16  # kinds of atoms; weights are packed for each
-NEIGHBOR_BITS = 0x1FFFFFFF
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnformd.model.compiled_weights import dtype_of
+from gnnformd.model.compiled_weights import Shells, dtype_of
 from gnnformd.model.density import DensityModel
-from gnnformd.model.density_radial import radial_functions
 from gnnformd.model.kernels.simd_functions import COLUMNS
 
 __all__ = ["pair_tables", "smooth_table", "step_of"]
 
 Array = NDArray[Any]
 PLACES = 128  # of tables, to an angstrom at least
+PLACES_OF_A_WAVE = 100
 
 
 def step_of(model: DensityModel) -> float:
     """Distance between the places of tables, angstrom; one of the places is the cutoff.
 
-    What the polynomials leave out of a slope is ``step^6/46080`` of the seventh derivative: below 1e-11 of its size for
-    waves as short as half an angstrom.
+    What the polynomials leave out of a slope is ``step^6/46080`` of the seventh derivative: below 3e-12 of its size for
+    the shortest wave, which has 100 places or more.
     """
-    return model.cutoff / math.ceil(model.cutoff * PLACES)
+    waves = max(model.classical.counts) / 2  # of the shortest, up to the cutoff
+    return model.cutoff / math.ceil(max(PLACES * model.cutoff, PLACES_OF_A_WAVE * waves))
 
 
 def pair_tables(model: DensityModel, inputs: Tensor, used: Array) -> tuple[Array, Array]:
@@ -47,21 +48,20 @@ def pair_tables(model: DensityModel, inputs: Tensor, used: Array) -> tuple[Array
     tables
         Polynomials between places ``k step``, in the share of the step, (tables, places, 8); the first table is zero.
     """
-    r = torch.from_numpy(_places(model))
+    r = _places(model)
     r[0] = r[1]  # no softened distance is as small
-    counts = model.classical.counts
+    shells = Shells.of(model, used.shape[1])
     potentials = torch.einsum("kp,npq,tq->ktn", inputs, model.classical.pairs.double(), inputs)  # (kinds, kinds, K)
     which = np.zeros(used.shape, np.int64)
     tables = [np.zeros((len(r) - 1, COLUMNS))]
-    for shell, count in enumerate(counts):
-        first = sum(counts[:shell])
+    for shell, (first, count) in enumerate(zip(shells.first, shells.counts, strict=True)):
         functions = _with_derivatives(r, model.cutoff, count)  # (4, K, places)
-        bonds = [b for b in range(used.shape[1]) if (b if b < len(counts) else 0) == shell]
+        bonds = [b for b, its in enumerate(shells.of_bond) if its == shell]
         for k, t in np.ndindex(len(inputs), len(inputs)):
-            factors = potentials[k, t, first : first + count]
+            factors = potentials[k, t, first : first + count].numpy()
             if factors.any() and used[k, bonds, t].any():
                 which[k, bonds, t] = len(tables)
-                tables.append(_polynomials((factors @ functions).numpy(), step_of(model)))
+                tables.append(_polynomials(factors @ functions, step_of(model)))
     return which.reshape(len(inputs), -1), np.stack(tables).astype(dtype_of(model))
 
 
@@ -88,14 +88,31 @@ def _places(model: DensityModel) -> Array:
     return step * np.arange(round(model.cutoff / step) + 3)
 
 
-def _with_derivatives(r: Tensor, cutoff: float, count: int) -> Tensor:
-    """Radial functions and their first three derivatives, (4, K, places)."""
-    with torch.enable_grad():
-        places = r.repeat(count, 1).requires_grad_()  # (K, places)
-        slopes = [radial_functions(places[k], torch.ones_like(r), cutoff, count)[1][k] for k in range(count)]
-        (second,) = torch.autograd.grad(torch.stack(slopes).sum(), places, create_graph=True)
-        (third,) = torch.autograd.grad(second.sum(), places)
-    return torch.stack([*radial_functions(r, torch.ones_like(r), cutoff, count), second.detach(), third])
+def _with_derivatives(r: Array, cutoff: float, count: int) -> Array:
+    """Radial functions (see `gnnformd.model.density_radial`) and their first three derivatives, (4, K, places)."""
+    x = np.minimum(r / cutoff, 1.0)
+    wave = np.pi / cutoff * np.arange(1, count + 1)[:, None]
+    sine, cosine = np.sin(wave * r), np.cos(wave * r)
+    waves = sine, wave * cosine, -(wave**2) * sine, -(wave**3) * cosine
+    over = 1 / r, -1 / r**2, 2 / r**3, -6 / r**4
+    fade = (
+        1.0 - x**6 * (28.0 - x * (48.0 - 21.0 * x)),
+        -168.0 * x**5 * (1.0 - x) ** 2 / cutoff,
+        -168.0 * x**4 * (1.0 - x) * (5.0 - 7.0 * x) / cutoff**2,
+        -336.0 * x**3 * (10.0 - x * (30.0 - 21.0 * x)) / cutoff**3,
+    )
+    found = np.sqrt(2.0 / cutoff) * np.stack(_product(_product(waves, over), fade))
+    return np.where(r < cutoff, found, 0.0)
+
+
+def _product(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Multiply functions that come with three derivatives."""
+    return (
+        a[0] * b[0],
+        a[1] * b[0] + a[0] * b[1],
+        a[2] * b[0] + 2 * a[1] * b[1] + a[0] * b[2],
+        a[3] * b[0] + 3 * a[2] * b[1] + 3 * a[1] * b[2] + a[0] * b[3],
+    )
 
 
 def _polynomials(derivatives: Array, step: float) -> Array:

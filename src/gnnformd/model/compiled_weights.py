@@ -7,6 +7,7 @@ widths are filled up with zeros to whole vectors, and so are degrees and product
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,15 @@ from gnnformd.model.density_layer import PRODUCTS, DensityLayer, Readout
 from gnnformd.model.kernels.layer_network import LayerWeights
 from gnnformd.model.kernels.simd import BYTES
 
-__all__ = ["dtype_of", "energies_of_kinds", "packed_layer", "packed_messages", "packed_mixing", "packed_network"]
+__all__ = [
+    "Shells",
+    "dtype_of",
+    "energies_of_kinds",
+    "packed_layer",
+    "packed_messages",
+    "packed_mixing",
+    "packed_network",
+]
 
 Array = NDArray[Any]
 PERCEIVED = 3  # invariants of each feature that the perceptron is given
@@ -28,6 +37,30 @@ PERCEIVED = 3  # invariants of each feature that the perceptron is given
 def dtype_of(model: DensityModel) -> np.dtype[Any]:
     """Type of the numbers the model computes with."""
     return np.dtype(np.float64 if model.network.energy_scale.dtype == torch.float64 else np.float32)
+
+
+@dataclass(frozen=True)
+class Shells:
+    """Radial functions of each kind of bond.
+
+    Attributes
+    ----------
+    counts, first
+        How many functions a shell has, and the number of its first one among all.
+    of_bond
+        Shell of each kind of bond; those that have no functions of their own share those of no bond.
+    """
+
+    counts: list[int]
+    first: list[int]
+    of_bond: list[int]
+
+    @classmethod
+    def of(cls, model: DensityModel, bonds: int) -> Shells:
+        """Take them from a model, for so many kinds of bond."""
+        counts = model.classical.counts
+        first = [sum(counts[:shell]) for shell in range(len(counts))]
+        return cls(counts, first, [b if b < len(counts) else 0 for b in range(bonds)])
 
 
 def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -54,15 +87,14 @@ def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tup
     dtype = dtype_of(model)
     lanes = BYTES // dtype.itemsize
     kinds = len(inputs)
-    shells = [settings.radial_functions] + [settings.bonded_functions] * settings.bond_kinds
-    shell_of_bond = [b if b <= settings.bond_kinds else 0 for b in range(used.shape[1])]
-    slots = [(b, t) for b in range(used.shape[1]) for t in range(kinds)]
-    counts = np.array([[shells[shell_of_bond[b]] if used[k, b, t] else 0 for b, t in slots] for k in range(kinds)])
+    shells = Shells.of(model, used.shape[1])
+    slots = [(shell, b, t) for b, shell in enumerate(shells.of_bond) for t in range(kinds)]
+    counts = np.array([[shells.counts[shell] if used[k, b, t] else 0 for shell, b, t in slots] for k in range(kinds)])
     offsets = np.cumsum(counts, axis=1) - counts
     inner = max(lanes, _whole(int(counts.sum(axis=1).max(initial=1)), lanes))
     features = _whole(settings.features, lanes)
     sent = model.network.inputs.sent(inputs.to(dtype=model.network.energy_scale.dtype)).double()  # (kinds, C)
-    total = sum(shells)
+    total = sum(shells.counts)
     gates = _gates(layer, inputs)  # (kinds, degrees, F)
     packed = [torch.zeros(kinds, inner, features * n, dtype=torch.float64) for n in (1, 2, 2)]
     constant = torch.zeros(kinds, features, dtype=torch.float64)
@@ -73,15 +105,15 @@ def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[tup
         column = seen[degree] * features
         seen[degree] += 1
         for k in range(kinds):
-            for slot, (b, t) in enumerate(slots):
-                first, count = sum(shells[: shell_of_bond[b]]), int(counts[k, slot])
+            for slot, (shell, _, t) in enumerate(slots):
+                first, count = shells.first[shell], int(counts[k, slot])
                 rows = slice(int(offsets[k, slot]), int(offsets[k, slot]) + count)
                 target = packed[degree][k, rows, column : column + settings.features]
                 target += by_channel[t, first : first + count] * gates[k, place]
         if degree == 0:
             mean = inputs @ (layer.mean.double() @ weight)
             constant[:, : settings.features] = -mean * gates[:, place]
-    padded = _whole(max(shells), lanes)
+    padded = _whole(max(shells.counts), lanes)
     layout = (counts, offsets, padded, inner, dtype.type(model.cutoff), layer.l_max)
     return layout, _there_and_back(constant, packed, dtype)
 
@@ -105,11 +137,10 @@ def packed_messages(model: DensityModel, number: int, inputs: Tensor, kinds_of_b
     """
     settings, layer, dtype = model.settings, _layer(model, number), dtype_of(model)
     lanes, kinds, channels = BYTES // dtype.itemsize, len(inputs), settings.message_channels
-    shells = [settings.radial_functions] + [settings.bonded_functions] * settings.bond_kinds
-    shell_of_bond = [b if b <= settings.bond_kinds else 0 for b in range(kinds_of_bond)]
-    counts = np.array([[shells[shell] for shell in shell_of_bond for _ in range(kinds)]] * kinds)
-    offsets = np.array([[sum(shells[:shell]) for shell in shell_of_bond for _ in range(kinds)]] * kinds)
-    total, features = sum(shells), _whole(settings.features, lanes)
+    shells = Shells.of(model, kinds_of_bond)
+    counts = np.array([[shells.counts[shell] for shell in shells.of_bond for _ in range(kinds)]] * kinds)
+    offsets = np.array([[shells.first[shell] for shell in shells.of_bond for _ in range(kinds)]] * kinds)
+    total, features = sum(shells.counts), _whole(settings.features, lanes)
     inner = _whole(channels * total, lanes)
     gates = _gates(layer, inputs)  # (kinds, degrees, F)
     packed = [torch.zeros(kinds, inner, features * n, dtype=torch.float64) for n in (1, 2, 2)]
@@ -120,7 +151,7 @@ def packed_messages(model: DensityModel, number: int, inputs: Tensor, kinds_of_b
         seen[degree] += 1
         packed[degree][:, : channels * total, column : column + settings.features] = weight * gates[:, place, None]
     constant = torch.zeros(kinds, features, dtype=torch.float64)
-    layout = (counts, offsets, _whole(max(shells), lanes), inner, dtype.type(model.cutoff), layer.l_max)
+    layout = (counts, offsets, _whole(max(shells.counts), lanes), inner, dtype.type(model.cutoff), layer.l_max)
     return (*layout, channels, total), _there_and_back(constant, packed, dtype)
 
 

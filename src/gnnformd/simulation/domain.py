@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.bonds import BondTable
 from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.model.kernels.lists import NEIGHBOR_BITS
 from gnnformd.simulation.lammps_lists import read_lists
 
 if TYPE_CHECKING:
     from lammps import lammps
 
-__all__ = ["NEIGHBOR_BITS", "Domain", "DomainReader", "NeighborLists"]
+__all__ = ["Domain", "DomainReader", "NeighborLists"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
-
-NEIGHBOR_BITS = 0x1FFFFFFF
-"""The part of an entry of a neighbor list that is the neighbor's index; the kind of bond is in the two upper bits."""
 
 
 @dataclass(frozen=True)

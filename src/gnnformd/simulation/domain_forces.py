@@ -16,7 +16,8 @@ from gnnformd.model.accelerated import AcceleratedDensity, can_accelerate
 from gnnformd.model.compiled import CompiledDensity, LocalPrediction, can_compile
 from gnnformd.model.compiled_layers import compile_density
 from gnnformd.model.density import DensityModel
-from gnnformd.simulation.domain import NEIGHBOR_BITS, Domain, NeighborLists
+from gnnformd.model.kernels.lists import NEIGHBOR_BITS
+from gnnformd.simulation.domain import Domain, NeighborLists
 from gnnformd.simulation.training_range import ClosePair, TrainingRange, nearest_pair
 
 if TYPE_CHECKING:

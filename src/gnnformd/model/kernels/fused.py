@@ -14,6 +14,7 @@ import numpy as np
 
 from gnnformd.model.kernels.angles import bend
 from gnnformd.model.kernels.close_pairs import gather
+from gnnformd.model.kernels.lists import columns_of_slots
 from gnnformd.model.kernels.network import ATOMS, energies_of_block
 from gnnformd.model.kernels.places import HARMONICS, RECEIVED, compiled
 from gnnformd.model.kernels.simd import lanes_of
@@ -71,15 +72,11 @@ def evaluate(
     which, tables, angles, type_energies = potentials
     _, _, padded, inner, _, degrees = layout
     like = there[1]
-    width = lanes_of(like)
     features = there[0].shape[1]
     atom_kinds = len(angles)
     bounds = lists[0]
     slots = bounds.shape[1] - 1
-    most = 1
-    for i in range(bounds.shape[0]):
-        most = max(most, bounds[i, slots] - bounds[i, 0])
-    columns = (most + width - 1) // width * width + slots * width
+    columns = columns_of_slots(bounds, lanes_of(like))
     rows = RECEIVED + 2 * padded
     scratch = np.empty((ATOMS, rows * columns), like.dtype)
     turned = np.empty(columns * padded, like.dtype)

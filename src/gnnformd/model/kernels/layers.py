@@ -13,6 +13,7 @@ import numpy as np
 from gnnformd.model.kernels.angles import bend
 from gnnformd.model.kernels.close_pairs import gather
 from gnnformd.model.kernels.layer_network import MIXED, add, network, pull_network
+from gnnformd.model.kernels.lists import columns_of_slots
 from gnnformd.model.kernels.matrix import matmul
 from gnnformd.model.kernels.messages import densities_of_messages, pull_messages
 from gnnformd.model.kernels.network import ATOMS, mix, unmix
@@ -27,12 +28,7 @@ __all__ = ["backward", "forward"]
 def _room(lists: Any, like: Any, layout: Any) -> Any:
     """Scratch for the neighbors of an atom, its number of columns, and what goes with it."""
     bounds, padded, channels = lists[0], layout[2], layout[6]
-    slots = bounds.shape[1] - 1
-    width = lanes_of(like)
-    most = 1
-    for i in range(bounds.shape[0]):
-        most = max(most, bounds[i, slots] - bounds[i, 0])
-    columns = (most + width - 1) // width * width + slots * width
+    slots, columns = bounds.shape[1] - 1, columns_of_slots(bounds, lanes_of(like))
     scratch = np.empty((RECEIVED + channels + 2 * padded) * columns, like.dtype)
     turned, sums = np.empty(columns * padded, like.dtype), np.empty(HARMONICS * padded, like.dtype)
     pulls = np.zeros(channels * HARMONICS * padded, like.dtype)
@@ -79,7 +75,7 @@ def forward(
         ``(source, numbers)``, see `gnnformd.model.kernels.messages.densities_of_messages`; in the first layer, which
         has no channels, what is sent is part of the weights.
     layout, there, weights
-        See `gnnformd.model.compiled_weights.packed_layer`.
+        See `gnnformd.model.compiled_weights.packed_messages` (layout and mixing) and ``packed_layer``.
     before, after
         ``(mixed, scalars)`` of the layer before, (blocks, MIXED ATOMS F) and (blocks, ATOMS W), of no blocks in the
         first layer, and ``(mixed, scalars, sent, energies)`` of this one; the last two are (N, C) and (M,).

@@ -8,7 +8,19 @@ import numpy as np
 
 from gnnformd.model.kernels.places import compiled
 
-__all__ = ["edges_by_center", "sort_into_slots", "to_half_edges", "to_neighbors", "with_ghosts"]
+__all__ = [
+    "NEIGHBOR_BITS",
+    "columns_of_slots",
+    "edges_by_center",
+    "sort_into_slots",
+    "to_half_edges",
+    "to_neighbors",
+    "with_ghosts",
+]
+
+
+NEIGHBOR_BITS = 0x1FFFFFFF
+"""The part of an entry of a neighbor list that is the neighbor's index; the kind of bond is in the two upper bits."""
 
 
 @compiled
@@ -78,7 +90,7 @@ def sort_into_slots(start: Any, neighbor: Any, kind: Any, used: Any) -> Any:
     for i in range(centers):
         place[:] = 0
         for e in range(start[i], start[i + 1]):
-            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & 0x1FFFFFFF
+            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & NEIGHBOR_BITS
             place[bond * kinds + kind[j]] += 1
             used[kind[i], bond, kind[j]] = True
         begin = start[i]
@@ -88,11 +100,21 @@ def sort_into_slots(start: Any, neighbor: Any, kind: Any, used: Any) -> Any:
             place[s] = bounds[i, s]
         bounds[i, slots] = begin
         for e in range(start[i], start[i + 1]):
-            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & 0x1FFFFFFF
+            bond, j = (neighbor[e] >> 30) & 3, neighbor[e] & NEIGHBOR_BITS
             s = bond * kinds + kind[j]
             ordered[place[s]] = j
             place[s] += 1
     return bounds, ordered
+
+
+@compiled
+def columns_of_slots(bounds: Any, width: int) -> int:
+    """Columns for the neighbors of any center, each slot of ``bounds`` (N, slots + 1) in whole vectors."""
+    slots = bounds.shape[1] - 1
+    most = 1
+    for i in range(bounds.shape[0]):
+        most = max(most, bounds[i, slots] - bounds[i, 0])
+    return (most + width - 1) // width * width + slots * width
 
 
 @compiled

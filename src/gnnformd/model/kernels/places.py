@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -57,12 +59,25 @@ PAIR = WEIGHT + 3  # slope of the energy of the pair, where weights are done wit
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile with numba; the machine code is kept on disk where there is a place for it."""
+    """Compile with numba; the machine code is kept on disk where there is a place for it.
+
+    By itself numba looks whether the file of the function has changed, not whether those have that it calls.
+    """
     options: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        made = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba found no folder it may write to
         return numba.njit(**options)(function)
+    kept = getattr(getattr(made, "_cache", None), "_cache_file", None)
+    if kept is not None and hasattr(kept, "_source_stamp"):
+        kept._source_stamp = (kept._source_stamp, _newest())
+    return made
+
+
+@lru_cache
+def _newest() -> int:
+    """When the last of the files with compiled loops was changed."""
+    return max(path.stat().st_mtime_ns for path in Path(__file__).parent.glob("*.py"))
 
 
 @compiled
