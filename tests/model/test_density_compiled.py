@@ -1,9 +1,12 @@
 """The compiled loops against the same sums by PyTorch, which the physics tests check by themselves."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from gnnformd.model.kernels.fused import evaluate
 from gnnformd.model.kernels.places import compiled
 from gnnformd.model.kernels.simd import lanes_of, load, store, transpose
 from gnnformd.model.kernels.simd_functions import total
@@ -94,3 +97,9 @@ def test_vectors_compute_what_numbers_do(dtype):
     assert lanes == width
     assert np.allclose(out, (a + 2 * b) * a - b / a, rtol=8 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps)
     assert np.isclose(summed, a.sum(), rtol=1e-6)
+
+
+def test_machine_code_is_renewed_when_any_file_of_the_loops_has_changed():
+    folder = Path(evaluate.py_func.__code__.co_filename).parent
+    newest = max(path.stat().st_mtime_ns for path in folder.glob("*.py"))
+    assert evaluate._cache._cache_file._source_stamp[1] == newest
