@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,11 @@ class Demo:
                 "the seed's network on water",
                 lambda: self._train("seed-water", "water", size.seed_minutes),
             ),
-            ("finetune", "the seed's network from water to argon", self._finetune),
+            (
+                "finetune",
+                "the seed's network from water to argon",
+                lambda: self._train("seed-argon-from-water", "argon", size.seed_minutes, start="seed-water"),
+            ),
             ("train-water", "the density model on water", lambda: self._train("water", "water", size.water_minutes)),
             ("train-argon", "the density model on argon", lambda: self._train("argon", "argon", size.argon_minutes)),
             ("evaluate", "errors on data not trained on", self._evaluate),
@@ -190,36 +195,14 @@ class Demo:
         paths = f"data.paths=[{json.dumps(str(self._data(data)))}]"
         return load_config(self._presets[run], [paths, f"training.max_minutes={minutes}"])
 
-    def _train(self, name: str, data: str, minutes: float) -> str:
-        from gnnformd.training.train import train
+    def _train(self, name: str, data: str, minutes: float, *, start: str | None = None) -> str:
+        """Train, or fine-tune from the run ``start``."""
+        from gnnformd.training.train import finetune, train
 
         config, out = self._settings(name, data, minutes), self._out / "runs" / name
+        fit = train if start is None else partial(finetune, self._model(start))
         with self._progress(f"Training {name}") as progress:
-            run = train(
-                config.model,
-                config.data,
-                config.training,
-                out,
-                resume=_started(out),
-                progress=progress,
-            )
-        return _told(run)
-
-    def _finetune(self) -> str:
-        from gnnformd.training.train import finetune
-
-        name = "seed-argon-from-water"
-        config, out = self._settings(name, "argon", self._size.seed_minutes), self._out / "runs" / name
-        with self._progress(f"Training {name}") as progress:
-            run = finetune(
-                self._model("seed-water"),
-                config.model,
-                config.data,
-                config.training,
-                out,
-                resume=_started(out),
-                progress=progress,
-            )
+            run = fit(config.model, config.data, config.training, out, resume=_started(out), progress=progress)
         return _told(run)
 
     def _evaluate(self) -> str:

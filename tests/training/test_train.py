@@ -125,6 +125,16 @@ def test_a_checkpoint_of_other_networks_is_no_start(liquid: DataSettings, tmp_pa
         train(MODEL, liquid, settings(epochs=3), tmp_path / "run", resume=True)
 
 
+def test_a_damaged_checkpoint_is_named(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=1), tmp_path / "run")
+    checkpoint = run.folder / "checkpoints" / "last.ckpt"
+    whole = checkpoint.read_bytes()
+    for content in (whole[:1000], b"", b"no checkpoint", whole[:-100]):
+        checkpoint.write_bytes(content)
+        with pytest.raises(InputError, match=r"last\.ckpt: is damaged; go on from another .* start anew\."):
+            train(MODEL, liquid, settings(epochs=2), tmp_path / "run", resume=True)
+
+
 def test_the_same_seed_gives_the_same_bytes(liquid: DataSettings, tmp_path: Path) -> None:
     files = [train(MODEL, liquid, settings(epochs=2), tmp_path / name).model.read_bytes() for name in "ab"]
     other = train(MODEL, liquid, settings(epochs=2, seed=1), tmp_path / "c").model.read_bytes()

@@ -40,12 +40,16 @@ class _State:
         By the centers to the layer after each, (N, C).
     energies
         Of all atoms, (M,).
+    on_mixed, on_scalars
+        Gradient in mixed densities and scalars of a layer through all later ones, for one layer.
     """
 
     mixed: Array
     scalars: Array
     sent: list[Array]
     energies: Array
+    on_mixed: Array
+    on_scalars: Array
 
     def received(self, number: int) -> Array:
         """Numbers sent to a layer; none to the first, whose weights know them."""
@@ -58,6 +62,11 @@ class CompiledLayers(CompiledDensity):
     One layer after the other goes through all blocks of atoms, forwards and then backwards, since it needs what the one
     before sent. Mixed densities and scalars of all atoms are kept, 4 (17 F + W) bytes an atom and layer in float32.
     """
+
+    def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
+        super().__init__(model, atoms)
+        self._state: _State | None = None
+        self._state_of: tuple[Array, ...] = ()
 
     def _pack(self, used: Array) -> None:
         """Lay out weights for slots of which some are used."""
@@ -75,28 +84,31 @@ class CompiledLayers(CompiledDensity):
     def evaluate(self, positions: Array) -> LocalPrediction:
         """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
         layers = self._model.layers
-        state = self._state(len(positions))
+        state = self._fresh_state(len(positions))
         for number in range(layers):
             self._forwards(number, positions, state)
         forces, virial, nearest = np.zeros_like(positions), np.zeros(6), np.array([1.0, 0.0, 0.0])
-        pulls = np.zeros_like(state.mixed[0]), np.zeros_like(state.scalars[0]), state.sent[-1][:0]
+        on_sends = state.sent[-1][:0]
         for number in reversed(range(layers)):
-            more, stress, nearest, on_received = self._backwards(number, positions, state, pulls)
+            more, stress, nearest, on_sends = self._backwards(number, positions, state, on_sends)
             forces += more
             virial += stress
-            pulls = pulls[0], pulls[1], on_received
         return self._prediction(positions, state.energies, forces, virial, nearest)
 
-    def _state(self, atoms: int) -> _State:
-        dtype, blocks, layers = dtype_of(self._model), len(self._blocks[2]), self._model.layers
-        features, width = self._mixings[0][0][0].shape[1], len(self._weights[0].second_bias)
-        centers = len(self._lists[0])
-        return _State(
-            np.zeros((layers, blocks, MIXED * ATOMS * features), dtype),
-            np.zeros((layers, blocks, ATOMS * width), dtype),
-            [np.zeros((centers, len(weights.message_bias)), dtype) for weights in self._weights],
-            np.zeros(atoms),
-        )
+    def _fresh_state(self, atoms: int) -> _State:
+        """In the same memory as long as the neighbors are the same; what is not zeroed is written before it is read."""
+        if self._state is None or self._state_of is not self._blocks:
+            dtype, blocks, layers = dtype_of(self._model), len(self._blocks[2]), self._model.layers
+            features, width = self._mixings[0][0][0].shape[1], len(self._weights[0].second_bias)
+            centers = len(self._lists[0])
+            mixed = np.empty((layers + 1, blocks, MIXED * ATOMS * features), dtype)
+            scalars = np.empty((layers + 1, blocks, ATOMS * width), dtype)
+            sent = [np.empty((centers, len(weights.message_bias)), dtype) for weights in self._weights]
+            self._state = _State(mixed[:-1], scalars[:-1], sent, np.empty(atoms), mixed[-1], scalars[-1])
+            self._state_of = self._blocks
+        for array in (self._state.energies, self._state.on_mixed, self._state.on_scalars):
+            array.fill(0.0)
+        return self._state
 
     def _todo(self, number: int) -> int:
         """Blocks that have to be done in a layer: the first so many, since the deeper ones come last."""
@@ -119,9 +131,7 @@ class CompiledLayers(CompiledDensity):
         )
         in_parts(lambda _, blocks: forward((order, start, kinds, blocks), *arguments), self._todo(number))
 
-    def _backwards(
-        self, number: int, positions: Array, state: _State, pulls: tuple[Array, Array, Array]
-    ) -> tuple[Array, ...]:
+    def _backwards(self, number: int, positions: Array, state: _State, on_sends: Array) -> tuple[Array, ...]:
         """Give forces, virial, nearest pair, and the gradient in what was sent to this layer."""
         order, start, kinds, depth = self._blocks
         received = state.received(number)
@@ -140,7 +150,7 @@ class CompiledLayers(CompiledDensity):
                 self._mixings[number][1],
                 self._weights[number],
                 (state.mixed[number], state.scalars[number]),
-                pulls,
+                (state.on_mixed, state.on_scalars, on_sends),
                 (state.energies, *found),
             )
             return found

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.reference.library import lammps_sentence
-from gnnformd.simulation.guard import Departures, Guard, ModelFailure, Unstable, twice_kinetic_energy
-from gnnformd.simulation.ranks import Ranks
+from gnnformd.simulation.guard import Departures, Guard, Unstable, failure_of
+from gnnformd.simulation.ranks import Ranks, heat_of_rank
 from gnnformd.simulation.sources import Domains, Whole, choose_source
 from gnnformd.simulation.training_range import TrainingRange
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gnnformd.model.file import LoadedModel
     from gnnformd.simulation.domain_forces import Share
 
-__all__ = ["Coupling", "heat_of_rank"]
+__all__ = ["Coupling"]
 
 Float = NDArray[np.float64]
 
@@ -181,7 +181,7 @@ class Coupling:
         except BaseException as error:
             if self.ranks.size > 1:  # the others are waiting for what this rank was to send
                 self.ranks.abort(f"step {step}:\n{traceback.format_exc()}")
-            self._fail(_failure(step, error), forces)
+            self._fail(failure_of(step, error), forces)
 
     def _fail(self, failure: BaseException | None, forces: Float) -> None:
         """Let LAMMPS stop at the end of this step; every rank does so together."""
@@ -201,7 +201,7 @@ class Coupling:
                 heat = heat_of_rank(self._lmp)
                 share = self._share(step, ids, x)
             except BaseException as error:  # whatever it is, the other ranks must hear of it
-                failure = _failure(step, error)
+                failure = failure_of(step, error)
         totals = self.ranks.sum(_to_sum(failure, self._asked, heat, count, share))
         shared = self.ranks.first_of(failure) if totals[0] else None
         failure = self._judge(step, totals) or shared  # atoms that are too hot explain what else goes wrong
@@ -220,7 +220,7 @@ class Coupling:
             if self._on_step is not None:
                 self._on_step(step)
         except BaseException as error:  # the other ranks hear of it at the next step or the end of the run
-            self._failure = _failure(step, error)
+            self._failure = failure_of(step, error)
 
     def _share(self, step: int, ids: NDArray[Any], x: Float) -> Share:
         """Ask the model about this rank's atoms."""
@@ -277,16 +277,6 @@ class Coupling:
         return int(self._lmp.extract_global("ntimestep"))
 
 
-def heat_of_rank(lmp: lammps) -> float:
-    """Twice the kinetic energy of the atoms that this rank owns, kcal/mol."""
-    count = int(lmp.extract_setting("nlocal"))
-    if count == 0:
-        return 0.0
-    arrays = lmp.numpy
-    masses = arrays.extract_atom("mass")[arrays.extract_atom("type", nelem=count)]
-    return twice_kinetic_energy(masses, arrays.extract_atom("v", nelem=count, dim=3))
-
-
 def _to_sum(failure: BaseException | None, asked: bool, heat: float, count: int, share: Share | None) -> Float:
     """Whether this rank failed or shall end, heat, atoms, energy, virial: what all ranks sum up, (14,)."""
     numbers = np.zeros(14)
@@ -295,15 +285,6 @@ def _to_sum(failure: BaseException | None, asked: bool, heat: float, count: int,
         numbers[4] = 0.0 if share.energy is None else share.energy
         numbers[5:] = 0.0 if share.virial is None else share.virial.ravel()
     return numbers
-
-
-def _failure(step: int, error: BaseException) -> BaseException:
-    """Make of an exception in the callback what `Coupling.run` raises: of a KeyboardInterrupt nothing else."""
-    if isinstance(error, Unstable | InputError) or not isinstance(error, Exception):
-        return error
-    failure = ModelFailure(step, error)
-    failure.__cause__ = error
-    return failure
 
 
 def _check_instance(lmp: lammps) -> None:

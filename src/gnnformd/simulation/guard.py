@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnformd.errors import InputError
 from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Guard",
     "ModelFailure",
     "Unstable",
+    "failure_of",
     "kinetic_temperature",
     "temperature_of",
     "twice_kinetic_energy",
@@ -162,6 +164,15 @@ class Departures:
 def kinetic_temperature(masses: Float, velocities: Float) -> float:
     """``sum m v^2 / ((3 N - 3) k_B)`` in K; masses (N,) in g/mol, velocities (N, 3) in angstrom/fs."""
     return temperature_of(twice_kinetic_energy(masses, velocities), len(masses))
+
+
+def failure_of(step: int, error: BaseException) -> BaseException:
+    """Make of an exception in the callback what `Coupling.run` raises: of a KeyboardInterrupt nothing else."""
+    if isinstance(error, Unstable | InputError) or not isinstance(error, Exception):
+        return error
+    failure = ModelFailure(step, error)
+    failure.__cause__ = error
+    return failure
 
 
 def twice_kinetic_energy(masses: Float, velocities: Float) -> float:

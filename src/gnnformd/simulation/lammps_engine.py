@@ -12,11 +12,11 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.simulation.clock import Clock
-from gnnformd.simulation.coupling import Coupling, heat_of_rank
+from gnnformd.simulation.coupling import Coupling
 from gnnformd.simulation.guard import Guard, Unstable, temperature_of
 from gnnformd.simulation.interrupt import stop_on_interrupt
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun
-from gnnformd.simulation.ranks import Ranks
+from gnnformd.simulation.ranks import Ranks, heat_of_rank
 from gnnformd.simulation.restart import RESTART, Restarts, cut_back
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start

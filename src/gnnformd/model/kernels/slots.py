@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gnnformd.model.kernels.forward import add_up
+from gnnformd.model.kernels.gradient import in_vector
 from gnnformd.model.kernels.network import ATOMS
 from gnnformd.model.kernels.places import (
     DISTANCE,
@@ -15,7 +16,6 @@ from gnnformd.model.kernels.places import (
     HARMONICS,
     PAIR,
     RECEIVED,
-    ROOT3,
     SOFT,
     SOFTENING,
     UNIT,
@@ -137,11 +137,7 @@ def _slot_gradient(scratch: Any, columns: int, padded: int, e: int, count: int, 
         q8 = q8 + b * g8
         place += columns
     over = 1.0 / load(scratch, DISTANCE * columns + e)
-    across_x = over * (q1 + ROOT3 * (y * q4 + z * q6 + x * q7))
-    across_y = over * (q2 + ROOT3 * (x * q4 + z * q5 - y * q7))
-    across_z = over * (q3 + ROOT3 * (y * q5 + x * q6) + 3.0 * z * q8)
-    radial = along - (across_x * x + across_y * y + across_z * z)
-    return across_x + radial * x, across_y + radial * y, across_z + radial * z
+    return in_vector(over, (x, y, z), along, (q1, q2, q3, q4, q5, q6, q7, q8))
 
 
 @compiled
