@@ -13,6 +13,7 @@ from tests.threads import torch_threads
 from typer.testing import CliRunner
 
 from gnnformd.cli import app
+from gnnformd.errors import InputError
 from gnnformd.model.compiled import CompiledDensity
 from gnnformd.model.file import LoadedModel, ModelCard, load_model
 from gnnformd.simulation.domain import Domain, NeighborLists
@@ -34,6 +35,8 @@ MODELS = {
     "three layers of pairs": {"layers": 3, "l_max": 0, "body_order": 2},
     "two layers of vectors": {"layers": 2, "l_max": 1, "body_order": 3, "message_channels": 5, "width": 37},
     "two layers, no bonds of their own": {"layers": 2, "bond_kinds": 0, "electrostatics": "none"},
+    "learned charges": {"electrostatics": "learned"},
+    "three layers, learned charges": {"layers": 3, "electrostatics": "learned", "width": 37},
 }
 
 
@@ -74,7 +77,16 @@ def assert_equal(fast, plain, tolerance):
 def model_with_scales(**settings):
     model = density(**settings)
     model.initialize(water(0))
+    if model.network.charges is not None:
+        torch.nn.init.normal_(model.network.charges.weight, std=0.05)
     return LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), FIELD), Path("made here"))
+
+
+SOME = pytest.mark.parametrize(
+    "settings",
+    [{}, {"layers": 2}, {"electrostatics": "learned"}],
+    ids=["one layer", "two layers", "learned charges"],
+)
 
 
 @pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
@@ -82,24 +94,39 @@ def test_every_kind_of_model(settings):
     assert_equal(*both(model_with_scales(**settings), molecules()), 1e-8)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
+@SOME
 @pytest.mark.parametrize("cell", [TILTED, 0.7 * CUBE], ids=["tilted", "shorter than twice the cutoff"])
-def test_any_box(cell, layers):
-    assert_equal(*both(model_with_scales(layers=layers), molecules(cell)), 1e-8)
+def test_any_box(cell, settings):
+    assert_equal(*both(model_with_scales(**settings), molecules(cell)), 1e-8)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_open_boundaries(layers):
+@SOME
+def test_open_boundaries(settings):
     frame = replace(molecules(), periodic=(False, False, False), cell=np.diag([40.0] * 3))
-    assert_equal(*both(model_with_scales(layers=layers), frame), 1e-8)
+    assert_equal(*both(model_with_scales(**settings), frame), 1e-8)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_atoms_pushed_into_each_other(layers):
+@SOME
+def test_atoms_pushed_into_each_other(settings):
     frame = molecules()
     frame.positions[3] = frame.positions[0] + [0.9, 0.3, 0]
     frame.positions[4] = frame.positions[3] + [0.45, 0, 0]
-    assert_equal(*both(model_with_scales(layers=layers), frame), 1e-8)
+    assert_equal(*both(model_with_scales(**settings), frame), 1e-8)
+
+
+def test_learned_charges_follow_the_surroundings():
+    loaded, frame = model_with_scales(electrostatics="learned"), molecules()
+    frozen = replace(loaded, model=deepcopy(loaded.model))
+    torch.nn.init.zeros_(frozen.model.network.charges.weight)
+    assert error(both(loaded, frame)[0], both(frozen, frame)[0]) > 0.01
+
+
+def test_a_slab_of_charges_is_refused_by_compiled_models_too():
+    frame = replace(molecules(), periodic=(True, True, False))
+    for settings in ({}, {"electrostatics": "learned"}):
+        loaded = model_with_scales(**settings)
+        with pytest.raises(InputError, match="periodic in some directions only"):
+            Evaluator(loaded, frame).evaluate(frame.positions, frame.cell, frame.periodic)
 
 
 def test_single_precision():
@@ -121,9 +148,9 @@ def error(answer, exact):
     return (answer.forces.double() - exact.forces).norm() / exact.forces.norm()
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-def test_threads_change_nothing(layers):
-    loaded, frame = model_with_scales(layers=layers), molecules()
+@SOME
+def test_threads_change_nothing(settings):
+    loaded, frame = model_with_scales(**settings), molecules()
     with torch_threads(1):
         one = both(loaded, frame)[0]
     with torch_threads(2):
@@ -131,9 +158,9 @@ def test_threads_change_nothing(layers):
     assert_equal(one, two, 1e-13)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_atoms_that_wander_keep_the_right_neighbors(layers):
-    loaded, frame = model_with_scales(layers=layers), molecules()
+@SOME
+def test_atoms_that_wander_keep_the_right_neighbors(settings):
+    loaded, frame = model_with_scales(**settings), molecules()
     rng = np.random.default_rng(0)
     fast, plain = (Evaluator(replace(loaded, compiled=c), frame) for c in (True, False))
     positions = frame.positions.copy()
@@ -154,8 +181,9 @@ def test_after_forgetting_nothing_depends_on_earlier_boxes():
     assert torch.equal(used.evaluate(*wide).forces, expected)
 
 
-def test_what_has_no_compiled_loops_is_left_to_pytorch():
-    fast, plain = both(model_with_scales(electrostatics="learned"), molecules())
+def test_what_has_no_compiled_loops_is_left_to_pytorch(monkeypatch):
+    monkeypatch.setattr("gnnformd.model.compiled.MOST", 1)  # kinds of atoms
+    fast, plain = both(model_with_scales(), molecules())
     assert torch.equal(fast.forces, plain.forces)
 
 

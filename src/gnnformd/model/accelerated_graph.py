@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.accelerated import AcceleratedDensity, can_accelerate
-from gnnformd.model.compiled_graph import CompiledGraph, Places, long_range
+from gnnformd.model.compiled_graph import CompiledGraph, Places
 from gnnformd.model.density import DensityModel
 from gnnformd.model.interface import ForceModel, Prediction
 
-__all__ = ["AcceleratedGraph", "fast_graph"]
+__all__ = ["AcceleratedGraph", "fast_graph", "long_range"]
 
 Float = NDArray[np.float64]
 
@@ -67,3 +67,30 @@ def fast_graph(model: ForceModel) -> CompiledGraph | None:
         assert isinstance(model, DensityModel)
         return AcceleratedGraph(model)
     return CompiledGraph(model) if isinstance(model, DensityModel) else None
+
+
+def long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:
+    """Long-range part of the Coulomb energy (see `gnnformd.model.density_ewald`), its forces and virial, by PyTorch.
+
+    Parameters
+    ----------
+    model
+        One with charges of the data.
+    atoms
+        Their charges, and which directions are periodic.
+    positions, cell
+        angstrom, (N, 3) and (3, 3).
+    """
+    assert model.electrostatics is not None
+    cells = torch.from_numpy(cell[None] if atoms.periodic.any() else np.eye(3)[None]).to(atoms.charges.device)
+    inverse = torch.linalg.inv(cells[0])
+    scaled = torch.from_numpy(positions).to(cells) @ inverse
+    scaled = scaled - torch.floor(scaled) * atoms.periodic[0]  # small numbers keep their digits in float32
+    dtype = atoms.charges.dtype
+    scaled, cells = scaled.to(dtype).requires_grad_(), cells.to(dtype).requires_grad_()
+    with torch.enable_grad():
+        energies = model.electrostatics.long_range_energies(scaled, cells, atoms.charges, atoms)
+        by_scaled, by_cell = torch.autograd.grad(energies.sum(), (scaled, cells), allow_unused=True)
+    forces = -by_scaled @ inverse.to(dtype).T
+    virials = torch.zeros_like(cells) if by_cell is None else -cells.detach().transpose(1, 2) @ by_cell
+    return Prediction(forces, energies.detach(), virials)

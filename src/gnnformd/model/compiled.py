@@ -23,7 +23,7 @@ from gnnformd.model.kernels.network import ATOMS, network_alone
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
-__all__ = ["CompiledDensity", "LocalPrediction", "add_parts", "can_compile"]
+__all__ = ["CompiledDensity", "LocalPrediction", "add_parts", "can_compile", "symmetric"]
 
 Array = NDArray[Any]
 MOST = 16  # kinds of atoms; weights are packed for each
@@ -55,10 +55,12 @@ class LocalPrediction:
 def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
     """Whether there are compiled loops for this network and system.
 
-    They are for the density model with charges that are not learned, on a processor, and for at most sixteen kinds of
-    atoms.
+    They are for the density model on a processor, for at most sixteen kinds of atoms, and, where it has electrostatics,
+    for boxes that are periodic in all directions or in none.
     """
-    if not isinstance(model, DensityModel) or model.settings.electrostatics == "learned":
+    if not isinstance(model, DensityModel):
+        return False
+    if model.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
         return False
     return atoms.positions.device.type == "cpu" and len(torch.unique(_properties(atoms), dim=0)) <= MOST
 
@@ -174,9 +176,8 @@ class CompiledDensity:
     def _prediction(
         self, positions: Array, energies: Array, forces: Array, virial: Array, nearest: Array
     ) -> LocalPrediction:
-        xx, yy, zz, xy, xz, yz = virial
-        tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        return LocalPrediction(energies[: self._own], forces, tensor, self._nearest(positions, *nearest.tolist()))
+        own = energies[: self._own]
+        return LocalPrediction(own, forces, symmetric(virial), self._nearest(positions, *nearest.tolist()))
 
     @property
     def network_alone(self) -> Callable[[], None] | None:
@@ -215,10 +216,13 @@ class CompiledDensity:
         return float(edges_per_atom * per_edge + per_center)
 
     def _pair_constants(self, kinds: Array, special: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
-        """Charge product, weight and contact distance of each slot (kind of bond, kind of neighbor)."""
+        """Charge product, weight and contact distance of each slot (kind of bond, kind of neighbor).
+
+        Charges that are learned are not known here: none.
+        """
         model, count = self._model, self._kinds
         shape = (count, BOND_KINDS, count)
-        charges = kinds[:, 1] if model.electrostatics is not None else np.zeros(count)
+        charges = kinds[:, 1] if model.settings.electrostatics == "fixed" else np.zeros(count)
         charge = np.broadcast_to(COULOMB * (charges[:, None] * charges)[:, None], shape)
         weight = np.broadcast_to(np.concatenate([[1.0], special])[:, None], shape)
         distances = model.contacts.distances.double().numpy()
@@ -226,6 +230,12 @@ class CompiledDensity:
         flat = (np.ascontiguousarray(a, dtype=np.float64).reshape(count, -1) for a in (charge, weight, contact))
         pairs = (model.contacts.strength, self._cutoff, SWITCH, step_of(model), smooth_table(model))
         return tuple(flat), pairs
+
+
+def symmetric(virial: Array) -> Array:
+    """Tensor (3, 3) of ``xx, yy, zz, xy, xz, yz``."""
+    xx, yy, zz, xy, xz, yz = virial
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
 def add_parts(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:

@@ -1,4 +1,4 @@
-"""CompiledEwald: the long-range part of the Coulomb energy of one system, by compiled loops."""
+"""The long-range part of the Coulomb energy of one system by compiled loops, as a sum over waves or over pairs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnformd.model.compiled import symmetric
 from gnnformd.model.density_ewald import TAPER
+from gnnformd.model.kernels.charges import smeared_charges
 from gnnformd.model.kernels.simd import BYTES
 from gnnformd.model.kernels.waves import add_factors, add_slopes
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
-__all__ = ["CompiledEwald", "constant_energies"]
+__all__ = ["CompiledCluster", "CompiledEwald", "LongRange", "constant_energies"]
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class LongRange:
+    """The long-range part of the Coulomb energy.
+
+    Attributes
+    ----------
+    energy
+        kcal/mol.
+    forces
+        kcal/mol/angstrom, (N, 3).
+    virial
+        kcal/mol, (3, 3).
+    potentials
+        Derivatives of the energy by the charges, kcal/mol/e, (N,).
+    """
+
+    energy: float
+    forces: Array
+    virial: Array
+    potentials: Array
 
 
 @dataclass(frozen=True)
@@ -51,50 +75,50 @@ class _Waves:
 
 
 class CompiledEwald:
-    """`gnnformd.model.density_ewald.periodic_energy` with its forces and virial.
+    """`gnnformd.model.density_ewald.periodic_energy` with its derivatives.
 
     Parameters
     ----------
-    charges
-        e, (N,); their type is the one computed in.
+    dtype
+        Type of the numbers computed with.
     splitting, reach
         As there.
     """
 
-    def __init__(self, charges: Array, splitting: float, reach: float) -> None:
-        self._charges, self._splitting, self._reach = charges, splitting, reach
+    def __init__(self, dtype: np.dtype[Any], splitting: float, reach: float) -> None:
+        self._dtype, self._splitting, self._reach = dtype, splitting, reach
         self._waves: _Waves | None = None
 
-    def evaluate(self, scaled: Array, cell: Array) -> tuple[float, Array, Array]:
-        """Energy, forces (N, 3) and virial (3, 3) at fractional coordinates (N, 3) in a box (3, 3)."""
+    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRange:
+        """Evaluate charges, e, (N,), at fractional coordinates (N, 3) in a box, angstrom, (3, 3)."""
         if self._waves is None or not np.array_equal(self._waves.cell, cell):
             self._waves = self._waves_of(cell)
-        waves, dtype = self._waves, self._charges.dtype
+        waves, dtype = self._waves, self._dtype
         shape = (len(waves.rows), 2, len(waves.numbers))
-        common = (scaled, self._charges, waves.counts, waves.rows)
+        common = (scaled, charges.astype(dtype), waves.counts, waves.rows)
 
         def factors_of(_: int, atoms: tuple[int, int]) -> Array:
             factors = np.zeros(shape, dtype)
             add_factors(atoms, *common, factors.reshape(-1))
             return factors
 
-        slopes = np.zeros((len(scaled), 3))
+        slopes = np.zeros((len(scaled), 4))
         factors = np.sum(in_parts(factors_of, len(scaled)), axis=0)
         weighted = (factors * waves.kernel[:, None].astype(dtype)).reshape(-1)
         in_parts(lambda _, atoms: add_slopes(atoms, *common, weighted, waves.numbers, slopes), len(scaled))
         volume = abs(np.linalg.det(cell))
         square = (factors.astype(np.float64) ** 2).sum(axis=1)  # (R, Z')
         smooth = 0.5 * float((waves.kernel * square).sum())
-        own, background = constant_energies(self._charges, self._splitting, volume)
+        own, background, potentials = constant_energies(charges, self._splitting, volume)
         pulls = (waves.slopes * square)[:, :, None] * waves.vectors  # (R, Z', 3)
         virial = np.eye(3) * (smooth - background) + np.einsum("rza,rzb->ab", pulls, waves.vectors)
-        forces = -2 * np.pi * slopes @ np.linalg.inv(cell).T
-        return smooth - own - background, forces, virial
+        forces = -2 * np.pi * slopes[:, :3] @ np.linalg.inv(cell).T
+        return LongRange(smooth - own - background, forces, virial, slopes[:, 3] - potentials)
 
     def _waves_of(self, cell: Array) -> _Waves:
         reciprocal = 2 * np.pi * np.linalg.inv(cell).T  # rows are the reciprocal vectors
         counts = (self._reach / (2 * np.pi) * np.linalg.norm(cell, axis=1)).astype(np.int64)
-        lanes = BYTES // self._charges.dtype.itemsize
+        lanes = BYTES // self._dtype.itemsize
         length = -(-(2 * counts[2] + 1) // lanes) * lanes
         numbers = np.arange(length) - counts[2]
         x, y = (
@@ -116,12 +140,41 @@ class CompiledEwald:
         kernel = np.where(inside, bare * taper, 0.0)
         slopes = np.where(inside, bare * (falling - taper * (slope + 1 / square)), 0.0)
         rows = np.ascontiguousarray(np.stack([x, y], axis=1))
-        dtype = self._charges.dtype
-        return _Waves(cell.copy(), counts, rows, numbers.astype(dtype), kernel, slopes, vectors)
+        return _Waves(cell.copy(), counts, rows, numbers.astype(self._dtype), kernel, slopes, vectors)
 
 
-def constant_energies(charges: Array, splitting: float, volume: float) -> tuple[float, float]:
-    """Energy of each smeared charge with itself, and of the background that neutralizes a net charge, kcal/mol."""
+class CompiledCluster:
+    """`gnnformd.model.density_ewald.cluster_energy` with its derivatives, in float64.
+
+    Parameters
+    ----------
+    splitting
+        As there.
+    """
+
+    def __init__(self, splitting: float) -> None:
+        self._splitting = splitting
+
+    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRange:
+        """Evaluate charges, e, (N,), at ``scaled @ cell``, angstrom, (N, 3) and (3, 3)."""
+        positions, q = scaled @ cell, charges.astype(np.float64)
+        potentials, forces = np.zeros(len(q)), np.zeros((len(q), 3))
+
+        def work(_: int, atoms: tuple[int, int]) -> Array:
+            virial = np.zeros(6)
+            smeared_charges(atoms, positions, q, (COULOMB, self._splitting), (potentials, forces, virial))
+            return virial
+
+        virial = symmetric(np.sum(in_parts(work, len(q)), axis=0))
+        return LongRange(0.5 * float(q @ potentials), forces, virial, potentials)
+
+
+def constant_energies(charges: Array, splitting: float, volume: float) -> tuple[float, float, Array]:
+    """Energy of each smeared charge with itself, and of the background that neutralizes a net charge, kcal/mol.
+
+    The last is the derivative of both by the charges, kcal/mol/e, (N,).
+    """
     q = charges.astype(np.float64)
-    own = COULOMB * splitting / np.sqrt(np.pi) * float((q**2).sum())
-    return own, COULOMB * np.pi / (2 * splitting**2) * float(q.sum()) ** 2 / volume
+    own, background = COULOMB * splitting / np.sqrt(np.pi), COULOMB * np.pi / (2 * splitting**2) / volume
+    total = float(q.sum())
+    return own * float((q**2).sum()), background * total**2, 2 * (own * q + background * total)

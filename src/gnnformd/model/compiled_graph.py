@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +12,14 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.compiled import CompiledDensity, can_compile
-from gnnformd.model.compiled_ewald import CompiledEwald
-from gnnformd.model.compiled_layers import compile_density
+from gnnformd.model.compiled_charges import CompiledCharges, compile_density
+from gnnformd.model.compiled_ewald import CompiledCluster, CompiledEwald, LongRange
 from gnnformd.model.compiled_mesh import CompiledMesh
 from gnnformd.model.density import DensityModel
 from gnnformd.model.ghosts import Ghosts
 from gnnformd.model.interface import Prediction
 
-__all__ = ["CompiledGraph", "Places", "long_range"]
+__all__ = ["CompiledGraph", "Places"]
 
 Float = NDArray[np.float64]
 SOONER = 10  # in float32 a mesh serves so many times smaller systems; float64 stays with the exact sum
@@ -45,19 +46,16 @@ class Places:
 
 @dataclass(frozen=True)
 class _Ready:
-    """What serves until there is another graph; ``atoms`` is the graph in the type of the model.
-
-    There are compiled ``waves`` for a box that is periodic in all directions.
-    """
+    """What serves until there is another graph; ``atoms`` is the graph in the type of the model."""
 
     density: CompiledDensity
     ghosts: Ghosts
     atoms: AtomicGraph
-    waves: CompiledEwald | CompiledMesh | None
+    waves: CompiledEwald | CompiledMesh | CompiledCluster | None
 
 
 class CompiledGraph:
-    """Forces on the atoms of a graph by compiled loops; the long-range electrostatics of clusters by PyTorch.
+    """Forces on the atoms of a graph by compiled loops.
 
     Parameters
     ----------
@@ -117,9 +115,13 @@ class CompiledGraph:
         )
 
     def local(self, places: Places) -> Prediction:
-        """Everything but the long-range electrostatics."""
+        """Everything but the long-range electrostatics; that, too, if charges are learned, since all depends on it."""
         assert self._ready is not None
-        found = self._ready.density.evaluate(places.with_ghosts)
+        density = self._ready.density
+        if isinstance(density, CompiledCharges):
+            found = density.evaluate_with(places.with_ghosts, lambda charges: self._smooth(charges, places))
+        else:
+            found = density.evaluate(places.with_ghosts)
         self.nearest = None
         if found.nearest is not None:
             one, other, distance, contact = found.nearest
@@ -133,20 +135,25 @@ class CompiledGraph:
         )
 
     def long_range(self, places: Places) -> Prediction | None:
-        """Long-range electrostatics, or None if the model has none."""
+        """Long-range electrostatics, or None if the model has none that is not in `local`."""
         assert self._ready is not None
-        if self._model.electrostatics is None:
+        if self._model.settings.electrostatics != "fixed":
             return None
-        if self._ready.waves is None:
-            return long_range(self._model, self._ready.atoms, places.own, places.box)
+        found = self._smooth(self._ready.atoms.charges.numpy(), places)
         dtype = self._ready.atoms.charges.dtype
-        scaled = places.own @ np.linalg.inv(places.box)
-        energy, forces, virial = self._ready.waves.evaluate(scaled - np.floor(scaled), places.box)
         return Prediction(
-            torch.from_numpy(forces).to(dtype),
-            torch.tensor([energy], dtype=dtype),
-            torch.from_numpy(virial[None]).to(dtype),
+            torch.from_numpy(found.forces).to(dtype),
+            torch.tensor([found.energy], dtype=dtype),
+            torch.from_numpy(found.virial[None]).to(dtype),
         )
+
+    def _smooth(self, charges: NDArray[np.floating[Any]], places: Places) -> LongRange:
+        """Long-range electrostatics of charges, e, (N,)."""
+        assert self._ready is not None and self._ready.waves is not None
+        if isinstance(self._ready.waves, CompiledCluster):
+            return self._ready.waves.evaluate(charges, places.own, np.eye(3))
+        scaled = places.own @ np.linalg.inv(places.box)
+        return self._ready.waves.evaluate(charges, scaled - np.floor(scaled), places.box)
 
     @property
     def network_alone(self) -> Callable[[], None] | None:
@@ -163,37 +170,12 @@ def _same_atoms(one: AtomicGraph, other: AtomicGraph) -> bool:
     return all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
 
 
-def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | CompiledMesh | None:
-    coulomb, charges = model.electrostatics, atoms.charges.numpy()
-    if coulomb is None or not atoms.periodic.all():
+def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | CompiledMesh | CompiledCluster | None:
+    coulomb, dtype = model.electrostatics, atoms.charges.numpy().dtype
+    if coulomb is None:
         return None
-    if atoms.atom_count * (SOONER if charges.dtype == np.float32 else 1) >= coulomb.mesh_from:
-        return CompiledMesh(charges, coulomb.splitting)
-    return CompiledEwald(charges, coulomb.splitting, coulomb.reach)
-
-
-def long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:
-    """Long-range part of the Coulomb energy (see `gnnformd.model.density_ewald`), its forces and virial, by PyTorch.
-
-    Parameters
-    ----------
-    model
-        One with charges of the data.
-    atoms
-        Their charges, and which directions are periodic.
-    positions, cell
-        angstrom, (N, 3) and (3, 3).
-    """
-    assert model.electrostatics is not None
-    cells = torch.from_numpy(cell[None] if atoms.periodic.any() else np.eye(3)[None]).to(atoms.charges.device)
-    inverse = torch.linalg.inv(cells[0])
-    scaled = torch.from_numpy(positions).to(cells) @ inverse
-    scaled = scaled - torch.floor(scaled) * atoms.periodic[0]  # small numbers keep their digits in float32
-    dtype = atoms.charges.dtype
-    scaled, cells = scaled.to(dtype).requires_grad_(), cells.to(dtype).requires_grad_()
-    with torch.enable_grad():
-        energies = model.electrostatics.long_range_energies(scaled, cells, atoms.charges, atoms)
-        by_scaled, by_cell = torch.autograd.grad(energies.sum(), (scaled, cells), allow_unused=True)
-    forces = -by_scaled @ inverse.to(dtype).T
-    virials = torch.zeros_like(cells) if by_cell is None else -cells.detach().transpose(1, 2) @ by_cell
-    return Prediction(forces, energies.detach(), virials)
+    if not atoms.periodic.all():
+        return CompiledCluster(coulomb.splitting)
+    if atoms.atom_count * (SOONER if dtype == np.float32 else 1) >= coulomb.mesh_from:
+        return CompiledMesh(dtype, coulomb.splitting)
+    return CompiledEwald(dtype, coulomb.splitting, coulomb.reach)

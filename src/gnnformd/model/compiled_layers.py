@@ -18,14 +18,9 @@ from gnnformd.model.kernels.layers import backward, forward
 from gnnformd.model.kernels.network import ATOMS
 from gnnformd.model.threads import in_parts
 
-__all__ = ["CompiledLayers", "compile_density"]
+__all__ = ["CompiledLayers"]
 
 Array = NDArray[Any]
-
-
-def compile_density(model: DensityModel, atoms: AtomicGraph) -> CompiledDensity:
-    """Compiled loops for a model and atoms that have some (see `gnnformd.model.compiled.can_compile`)."""
-    return CompiledDensity(model, atoms) if model.layers == 1 else CompiledLayers(model, atoms)
 
 
 @dataclass(frozen=True)
@@ -83,14 +78,21 @@ class CompiledLayers(CompiledDensity):
 
     def evaluate(self, positions: Array) -> LocalPrediction:
         """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
-        layers = self._model.layers
+        return self._backwards(positions, self._forwards(positions))
+
+    def _forwards(self, positions: Array) -> _State:
+        """Evaluate one layer after the other."""
         state = self._fresh_state(len(positions))
-        for number in range(layers):
-            self._forwards(number, positions, state)
+        for number in range(self._model.layers):
+            self._one_forwards(number, positions, state)
+        return state
+
+    def _backwards(self, positions: Array, state: _State) -> LocalPrediction:
+        """Go back through the layers with the gradient of the energies, and with that in ``on_scalars``."""
         forces, virial, nearest = np.zeros_like(positions), np.zeros(6), np.array([1.0, 0.0, 0.0])
         on_sends = state.sent[-1][:0]
-        for number in reversed(range(layers)):
-            more, stress, nearest, on_sends = self._backwards(number, positions, state, on_sends)
+        for number in reversed(range(self._model.layers)):
+            more, stress, nearest, on_sends = self._one_backwards(number, positions, state, on_sends)
             forces += more
             virial += stress
         return self._prediction(positions, state.energies, forces, virial, nearest)
@@ -114,7 +116,7 @@ class CompiledLayers(CompiledDensity):
         """Blocks that have to be done in a layer: the first so many, since the deeper ones come last."""
         return int(np.searchsorted(self._blocks[3], self._model.layers - number))
 
-    def _forwards(self, number: int, positions: Array, state: _State) -> None:
+    def _one_forwards(self, number: int, positions: Array, state: _State) -> None:
         order, start, kinds, _ = self._blocks
         before = slice(None) if number > 0 else slice(0)
         arguments = (
@@ -131,7 +133,7 @@ class CompiledLayers(CompiledDensity):
         )
         in_parts(lambda _, blocks: forward((order, start, kinds, blocks), *arguments), self._todo(number))
 
-    def _backwards(self, number: int, positions: Array, state: _State, on_sends: Array) -> tuple[Array, ...]:
+    def _one_backwards(self, number: int, positions: Array, state: _State, on_sends: Array) -> tuple[Array, ...]:
         """Give forces, virial, nearest pair, and the gradient in what was sent to this layer."""
         order, start, kinds, depth = self._blocks
         received = state.received(number)

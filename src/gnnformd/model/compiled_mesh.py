@@ -10,7 +10,8 @@ import scipy.fft
 import torch
 from numpy.typing import NDArray
 
-from gnnformd.model.compiled_ewald import constant_energies
+from gnnformd.model.compiled import symmetric
+from gnnformd.model.compiled_ewald import LongRange, constant_energies
 from gnnformd.model.kernels.splines import ORDER, PAD, fold, gather_slopes, spline_table, spread, unfold, weigh
 from gnnformd.model.threads import in_parts, part_count
 from gnnformd.units import COULOMB
@@ -45,58 +46,58 @@ class _Kernel:
 
 
 class CompiledMesh:
-    """`gnnformd.model.density_ewald.periodic_energy` by smooth particle-mesh Ewald, with its forces and virial.
+    """`gnnformd.model.density_ewald.periodic_energy` by smooth particle-mesh Ewald, with its derivatives.
 
-    Forces and virial are exact derivatives of the energy on the mesh; in water forces differ from Ewald's sum by 2e-6
-    of the size of all forces. The mesh stays the same until an edge of the box has changed by a twentieth, so that
-    nothing jumps in between. One evaluation at a time. Source: Essmann et al., J. Chem. Phys. 103, 8577 (1995).
+    Forces, virial and potentials are exact derivatives of the energy on the mesh; in water forces differ from Ewald's
+    sum by 2e-6 of the size of all forces. The mesh stays the same until an edge of the box has changed by a twentieth,
+    so that nothing jumps in between. One evaluation at a time. Source: Essmann et al., J. Chem. Phys. 103, 8577 (1995).
 
     Parameters
     ----------
-    charges
-        e, (N,); their type is the one computed in.
+    dtype
+        Type of the numbers computed with.
     splitting
         ``a``, 1/angstrom.
     """
 
-    def __init__(self, charges: Array, splitting: float) -> None:
-        self._charges, self._splitting = charges, splitting
-        self._table = spline_table(charges.dtype)
+    def __init__(self, dtype: np.dtype[Any], splitting: float) -> None:
+        self._dtype, self._splitting = dtype, splitting
+        self._table = spline_table(dtype)
         self._edges = np.zeros(3)
         self._sizes = (0, 0, 0)
-        self._meshes, self._sum = np.empty((0, 0, 0, 0), charges.dtype), np.empty((0, 0, 0), charges.dtype)
+        self._meshes, self._sum = np.empty((0, 0, 0, 0), dtype), np.empty((0, 0, 0), dtype)
         self._kernel: _Kernel | None = None
 
-    def evaluate(self, scaled: Array, cell: Array) -> tuple[float, Array, Array]:
-        """Energy, forces (N, 3) and virial (3, 3) at fractional coordinates (N, 3) in [0, 1) in a box (3, 3)."""
+    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRange:
+        """Evaluate charges, e, (N,), at fractional coordinates (N, 3) in [0, 1) in a box, angstrom, (3, 3)."""
         if self._kernel is None or not np.array_equal(self._kernel.cell, cell):
             self._kernel = self._kernel_of(cell)
-        kernel, sizes, dtype = self._kernel, self._sizes, self._charges.dtype
+        kernel, sizes, dtype = self._kernel, self._sizes, self._dtype
         threads = max(1, torch.get_num_threads())
-        meshes, charges = self._room(part_count(len(scaled), most=MESHES))
-        place = (scaled, self._charges, self._table.ravel(), sizes)
+        meshes, mesh = self._room(part_count(len(scaled), most=MESHES))
+        place = (scaled, charges.astype(dtype), self._table.ravel(), sizes)
         in_parts(lambda part, atoms: spread(atoms, *place, meshes[part].ravel()), len(scaled), most=MESHES)
-        in_parts(lambda _, planes: fold(planes, meshes, sizes, charges), sizes[0])
-        waves = scipy.fft.rfftn(charges, workers=threads)  # (X, Y, Z/2 + 1)
+        in_parts(lambda _, planes: fold(planes, meshes, sizes, mesh), sizes[0])
+        waves = scipy.fft.rfftn(mesh, workers=threads)  # (X, Y, Z/2 + 1)
         parts = waves.view(dtype).reshape(*waves.shape, 2)
         box = (kernel.values, kernel.numbers, kernel.reciprocal, self._slope, sizes[2] % 2 == 0)
         sums = in_parts(lambda _, planes: weigh(planes, parts, *box), sizes[0])
         potential = scipy.fft.irfftn(waves, s=sizes, norm="forward", workers=threads, overwrite_x=True)
-        mesh = meshes[0]
-        in_parts(lambda _, planes: unfold(planes, potential, sizes, mesh), sizes[0])
-        slopes = np.zeros((len(scaled), 3))
-        in_parts(lambda _, atoms: gather_slopes(atoms, *place, mesh.ravel(), slopes), len(scaled))
-        own, background = constant_energies(self._charges, self._splitting, abs(np.linalg.det(cell)))
+        in_parts(lambda _, planes: unfold(planes, potential, sizes, meshes[0]), sizes[0])
+        slopes = np.zeros((len(scaled), 4))
+        in_parts(lambda _, atoms: gather_slopes(atoms, *place, meshes[0].ravel(), slopes), len(scaled))
+        own, background, potentials = constant_energies(charges, self._splitting, abs(np.linalg.det(cell)))
         smooth, xx, yy, zz, xy, xz, yz = np.sum(sums, axis=0).tolist()
-        virial = np.eye(3) * (smooth - background) - 2 * np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        return smooth - own - background, -slopes @ np.linalg.inv(cell).T, virial
+        virial = np.eye(3) * (smooth - background) - 2 * symmetric(np.array([xx, yy, zz, xy, xz, yz]))
+        forces = -slopes[:, :3] @ np.linalg.inv(cell).T
+        return LongRange(smooth - own - background, forces, virial, slopes[:, 3] - potentials)
 
     def _room(self, count: int) -> tuple[Array, Array]:
         """Meshes (count, X, Y, Z + PAD) and their sum (X, Y, Z), in the same memory each time."""
         nx, ny, nz = self._sizes
         if self._meshes.shape != (count, nx, ny, nz + PAD):
-            self._meshes = np.empty((count, nx, ny, nz + PAD), self._charges.dtype)
-            self._sum = np.empty((nx, ny, nz), self._charges.dtype)
+            self._meshes = np.empty((count, nx, ny, nz + PAD), self._dtype)
+            self._sum = np.empty((nx, ny, nz), self._dtype)
         return self._meshes, self._sum
 
     @property
@@ -122,7 +123,7 @@ class CompiledMesh:
         values = 4 * np.pi * COULOMB / abs(np.linalg.det(cell)) * np.exp(-self._slope * square) / square
         values *= shape[0][:, None, None] * shape[1][:, None] * shape[2]
         values[0, 0, 0] = 0.0
-        return _Kernel(cell.copy(), values.astype(self._charges.dtype), (x, y, z), reciprocal)
+        return _Kernel(cell.copy(), values.astype(self._dtype), (x, y, z), reciprocal)
 
 
 def _of_spline(numbers: Array, size: int) -> Array:

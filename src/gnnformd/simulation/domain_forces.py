@@ -14,7 +14,7 @@ from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.accelerated import AcceleratedDensity, can_accelerate
 from gnnformd.model.compiled import CompiledDensity, LocalPrediction, can_compile
-from gnnformd.model.compiled_layers import compile_density
+from gnnformd.model.compiled_charges import compile_density
 from gnnformd.model.density import DensityModel
 from gnnformd.model.kernels.lists import NEIGHBOR_BITS
 from gnnformd.simulation.domain import Domain, NeighborLists

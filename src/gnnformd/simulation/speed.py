@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from gnnformd.evaluation.prediction import predict
 from gnnformd.graph.build import build_graph
-from gnnformd.model.compiled_graph import CompiledGraph, Places, long_range
+from gnnformd.model.accelerated_graph import long_range
+from gnnformd.model.compiled_graph import CompiledGraph, Places
 from gnnformd.model.density import DensityModel
 from gnnformd.simulation.coupling import Coupling
 from gnnformd.simulation.evaluator import Evaluator

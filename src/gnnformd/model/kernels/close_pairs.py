@@ -8,13 +8,13 @@ from gnnformd.model.kernels.places import DISTANCE, PAIR, SOFT, SOFTENING, UNIT,
 from gnnformd.model.kernels.simd import fill, lanes_of, load, store
 from gnnformd.model.kernels.simd_functions import piecewise, root, smaller, total
 
-__all__ = ["gather"]
+__all__ = ["gather", "softened"]
 
 INNER = 0.8  # as in gnnformd.model.density_radial
 
 
 @compiled
-def _softened(r: float, contact: float) -> tuple[float, float]:
+def softened(r: float, contact: float) -> tuple[float, float]:
     """See `gnnformd.model.density_radial.softened`; here for r below the contact distance."""
     t = max((r / contact - INNER) / (1.0 - INNER), 0.0)
     slope = t * t * t * (10.0 + t * (6.0 * t - 15.0))
@@ -28,7 +28,7 @@ def _in_contact(r: float, charge: float, weight: float, contact: float, strength
 
     Returns the softened distance and its slope, and the change of the pair's energy and of its slope.
     """
-    soft, softening = _softened(r, contact)
+    soft, softening = softened(r, contact)
     x = r / contact
     inside = 1.0 - x
     energy = strength * inside**3 / (x * x) + charge * weight * (1.0 / soft - 1.0 / r)

@@ -125,7 +125,7 @@ def unfold(planes: Any, values: Any, shape: Any, mesh: Any) -> None:
 
 @compiled
 def gather_slopes(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any, mesh: Any, slopes: Any) -> None:
-    """``q_i`` times the derivative of the interpolated mesh (flat) by the fractional coordinates, (N, 3)."""
+    """``q_i`` times the slopes of the interpolated mesh (flat) along fractional coordinates, then its value, (N, 4)."""
     width, length = lanes_of(table), shape[2] + PAD
     scratch, nodes = np.zeros(6 * width, table.dtype), np.zeros((3, ORDER), np.int64)
     for i in range(atoms[0], atoms[1]):
@@ -143,6 +143,7 @@ def gather_slopes(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any,
         slopes[i, 0] = charges[i] * shape[0] * total(x * along)
         slopes[i, 1] = charges[i] * shape[1] * total(y * along)
         slopes[i, 2] = charges[i] * shape[2] * total(z * load(scratch, 5 * width))
+        slopes[i, 3] = total(z * along)
 
 
 @compiled

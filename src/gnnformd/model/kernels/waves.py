@@ -89,16 +89,17 @@ def add_factors(atoms: Any, scaled: Any, charges: Any, counts: Any, rows: Any, f
 
 
 @compiled
-def _part(real: Any, imaginary: Any, u: Any, v: Any, c: Any, s: Any) -> Any:
-    """Imaginary part of ``w S`` times the conjugate of ``q exp(i k.x)``."""
-    return imaginary * (u * c - v * s) - real * (u * s + v * c)
+def _turned(real: Any, imaginary: Any, u: Any, v: Any, c: Any, s: Any) -> tuple[Any, Any]:
+    """Real and imaginary part of ``w S`` times the conjugate of ``exp(i k.x)``."""
+    x, y = u * c - v * s, u * s + v * c
+    return real * x + imaginary * y, imaginary * x - real * y
 
 
 @compiled
 def add_slopes(
     atoms: Any, scaled: Any, charges: Any, counts: Any, rows: Any, factors: Any, numbers: Any, slopes: Any
 ) -> None:
-    """Add the derivatives of ``1/2 sum_k w |S(k)|^2`` by ``2 pi`` times the fractional coordinates.
+    """Add the derivatives of ``1/2 sum_k w |S(k)|^2`` by ``2 pi`` times the fractional coordinates, and by the charges.
 
     Parameters
     ----------
@@ -109,36 +110,41 @@ def add_slopes(
     numbers
         z of each lane, (Z',).
     slopes
-        (N, 3), float64.
+        By the three coordinates, then by the charge, (N, 4), float64.
     """
     width = lanes_of(factors)
     length = len(numbers)
     phases = np.zeros((2, 6, max(length, counts[0] + 1, 2 * counts[1] + 1)), factors.dtype)
+    one = factors.dtype.type(1.0)
     for first in range(atoms[0], atoms[1], 2):
         last = min(first + 1, atoms[1] - 1)
         _set_phases(scaled[first], counts, phases[0])
         _set_phases(scaled[last], counts, phases[1])
         x0 = y0 = x1 = y1 = 0.0
-        z0 = z1 = fill(factors, 0.0)
+        z0 = z1 = p0 = p1 = fill(factors, 0.0)
         for r in range(rows.shape[0]):
             x, y = rows[r, 0], rows[r, 1]
-            c0, s0 = _flat(charges[first], phases[0], x, y)
-            c1, s1 = _flat(charges[last], phases[1], x, y)
+            c0, s0 = _flat(one, phases[0], x, y)
+            c1, s1 = _flat(one, phases[1], x, y)
             place = 2 * r * length
             row0 = row1 = fill(factors, 0.0)
             for k in range(0, length, width):
                 real, imaginary, n = load(factors, place + k), load(factors, place + length + k), load(numbers, k)
-                part = _part(real, imaginary, load(phases[0, 4], k), load(phases[0, 5], k), c0, s0)
-                row0, z0 = row0 + part, z0 + part * n
-                part = _part(real, imaginary, load(phases[1, 4], k), load(phases[1, 5], k), c1, s1)
-                row1, z1 = row1 + part, z1 + part * n
+                same, part = _turned(real, imaginary, load(phases[0, 4], k), load(phases[0, 5], k), c0, s0)
+                row0, z0, p0 = row0 + part, z0 + part * n, p0 + same
+                same, part = _turned(real, imaginary, load(phases[1, 4], k), load(phases[1, 5], k), c1, s1)
+                row1, z1, p1 = row1 + part, z1 + part * n, p1 + same
             sum0, sum1 = total(row0), total(row1)
             x0, y0 = x0 + x * sum0, y0 + (y - counts[1]) * sum0
             x1, y1 = x1 + x * sum1, y1 + (y - counts[1]) * sum1
-        slopes[first, 0] += x0
-        slopes[first, 1] += y0
-        slopes[first, 2] += total(z0)
+        _put(slopes[first], charges[first], x0, y0, total(z0), total(p0))
         if last > first:
-            slopes[last, 0] += x1
-            slopes[last, 1] += y1
-            slopes[last, 2] += total(z1)
+            _put(slopes[last], charges[last], x1, y1, total(z1), total(p1))
+
+
+@compiled
+def _put(row: Any, charge: float, x: float, y: float, z: float, potential: float) -> None:
+    row[0] += charge * x
+    row[1] += charge * y
+    row[2] += charge * z
+    row[3] += potential
