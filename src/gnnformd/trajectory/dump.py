@@ -176,13 +176,18 @@ class _Rows:
         if labels is None or not same:
             labels = self._labels = self._new_labels(integers, elements, f"{window.path}, line {first_line - 1}")
         forces = floats[:, 3:6].copy() if "fx" in self.columns.floats else None
-        if forces is not None and header.force_factor != 1.0:
-            forces *= header.force_factor
         velocities = floats[:, -3:].copy() if "vx" in self.columns.floats else None
-        if velocities is not None and header.force_factor != 1.0:  # units metal
-            velocities *= _ANGSTROM_PER_PS
-        positions = self._positions(floats[:, :3].copy(), integers, header)
-        if not all(np.isfinite(a).all() for a in (positions, forces, velocities) if a is not None):
+        computed = []  # numbers in the file are finite, products of them may not be
+        if header.force_factor != 1.0:  # units metal
+            for values, factor in ((forces, header.force_factor), (velocities, _ANGSTROM_PER_PS)):
+                if values is not None:
+                    values *= factor
+                    computed.append(values)
+        positions = floats[:, :3].copy()
+        if self.columns.positions[0] in ("xs", "xsu") or "ix" in self.columns.integers:
+            positions = self._positions(positions, integers, header)
+            computed.append(positions)
+        if not all(np.isfinite(values).all() for values in computed):
             where = f"{window.path}, line {first_line - 1}"
             raise InputError(f"{where}: a number of this frame is too large; cut the file before the frame.")
         return Frame(
@@ -283,9 +288,8 @@ class _Rows:
         return labels
 
     def _positions(self, values: Float, integers: Int, header: Header) -> Float:
-        """Cartesian positions, unwrapped where there are image flags."""
-        scaled = self.columns.positions[0] in ("xs", "xsu")
-        if scaled:
+        """Cartesian positions from scaled ones, and unwrapped where there are image flags."""
+        if self.columns.positions[0] in ("xs", "xsu"):
             values = values @ header.cell + header.origin
         if "ix" in self.columns.integers:
             images = integers[:, [self.columns.integers[n] for n in _IMAGES]]

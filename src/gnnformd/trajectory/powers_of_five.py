@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ LOWEST, HIGHEST = -342, 308
 """Beyond these powers of ten, 64-bit integers become zero or infinite as doubles."""
 
 
+@lru_cache
 def powers_of_five() -> NDArray[np.uint64]:
     """First 128 bits of ``5**q`` for ``q`` from -342 to 308, high and low half, (651, 2).
 
