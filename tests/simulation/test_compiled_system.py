@@ -58,12 +58,15 @@ def molecules(cell=CUBE):
     )
 
 
-def both(loaded, frame):
-    """What the compiled loops and PyTorch say."""
+def both(loaded, frame, loops=True):
+    """What the compiled loops, if there are some for it, and PyTorch say."""
     answers = []
+    place = frame.positions, frame.cell, frame.periodic
     for compiled in (True, False):
         evaluator = Evaluator(replace(loaded, compiled=compiled), frame)
-        answers.append(evaluator.evaluate(frame.positions, frame.cell, frame.periodic))
+        answers.append(evaluator.evaluate(*place))
+        if compiled:
+            assert (evaluator.compiled.places(*place) is not None) == loops
     return answers
 
 
@@ -183,7 +186,7 @@ def test_after_forgetting_nothing_depends_on_earlier_boxes():
 
 def test_what_has_no_compiled_loops_is_left_to_pytorch(monkeypatch):
     monkeypatch.setattr("gnnformd.model.compiled.MOST", 1)  # kinds of atoms
-    fast, plain = both(model_with_scales(), molecules())
+    fast, plain = both(model_with_scales(), molecules(), loops=False)
     assert torch.equal(fast.forces, plain.forces)
 
 

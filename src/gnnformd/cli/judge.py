@@ -112,7 +112,8 @@ def benchmark(
         result = measure_speed(loaded, atoms=atoms, progress=report).to_dict()
     title = f"{result['atoms']} atoms of {result['system']}, {result['edges_per_atom']:.0f} edges per atom"
     own, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
-    where = f"{result['threads']} threads" if result["device"] == "cpu" else result["device"]
+    threads = result["threads"]
+    where = f"{threads} thread{'s' if threads > 1 else ''}" if result["device"] == "cpu" else result["device"]
     told = {
         "short_range": f"forces but long-range electrostatics ({where})",
         "network": "  of it the network of each atom",
@@ -121,6 +122,8 @@ def benchmark(
         "step": "step of LAMMPS with these forces",
         "coupling": "  of it PPPM, lists, moving, coupling",
     }
+    if own["short_range"] == own["forces"]:
+        del told["short_range"]
     rows = [(text, own[name], ratio[name]) for name, text in told.items() if name in own]
     rows.append(("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0))
     show_table(title, ("what", "us/atom/step", "over LAMMPS"), rows)

@@ -54,7 +54,8 @@ class Speed:
     forces
         On known neighbors, median.
     short_range
-        Share of it that is not long-range electrostatics: what is left where LAMMPS does that part. Median.
+        Share of it that is not long-range electrostatics: what is left where LAMMPS does that part. Median. All of it
+        for a model with learned charges, on which everything depends.
     with_neighbor_search
         Along the steps of a simulation, neighbor lists being renewed when atoms have moved, mean.
     network
