@@ -128,6 +128,8 @@ class Coupling:
         self.interrupted = self._asked = False
         self._lmp.set_internal_variable(_FAILED, 0.0)
         self._lmp.command("timer timeout off")  # takes back an earlier stop
+        for command in self._source.commands_of_run():
+            self._lmp.command(command)
         first, refusal = self._step(), None
         try:
             self._lmp.command(f"run {steps}")

@@ -115,6 +115,9 @@ def run_lammps(
             except Unstable as error:
                 unstable = error
         if unstable is None:
+            # else PPPM would start anew for each of these files
+            for command in ("kspace_style none", f"pair_style zero {loaded.model.cutoff!r} nocoeff", "pair_coeff * *"):
+                lmp.command(command)
             restarts.end()
             _write_final(lmp, out / "final.data", ranks)
         restarts.tidy()

