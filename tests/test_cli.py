@@ -107,6 +107,15 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_model_is_loaded_without_the_compiler_of_pytorch() -> None:
+    code = (
+        "import sys\nfrom gnnformd.model.file import load_model\nload_model('water')\n"
+        "print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
 def test_the_version_is_printed() -> None:
     assert run("--version").output.strip() == "0.1.0"
     module = subprocess.run([sys.executable, "-m", "gnnformd", "--version"], capture_output=True, text=True, check=True)

@@ -65,8 +65,9 @@ class DensityLayer(nn.Module):
             name for name in PRODUCTS if len(name) < body_order and not any(part in missing for part in name)
         )
         self.perceived = (l_max + 1) * features
+        # mul_, not *: without memory (see gnnformd.model.file) that would load PyTorch's compiler, for half a second
         self.mixing = nn.ParameterList(
-            [nn.Parameter(torch.randn(inputs, features) / inputs**0.5) for _ in self.degrees]
+            nn.Parameter(torch.randn(inputs, features).mul_(inputs**-0.5)) for _ in self.degrees
         )
         self.gates = nn.Linear(node_inputs, len(self.degrees) * features)
         self.polynomial = nn.Linear(len(self.products) * features, 1, bias=False)

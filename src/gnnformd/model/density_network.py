@@ -70,7 +70,8 @@ class DensityNetwork(nn.Module):
         self.charges = None
         if settings.electrostatics == "learned":
             self.charges = nn.Linear(width, 1, bias=False)
-            nn.init.normal_(self.charges.weight, std=1e-3)  # starts from the charges of the data
+            with torch.no_grad():
+                self.charges.weight.copy_(torch.randn(1, width).mul_(1e-3))  # starts from the charges of the data
         self.register_buffer("energy_scale", torch.ones(()))
         self.register_buffer("type_energies", torch.zeros(type_count))
 

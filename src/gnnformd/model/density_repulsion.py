@@ -47,8 +47,8 @@ class Contacts(nn.Module):
 
     def _unseen(self) -> Tensor:
         """Contact distance of pairs that are not in the data, (4, 1, 1)."""
-        distances = torch.tensor([UNSEEN, UNSEEN_BONDED, UNSEEN_BONDED, UNSEEN_BONDED])
-        return distances.clamp(max=LARGEST * self.cutoff)[:, None, None]
+        distances = (UNSEEN, UNSEEN_BONDED, UNSEEN_BONDED, UNSEEN_BONDED)
+        return torch.tensor([min(distance, LARGEST * self.cutoff) for distance in distances])[:, None, None]
 
     def closest(self, bond_kind: int, first: int, second: int) -> float | None:
         """How close two atoms of these types came in the data, angstrom; None if never within some 0.6 cutoffs."""
