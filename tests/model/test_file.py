@@ -323,6 +323,15 @@ def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
         load_model("nothing")
 
 
+def test_a_folder_of_data_hides_no_shipped_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "water").mkdir()
+    assert load_model("water").card.kind == "density"
+    (tmp_path / "argon").write_text("no model")
+    with pytest.raises(InputError, match="argon"):
+        load_model("argon")
+
+
 @pytest.mark.parametrize("name", pretrained_names() or ["none"])
 def test_shipped_models_are_read_by_name(name: str) -> None:
     if name == "none":

@@ -117,6 +117,14 @@ def test_atoms_pushed_into_each_other(settings):
     assert_equal(*both(model_with_scales(**settings), frame), 1e-8)
 
 
+@SOME
+def test_no_atoms_at_all(settings):
+    none = np.empty(0, np.int64)
+    frame = replace(molecules(), ids=none, types=none, positions=np.empty((0, 3)), bonds=np.empty((0, 2), np.int64))
+    fast, plain = both(model_with_scales(**settings), frame, loops=False)
+    assert len(fast.forces) == 0 and fast.energies.item() == plain.energies.item() == 0.0
+
+
 def test_learned_charges_follow_the_surroundings():
     loaded, frame = model_with_scales(electrostatics="learned"), molecules()
     frozen = replace(loaded, model=deepcopy(loaded.model))

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.simulation.rank_cases import case, read
 
 from gnnformd.errors import InputError
 from gnnformd.model.build import build_model
 from gnnformd.model.file import ModelCard, load_model, save_model
 from gnnformd.model.settings import DensitySettings
-from gnnformd.reference.library import find_mpich_file
+from gnnformd.reference.library import find_mpich_file, open_lammps
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate
 from gnnformd.trajectory.dump import read_dump
@@ -110,6 +111,25 @@ def test_a_run_that_sigterm_ended_goes_on_where_it_stopped(argon, loaded, tmp_pa
         assert np.abs(one.velocities - other.velocities).max() < 1e-13
     steps = np.genfromtxt(tmp_path / "cut" / "thermo.csv", delimiter=",", names=True)["step"]
     assert steps.tolist() == list(range(0, 61, 2))
+
+
+@pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])
+def test_with_charges_the_trajectory_is_the_same_to_the_byte(tmp_path, ensemble):
+    this = case("water 27 with charges")
+    lmp = open_lammps()
+    read(lmp, this.frame, [t.mass for t in this.loaded.card.force_field.types])
+    for command in ("comm_modify cutoff 6", "change_box all ortho", f"write_data {tmp_path / 'water.data'} nocoeff"):
+        lmp.command(command)
+    lmp.close()
+    short = settings(ensemble=ensemble, timestep=0.1, steps=30, restart_every=10)
+    simulate(this.loaded, tmp_path / "water.data", short, tmp_path / "whole")
+    with pytest.raises(Exception, match="Killed"):
+        simulate(this.loaded, tmp_path / "water.data", short, tmp_path / "cut", progress=kill_at(27))
+    simulate(this.loaded, tmp_path / "water.data", short, tmp_path / "cut", resume=True)
+    dumps, tables = ([tmp_path / run / name for run in ("whole", "cut")] for name in ("trajectory.dump", "thermo.csv"))
+    assert dumps[0].read_bytes() == dumps[1].read_bytes()
+    whole, cut = (np.loadtxt(path, delimiter=",", skiprows=1) for path in tables)
+    np.testing.assert_allclose(cut, whole, rtol=1e-12, atol=0)  # LAMMPS adds up squared charges in another order
 
 
 def test_on_two_ranks_with_charges_the_trajectory_goes_on_too(tmp_path):

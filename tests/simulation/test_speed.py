@@ -92,17 +92,23 @@ def test_lammps_leaves_the_threads_of_torch_alone() -> None:
 
 def test_what_a_step_takes_beside_the_model_is_the_rest_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     class Steady:
-        """3 s for a run and 2 s for each step, of which 1 s and 1.5 s are spent on the model."""
+        """Runs that take no time at all if they are ``broken``.
+
+        Else 3 s for a run and 2 s for each step, of which 1 s and 1.5 s are spent on the model.
+        """
 
         now = seconds = 0.0
+        broken = False
 
         def __init__(self, *_: object) -> None:
             Steady.now = 0.0
 
         def run(self, steps: int) -> None:
-            Steady.now += 3.0 + 2.0 * steps
+            Steady.now += 0.0 if self.broken else 3.0 + 2.0 * steps
             self.seconds += 1.0 + 1.5 * steps
 
     monkeypatch.setattr(speed, "Coupling", Steady)
     monkeypatch.setattr(speed.time, "perf_counter", lambda: Steady.now)
     assert speed._coupled(None, None) == pytest.approx((2.0, 0.5))  # type: ignore[arg-type]
+    Steady.broken = True
+    assert speed._coupled(None, None) == (None, None)  # type: ignore[arg-type]

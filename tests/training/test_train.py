@@ -1,6 +1,7 @@
 """Whole trainings on a small liquid."""
 
 import csv
+import io
 import shutil
 from pathlib import Path
 
@@ -128,11 +129,45 @@ def test_a_checkpoint_of_other_networks_is_no_start(liquid: DataSettings, tmp_pa
 def test_a_damaged_checkpoint_is_named(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=1), tmp_path / "run")
     checkpoint = run.folder / "checkpoints" / "last.ckpt"
-    whole = checkpoint.read_bytes()
-    for content in (whole[:1000], b"", b"no checkpoint", whole[:-100]):
-        checkpoint.write_bytes(content)
+    whole, content = checkpoint.read_bytes(), torch.load(checkpoint, weights_only=True)
+    weights = max(content["state_dict"].values(), key=torch.Tensor.numel)
+    inside = whole.index(weights.numpy().tobytes())
+    list_alone, without_optimizer = io.BytesIO(), io.BytesIO()
+    torch.save([1], list_alone)
+    torch.save({name: part for name, part in content.items() if name != "optimizer_states"}, without_optimizer)
+    for bad in (
+        whole[:1000],
+        b"",
+        b"hello world\n" * 10,
+        whole[:-100],
+        whole[:inside] + bytes([whole[inside] ^ 1]) + whole[inside + 1 :],
+        list_alone.getvalue(),
+        without_optimizer.getvalue(),
+    ):
+        checkpoint.write_bytes(bad)
         with pytest.raises(InputError, match=r"last\.ckpt: is damaged; go on from another .* start anew\."):
             train(MODEL, liquid, settings(epochs=2), tmp_path / "run", resume=True)
+
+
+def test_a_damaged_checkpoint_is_left_out_of_the_choice_of_the_best(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=2, checkpoint_every=1), tmp_path / "run")
+    (run.folder / "checkpoints" / "epoch-02.ckpt").write_bytes(b"junk")
+    with pytest.warns(UserWarning, match=r"epoch-02\.ckpt: is damaged; the best of the other checkpoints is taken\."):
+        again = train(MODEL, liquid, settings(epochs=3, checkpoint_every=1), tmp_path / "run", resume=True)
+    assert [record.epoch for record in again.records] == [1, 2, 3]
+    assert load_model(again.model).card.trained_on[-1]["epoch"] != 2
+
+
+def test_a_training_goes_on_with_the_network_it_was_started_with(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=2), tmp_path / "run")
+    before = run.model.read_bytes(), (run.folder / "config.yaml").read_text()
+    for name, other in (("dropout", 0.2), ("residual", "plain"), ("width", 16), ("cutoff", 4.0)):
+        changed = MODEL.model_copy(update={name: other})
+        with pytest.raises(InputError, match=rf"last\.ckpt: model\.{name} was .*, not {other}; give the same settings"):
+            train(changed, liquid, settings(epochs=3), tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, not 1; ask for more\."):
+        train(MODEL, liquid, settings(epochs=1), tmp_path / "run", resume=True)
+    assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
 
 
 def test_the_same_seed_gives_the_same_bytes(liquid: DataSettings, tmp_path: Path) -> None:

@@ -333,6 +333,10 @@ def test_a_fault_in_the_rows_is_named_with_file_and_line(write_dump, columns, ro
 
 HEADER_FAULTS = [
     ("ITEM: TIMESTEP\n0", "ITEM: TIMESTEP\nzero", r"line 2: 'zero' is not a whole number"),
+    ("ITEM: TIMESTEP\n0", "ITEM: TIMESTEP\n1_0", r"line 2: '1_0' is not a whole number"),
+    ("ITEM: TIMESTEP\n0", f"ITEM: TIMESTEP\n{2**63}", r"line 2: '9223372036854775808' is larger than LAMMPS can count"),
+    ("0.0 10.0", "0.0 1e-300", r"line 8: an edge of the box is 1e-300 angstrom long"),
+    ("0.0 10.0", "0.0 1e10", r"line 8: an edge of the box is 1e\+10 angstrom long"),
     ("ATOMS\n2", "ATOMS\n-2", r"line 4: a frame cannot have -2 atoms"),
     ("0.0 10.0", "0.0 ten", r"line 6: '0.0 ten' should be 2 finite numbers"),
     ("0.0 10.0", "0.0 inf", r"line 6: '0.0 inf' should be 2 finite numbers"),

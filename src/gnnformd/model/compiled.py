@@ -62,7 +62,9 @@ def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
         return False
     if model.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
         return False
-    return atoms.positions.device.type == "cpu" and len(torch.unique(_properties(atoms), dim=0)) <= MOST
+    if atoms.atom_count == 0 or atoms.positions.device.type != "cpu":
+        return False
+    return len(torch.unique(_properties(atoms), dim=0)) <= MOST
 
 
 class CompiledDensity:

@@ -40,7 +40,8 @@ class LoadedModel:
     path
         Where it came from.
     compiled
-        Whether evaluation and molecular dynamics may use compiled loops in the place of PyTorch; they say the same.
+        Whether evaluation and molecular dynamics may use compiled loops in the place of PyTorch; they say the same
+        to rounding; in float32 the energies of compiled loops have more digits.
     """
 
     model: ForceModel
@@ -144,9 +145,9 @@ def _resolve(path_or_name: str | Path) -> Path:
     path = Path(path_or_name)
     if path.is_dir() and (path / "model.safetensors").is_file():
         return path / "model.safetensors"
-    if path.exists():
-        return path
     names = pretrained_names()
+    if path.exists() and not (path.is_dir() and str(path_or_name) in names):  # a folder of data may have such a name
+        return path
     if str(path_or_name) in names:
         return Path(str(resources.files("gnnformd") / "pretrained" / f"{path_or_name}.safetensors"))
     known = f" or a model that comes along ({', '.join(names)})" if names else ""

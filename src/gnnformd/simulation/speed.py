@@ -63,7 +63,8 @@ class Speed:
         if it is not known. The rest is the loops over neighbors.
     step, coupling
         Of LAMMPS with the forces of the model, and what it takes beside asking the model: PPPM for fixed charges,
-        neighbor lists, integration, and the coupling itself. Median of three runs; None if the model is not stable.
+        neighbor lists, integration, and the coupling itself. Median of three runs; None if the model is not stable
+        or the machine too busy to say.
     lammps
         Of a step of LAMMPS with its own force field, median; its steps alternate with those of the network.
     compiled
@@ -243,14 +244,14 @@ def _coupled(lmp: lammps, loaded: LoadedModel) -> tuple[float | None, float | No
 
     try:
         coupling = Coupling(lmp, loaded)
-        run(BLOCK)  # compiles what is left to compile
+        run(BLOCK + steps)  # compiles what is left to compile, also when neighbor lists are renewed
         for _ in range(3):
             short, longer = run(BLOCK), run(BLOCK + steps)
             spent.append((longer[0] - short[0], longer[1] - short[1]))  # less what each run begins with
     except Unstable:
         return None, None
     whole, beside = (median(part) / steps for part in zip(*spent, strict=True))
-    return whole, beside
+    return (whole, beside) if min(whole, beside) > 0.0 else (None, None)
 
 
 def _long_range(atoms: CompiledGraph, places: Places) -> None:

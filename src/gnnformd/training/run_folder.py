@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 import yaml
@@ -15,9 +18,14 @@ from pydantic import BaseModel
 from gnnformd.errors import InputError
 from gnnformd.files import write_text
 from gnnformd.model.card import FORMAT_VERSION
-from gnnformd.training.run_log import FORMAT_KEY, EpochRecord, RunLog
+from gnnformd.model.settings import ModelSettings
+from gnnformd.training.run_log import FORMAT_KEY, SETTINGS_KEY, EpochRecord, RunLog
 
 __all__ = ["best_checkpoint", "checkpoint_records", "checkpoint_to_resume", "model_weights", "write_config"]
+
+
+PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch", "global_step")
+"""What Lightning needs of a checkpoint."""
 
 
 def write_config(path: Path, **parts: BaseModel) -> None:
@@ -26,14 +34,23 @@ def write_config(path: Path, **parts: BaseModel) -> None:
     write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
-def checkpoint_to_resume(folder: Path, resume: bool | Path) -> Path | None:
+def checkpoint_to_resume(folder: Path, resume: bool | Path, model: ModelSettings, epochs: int | None) -> Path | None:
     """Find where to start: None for the beginning.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    resume
+        Whether to go on, or the checkpoint to go on from.
+    model, epochs
+        What is asked for now.
 
     Raises
     ------
     InputError
         The folder holds a training that would be overwritten, or no checkpoint to go on from, or one that is damaged or
-        of networks that have changed.
+        of another network, or that has more epochs than are asked for.
     """
     checkpoints = folder / "checkpoints"
     if not resume:
@@ -43,18 +60,44 @@ def checkpoint_to_resume(folder: Path, resume: bool | Path) -> Path | None:
     path = checkpoints / "last.ckpt" if resume is True else resume
     if not path.is_file():
         raise InputError(f"{path}: there is no such checkpoint; train without --resume to start anew.")
-    try:
-        version = torch.load(path, map_location="cpu", weights_only=True).get(FORMAT_KEY)
-    except (RuntimeError, UnpicklingError, EOFError) as error:
+    content = _read(path)
+    if content is None:
         raise InputError(
             f"{path}: is damaged; go on from another with --checkpoint FILE, or name another --out to start anew."
-        ) from error
+        )
+    version = content.get(FORMAT_KEY)
     if version != FORMAT_VERSION:
         raise InputError(
             f"{path}: was written by another gnnformd, whose networks may differ (model format version {version}, now "
             f"{FORMAT_VERSION}); train without --resume and with another --out to start anew."
         )
+    before, now = content.get(SETTINGS_KEY, {}), model.model_dump(mode="json")
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise InputError(
+                f"{path}: model.{name} was {before.get(name)} when the training was started, not {now.get(name)}; give "
+                "the same settings with --resume, or name another --out to start anew."
+            )
+    done = len(_records(content))
+    if epochs is not None and epochs < done:
+        raise InputError(f"training.epochs: {path} has done {done} epochs, not {epochs}; ask for more.")
     return path
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Content of a checkpoint, or None if it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # PyTorch does not look at checksums
+                return None
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, UnpicklingError, EOFError, OSError, RuntimeError, ValueError, LookupError):
+        return None
+    return content if isinstance(content, dict) and all(part in content for part in PARTS) else None
+
+
+def _records(content: dict[str, Any]) -> list[EpochRecord]:
+    return [EpochRecord(**record) for record in content["callbacks"][RunLog.__qualname__]["records"]]
 
 
 def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[Path, EpochRecord]:
@@ -66,7 +109,12 @@ def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[
         No loss is finite.
     """
     kept = [(checkpoints / f"epoch-{record.epoch:02d}.ckpt", record) for record in records]
-    candidates = [(path, record) for path, record in kept if path.is_file()]
+    candidates = []
+    for path, record in kept:
+        if path.is_file() and _read(path) is None:
+            warnings.warn(f"{path}: is damaged; the best of the other checkpoints is taken.", stacklevel=2)
+        elif path.is_file():
+            candidates.append((path, record))
     candidates.append((checkpoints / "last.ckpt", records[-1]))
     finite = [candidate for candidate in candidates if math.isfinite(candidate[1].validation_loss)]
     if not finite:
@@ -86,8 +134,7 @@ def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 def checkpoint_records(checkpoint: Path) -> list[EpochRecord]:
     """Read the records of the epochs up to a checkpoint; an interrupted training may have logged one more."""
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return [EpochRecord(**record) for record in content["callbacks"][RunLog.__qualname__]["records"]]
+    return _records(torch.load(checkpoint, map_location="cpu", weights_only=True))
 
 
 def is_main_process() -> bool:

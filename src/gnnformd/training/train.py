@@ -160,7 +160,9 @@ class _Fit:
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         checkpoints = self.out / "checkpoints"
-        start = checkpoint_to_resume(self.out, resume) if is_main_process() or resume else None
+        start = None
+        if is_main_process() or resume:
+            start = checkpoint_to_resume(self.out, resume, self.model, self.training.epochs)
         datasets = open_datasets(self.data)
         stopwatch = Stopwatch()
         names = type_names_of(datasets)
@@ -183,7 +185,7 @@ class _Fit:
         if start is None:
             self.prepare(network, sample, closest, names)
         log = RunLog(self.out, stopwatch, listener)
-        keep = Checkpoints(checkpoints, self.training.checkpoint_every, log)
+        keep = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model)
         pace = Pace(self.training, stopwatch, progress)
         with computing(self.training):
             trainer = make_trainer(self.training, self.out, [log, keep, pace])

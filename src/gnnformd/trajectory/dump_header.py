@@ -14,6 +14,12 @@ from gnnformd.units import KCAL_PER_MOL_PER_EV
 
 __all__ = ["CutOff", "Header", "read_header"]
 
+LARGEST = 2**63 - 1
+"""Of LAMMPS's whole numbers."""
+
+NARROWEST, WIDEST = 1e-6, 1e9
+"""Edges of a box, angstrom; beyond these nothing can be searched in it."""
+
 _FORCE_FACTORS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV}
 
 
@@ -117,9 +123,12 @@ def _fault(window: TextWindow, text: str) -> InputError:
 def _integer(window: TextWindow) -> int:
     text = _line(window)
     try:
-        return int(text)
+        value = int(text.replace("_", "?"))  # Python's own notation, not LAMMPS's
     except ValueError:
         raise _fault(window, f"'{text[:40]}' is not a whole number; mend the line or write the file again") from None
+    if abs(value) > LARGEST:
+        raise _fault(window, f"'{text[:40]}' is larger than LAMMPS can count; mend the line or write the file again")
+    return value
 
 
 def _numbers(window: TextWindow, count: int) -> list[float]:
@@ -151,6 +160,10 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
     cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
     if not 0 < (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) < math.inf:
         raise _fault(window, "the box has no volume, or no finite one; mend it or write the file again")
+    edges = np.abs(cell).max(axis=1)  # nearly; small squares would vanish
+    if not (edges > NARROWEST).all() or not (edges < WIDEST).all():
+        edge = edges[np.abs(np.log(edges)).argmax()]
+        raise _fault(window, f"an edge of the box is {edge:.1g} angstrom long; mend it or write the file again")
     x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
     return cell, np.array(origin), (x, y, z)
 
