@@ -160,10 +160,10 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
     cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
     if not 0 < (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) < math.inf:
         raise _fault(window, "the box has no volume, or no finite one; mend it or write the file again")
-    edges = np.abs(cell).max(axis=1)  # nearly; small squares would vanish
-    if not (edges > NARROWEST).all() or not (edges < WIDEST).all():
-        edge = edges[np.abs(np.log(edges)).argmax()]
-        raise _fault(window, f"an edge of the box is {edge:.1g} angstrom long; mend it or write the file again")
+    for row in cell.tolist():
+        edge = max(map(abs, row))  # nearly its length; small squares would vanish
+        if not NARROWEST < edge < WIDEST:
+            raise _fault(window, f"an edge of the box is {edge:.1g} angstrom long; mend it or write the file again")
     x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
     return cell, np.array(origin), (x, y, z)
 
