@@ -170,6 +170,25 @@ def test_a_training_goes_on_with_the_network_it_was_started_with(liquid: DataSet
     assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
 
 
+def test_a_training_goes_on_with_the_frames_it_began_with(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=2), tmp_path / "run")
+    before = run.model.read_bytes()
+    for other in ({"validation_fraction": 0.5}, {"frames": 10}):
+        with pytest.raises(InputError, match=r"last\.ckpt: has learned from other frames; give the same data"):
+            train(MODEL, liquid.model_copy(update=other), settings(epochs=3), tmp_path / "run", resume=True)
+    assert run.model.read_bytes() == before
+
+
+def test_without_a_force_field_a_model_learns_what_each_type_is(liquid: DataSettings, tmp_path: Path) -> None:
+    plain = liquid.model_copy(update={"force_field": None, "elements": None})
+    with pytest.warns(UserWarning, match=r"has no force field, so the model learns what each type is"):
+        run = train(MODEL, plain, settings(epochs=1), tmp_path / "run")
+    assert load_model(run.model).card.settings.node_features == "embedding"
+    assert yaml.safe_load((run.folder / "config.yaml").read_text())["model"]["node_features"] == "embedding"
+    again = train(MODEL, plain, settings(epochs=2), tmp_path / "run", resume=True)
+    assert [record.epoch for record in again.records] == [1, 2]
+
+
 def test_the_same_seed_gives_the_same_bytes(liquid: DataSettings, tmp_path: Path) -> None:
     files = [train(MODEL, liquid, settings(epochs=2), tmp_path / name).model.read_bytes() for name in "ab"]
     other = train(MODEL, liquid, settings(epochs=2, seed=1), tmp_path / "c").model.read_bytes()

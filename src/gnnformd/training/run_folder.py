@@ -19,9 +19,17 @@ from gnnformd.errors import InputError
 from gnnformd.files import write_text
 from gnnformd.model.card import FORMAT_VERSION
 from gnnformd.model.settings import ModelSettings
-from gnnformd.training.run_log import FORMAT_KEY, SETTINGS_KEY, EpochRecord, RunLog
+from gnnformd.training.run_log import FORMAT_KEY, FRAMES_KEY, SETTINGS_KEY, EpochRecord, RunLog
 
-__all__ = ["best_checkpoint", "checkpoint_records", "checkpoint_to_resume", "model_weights", "write_config"]
+__all__ = [
+    "best_checkpoint",
+    "checkpoint_records",
+    "checkpoint_to_resume",
+    "model_weights",
+    "refuse_other_frames",
+    "refuse_to_overwrite",
+    "write_config",
+]
 
 
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch", "global_step")
@@ -34,30 +42,51 @@ def write_config(path: Path, **parts: BaseModel) -> None:
     write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
-def checkpoint_to_resume(folder: Path, resume: bool | Path, model: ModelSettings, epochs: int | None) -> Path | None:
-    """Find where to start: None for the beginning.
+def refuse_to_overwrite(folder: Path) -> None:
+    """See that a run folder holds no training.
+
+    Raises
+    ------
+    InputError
+        It does.
+    """
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        raise InputError(f"{folder}: holds a training already; go on with --resume or name another --out.")
+
+
+def refuse_other_frames(checkpoint: Path, frames: list[str]) -> None:
+    """See that a training goes on with the frames it began with.
+
+    Raises
+    ------
+    InputError
+        It does not.
+    """
+    if torch.load(checkpoint, map_location="cpu", weights_only=True).get(FRAMES_KEY) != frames:
+        raise InputError(
+            f"{checkpoint}: has learned from other frames; give the same data with --resume, or start from the model "
+            "with 'gnnformd finetune'."
+        )
+
+
+def checkpoint_to_resume(folder: Path, checkpoint: Path | None, model: ModelSettings, epochs: int | None) -> Path:
+    """Find where to go on.
 
     Parameters
     ----------
     folder
         The run folder.
-    resume
-        Whether to go on, or the checkpoint to go on from.
+    checkpoint
+        Which one; None for the last.
     model, epochs
         What is asked for now.
 
     Raises
     ------
     InputError
-        The folder holds a training that would be overwritten, or no checkpoint to go on from, or one that is damaged or
-        of another network, or that has more epochs than are asked for.
+        There is no such checkpoint, or it is damaged or of another network, or has more epochs than are asked for.
     """
-    checkpoints = folder / "checkpoints"
-    if not resume:
-        if any(checkpoints.glob("*.ckpt")):
-            raise InputError(f"{folder}: holds a training already; go on with --resume or name another --out.")
-        return None
-    path = checkpoints / "last.ckpt" if resume is True else resume
+    path = checkpoint or folder / "checkpoints" / "last.ckpt"
     if not path.is_file():
         raise InputError(f"{path}: there is no such checkpoint; train without --resume to start anew.")
     content = _read(path)

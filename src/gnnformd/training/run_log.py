@@ -16,10 +16,13 @@ from gnnformd.model.settings import ModelSettings
 from gnnformd.training.fitting import ForceFitting
 from gnnformd.training.pace import Stopwatch
 
-__all__ = ["FORMAT_KEY", "SETTINGS_KEY", "Checkpoints", "EpochRecord", "RunLog"]
+__all__ = ["FORMAT_KEY", "FRAMES_KEY", "SETTINGS_KEY", "Checkpoints", "EpochRecord", "RunLog"]
 
 FORMAT_KEY = "model_format_version"
 """Of checkpoints; the version of model files, which tells networks apart."""
+
+FRAMES_KEY = "some_frames"
+"""Of checkpoints; what tells some training frames (see `gnnformd.training.doubts.some_digests`)."""
 
 SETTINGS_KEY = "model_settings"
 """Of checkpoints; the settings of the network."""
@@ -145,14 +148,15 @@ def _spread(count: float, total: float, squares: float) -> float | None:
 class Checkpoints(lightning.Callback):
     """Keeps ``last.ckpt`` of every validated epoch and ``epoch-NN.ckpt`` of every few of them, written whole or not."""
 
-    def __init__(self, folder: Path, every: int, run_log: RunLog, model: ModelSettings) -> None:
-        self.folder, self.every, self.run_log, self.model = folder, every, run_log, model
+    def __init__(self, folder: Path, every: int, run_log: RunLog, model: ModelSettings, frames: list[str]) -> None:
+        self.folder, self.every, self.run_log, self.model, self.frames = folder, every, run_log, model, frames
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Say which networks this program has, and which one this is: with others, going on would be something else."""
+        """Say which networks this program has, which one this is, and what it learns from: others cannot go on."""
         checkpoint[FORMAT_KEY] = FORMAT_VERSION
+        checkpoint[FRAMES_KEY] = self.frames
         checkpoint[SETTINGS_KEY] = self.model.model_dump(mode="json")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

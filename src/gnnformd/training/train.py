@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from gnnformd.training.run_folder import (
     checkpoint_to_resume,
     is_main_process,
     model_weights,
+    refuse_other_frames,
+    refuse_to_overwrite,
     write_config,
 )
 from gnnformd.training.run_log import Checkpoints, EpochRecord, RunLog
@@ -80,6 +83,8 @@ def train(
 ) -> TrainedRun:
     """Train a network from fresh weights.
 
+    Where data have no force field, a model whose inputs are to be physical learns what each type is instead.
+
     Parameters
     ----------
     model, data, training
@@ -99,9 +104,9 @@ def train(
         Data, settings and run folder do not fit.
     """
 
-    def make(type_names: tuple[str, ...]) -> ForceModel:
+    def make(settings: ModelSettings, type_names: tuple[str, ...]) -> ForceModel:
         torch.manual_seed(training.seed)
-        return build_model(model, len(type_names))
+        return build_model(settings, len(type_names))
 
     def prepare(network: ForceModel, sample: AtomicGraph, closest: Tensor, _: tuple[str, ...]) -> None:
         network.initialize(sample, closest)
@@ -133,9 +138,9 @@ def finetune(
     """
     start = load_model(pretrained)
 
-    def make(type_names: tuple[str, ...]) -> ForceModel:
+    def make(settings: ModelSettings, type_names: tuple[str, ...]) -> ForceModel:
         torch.manual_seed(training.seed)
-        network = build_model(model, len(type_names))
+        network = build_model(settings, len(type_names))
         take_weights(network, start, type_names)
         return network
 
@@ -154,19 +159,39 @@ class _Fit:
     data: DataSettings
     training: TrainingSettings
     out: Path
-    make: Callable[[tuple[str, ...]], ForceModel]
+    make: Callable[[ModelSettings, tuple[str, ...]], ForceModel]
     prepare: Callable[[ForceModel, AtomicGraph, Tensor, tuple[str, ...]], None]
     origin: tuple[dict[str, Any], ...]
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
-        checkpoints = self.out / "checkpoints"
-        start = None
-        if is_main_process() or resume:
-            start = checkpoint_to_resume(self.out, resume, self.model, self.training.epochs)
+        if not resume and is_main_process():
+            refuse_to_overwrite(self.out)
         datasets = open_datasets(self.data)
+        unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
+        if unknown is not None and self.model.node_features == "physical" and not self.origin:
+            warnings.warn(
+                f"{unknown.path}: has no force field, so the model learns what each type is (model.node_features: "
+                "embedding); name one as data.force_field to tell it charge, epsilon and sigma.",
+                stacklevel=2,
+            )
+            told = replace(self, model=self.model.model_copy(update={"node_features": "embedding"}))
+            return told._run(datasets, resume, listener, progress)
+        return self._run(datasets, resume, listener, progress)
+
+    def _run(
+        self,
+        datasets: Sequence[PackedDataset],
+        resume: bool | Path,
+        listener: Listener | None,
+        progress: Progress | None,
+    ) -> TrainedRun:
+        checkpoints, start = self.out / "checkpoints", None
+        if resume:
+            checkpoint = resume if isinstance(resume, Path) else None
+            start = checkpoint_to_resume(self.out, checkpoint, self.model, self.training.epochs)
         stopwatch = Stopwatch()
         names = type_names_of(datasets)
-        network = self.make(names)
+        network = self.make(self.model, names)
         network.to(torch.float64 if self.training.precision == "64-true" else torch.float32)
         freeze(network, self.training.freeze)
         if (self.training.energy_weight or self.training.virial_weight) and not network.conservative:
@@ -180,12 +205,15 @@ class _Fit:
                 "not compile; set it to false."
             )
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
+        some = some_digests(datasets, frames.train_graphs.frames)
+        if start is not None:
+            refuse_other_frames(start, some)
         sample = frames.sample()
         closest = closest_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         if start is None:
             self.prepare(network, sample, closest, names)
         log = RunLog(self.out, stopwatch, listener)
-        keep = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model)
+        keep = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, some)
         pace = Pace(self.training, stopwatch, progress)
         with computing(self.training):
             trainer = make_trainer(self.training, self.out, [log, keep, pace])
