@@ -93,7 +93,7 @@ def _training_table(runs: Sequence[TrainingRun]) -> Raw:
             (
                 run.name,
                 run.model_kind or "–",
-                len(h.epoch),
+                max(h.epoch),
                 h.epoch[h.best],
                 number(h.validation_l1_per_atom[h.best]),
                 *(number(_axis_per_atom(run, axis)) for axis in "xyz"),
