@@ -19,6 +19,7 @@ from gnnformd.simulation.md_run import OUTSIDE, EngineRun
 from gnnformd.simulation.ranks import Ranks, heat_of_rank
 from gnnformd.simulation.restart import RESTART, Restarts, cut_back
 from gnnformd.simulation.settings import SimulationSettings
+from gnnformd.simulation.sources import without_forces
 from gnnformd.simulation.start import Start
 from gnnformd.simulation.thermo import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS
 
@@ -116,7 +117,7 @@ def run_lammps(
                 unstable = error
         if unstable is None:
             # else PPPM would start anew for each of these files
-            for command in ("kspace_style none", f"pair_style zero {loaded.model.cutoff!r} nocoeff", "pair_coeff * *"):
+            for command in without_forces(loaded.model.cutoff):
                 lmp.command(command)
             restarts.end()
             _write_final(lmp, out / "final.data", ranks)

