@@ -32,9 +32,9 @@ def times(model: str, atoms: int) -> tuple[float, float, float]:
     import numpy as np
     import torch
 
-    from gnnformd.model.file import load_model
-    from gnnformd.simulation.evaluator import Evaluator
-    from gnnformd.simulation.liquid import liquid_commands, settled
+    from gnnformd.inference.system import Evaluator
+    from gnnformd.model.files.model_file import load_model
+    from gnnformd.simulation.speed.liquids import liquid_commands, settled
 
     torch.set_num_threads(1)
     begin = time.perf_counter()

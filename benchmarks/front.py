@@ -18,8 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gnnformd.evaluation.figures import save_figure
-from gnnformd.evaluation.style import COLORS, FORCE, panels, styled
+from gnnformd.evaluation.figures.force_figures import save_figure
+from gnnformd.evaluation.figures.style import COLORS, FORCE, panels, styled
 
 SIZES: dict[str, tuple[str, dict[str, object]]] = {
     "water-fast, no charges": ("water-fast", {"electrostatics": "none"}),

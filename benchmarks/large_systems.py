@@ -20,11 +20,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from gnnformd.model.file import load_model
-from gnnformd.simulation.compiled_system import CompiledSystem
-from gnnformd.simulation.moving_graph import MovingGraph
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.inference.compiled_system import CompiledSystem
+from gnnformd.inference.moving_graph import MovingGraph
+from gnnformd.model.files.model_file import load_model
 from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.packed.dataset import open_dataset
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.layers import GraphNorm, Perceptron
-from gnnformd.model.seed import SeedModel
+from gnnformd.model.gamd.layers import GraphNorm, Perceptron
+from gnnformd.model.gamd.network import SeedModel
 
 
 def perceptron(part: Perceptron, values: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.md_table import compared, show
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 from gnnformd.reference.generate import generate
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate

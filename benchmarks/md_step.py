@@ -24,8 +24,8 @@ from typing import Any
 import torch
 
 from benchmarks.md_table import show
-from gnnformd.model.compiled import CompiledDensity
-from gnnformd.model.file import load_model
+from gnnformd.model.density.numba_engine.one_layer import CompiledDensity
+from gnnformd.model.files.model_file import load_model
 from gnnformd.reference.library import open_lammps
 from gnnformd.reference.systems import SYSTEMS
 from gnnformd.simulation.settings import SimulationSettings

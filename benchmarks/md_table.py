@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gnnformd.evaluation.statistics import with_error
+from gnnformd.evaluation.liquid.statistics import with_error
 from gnnformd.simulation.md_run import MDRun
 
 __all__ = ["compared", "show", "stable"]

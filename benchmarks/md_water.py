@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from benchmarks.md_table import compared, show, stable
-from gnnformd.evaluation.statistics import with_error
-from gnnformd.model.file import load_model
+from gnnformd.evaluation.liquid.statistics import with_error
+from gnnformd.model.files.model_file import load_model
 from gnnformd.reference.generate import generate
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.systems import SYSTEMS

@@ -17,12 +17,12 @@ import tempfile
 from pathlib import Path
 
 from gnnformd.config import load_config
-from gnnformd.evaluation.figures import save_figure
-from gnnformd.evaluation.metrics import evaluate
-from gnnformd.evaluation.style import COLORS, panels
-from gnnformd.model.file import load_model
+from gnnformd.evaluation.figures.force_figures import save_figure
+from gnnformd.evaluation.figures.style import COLORS, panels
+from gnnformd.evaluation.forces.metrics import evaluate
+from gnnformd.model.files.model_file import load_model
 from gnnformd.training.train import finetune, train
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.packed.dataset import open_dataset
 
 FRAMES = {1: 2, 3: 4, 10: 11, 30: 33, 70: 78}
 """Training frames, and how many there are with those that validate."""

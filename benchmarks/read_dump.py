@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gnnformd.trajectory.dump import read_dump
+from gnnformd.trajectory.formats.dump import read_dump
 
 
 def write_dump(path: Path, frames: int, atoms: int) -> None:

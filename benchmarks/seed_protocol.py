@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gnnformd.evaluation.figures import learning_curve_figure, save_figure
-from gnnformd.evaluation.history import SEED_LOG, read_history
+from gnnformd.evaluation.figures.force_figures import learning_curve_figure, save_figure
+from gnnformd.evaluation.report.history import SEED_LOG, read_history
 
 ATOMS = 648
 

@@ -17,10 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gnnformd.config import load_config
-from gnnformd.evaluation.metrics import evaluate
-from gnnformd.model.file import LoadedModel, load_model
+from gnnformd.evaluation.forces.metrics import evaluate
+from gnnformd.model.files.model_file import LoadedModel, load_model
 from gnnformd.training.train import finetune, train
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.packed.dataset import open_dataset
 
 FRAMES = 30  # of each test set
 

@@ -17,13 +17,13 @@ import torch
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
-from gnnformd.model.layers import Perceptron
-from gnnformd.model.seed import SeedModel
+from gnnformd.model.gamd.layers import Perceptron
+from gnnformd.model.gamd.network import SeedModel
 from gnnformd.model.settings import SeedSettings
 from gnnformd.training.loss import absolute_error_per_axis
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.trainer import computing
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.packed.dataset import open_dataset
 from literal_seed import literal_forces
 
 BATCH = 16

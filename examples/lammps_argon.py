@@ -6,9 +6,9 @@ python lammps_argon.py MODEL [STEPS]
 import sys
 from pathlib import Path
 
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 from gnnformd.reference.library import open_lammps
-from gnnformd.simulation.coupling import Coupling
+from gnnformd.simulation.lammps.coupling import Coupling
 
 model = load_model(sys.argv[1])
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 500

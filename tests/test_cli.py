@@ -19,8 +19,8 @@ from gnnformd.cli import app
 from gnnformd.cli.show import number, progress
 from gnnformd.errors import InputError
 from gnnformd.files import write_json
-from gnnformd.model.build import build_model
-from gnnformd.model.file import ModelCard, load_model, save_model
+from gnnformd.model.files.model_file import ModelCard, load_model, save_model
+from gnnformd.model.registry import build_model
 from gnnformd.model.settings import SeedSettings
 from gnnformd.reference.systems import ARGON, SYSTEMS
 from tests.training.conftest import write_liquid
@@ -109,7 +109,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_a_model_is_loaded_without_the_compiler_of_pytorch() -> None:
     code = (
-        "import sys\nfrom gnnformd.model.file import load_model\nload_model('water')\n"
+        "import sys\nfrom gnnformd.model.files.model_file import load_model\nload_model('water')\n"
         "print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

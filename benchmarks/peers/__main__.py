@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from gnnformd.model.file import load_model
-from gnnformd.trajectory.dataset import PackedDataset, open_dataset
+from gnnformd.model.files.model_file import load_model
+from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset
 from gnnformd.trajectory.split import split_frames
 
 HERE = Path(__file__).parent

@@ -5,10 +5,10 @@ python curves.py
 
 from pathlib import Path
 
-from gnnformd.evaluation.curves import curves_to_dict, force_curves
-from gnnformd.evaluation.figures import force_curve_figure, save_figure
+from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
+from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
 from gnnformd.files import write_json
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 
 model = "runs/argon/model.safetensors"
 found = force_curves(load_model(model))

@@ -5,10 +5,10 @@ python evaluate.py
 
 from pathlib import Path
 
-from gnnformd.evaluation.metrics import evaluate
+from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.files import write_json
-from gnnformd.model.file import load_model
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.model.files.model_file import load_model
+from gnnformd.trajectory.packed.dataset import open_dataset
 
 model = load_model("runs/argon/model.safetensors")
 result = evaluate(model, [open_dataset(Path("data/argon-test"))]).to_dict()

@@ -5,6 +5,6 @@ python report.py
 
 from pathlib import Path
 
-from gnnformd.evaluation.report import write_report
+from gnnformd.evaluation.report.report import write_report
 
 print(f"written: {write_report(Path('runs/argon'))}")

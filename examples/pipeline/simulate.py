@@ -6,7 +6,7 @@ python simulate.py [STEPS]
 import sys
 from pathlib import Path
 
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate
 

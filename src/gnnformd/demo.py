@@ -208,11 +208,11 @@ class Demo:
     def _evaluate(self) -> str:
         import numpy as np
 
-        from gnnformd.evaluation.figures import parity_figure, save_figure
-        from gnnformd.evaluation.metrics import evaluate
-        from gnnformd.evaluation.report_page import percent
-        from gnnformd.model.file import load_model
-        from gnnformd.trajectory.dataset import open_dataset
+        from gnnformd.evaluation.figures.force_figures import parity_figure, save_figure
+        from gnnformd.evaluation.forces.metrics import evaluate
+        from gnnformd.evaluation.report.page import percent
+        from gnnformd.model.files.model_file import load_model
+        from gnnformd.trajectory.packed.dataset import open_dataset
 
         pairs = {
             "seed-water": ["water-test", "water-large", "argon-test"],
@@ -234,10 +234,10 @@ class Demo:
         return "sum of errors over sum of forces: " + ", ".join(told)
 
     def _curves(self) -> str:
-        from gnnformd.evaluation.curves import curves_to_dict, force_curves
-        from gnnformd.evaluation.figures import force_curve_figure, save_figure
-        from gnnformd.evaluation.report_page import percent
-        from gnnformd.model.file import load_model
+        from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
+        from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
+        from gnnformd.evaluation.report.page import percent
+        from gnnformd.model.files.model_file import load_model
 
         told = []
         for run in ("seed-water", "water", "argon"):
@@ -248,7 +248,7 @@ class Demo:
         return "rms error over rms force: " + ", ".join(told)
 
     def _simulate(self) -> str:
-        from gnnformd.model.file import load_model
+        from gnnformd.model.files.model_file import load_model
         from gnnformd.reference.run import ReferenceRun
         from gnnformd.simulation.settings import SimulationSettings
         from gnnformd.simulation.simulate import simulate
@@ -271,7 +271,7 @@ class Demo:
         return f"{run.steps} steps of {run.atoms} atoms, {run.microseconds_per_atom_step:.3g} us per atom, {verdict}"
 
     def _report(self) -> str:
-        from gnnformd.evaluation.report import write_report
+        from gnnformd.evaluation.report.report import write_report
 
         return f"written from the files in {write_report(self._out).parent}"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
-from gnnformd.model.file import LoadedModel, ModelCard
+from gnnformd.model.files.model_file import LoadedModel, ModelCard
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.settings import SeedSettings
 from gnnformd.trajectory.frame import Frame

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from tests.model.test_density import no_part_at_zero
+from tests.model.density.test_model import no_part_at_zero
 from tests.threads import torch_threads
 
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
-from gnnformd.model.build import build_model
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.model.registry import build_model
 from gnnformd.model.settings import DensitySettings, SeedSettings
 from gnnformd.trajectory.frame import Frame
 

@@ -9,8 +9,8 @@ import torch
 
 from gnnformd.force_field import ForceField
 from gnnformd.graph.build import build_graph, collate
-from gnnformd.model.density import DensityModel
-from gnnformd.model.file import load_model, pretrained_names
+from gnnformd.model.density.model import DensityModel
+from gnnformd.model.files.model_file import load_model, pretrained_names
 from gnnformd.trajectory.frame import Frame
 
 SMALLEST = 0.3  # angstrom

@@ -26,12 +26,12 @@ import torch
 import gnnformd.training.train  # before the processes part, so that each starts at once
 from gnnformd.cli import main as gnnformd
 from gnnformd.config import load_config
-from gnnformd.model.build import build_model
-from gnnformd.model.file import ModelCard, load_model, save_model
+from gnnformd.model.files.model_file import ModelCard, load_model, save_model
+from gnnformd.model.registry import build_model
 from gnnformd.model.settings import SeedSettings
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.trajectory.dataset import PackedDataset, open_dataset
-from gnnformd.trajectory.dump import read_dump
+from gnnformd.trajectory.formats.dump import read_dump
+from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset
 from gnnformd.trajectory.read import read_frames
 from tests.training.conftest import FIELD, write_liquid
 

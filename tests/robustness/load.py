@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gnnformd.trajectory.dataset import open_dataset
 from gnnformd.trajectory.inspect import inspect_data
+from gnnformd.trajectory.packed.dataset import open_dataset
 
 BODIES = 24  # texts of which frames are put together
 PIECES = 3

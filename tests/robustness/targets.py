@@ -15,13 +15,13 @@ import yaml
 from gnnformd.config import dump_config, load_config, preset_names
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
-from gnnformd.model.build import build_model
-from gnnformd.model.file import ModelCard, load_model, save_model
+from gnnformd.model.files.model_file import ModelCard, load_model, save_model
+from gnnformd.model.registry import build_model
 from gnnformd.model.settings import DensitySettings, SeedSettings
 from gnnformd.reference.systems import SPC_FW, SYSTEMS
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.read import read_frames
-from gnnformd.trajectory.topology import read_topology
 
 __all__ = ["TARGETS", "Target", "complaint", "damage"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gnnformd.errors import InputError
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.read import read_frames
-from gnnformd.trajectory.topology import read_topology
 
 HEAD = (
     "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{count}\nITEM: BOX BOUNDS pp pp pp\n0 9\n0 9\n0 9\n"

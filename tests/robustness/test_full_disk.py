@@ -10,7 +10,7 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.reference import generate
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.packed.dataset import open_dataset
 from tests.training.conftest import write_liquid
 
 

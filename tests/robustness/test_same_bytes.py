@@ -6,13 +6,13 @@ import csv
 import json
 from pathlib import Path
 
-from gnnformd.evaluation.metrics import evaluate
-from gnnformd.model.file import load_model
+from gnnformd.evaluation.forces.metrics import evaluate
+from gnnformd.model.files.model_file import load_model
 from gnnformd.model.settings import SeedSettings
 from gnnformd.reference.generate import generate
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.settings import DataSettings
 from tests.training.conftest import write_liquid
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnnformd.model.build import build_model
-from gnnformd.model.file import ModelCard, save_model
+from gnnformd.model.files.model_file import ModelCard, save_model
+from gnnformd.model.registry import build_model
 from gnnformd.model.settings import SeedSettings
-from gnnformd.trajectory.dump import read_dump
+from gnnformd.trajectory.formats.dump import read_dump
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tests.model.test_density import density
+from tests.model.density.test_model import density
 
 from gnnformd.errors import InputError
+from gnnformd.evaluation.liquid.observed_run import Side
+from gnnformd.evaluation.liquid.structure import structure
 from gnnformd.force_field import AtomType, ForceField
-from gnnformd.model.file import LoadedModel, ModelCard, load_model
-from gnnformd.simulation.calculator import Calculator
+from gnnformd.interfaces.ase import Calculator
+from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
 from gnnformd.simulation.guard import ModelFailure
 from gnnformd.simulation.settings import SimulationSettings
-from gnnformd.simulation.side import Side
 from gnnformd.simulation.simulate import simulate
-from gnnformd.simulation.structure import structure
-from gnnformd.trajectory.dump import read_dump
-from gnnformd.trajectory.topology import read_topology
+from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.dump import read_dump
 
 BOTH = pytest.mark.parametrize("engine", ["lammps", "ase"])
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.metrics import evaluate
+from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 from gnnformd.model.interface import Prediction
 from gnnformd.model.settings import DensitySettings, SeedSettings
 from gnnformd.training.loss import Loss, Scales, measure_scales
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
-from gnnformd.trajectory.dataset import open_dataset
+from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.settings import DataSettings
 from tests.model.conftest import random_graph
 

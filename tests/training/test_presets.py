@@ -10,9 +10,9 @@ import yaml
 from gnnformd.config import load_config, preset_names
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.dataset import GraphDataset
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 from gnnformd.training.train import finetune, train
-from gnnformd.trajectory.dataset import open_datasets
+from gnnformd.trajectory.packed.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
 from tests.training.conftest import write_crystal
 

@@ -11,14 +11,14 @@ import torch
 import yaml
 
 from gnnformd.errors import InputError
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 from gnnformd.model.settings import DensitySettings, SeedSettings
-from gnnformd.training.extent import extent_of
+from gnnformd.training.data_range import extent_of
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import finetune, train
-from gnnformd.trajectory.dataset import open_datasets
-from gnnformd.trajectory.dump import read_dump
+from gnnformd.trajectory.formats.dump import read_dump
+from gnnformd.trajectory.packed.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
 MODEL = SeedSettings(width=8, cutoff=4.4)

@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from gnnformd.model.file import load_model
+from gnnformd.model.files.model_file import load_model
 from gnnformd.model.settings import SeedSettings
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train

@@ -41,13 +41,13 @@ def describe(name: str) -> list[Part]:
 
 
 def _is_shipped(name: str) -> bool:
-    from gnnformd.model.file import pretrained_names
+    from gnnformd.model.files.model_file import pretrained_names
 
     return name in pretrained_names()
 
 
 def _model(name: str) -> Part:
-    from gnnformd.model.file import load_model
+    from gnnformd.model.files.model_file import load_model
 
     loaded = load_model(name)
     card = loaded.card
@@ -68,7 +68,7 @@ def _model(name: str) -> Part:
 
 
 def _topology(path: Path) -> Part:
-    from gnnformd.trajectory.topology import read_topology
+    from gnnformd.trajectory.formats.data_file import read_topology
 
     topology = read_topology(path)
     molecules = topology.molecule_ids

@@ -36,10 +36,10 @@ def evaluate(
 ) -> None:
     """Compare predicted forces with those of the data."""
     use_threads(threads)
-    from gnnformd.evaluation.metrics import evaluate as compare
+    from gnnformd.evaluation.forces.metrics import evaluate as compare
     from gnnformd.force_field import ForceField
-    from gnnformd.model.file import load_model
-    from gnnformd.trajectory.dataset import open_dataset
+    from gnnformd.model.files.model_file import load_model
+    from gnnformd.trajectory.packed.dataset import open_dataset
 
     loaded = load_model(model, device=device, compiled=not torch)
     field = ForceField.from_yaml(force_field) if force_field else None
@@ -73,8 +73,8 @@ def curves(
     json_file: JsonOption = None,
 ) -> None:
     """Compare the force between two atoms with Lennard-Jones, Coulomb and a harmonic bond."""
-    from gnnformd.evaluation.curves import curves_to_dict, force_curves
-    from gnnformd.model.file import load_model
+    from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
+    from gnnformd.model.files.model_file import load_model
 
     found = force_curves(load_model(model))
     result = curves_to_dict(model, found)
@@ -86,7 +86,7 @@ def curves(
         rows.append((f"{c['name']} ({c['detail']})", c["rms_error"], *shown, c["max_transverse"]))
     show_table("Force on one of two atoms, kcal/mol/angstrom", columns, rows)
     if figure is not None:
-        from gnnformd.evaluation.figures import force_curve_figure, save_figure
+        from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
 
         save_figure(force_curve_figure(found), figure)
         say(f"Wrote {figure}")
@@ -104,8 +104,8 @@ def benchmark(
 ) -> None:
     """Measure how long the forces take, and LAMMPS's own in the same run."""
     use_threads(threads)
-    from gnnformd.model.file import load_model
-    from gnnformd.simulation.speed import measure_speed
+    from gnnformd.model.files.model_file import load_model
+    from gnnformd.simulation.speed.measure import measure_speed
 
     loaded = load_model(model, device=device, compiled=not torch)
     with progress("Measuring") as report:

@@ -20,7 +20,7 @@ from gnnformd.cli.show import check_place, number, progress, save_json, say, sho
 from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
-    from gnnformd.simulation.ranks import Ranks
+    from gnnformd.simulation.lammps.ranks import Ranks
     from gnnformd.simulation.settings import SimulationSettings
 
 __all__ = ["show_simulation", "write_figures"]
@@ -92,7 +92,7 @@ def simulate(
     json_file: JsonOption = None,
 ) -> None:
     """Run molecular dynamics with the learned forces."""
-    from gnnformd.simulation.ranks import Ranks
+    from gnnformd.simulation.lammps.ranks import Ranks
     from gnnformd.simulation.settings import SimulationSettings
 
     with _one_voice(Ranks() if engine == Engine.ase else Ranks.world()) as world:
@@ -115,7 +115,7 @@ def simulate(
             flags = [f"--{name}" for name, wanted in {"resume": resume, "torch": torch}.items() if wanted]
             raise typer.Exit(_start_ranks(model, topology, settings, options, flags))
         use_threads(1 if threads is None and world.size > 1 else threads)
-        from gnnformd.model.file import load_model
+        from gnnformd.model.files.model_file import load_model
         from gnnformd.simulation.simulate import simulate as run
 
         with world.together():
@@ -142,8 +142,8 @@ def export(
     target: Annotated[Target, typer.Option(help="LAMMPS's 'pair_style mliap unified'.")] = Target.mliap,
 ) -> None:
     """Write a model for a LAMMPS of your own, with Kokkos on accelerators."""
-    from gnnformd.model.file import load_model
-    from gnnformd.simulation.mliap import export_mliap
+    from gnnformd.interfaces.lammps_mliap import export_mliap
+    from gnnformd.model.files.model_file import load_model
 
     loaded = load_model(model)
     export_mliap(loaded, out)
@@ -189,9 +189,9 @@ def write_figures(result: Mapping[str, Any], folder: Path) -> None:
     """Draw what came out: a file for each family of curves, and the temperature."""
     import numpy as np
 
-    from gnnformd.evaluation.figures import molecular_dynamics_figure, save_figure
-    from gnnformd.evaluation.md_curves import FAMILIES
-    from gnnformd.evaluation.md_figures import curves_figure
+    from gnnformd.evaluation.figures.force_figures import molecular_dynamics_figure, save_figure
+    from gnnformd.evaluation.figures.md_figures import curves_figure
+    from gnnformd.evaluation.liquid.md_curves import FAMILIES
 
     for family in FAMILIES:
         if result[family]:
@@ -211,7 +211,7 @@ def write_figures(result: Mapping[str, Any], folder: Path) -> None:
 
 def show_simulation(result: dict[str, Any]) -> None:
     """Speed, conservation, temperature, each observable beside its reference, and the verdicts."""
-    from gnnformd.evaluation.statistics import with_error
+    from gnnformd.evaluation.liquid.statistics import with_error
 
     temperature, drift = result["temperature"], result["energy_drift_per_atom_per_ns"]
     rows: list[tuple[str, Any]] = [

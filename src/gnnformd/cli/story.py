@@ -20,7 +20,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="HTML file; report.html in the folder if not given.")] = None,
 ) -> None:
     """Write one self-contained HTML page about a run."""
-    from gnnformd.evaluation.report import write_report
+    from gnnformd.evaluation.report.report import write_report
 
     say(f"Wrote {write_report(folder, out)}")
 

@@ -20,7 +20,7 @@ __all__ = ["FrameSource", "GraphDataset"]
 
 
 class FrameSource(Protocol):
-    """A sequence of frames of one system, as `gnnformd.trajectory.dataset.PackedDataset`."""
+    """A sequence of frames of one system, as `gnnformd.trajectory.packed.dataset.PackedDataset`."""
 
     @property
     def force_field(self) -> ForceField | None:

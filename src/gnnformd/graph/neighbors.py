@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from vesin import NeighborList
 
 from gnnformd.errors import InputError
-from gnnformd.trajectory.compiled import compiled
+from gnnformd.numba_jit import compiled
 
 __all__ = ["neighbor_pairs"]
 

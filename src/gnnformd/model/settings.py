@@ -13,7 +13,7 @@ LONGEST_CUTOFF = 50.0
 
 
 class SeedSettings(BaseModel):
-    """Settings of the seed's network (see `gnnformd.model.seed.SeedModel`)."""
+    """Settings of the seed's network (see `gnnformd.model.gamd.network.SeedModel`)."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -40,7 +40,7 @@ class SeedSettings(BaseModel):
 
 
 class DensitySettings(BaseModel):
-    """Settings of the conservative, equivariant network (see `gnnformd.model.density.DensityModel`)."""
+    """Settings of the conservative, equivariant network (see `gnnformd.model.density.model.DensityModel`)."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

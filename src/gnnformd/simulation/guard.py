@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.inference.training_range import Unstable
 from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
 
 __all__ = [
     "Departures",
     "Guard",
     "ModelFailure",
-    "Unstable",
     "failure_of",
     "kinetic_temperature",
     "temperature_of",
@@ -27,27 +27,6 @@ Int = NDArray[np.int64]
 
 _IDS_NAMED = 8
 _MOST_FRAMES = 100
-
-
-class Unstable(Exception):
-    """The simulation has left physics: a verdict on the model or the timestep, not a fault of the program.
-
-    Attributes
-    ----------
-    step
-        Step at which it was noticed.
-    reason
-        One sentence.
-    """
-
-    def __init__(self, step: int, reason: str) -> None:
-        super().__init__(f"step {step}: {reason}")
-        self.step = step
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[Unstable], tuple[int, str]]:
-        """Travel from one rank to another."""
-        return Unstable, (self.step, self.reason)
 
 
 class ModelFailure(RuntimeError):
@@ -79,7 +58,7 @@ class Guard:
         Highest kinetic temperature, K; infinite for no limit.
     stop_outside
         Whether the run ends where it leaves what the model was trained on (see
-        `gnnformd.simulation.training_range.TrainingRange`); if not, the first such step is warned of.
+        `gnnformd.inference.training_range.TrainingRange`); if not, the first such step is warned of.
     """
 
     hottest: float = float("inf")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gnnformd.evaluation.md_curves import FAMILIES
+from gnnformd.evaluation.liquid.compare import Judgment
+from gnnformd.evaluation.liquid.md_curves import FAMILIES
 from gnnformd.simulation.guard import Departures
-from gnnformd.simulation.judge import Judgment
 
 __all__ = ["OUTSIDE", "EngineRun", "MDRun"]
 

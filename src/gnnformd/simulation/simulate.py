@@ -10,18 +10,18 @@ import yaml
 
 from gnnformd import __version__
 from gnnformd.errors import InputError
+from gnnformd.evaluation.liquid.compare import judge
+from gnnformd.evaluation.liquid.observed_run import Side
 from gnnformd.files import write_json, write_text
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.simulation.judge import judge
+from gnnformd.simulation.lammps.ranks import Ranks
+from gnnformd.simulation.lammps.restart import RESTART, check_same_run
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun, MDRun
-from gnnformd.simulation.ranks import Ranks
-from gnnformd.simulation.restart import RESTART, check_same_run
 from gnnformd.simulation.settings import SimulationSettings
-from gnnformd.simulation.side import Side
 from gnnformd.simulation.start import Start
 
 if TYPE_CHECKING:
-    from gnnformd.model.file import LoadedModel
+    from gnnformd.model.files.model_file import LoadedModel
 
 __all__ = ["simulate"]
 
@@ -124,10 +124,10 @@ def _run(
     progress: Callable[[int, int], None] | None,
 ) -> EngineRun:
     if settings.engine == "lammps":
-        from gnnformd.simulation.lammps_engine import run_lammps
+        from gnnformd.simulation.lammps.engine import run_lammps
 
         return run_lammps(loaded, start, settings, out, ranks, resume=resume, progress=progress)
-    from gnnformd.simulation.ase_engine import run_ase
+    from gnnformd.simulation.ase.engine import run_ase
 
     return run_ase(loaded, start, settings, out, progress=progress)
 
@@ -145,9 +145,9 @@ def _judged(
     judgment = judge(
         side,
         None if reference is None else Side.of_reference(reference, start.topology),
-        settings,
         start.masses(loaded.card.force_field),
         loaded.card.type_names,
+        ensemble=settings.ensemble,
         center_held=engine.center_held,
     )
     return MDRun(

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
+from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.frame import Topology
-from gnnformd.trajectory.topology import read_topology
 
 if TYPE_CHECKING:
-    from gnnformd.model.file import LoadedModel
+    from gnnformd.model.files.model_file import LoadedModel
 
 __all__ = ["Start"]
 

@@ -12,9 +12,9 @@ from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.batches import EpochOrder, GraphBatches, Portion
-from gnnformd.training.doubts import warn_of_doubts
+from gnnformd.training.data_checks import warn_of_doubts
 from gnnformd.training.settings import TrainingSettings
-from gnnformd.trajectory.dataset import PackedDataset
+from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.trajectory.split import split_frames
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from gnnformd.errors import InputError
 from gnnformd.files import write_text
-from gnnformd.model.card import FORMAT_VERSION
+from gnnformd.model.files.model_card import FORMAT_VERSION
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.run_log import FORMAT_KEY, FRAMES_KEY, SETTINGS_KEY, EpochRecord, RunLog
 

@@ -11,10 +11,10 @@ from typing import Any
 import lightning.pytorch as lightning
 
 from gnnformd.files import replacing, write_text
-from gnnformd.model.card import FORMAT_VERSION
+from gnnformd.model.files.model_card import FORMAT_VERSION
 from gnnformd.model.settings import ModelSettings
-from gnnformd.training.fitting import ForceFitting
-from gnnformd.training.pace import Stopwatch
+from gnnformd.training.lightning_module import ForceFitting
+from gnnformd.training.progress import Stopwatch
 
 __all__ = ["FORMAT_KEY", "FRAMES_KEY", "SETTINGS_KEY", "Checkpoints", "EpochRecord", "RunLog"]
 
@@ -22,7 +22,7 @@ FORMAT_KEY = "model_format_version"
 """Of checkpoints; the version of model files, which tells networks apart."""
 
 FRAMES_KEY = "some_frames"
-"""Of checkpoints; what tells some training frames (see `gnnformd.training.doubts.some_digests`)."""
+"""Of checkpoints; what tells some training frames (see `gnnformd.training.data_checks.some_digests`)."""
 
 SETTINGS_KEY = "model_settings"
 """Of checkpoints; the settings of the network."""

@@ -13,18 +13,18 @@ from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.build import build_model
-from gnnformd.model.file import ModelCard, load_model, save_model
+from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.interface import ForceModel
+from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.data import FrameData, type_names_of
-from gnnformd.training.doubts import some_digests
-from gnnformd.training.extent import closest_of, extent_of
-from gnnformd.training.fitting import ForceFitting
+from gnnformd.training.data_checks import some_digests
+from gnnformd.training.data_range import closest_of, extent_of
+from gnnformd.training.fine_tuning import meet_data, take_weights
 from gnnformd.training.freeze import freeze
+from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.loss import measure_scales
-from gnnformd.training.pace import Pace, Stopwatch
-from gnnformd.training.pretrained import meet_data, take_weights
+from gnnformd.training.progress import Pace, Stopwatch
 from gnnformd.training.run_folder import (
     best_checkpoint,
     checkpoint_records,
@@ -38,7 +38,7 @@ from gnnformd.training.run_folder import (
 from gnnformd.training.run_log import Checkpoints, EpochRecord, RunLog
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.trainer import computing, make_trainer
-from gnnformd.trajectory.dataset import PackedDataset, open_datasets
+from gnnformd.trajectory.packed.dataset import PackedDataset, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
 __all__ = ["TrainedRun", "finetune", "train"]

@@ -15,10 +15,10 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
+from gnnformd.trajectory.data_checks import Suspicions
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.read import Source, find_sources, read_frames
-from gnnformd.trajectory.suspicions import Suspicions
 
 __all__ = ["inspect_data"]
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from gnnformd.errors import InputError
-from gnnformd.trajectory.deepmd import TYPES, deepmd_files, read_deepmd
-from gnnformd.trajectory.dump import read_dump
 from gnnformd.trajectory.elements import ElementTypes
-from gnnformd.trajectory.extxyz import read_extxyz
+from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files, read_deepmd
+from gnnformd.trajectory.formats.dump import read_dump
+from gnnformd.trajectory.formats.extxyz import read_extxyz
 from gnnformd.trajectory.frame import Float, Frame, Int, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.trajectory.sources import matching_files
-from gnnformd.trajectory.topology import read_topology
 
 __all__ = ["Source", "find_sources", "read_frames"]
 

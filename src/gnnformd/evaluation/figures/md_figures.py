@@ -1,0 +1,89 @@
+"""Figures of a simulation: its curves over those of the reference, as `simulate` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.evaluation.figures.style import COLORS, note, panels, styled
+from gnnformd.evaluation.liquid.md_curves import FAMILIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["curves_figure"]
+
+Float = NDArray[np.float64]
+
+
+@styled
+def curves_figure(family: str, curves: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Curves of one family, a panel each, the reference with a band of two standard errors of the difference.
+
+    Where the line of the model leaves the band, the two differ.
+
+    Parameters
+    ----------
+    family
+        Key of `gnnformd.evaluation.liquid.md_curves.FAMILIES`.
+    curves
+        By name, each as `gnnformd.evaluation.liquid.md_curves.curve_to_dict` makes it.
+    """
+    keys = FAMILIES[family]
+    rows, columns = -(-len(curves) // 3), min(3, len(curves))
+    figure, axes = panels(rows, columns, (max(4.2, 3.2 * columns), 0.4 + 2.7 * rows))
+    for axis in axes.flat[len(curves) :]:
+        axis.set_visible(False)
+    for axis, (name, curve) in zip(axes.flat, curves.items(), strict=False):
+        x, y, error, reference, reference_error = (
+            _array(curve.get(key)) for key in (keys.x_key, keys.y_key, "error", "reference", "reference_error")
+        )
+        if x is None or y is None:
+            continue
+        if reference is not None:
+            _draw_reference(axis, x, y, reference, _band(error, reference_error))
+        axis.plot(x, y, color=COLORS["model"], label="model", zorder=3)
+        axis.set(title=name, xlabel=keys.x_label, xlim=(x[0], x[-1]))
+        if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
+            axis.set_ylim(0, 1.3 * max(np.nanmax(v) for v in (y, reference) if v is not None))
+    for row in axes:
+        row[0].set_ylabel(keys.y_label)
+    handles, names = axes.flat[0].get_legend_handles_labels()
+    if len(names) > 1:
+        figure.legend(handles, names, loc="outside upper right", ncols=3)
+    return figure
+
+
+def _draw_reference(axis: Axes, x: Float, y: Float, reference: Float, band: Float | None) -> None:
+    there = np.isfinite(reference)
+    if band is not None:
+        axis.fill_between(
+            x[there],
+            (reference - band)[there],
+            (reference + band)[there],
+            color=COLORS["reference"],
+            alpha=0.35,
+            linewidth=0,
+            label="2 standard errors",
+        )
+    known = axis.plot(x[there], reference[there], color=COLORS["reference"], linewidth=4, label="reference")[0]
+    if (np.diff(there.astype(int)) > 0).any():  # known here and there
+        known.set(linestyle="none", marker="o", markersize=5)
+    gap = float(np.nanmax(np.abs(y - reference))) if there.any() else float("nan")
+    note(axis, [f"largest gap {gap:.2g}"], "upper right")
+
+
+def _band(error: Float | None, other: Float | None) -> Float | None:
+    """Two standard errors of the difference; None where they are not known."""
+    if error is None or other is None or not (np.isfinite(error) & np.isfinite(other)).any():
+        return None
+    return 2.0 * np.hypot(np.nan_to_num(error), np.nan_to_num(other))
+
+
+def _array(values: Any) -> Float | None:
+    """Numbers, NaN for what JSON has as null."""
+    return None if values is None else np.array([np.nan if v is None else v for v in values], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Errors of forces and energies, and force curves."""

@@ -1,0 +1,272 @@
+"""A model judged on datasets: errors of forces and energies, and the time a frame takes."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnnformd.errors import InputError
+from gnnformd.evaluation.forces.force_errors import ForceErrorAccumulator, ForceMetrics, ForceSamples, force_metrics
+from gnnformd.inference.batch import Predictor, needs_physical_features
+from gnnformd.trajectory.data_checks import frame_digest
+
+if TYPE_CHECKING:
+    from gnnformd.model.files.model_file import LoadedModel, ModelCard
+    from gnnformd.model.interface import Prediction
+    from gnnformd.trajectory.frame import Frame
+    from gnnformd.trajectory.packed.dataset import PackedDataset
+
+__all__ = ["DatasetEvaluation", "EnergyMetrics", "Evaluation", "ForceMetrics", "evaluate", "force_metrics"]
+
+SAMPLED_ATOMS = 6667  # about 20 000 components
+PARITY_COMPONENTS = 2000
+UNITS = {"force": "kcal/mol/angstrom", "energy": "kcal/mol", "time": "s"}
+
+
+@dataclass(frozen=True)
+class EnergyMetrics:
+    """Error of the potential energy.
+
+    A potential energy has no natural zero, and a model learned from forces knows it up to a constant. The
+    mean of ``predicted - reference`` per atom over the frames is taken off first, and told.
+
+    Attributes
+    ----------
+    rmse_per_atom
+        Root mean square of what is left, divided by the number of atoms, kcal/mol.
+    offset_per_atom
+        What was taken off, kcal/mol.
+    """
+
+    rmse_per_atom: float
+    offset_per_atom: float
+
+
+@dataclass(frozen=True)
+class DatasetEvaluation:
+    """Errors of one model on one dataset.
+
+    Attributes
+    ----------
+    path
+        Where the data came from.
+    frames
+        Frames evaluated.
+    atoms
+        Atoms in the first of them.
+    force
+        Errors of the forces.
+    energy
+        Error of the energy; None where model or data have none, or with a single frame.
+    seconds_per_frame
+        Wall time of the neighbor search, the features and the network, per frame; one frame is predicted
+        before, and the first batch is left out where there are more: they warm caches and compilers up.
+    samples
+        Random atoms for a parity plot.
+    """
+
+    path: str
+    frames: int
+    atoms: int
+    force: ForceMetrics
+    energy: EnergyMetrics | None
+    seconds_per_frame: float
+    samples: ForceSamples
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``evaluate`` writes as JSON for one dataset."""
+        return {
+            "path": self.path,
+            "frames": self.frames,
+            "atoms": self.atoms,
+            "force": self.force.to_dict(),
+            "energy": None if self.energy is None else dict(vars(self.energy)),
+            "seconds_per_frame": self.seconds_per_frame,
+            "parity": self.samples.to_dict(PARITY_COMPONENTS),
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors of one model on one or more datasets.
+
+    Attributes
+    ----------
+    model
+        Path of the model file.
+    datasets
+        One entry per dataset.
+    """
+
+    model: str
+    datasets: tuple[DatasetEvaluation, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is written as JSON; ``parity`` holds at most 2000 components as rows of x, y, z."""
+        return {"model": self.model, "units": UNITS, "datasets": [d.to_dict() for d in self.datasets]}
+
+
+def evaluate(
+    loaded: LoadedModel,
+    datasets: Sequence[PackedDataset],
+    *,
+    batch_size: int = 8,
+    frames: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Compare a model's forces with the reference; warn where the model was trained on the data.
+
+    Parameters
+    ----------
+    loaded
+        The model, on the device and in the precision it is to be judged in.
+    datasets
+        Data with forces.
+    batch_size
+        Frames predicted at once.
+    frames
+        At most this many frames of each dataset, evenly spaced; all of them by default.
+    seed
+        Seed of the random sample for the parity plot.
+    progress
+        Called with the number of frames done and to do.
+
+    Raises
+    ------
+    InputError
+        A dataset is empty, has no forces, has types that the model does not know, or has no force field where
+        the model's inputs are physical parameters.
+    """
+    chosen = [_choose(len(d), frames) for d in datasets]
+    total, done, results = sum(map(len, chosen)), 0, []
+    for dataset, indices in zip(datasets, chosen, strict=True):
+        _check(loaded.card, dataset, indices)
+        _warn_of_known_frames(loaded.card, dataset)
+
+        def report(count: int, before: int = done) -> None:
+            if progress is not None:
+                progress(before + count, total)
+
+        results.append(_evaluate_one(loaded, dataset, indices, batch_size, seed, report))
+        done += len(indices)
+    return Evaluation(str(loaded.path), tuple(results))
+
+
+def _evaluate_one(
+    loaded: LoadedModel,
+    dataset: PackedDataset,
+    indices: Sequence[int],
+    batch_size: int,
+    seed: int,
+    report: Callable[[int], None],
+) -> DatasetEvaluation:
+    errors = ForceErrorAccumulator(_type_names(loaded.card, dataset), sample_atoms=SAMPLED_ATOMS, seed=seed)
+    energy_errors: list[float] = []  # per atom, one a frame
+    seconds: list[tuple[float, int]] = []
+    predict = Predictor(loaded, dataset.force_field)
+    predict([_frame(loaded.card, dataset, indices[0])])  # compiles
+    for start in range(0, len(indices), batch_size):
+        batch = [_frame(loaded.card, dataset, i) for i in indices[start : start + batch_size]]
+        begin = time.perf_counter()
+        prediction = predict(batch)
+        forces = prediction.forces.detach().cpu().double().numpy()  # waits for the device
+        seconds.append((time.perf_counter() - begin, len(batch)))
+        errors.add(forces, np.concatenate([f.forces for f in batch]), np.concatenate([f.types for f in batch]))
+        energy_errors.extend(_energy_errors(prediction, batch))
+        report(start + len(batch))
+    timed = seconds[1:] or seconds
+    return DatasetEvaluation(
+        path=str(dataset.path),
+        frames=len(indices),
+        atoms=len(dataset[indices[0]].types),
+        force=errors.metrics(),
+        energy=_energy_metrics(energy_errors, len(indices)),
+        seconds_per_frame=sum(t for t, _ in timed) / sum(n for _, n in timed),
+        samples=errors.samples(),
+    )
+
+
+def _choose(length: int, frames: int | None) -> list[int]:
+    """Return indices of ``frames`` evenly spaced frames, each in the middle of its stretch."""
+    if frames is None or frames >= length:
+        return list(range(length))
+    return [int((k + 0.5) * length / frames) for k in range(frames)]
+
+
+def _check(card: ModelCard, dataset: PackedDataset, indices: Sequence[int]) -> None:
+    if not indices:
+        raise InputError(f"{dataset.path}: holds no frames; name data with at least one complete frame.")
+    if card.force_field is not None and card.force_field.bonds and dataset[indices[0]].bonds is None:
+        warnings.warn(
+            f"{dataset.path}: its bonds are not known, so every pair counts as not bonded, but the model has learned "
+            "bonds; name a LAMMPS data file with --topology.",
+            stacklevel=3,
+        )
+    if needs_physical_features(card):
+        if dataset.force_field is None:
+            raise InputError(
+                f"{dataset.path}: has no force field, but the model's inputs are charge, epsilon and sigma of each "
+                "atom; name one with --force-field, or the folder of a reference run."
+            )
+        return
+    names = None if dataset.force_field is None else tuple(dataset.force_field.names)
+    if names is not None and names != tuple(card.type_names)[: len(names)]:
+        raise InputError(
+            f"{dataset.path}: its atom types are {', '.join(names)}, but the model has learned "
+            f"{', '.join(card.type_names)}; use data with the model's types or train on this data."
+        )
+
+
+def _warn_of_known_frames(card: ModelCard, dataset: PackedDataset) -> None:
+    """Warn where frames are in the data that the model was trained on; it remembers some of them."""
+    remembered = [entry.get("some_frames") for entry in card.trained_on]
+    known = {str(digest) for digests in remembered if isinstance(digests, list) for digest in digests}
+    if known and any(frame_digest(frame) in known for frame in dataset):
+        warnings.warn(
+            f"{dataset.path}: the model was trained on frames of these data, so its errors on others are larger; "
+            "evaluate it on a run of its own.",
+            stacklevel=3,
+        )
+
+
+def _frame(card: ModelCard, dataset: PackedDataset, index: int) -> Frame:
+    frame: Frame = dataset[index]
+    if frame.forces is None:
+        raise InputError(f"{dataset.path}: frame {index} has no forces to compare with; dump fx, fy and fz.")
+    known = len(_type_names(card, dataset))
+    if card.kind == "density":  # whose contact distances belong to types
+        known = min(known, len(card.type_names))
+    if frame.types.max() > known:
+        raise InputError(
+            f"{dataset.path}: frame {index} has atom type {frame.types.max()}, but only {known} are known; use data "
+            "with the model's types or complete the force field."
+        )
+    return frame
+
+
+def _type_names(card: ModelCard, dataset: PackedDataset) -> tuple[str, ...]:
+    """Return one distinct name per type."""
+    physical = needs_physical_features(card) and dataset.force_field is not None
+    names = tuple(dataset.force_field.names if physical and dataset.force_field is not None else card.type_names)
+    return tuple(n if names.count(n) == 1 else f"{n} ({t})" for t, n in enumerate(names, start=1))
+
+
+def _energy_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[float]:
+    if prediction.energies is None:
+        return
+    predicted = prediction.energies.detach().cpu().double().numpy()  # (B,)
+    for energy, frame in zip(predicted, batch, strict=True):
+        if frame.energy is not None:
+            yield float(energy - frame.energy) / len(frame.types)
+
+
+def _energy_metrics(errors: Sequence[float], frames: int) -> EnergyMetrics | None:
+    if frames < 2 or len(errors) < frames:
+        return None
+    return EnergyMetrics(rmse_per_atom=float(np.std(errors)), offset_per_atom=float(np.mean(errors)))

@@ -1,0 +1,1 @@
+"""Observables of a simulation beside those of a reference."""

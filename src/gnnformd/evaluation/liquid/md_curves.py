@@ -1,0 +1,159 @@
+"""Curves of a run beside those of the reference: g(r), distributions, correlation functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.evaluation.liquid.statistics import Estimate, block_count, block_means, deviation
+from gnnformd.evaluation.liquid.verdict import Observable
+
+__all__ = ["FAMILIES", "Family", "MeasuredCurve", "curve_to_dict", "largest_difference"]
+
+Float = NDArray[np.float64]
+
+_LEAST_COUNT = 10.0
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a kind of curve is written and drawn.
+
+    Attributes
+    ----------
+    title
+        Of a figure of one curve, followed by what it is of.
+    x_key, y_key
+        Names of the two series in JSON, with their units.
+    x_label, y_label
+        Of the axes.
+    """
+
+    title: str
+    x_key: str
+    y_key: str
+    x_label: str
+    y_label: str
+
+
+FAMILIES: Mapping[str, Family] = {
+    "rdf": Family("g(r)", "r", "g", "r (Å)", "g(r)"),
+    "bond_lengths": Family("Bond", "length_A", "density_per_A", "length (Å)", "density (Å⁻¹)"),
+    "angles": Family("Angle", "angle_degrees", "density_per_degree", "angle (degrees)", "density (degree⁻¹)"),
+    "mean_squared_displacement": Family(
+        "Mean squared displacement", "time_ps", "value_A2", "time (ps)", "displacement² (Å²)"
+    ),
+    "velocity_autocorrelation": Family(
+        "Velocity autocorrelation", "time_ps", "value", "time (ps)", "⟨v(0)·v(t)⟩ / ⟨v²⟩"
+    ),
+    "velocity_spectrum": Family(
+        "Spectrum of the velocities", "wavenumber_per_cm", "value_cm", "wavenumber (cm⁻¹)", "density (cm)"
+    ),
+}
+"""The kinds of curve, by their key in ``simulate.json``."""
+
+
+@dataclass(frozen=True)
+class MeasuredCurve:
+    """A curve and its standard error.
+
+    Attributes
+    ----------
+    x, value
+        (n,).
+    error
+        (n,); NaN where the run is too short.
+    degrees_of_freedom
+        Of the error.
+    counts
+        Events behind each value, (n,); None where it is no histogram.
+    """
+
+    x: Float
+    value: Float
+    error: Float
+    degrees_of_freedom: float
+    counts: Float | None = None
+
+    @classmethod
+    def of_blocks(cls, x: Float, blocks: Float) -> MeasuredCurve:
+        """Make a curve of independent ones, (B, n)."""
+        few = len(blocks) < 2
+        error = np.full(len(x), np.nan) if few else blocks.std(axis=0, ddof=1) / math.sqrt(len(blocks))
+        return cls(x, blocks.mean(axis=0), error, len(blocks) - 1.0)
+
+    @classmethod
+    def of_histograms(cls, x: Float, density: Float, ideal: Float) -> MeasuredCurve:
+        """Make a curve of histograms of successive frames.
+
+        Blocks are as long as the slowest of what the curve is made of asks for: the projection of each frame on the
+        mean curve. The error is never below that of counting, ``sqrt(density / (ideal T))``.
+
+        Parameters
+        ----------
+        x
+            Middle of each bin, (n,).
+        density
+            Of each frame, (T, n).
+        ideal
+            Events per frame in a bin of density 1, (n,).
+        """
+        value, frames = density.mean(axis=0), len(density)
+        weight = ideal * (value - value.mean())
+        count = block_count(density @ weight)
+        if count == 0:
+            return cls(x, value, np.full(len(x), np.nan), 0.0, value * ideal * frames)
+        found = cls.of_blocks(x, block_means(density, count))
+        error = np.maximum(found.error, np.sqrt(value / (ideal * frames)))
+        return cls(x, value, error, found.degrees_of_freedom, value * ideal * frames)
+
+
+def largest_difference(ours: MeasuredCurve, theirs: MeasuredCurve) -> Observable:
+    """Largest gap between two curves over the same x, and how far the place that stands out most is off.
+
+    Bins with fewer than ten events in both together count for nothing, nor places where one is not known (NaN).
+
+    Parameters
+    ----------
+    ours, theirs
+        Of the run and of the reference, (n,) each.
+    """
+    gap = np.abs(ours.value - theirs.value)
+    error = np.hypot(ours.error, theirs.error)
+    solid = np.isfinite(gap)
+    if ours.counts is not None and theirs.counts is not None:
+        solid &= ours.counts + theirs.counts >= _LEAST_COUNT
+    worst = int(np.where(solid, gap, -1.0).argmax())
+    significant = solid & (error > 0)
+    stands_out = math.nan
+    if significant.any():
+        place = int(np.where(significant, gap / np.where(error > 0, error, 1.0), -1.0).argmax())
+        pair = (_at(ours, place), _at(theirs, place))
+        stands_out = abs(deviation(*pair, places=int(significant.sum())))
+    ours_error, theirs_error = float(ours.error[worst]), float(theirs.error[worst])
+    return Observable(
+        Estimate(float(gap[worst]), ours_error, ours.degrees_of_freedom),
+        Estimate(0.0, theirs_error, theirs.degrees_of_freedom),
+        stands_out=stands_out,
+    )
+
+
+def curve_to_dict(family: str, ours: MeasuredCurve, theirs: MeasuredCurve | None) -> dict[str, Any]:
+    """Make a mapping for JSON under the family's keys, with ``error``, ``reference`` and ``reference_error``."""
+    keys = FAMILIES[family]
+    return {
+        keys.x_key: ours.x.tolist(),
+        keys.y_key: ours.value.tolist(),
+        "error": ours.error.tolist(),
+        "reference": None if theirs is None else theirs.value.tolist(),
+        "reference_error": None if theirs is None else theirs.error.tolist(),
+    }
+
+
+def _at(curve: MeasuredCurve, place: int) -> Estimate:
+    return Estimate(float(curve.value[place]), float(curve.error[place]), curve.degrees_of_freedom)

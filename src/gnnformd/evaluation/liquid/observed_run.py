@@ -1,0 +1,128 @@
+"""Side: one of the two trajectories that are compared, and what is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.evaluation.liquid.statistics import equilibrated_from
+from gnnformd.evaluation.liquid.thermo_table import ThermoSeries
+from gnnformd.reference.run import ReferenceRun
+from gnnformd.reference.thermo import dumped_steps
+from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.dump import read_dump
+from gnnformd.trajectory.frame import Frame, Topology
+
+__all__ = ["Side"]
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A trajectory, its thermo table and its topology.
+
+    Attributes
+    ----------
+    trajectory
+        Dump; may be missing or empty.
+    topology
+        Types, bonds and angles of its atoms.
+    thermo
+        Of the whole run.
+    timestep_fs
+        None where it is not known.
+    first_step
+        From here on the run counts as equilibrated.
+    """
+
+    trajectory: Path
+    topology: Topology
+    thermo: ThermoSeries
+    timestep_fs: float | None
+    first_step: int
+
+    @classmethod
+    def of_run(cls, folder: Path, topology: Topology, timestep_fs: float) -> Side:
+        """Take the files of a run."""
+        thermo = ThermoSeries.read(folder / "thermo.csv")
+        return cls(folder / "trajectory.dump", topology, thermo, timestep_fs, _first_step(thermo))
+
+    @classmethod
+    def of_reference(cls, run: ReferenceRun, like: Topology) -> Side:
+        """Take the files of a reference run; without a data file of its own it has the topology ``like``.
+
+        Raises
+        ------
+        InputError
+            A file is damaged.
+        """
+        topology = read_topology(run.topology) if run.topology.exists() else like
+        thermo = ThermoSeries.read(run.thermo)
+        said = run.manifest.get("timestep_fs")
+        timestep = float(said) if isinstance(said, int | float) else None
+        return cls(run.trajectory, topology, thermo, timestep, _first_step(thermo))
+
+    def column(self, name: str) -> Float:
+        """Column of the thermo table from the first equilibrated step on; empty where it does not exist."""
+        columns = self.thermo.columns
+        if name not in columns:
+            return np.empty(0)
+        values = columns[name][columns["step"] >= self.first_step]
+        found: Float = values[np.isfinite(values)]
+        return found
+
+    @property
+    def steps(self) -> Sequence[int]:
+        """Steps of all frames."""
+        return dumped_steps(self.trajectory)
+
+    def frames(self) -> Iterator[Frame]:
+        """All equilibrated frames.
+
+        Raises
+        ------
+        InputError
+            The trajectory holds other atoms than the topology.
+        """
+        return (frame for frame in self._all_frames() if frame.timestep >= self.first_step)
+
+    def some_frames(self, most: int) -> list[Frame]:
+        """At most so many frames, evenly chosen from the whole run.
+
+        Raises
+        ------
+        InputError
+            The trajectory holds other atoms than the topology.
+        """
+        count = len(self.steps)
+        if count == 0:
+            return []
+        chosen = set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist())
+        return [frame for index, frame in enumerate(self._all_frames()) if index in chosen]
+
+    def _all_frames(self) -> Iterator[Frame]:
+        if not self.steps:
+            return
+        for frame in read_dump(self.trajectory, require_forces=False):
+            if not np.array_equal(frame.types, self.topology.types):
+                raise InputError(
+                    f"{self.trajectory}: its {len(frame.types)} atoms are not those of the topology "
+                    f"({len(self.topology.types)} atoms); compare runs of one system."
+                )
+            yield frame
+
+
+def _first_step(thermo: ThermoSeries) -> int:
+    """Where the potential energy, or the temperature where there is none, stops to drift."""
+    columns = thermo.columns
+    for name in ("potential_energy", "temperature_K"):
+        series = columns.get(name, np.empty(0))
+        if len(series) and np.isfinite(series).all():
+            return int(columns["step"][equilibrated_from(series)])
+    return 0

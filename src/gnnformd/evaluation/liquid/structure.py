@@ -1,0 +1,236 @@
+"""Structure of a run beside that of the reference: g(r), bonds, angles, and how long the run keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.evaluation.liquid.geometry import angles, bond_lengths, by_types, histograms
+from gnnformd.evaluation.liquid.md_curves import MeasuredCurve, curve_to_dict, largest_difference
+from gnnformd.evaluation.liquid.observed_run import Side
+from gnnformd.evaluation.liquid.radial import LARGEST, RadialDistribution, narrowest_width, radial_distribution
+from gnnformd.evaluation.liquid.stability import Departure, bonds_leave, earliest, rdf_leaves
+from gnnformd.evaluation.liquid.statistics import Estimate, at_least, error_among, estimate
+from gnnformd.evaluation.liquid.verdict import Observable
+from gnnformd.trajectory.frame import Frame
+
+__all__ = ["Structure", "structure"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+_MOST_FRAMES, _LEAST_FRAMES, _MOST_ATOMS = 2000, 25, 2_500_000
+"""Frames that are compared, and atoms in all of them together."""
+
+_BINS = 100
+_FLUID_BAND, _SIMPLE_BAND = 3.0, 1.0
+"""Fu et al. (arXiv 2210.07237) allow 3 angstrom for water and 1 angstrom for a material without molecules."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What the frames say about structure.
+
+    Attributes
+    ----------
+    observables
+        Largest difference of each g(r); mean and width of each kind of bond and angle.
+    curves
+        By family and name, as written to JSON.
+    departure
+        When the run left the band around the reference; None if it did not.
+    checked_ps
+        For how long the run was watched; None where there was nothing to watch.
+    """
+
+    observables: dict[str, Observable]
+    curves: dict[str, dict[str, dict[str, Any]]]
+    departure: Departure | None
+    checked_ps: float | None
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """Frames of one side, and which of them are equilibrated, (T,); the last one always is."""
+
+    side: Side
+    frames: list[Frame]
+    settled: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, side: Side | None) -> _Sampled | None:
+        most = 0 if side is None else max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_ATOMS // len(side.topology.ids)))
+        frames = [] if side is None else side.some_frames(most)
+        if side is None or not frames:
+            return None
+        first = min(side.first_step, frames[-1].timestep)
+        return cls(side, frames, np.array([f.timestep >= first for f in frames]))
+
+    @property
+    def molecules_known(self) -> bool:
+        return all(frame.molecule_ids is not None for frame in self.frames)
+
+
+@dataclass(frozen=True)
+class _Members:
+    """All bonds, or angles, of one kind.
+
+    Attributes
+    ----------
+    values
+        Length or angle in each frame, (T, M).
+    molecule
+        To which molecule each belongs, (M,).
+    """
+
+    values: Float
+    molecule: Int
+
+
+def structure(run: Side, reference: Side | None, names: Sequence[str]) -> Structure:
+    """Compare the structure of at most 2000 frames of each side, fewer of large systems.
+
+    Pairs within a molecule are left out of g(r) where both dumps name the molecules.
+
+    Parameters
+    ----------
+    run, reference
+        The reference may be None.
+    names
+        ``names[t - 1]`` names type t.
+    """
+    ours, theirs = _Sampled.of(run), _Sampled.of(reference)
+    if ours is None:
+        return Structure({}, {}, None, None)
+    observables: dict[str, Observable] = {}
+    curves: dict[str, dict[str, dict[str, Any]]] = {}
+    leaving = [
+        _compare_rdf(ours, theirs, names, observables, curves),
+        _compare_bonds(ours, theirs, names, observables, curves),
+    ]
+    _compare_angles(ours, theirs, names, observables, curves)
+    watched = theirs is not None or len(run.topology.bonds) > 0
+    times = _times_ps(ours)
+    return Structure(observables, curves, earliest(leaving), float(times[-1] - times[0]) if watched else None)
+
+
+def _compare_rdf(
+    ours: _Sampled,
+    theirs: _Sampled | None,
+    names: Sequence[str],
+    observables: dict[str, Observable],
+    curves: dict[str, dict[str, dict[str, Any]]],
+) -> Departure | None:
+    both = [side for side in (ours, theirs) if side is not None]
+    apart = len(ours.side.topology.bonds) > 0 and all(side.molecules_known for side in both)
+    # a little less than half, against rounding
+    reach = min(LARGEST, 0.499 * min(narrowest_width(frame) for side in both for frame in side.frames))
+    found = [radial_distribution(s.frames, names, r_max=reach, exclude_molecules=apart) for s in both]
+    means = [
+        {pair: MeasuredCurve.of_histograms(c.r, c.g[s.settled], c.ideal) for pair, c in curve.items()}
+        for s, curve in zip(both, found, strict=True)
+    ]
+    known: Mapping[str, MeasuredCurve] = means[1] if theirs is not None else {}
+    curves["rdf"] = {pair: curve_to_dict("rdf", mean, known.get(pair)) for pair, mean in means[0].items()}
+    for pair, mean in means[0].items():
+        if pair in known:
+            observables[f"largest gap of g(r), {pair}"] = largest_difference(mean, known[pair])
+    watched: dict[str, RadialDistribution] = {pair: c for pair, c in found[0].items() if pair in known}
+    if not watched:
+        return None
+    band = _FLUID_BAND if len(ours.side.topology.bonds) else _SIMPLE_BAND
+    return rdf_leaves(_times_ps(ours), watched, known, band)
+
+
+def _compare_bonds(
+    ours: _Sampled,
+    theirs: _Sampled | None,
+    names: Sequence[str],
+    observables: dict[str, Observable],
+    curves: dict[str, dict[str, dict[str, Any]]],
+) -> Departure | None:
+    lengths = _by_kind(ours, "bonds", names)
+    known = {} if theirs is None else _by_kind(theirs, "bonds", names)
+    for kind, mine in lengths.items():
+        other = known.get(kind)
+        curves.setdefault("bond_lengths", {})[kind] = _distribution("bond_lengths", ours, mine, theirs, other)
+        observables |= _mean_and_width(f"bond {kind}, angstrom", ours, mine, theirs, other)
+    # without a reference a bond is measured by the first frame of the run
+    means = {
+        kind: float((known[kind].values if kind in known else mine.values[:1]).mean()) for kind, mine in lengths.items()
+    }
+    return bonds_leave(_times_ps(ours), {kind: mine.values for kind, mine in lengths.items()}, means)
+
+
+def _compare_angles(
+    ours: _Sampled,
+    theirs: _Sampled | None,
+    names: Sequence[str],
+    observables: dict[str, Observable],
+    curves: dict[str, dict[str, dict[str, Any]]],
+) -> None:
+    known = {} if theirs is None else _by_kind(theirs, "angles", names)
+    for kind, mine in _by_kind(ours, "angles", names).items():
+        other = known.get(kind)
+        curves.setdefault("angles", {})[kind] = _distribution("angles", ours, mine, theirs, other)
+        observables |= _mean_and_width(f"angle {kind}, degrees", ours, mine, theirs, other)
+
+
+def _by_kind(side: _Sampled, what: str, names: Sequence[str]) -> dict[str, _Members]:
+    """Lengths or angles in each frame by the names of the types."""
+    topology = side.side.topology
+    members = topology.bonds if what == "bonds" else topology.angles
+    if not len(members):
+        return {}
+    values = bond_lengths(side.frames, members) if what == "bonds" else angles(side.frames, members)
+    atoms = members[:, 1]
+    molecule = atoms if topology.molecule_ids is None else topology.molecule_ids[atoms]
+    kinds = by_types(members, topology.types, names)
+    return {kind: _Members(values[:, rows], molecule[rows]) for kind, rows in kinds.items()}
+
+
+def _distribution(
+    family: str, ours: _Sampled, mine: _Members, theirs: _Sampled | None, known: _Members | None
+) -> dict[str, Any]:
+    everything = np.concatenate([side.values.ravel() for side in (mine, known) if side is not None])
+    low, high = (float(np.quantile(everything, q)) for q in (0.0002, 0.9998))
+    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+
+    def measured(side: _Sampled, members: _Members) -> MeasuredCurve:
+        return MeasuredCurve.of_histograms(middle, *histograms(members.values[side.settled], edges))
+
+    reference = None if theirs is None or known is None else measured(theirs, known)
+    return curve_to_dict(family, measured(ours, mine), reference)
+
+
+def _mean_and_width(
+    name: str, ours: _Sampled, mine: _Members, theirs: _Sampled | None, known: _Members | None
+) -> dict[str, Observable]:
+    found = _estimates(ours, mine)
+    others = (None, None) if theirs is None or known is None else _estimates(theirs, known)
+    labels = f"mean {name}", f"width of {name}"
+    return {label: Observable(one, other) for label, one, other in zip(labels, found, others, strict=True)}
+
+
+def _estimates(side: _Sampled, members: _Members) -> tuple[Estimate, Estimate]:
+    """Mean and width over the settled frames.
+
+    A stiff bond keeps its energy for many ps. A shorter series does not show how slowly mean and width change, but how
+    far molecules differ does: the larger of both errors counts.
+    """
+    values = members.values[side.settled]
+    mean, width = (estimate(reduce(values, axis=1)) for reduce in (np.mean, np.std))
+    squares = (values - values.mean()) ** 2
+    of_mean, of_square = (error_among(x.mean(axis=0), members.molecule) for x in (values, squares))
+    return at_least(mean, of_mean), at_least(width, of_square / (2 * width.value) if width.value > 0 else 0.0)
+
+
+def _times_ps(sampled: _Sampled) -> Float:
+    steps = np.array([frame.timestep for frame in sampled.frames], dtype=np.float64)
+    times: Float = steps * (sampled.side.timestep_fs or 0.0) * 1e-3
+    return times

@@ -1,0 +1,189 @@
+"""What a folder offers to a report: every known kind of result file in it and in its subfolders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gnnformd.errors import InputError
+from gnnformd.evaluation.report.history import History, read_history
+from gnnformd.yaml_files import read_mapping
+
+__all__ = ["Reference", "Result", "ResultFolder", "TrainingRun", "read_folder", "short_name"]
+
+DEPTH = 4
+IMAGES = (".png", ".svg")
+RUN_FILES = ("metrics.csv", "training_log.txt")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A run folder.
+
+    Attributes
+    ----------
+    name, place
+        Its name, and its path relative to the folder of the report.
+    history
+        Errors by epoch.
+    config_text
+        ``config.yaml``, '' without one.
+    model_kind
+        The network's kind, '' where it is not told.
+    finetuned
+        Whether the model file says that it was trained before.
+    """
+
+    name: str
+    place: str
+    history: History
+    config_text: str
+    model_kind: str
+    finetuned: bool
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A ReferenceRun folder: its name, its path relative to the report's, and the mapping of ``reference.yaml``."""
+
+    name: str
+    place: str
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A JSON file that a command wrote.
+
+    Attributes
+    ----------
+    path
+        Where it lies.
+    data
+        What it holds.
+    """
+
+    path: Path
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """Everything found, in the order of the paths."""
+
+    folder: Path
+    runs: tuple[TrainingRun, ...]
+    references: tuple[Reference, ...]
+    evaluations: tuple[Result, ...]
+    curves: tuple[Result, ...]
+    simulations: tuple[Result, ...]
+    steps: Mapping[str, Any]
+    images: tuple[Path, ...]
+
+
+def read_folder(folder: Path) -> ResultFolder:
+    """Read all results in a folder.
+
+    Parameters
+    ----------
+    folder
+        A run folder, or a folder with several and with JSON files beside them; nothing outside it is read.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it holds no result, or a file in it is damaged.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is not a folder; name a run folder or a folder with results.")
+    files = sorted(_files(folder, DEPTH), key=lambda f: (f.parent, f.stem, f.suffix))
+    references = [f for f in files if f.name == "reference.yaml"]
+    found = ResultFolder(
+        folder=folder,
+        runs=tuple(r for f in sorted({f.parent for f in files if f.name in RUN_FILES}) if (r := _run(f, folder))),
+        references=tuple(Reference(_label(f.parent), _place(f.parent, folder), read_mapping(f)) for f in references),
+        evaluations=_results(files, "evaluate"),
+        curves=_results(files, "curves"),
+        simulations=_results(files, "simulate"),
+        steps=next((_json(f) for f in files if f.name == "demo.json"), {}),
+        images=tuple(f for f in files if f.parent.name == "figures" and f.suffix in IMAGES),
+    )
+    if not any((found.runs, found.references, found.evaluations, found.curves, found.simulations)):
+        raise InputError(
+            f"{folder}: holds no run and no result to report on; name a folder made by 'gnnformd train', or one where "
+            "evaluate, curves or simulate have written JSON files."
+        )
+    return found
+
+
+def short_name(path: str) -> str:
+    """Name of a model or dataset for tables: the folder's where the file's says nothing.
+
+    >>> short_name("runs/water/model.safetensors"), short_name("argon.safetensors"), short_name("data/argon/")
+    ('water', 'argon', 'argon')
+    """
+    parts = Path(path)
+    general = parts.name in ("model.safetensors", "trajectory.dump", "reference.yaml") and parts.parent.name
+    return parts.parent.name if general else parts.name.removesuffix(".safetensors")
+
+
+def _files(folder: Path, depth: int) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.name.startswith(".") or entry.is_symlink():
+            continue
+        if entry.is_file():
+            yield entry
+        elif entry.is_dir() and depth > 1:
+            yield from _files(entry, depth - 1)
+
+
+def _label(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _place(folder: Path, top: Path) -> str:
+    return folder.relative_to(top).as_posix()
+
+
+def _run(folder: Path, top: Path) -> TrainingRun | None:
+    history = read_history(folder)
+    if history is None:
+        return None
+    path = folder / "config.yaml"
+    config = read_mapping(path) if path.is_file() else {}
+    model = config.get("model")
+    kind = str(model.get("kind", "")) if isinstance(model, Mapping) else ""
+    text = path.read_text(encoding="utf-8") if config else ""
+    return TrainingRun(
+        _label(folder), _place(folder, top), history, text, kind, _finetuned(folder / "model.safetensors")
+    )
+
+
+def _finetuned(path: Path) -> bool:
+    from gnnformd.model.files.model_file import read_card
+
+    return path.is_file() and len(read_card(path).trained_on) > 1
+
+
+def _results(files: list[Path], start: str) -> tuple[Result, ...]:
+    """JSON files of one command; what is there twice is taken once."""
+    found: list[Result] = []
+    for path in files:
+        if path.suffix == ".json" and path.name.startswith(start):
+            result = Result(path, _json(path))
+            if all(result.data != other.data for other in found):
+                found.append(result)
+    return tuple(found)
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is not whole JSON ({error}); write it again or remove it.") from error
+    if not isinstance(data, Mapping):
+        raise InputError(f"{path}: holds no mapping; write it again or remove it.")
+    return data

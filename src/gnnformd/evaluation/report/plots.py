@@ -1,0 +1,207 @@
+"""Interactive plots of the report: results in, a plotly specification (data and layout) out.
+
+Colors are names of style variables of the page (``--model``), which the page replaces by what its light or dark
+theme says. Numbers are rounded to five digits to keep the page small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gnnformd.evaluation.liquid.md_curves import FAMILIES
+from gnnformd.evaluation.report.history import SEED_LOG, History
+
+__all__ = [
+    "Spec",
+    "curve_plot",
+    "energy_plot",
+    "learning_rate_plot",
+    "loss_plot",
+    "md_plot",
+    "parity_plot",
+    "temperature_plot",
+    "validation_plot",
+]
+
+Spec = dict[str, Any]
+
+FORCE = "kcal mol⁻¹ Å⁻¹"
+SEED_ATOMS = 648
+AXES = {"x": "--model", "y": "--second", "z": "--third"}
+
+
+def validation_plot(history: History, *, seed: bool) -> Spec:
+    """Draw the validation error per atom over the epochs, its parts along the axes, and the seed's own log."""
+    scale = [
+        a / b if b else math.nan for a, b in zip(history.validation_l1_per_atom, history.validation_loss, strict=True)
+    ]
+    traces = [
+        _line(history.epoch, [v * s for v, s in zip(values, scale, strict=True)], axis, AXES[axis], width=1.2)
+        for axis, values in history.per_axis.items()
+    ]
+    traces.append(_line(history.epoch, history.validation_l1_per_atom, "sum", "--ink", mode="lines+markers", width=2.4))
+    if seed:
+        known = [loss / SEED_ATOMS for loss in SEED_LOG["validation_loss"]]
+        trace = _line(SEED_LOG["epoch"], known, "seed", "--fourth", mode="markers")
+        traces.append(trace | {"marker": {"color": "--fourth", "symbol": "diamond-open", "size": 9}})
+    return _plot(traces, "epoch", f"error per atom ({FORCE})", log=True)
+
+
+def loss_plot(history: History) -> Spec:
+    """Training and validation loss over the epochs."""
+    return _plot(
+        [
+            _line(history.epoch, history.train_loss, "training", "--reference"),
+            _line(history.epoch, history.validation_loss, "validation", "--model"),
+        ],
+        "epoch",
+        f"loss per frame ({FORCE})",
+        log=True,
+    )
+
+
+def learning_rate_plot(history: History) -> Spec:
+    """Learning rate over the epochs."""
+    spec = _plot([_line(history.epoch, history.learning_rate, "learning rate", "--fourth")], "epoch", "learning rate")
+    spec["layout"]["yaxis"] |= {"rangemode": "tozero", "exponentformat": "power"}
+    return spec | {"legend": False}
+
+
+def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]]) -> Spec:
+    """Predicted over reference components, one color per axis, with the diagonal."""
+    everything = [abs(v) for rows in (reference, predicted) for row in rows for v in row]
+    limit = 1.05 * max(everything, default=1.0)
+    traces = []
+    for k, (axis, color) in enumerate(AXES.items()):
+        trace = _line([r[k] for r in reference], [p[k] for p in predicted], axis, color, mode="markers")
+        traces.append(trace | {"marker": {"color": color, "size": 3.5, "opacity": 0.3}})
+    diagonal = _line([-limit, limit], [-limit, limit], "", "--muted", width=1)
+    traces.insert(0, diagonal | {"showlegend": False, "hoverinfo": "skip"})
+    spec = _plot(traces, f"reference ({FORCE})", f"predicted ({FORCE})")
+    spec["layout"]["xaxis"]["range"] = spec["layout"]["yaxis"]["range"] = [-limit, limit]
+    spec["layout"]["hovermode"] = "closest"
+    spec["layout"]["xaxis"]["nticks"] = 5
+    return spec
+
+
+def curve_plot(curve: Mapping[str, Any], axis: str) -> Spec:
+    """One component of the force of two atoms over their distance.
+
+    Parameters
+    ----------
+    curve
+        One entry of what ``curves`` writes.
+    axis
+        ``x``, ``y`` or ``z``.
+    """
+    x = curve["distance"]
+    spec = _plot(
+        [
+            _line(x, curve["reference"][axis], "force field", "--reference", width=5),
+            _line(x, curve["predicted"][axis], "model", "--model"),
+        ],
+        "distance (Å)",
+        FORCE if axis == "x" else "",
+    )
+    if axis != "x":  # y and z have one scale of their own: what is there is an error
+        limit = 1.25 * max(float(curve["max_transverse"]), 1e-3)
+        spec["layout"]["yaxis"]["range"] = [-limit, limit]
+    return spec | {"legend": False}
+
+
+def md_plot(family: str, curve: Mapping[str, Any]) -> Spec:
+    """One curve of a simulation, over the reference's with a band of two standard errors where they are known.
+
+    Parameters
+    ----------
+    family
+        Key of `gnnformd.evaluation.liquid.md_curves.FAMILIES`.
+    curve
+        As ``simulate`` writes it.
+    """
+    keys = FAMILIES[family]
+    x, traces, reference = curve[keys.x_key], [], curve.get("reference")
+    if reference is not None:
+        pairs = zip(curve.get("error") or [], curve.get("reference_error") or [], strict=False)
+        band = [None if a is None or b is None else 2 * math.hypot(a, b) for a, b in pairs]
+        if any(b is not None for b in band):
+            traces += _band(x, reference, band)
+        gaps = [k for k, v in enumerate(reference) if v is None]
+        sparse = any(reference[k + 1] is not None for k in gaps if k + 1 < len(reference))
+        traces.append(_line(x, reference, "reference", "--reference", mode="markers" if sparse else "lines", width=4))
+    traces.append(_line(x, curve[keys.y_key], "model", "--model"))
+    spec = _plot(traces, keys.x_label, keys.y_label)
+    if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
+        spec["layout"]["yaxis"]["rangemode"] = "tozero"
+    return spec | {"legend": reference is not None}
+
+
+def _band(x: Sequence[float], middle: Sequence[Any], width: Sequence[Any]) -> list[Spec]:
+    """Two invisible lines with the area between them."""
+    known = [(a, m, w) for a, m, w in zip(x, middle, width, strict=False) if m is not None and w is not None]
+    places = [a for a, _, _ in known]
+    lower = _line(places, [m - w for _, m, w in known], "", "--area", width=0)
+    upper = _line(places, [m + w for _, m, w in known], "2 standard errors", "--area", width=0)
+    quiet = {"hoverinfo": "skip", "showlegend": False}
+    return [lower | quiet, upper | quiet | {"fill": "tonexty", "fillcolor": "--area"}]
+
+
+def temperature_plot(picoseconds: Sequence[float], temperature: Sequence[Any], target: float | None) -> Spec:
+    """Temperature over time, with the thermostat's."""
+    traces = [_line(picoseconds, temperature, "temperature", "--second", width=1.4)]
+    if target is not None:
+        ends = [picoseconds[0], picoseconds[-1]]
+        traces.append(_line(ends, [target, target], "thermostat", "--ink", width=1.2, dash="dash"))
+    return _plot(traces, "time (ps)", "temperature (K)")
+
+
+def energy_plot(picoseconds: Sequence[float], energy_per_atom: Sequence[Any]) -> Spec:
+    """Change of the total energy per atom since the start."""
+    first = next((e for e in energy_per_atom if e is not None), 0.0)
+    change = [None if e is None else e - first for e in energy_per_atom]
+    spec = _plot([_line(picoseconds, change, "total energy", "--model", width=1.4)], "time (ps)", "kcal mol⁻¹ per atom")
+    return spec | {"legend": False}
+
+
+def _line(
+    x: Iterable[Any],
+    y: Iterable[Any],
+    name: str,
+    color: str,
+    *,
+    mode: str = "lines",
+    width: float = 2,
+    dash: str = "solid",
+) -> Spec:
+    line = {"color": color, "width": width, "dash": dash}
+    trace: Spec = {"type": "scatter", "mode": mode, "name": name, "line": line, "marker": {"color": color, "size": 6}}
+    return trace | {"x": [_short(v) for v in x], "y": [_short(v) for v in y]}
+
+
+def _plot(traces: Sequence[Spec], x: str, y: str, *, log: bool = False) -> Spec:
+    across: Spec = {"title": {"text": x}}
+    up: Spec = {"title": {"text": y}}
+    values = [v for t in traces for v in t["y"] if v is not None and v > 0]
+    if log and values and max(values) > 3 * min(values):
+        ticks = _log_ticks(min(values), max(values))
+        up |= {"type": "log", "tickvals": ticks, "ticktext": [f"{t:,.10g}".replace(",", "\u202f") for t in ticks]}
+    if x == "epoch":
+        epochs = [e for t in traces for e in t["x"]]
+        across |= {"range": [min(epochs) - 0.5, max(epochs) + 0.5]} | ({"dtick": 1} if max(epochs) < 9 else {})
+    return {"data": list(traces), "layout": {"xaxis": across, "yaxis": up}, "legend": True}
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Choose 1, 2, 5, 10, ... over the range; only powers of ten where that is more than eight."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    fine = [m * 10.0**d for d in decades for m in (1, 2, 5) if 0.8 * low <= m * 10.0**d <= 1.25 * high]
+    return fine if len(fine) <= 8 else [10.0**d for d in decades]
+
+
+def _short(value: Any) -> Any:
+    """Five digits; what is not a finite number leaves a gap."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -1,0 +1,98 @@
+"""One self-contained HTML page about a run or a folder of runs: no network, nothing read outside the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import gnnformd
+from gnnformd.errors import InputError
+from gnnformd.evaluation.report.dynamics import simulation_section
+from gnnformd.evaluation.report.files import Result, ResultFolder, read_folder
+from gnnformd.evaluation.report.page import Page, Raw
+from gnnformd.evaluation.report.sections import (
+    accuracy_section,
+    curves_section,
+    data_section,
+    making_section,
+    training_section,
+)
+from gnnformd.evaluation.report.summary import summary
+from gnnformd.files import write_text
+
+__all__ = ["write_report"]
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write a report about everything in a folder.
+
+    Parameters
+    ----------
+    folder
+        A run folder, or a folder with several run folders, reference runs and the JSON files of ``evaluate``,
+        ``curves`` and ``simulate`` (names that start so), at most four levels deep.
+    out
+        The HTML file; ``report.html`` in the folder by default. It is written whole or not at all.
+
+    Returns
+    -------
+    Path
+        The HTML file.
+
+    Raises
+    ------
+    InputError
+        The folder holds nothing to report, a file in it is damaged, or the page cannot be written.
+    """
+    folder = Path(folder)
+    found = read_folder(folder)
+    path = folder / "report.html" if out is None else Path(out)
+    write_text(path, _render(found))
+    return path
+
+
+def _render(found: ResultFolder) -> str:
+    from plotly.offline import get_plotlyjs
+
+    page = Page()
+    sections = [
+        ("data", "Data", data_section(found, page)),
+        ("training", "Training", training_section(found, page)),
+        ("accuracy", "Accuracy", _checked(found.evaluations, "evaluate", page, accuracy_section)),
+        ("curves", "Two atoms", _checked(found.curves, "curves", page, curves_section)),
+        ("dynamics", "Molecular dynamics", _checked(found.simulations, "simulate", page, simulation_section)),
+        ("making", "How it was made", making_section(found, page)),
+    ]
+    shown = [(name, title, text) for name, title, text in sections if text]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in shown)
+    texts = "\n".join(f'<section id="{name}"><h2>{title}</h2>\n{text}</section>' for name, title, text in shown)
+    heading = found.folder.resolve().name
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    body = (
+        f'<header><p class="kicker">GNNforMD report</p><h1>{escape(heading)}</h1>{summary(found)}</header>\n'
+        f"<nav>{links}</nav>\n{texts}\n"
+        f"<footer>Written by gnnformd {escape(gnnformd.__version__)}, {made}, from the files in "
+        f"<code>{escape(heading)}/</code>. Forces are in kcal mol⁻¹ Å⁻¹.</footer>"
+    )
+    template = Template((files("gnnformd.evaluation.report") / "report.html").read_text(encoding="utf-8"))
+    title = escape(f"{heading} · GNNforMD")
+    return template.substitute(title=title, body=body, plotly=get_plotlyjs(), plots=page.specs_json())
+
+
+def _checked(
+    results: Sequence[Result], command: str, page: Page, section: Callable[[Sequence[Result], Page], Raw]
+) -> Raw:
+    """Write a section, and say which file is at fault if one is not what the command writes."""
+    for result in results:
+        try:
+            section([result], Page())
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{result.path}: is not what 'gnnformd {command}' writes ({type(error).__name__}: {error}); write it "
+                "again or remove it."
+            ) from error
+    return section(results, page)

@@ -1,0 +1,106 @@
+"""Asking a model: in evaluation mode, on its own device, in its own precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.geometry import complete_cell
+
+if TYPE_CHECKING:
+    from gnnformd.force_field import ForceField
+    from gnnformd.graph.atomic_graph import AtomicGraph
+    from gnnformd.model.density.numba_engine.system import CompiledGraph
+    from gnnformd.model.files.model_file import LoadedModel, ModelCard
+    from gnnformd.model.interface import ForceModel, Prediction
+    from gnnformd.trajectory.frame import Frame
+
+__all__ = ["Predictor", "needs_physical_features", "predict"]
+
+
+class Predictor:
+    """A model asked about frames of one dataset: by compiled loops where there are some, else by PyTorch.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    force_field
+        Of the frames.
+    """
+
+    def __init__(self, loaded: LoadedModel, force_field: ForceField | None) -> None:
+        from gnnformd.model.density.model import DensityModel
+        from gnnformd.model.density.numba_engine.system import CompiledGraph
+
+        self._loaded, self._force_field = loaded, force_field
+        self._compiled: CompiledGraph | None = None
+        model = loaded.model.eval()
+        on_processor = next(model.parameters()).device.type == "cpu"
+        if loaded.compiled and on_processor and isinstance(model, DensityModel):
+            self._compiled = CompiledGraph(model)
+
+    def __call__(self, frames: Sequence[Frame]) -> Prediction:
+        """Predict for some frames, as for a batch of their graphs."""
+        from gnnformd.graph.build import build_graph, collate
+
+        graphs = [build_graph(_wrapped(frame), self._loaded.card.cutoff, self._force_field) for frame in frames]
+        found = None if self._compiled is None else _by_loops(self._compiled, graphs)
+        return predict(self._loaded.model, collate(graphs)) if found is None else found
+
+
+def _wrapped(frame: Frame) -> Frame:
+    """Bring atoms back into the box, from which they may be far away in unwrapped coordinates."""
+    periodic = np.array(frame.periodic)
+    if not periodic.any():
+        return frame
+    box = complete_cell(np.where(periodic[:, None], frame.cell, 0.0))
+    images = np.floor((frame.positions - frame.origin) @ np.linalg.inv(box)) * periodic
+    return replace(frame, positions=frame.positions - images @ box)
+
+
+def _by_loops(compiled: CompiledGraph, graphs: Sequence[AtomicGraph]) -> Prediction | None:
+    """Predict one graph after another, or say None if there are no compiled loops for one of them."""
+    import torch
+
+    from gnnformd.model.interface import Prediction
+
+    found = []
+    for graph in graphs:
+        if not compiled.renew(graph):
+            return None
+        periodic = graph.periodic[0].numpy()
+        box = complete_cell(np.where(periodic[:, None], graph.cells[0].numpy(), 0.0))
+        found.append(compiled.evaluate(compiled.places(graph.positions.numpy(), box)))
+    energies, virials = [p.energies for p in found], [p.virials for p in found]
+    return Prediction(
+        torch.cat([p.forces for p in found]),
+        torch.cat([e for e in energies if e is not None]),
+        torch.cat([v for v in virials if v is not None]),
+    )
+
+
+def predict(model: ForceModel, graph: AtomicGraph) -> Prediction:
+    """Predict without training: no dropout, and no gradients but those that are the forces.
+
+    Parameters
+    ----------
+    model
+        On any device; its parameters say where and in which precision the graph is needed.
+    graph
+        One graph or a batch.
+    """
+    import torch
+
+    weight = next(model.parameters())
+    model.eval()
+    with torch.set_grad_enabled(model.conservative):
+        prediction: Prediction = model(graph.to(weight.device, weight.dtype))
+    return prediction
+
+
+def needs_physical_features(card: ModelCard) -> bool:
+    """Whether the model's inputs are charge, epsilon and sigma (and not a learned vector for each type)."""
+    return card.settings.node_features == "physical"

@@ -1,0 +1,184 @@
+"""Calculator: a trained model for ASE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import Calculator as AseCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.inference.system import Evaluator
+from gnnformd.inference.training_range import ClosePair
+from gnnformd.model.files.model_file import LoadedModel, load_model
+from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.frame import Frame, Topology
+from gnnformd.trajectory.molecules import molecules_to_bonds
+from gnnformd.units import KCAL_PER_MOL_PER_EV
+
+__all__ = ["Calculator"]
+
+Int = NDArray[np.int64]
+
+
+class Calculator(AseCalculator):  # type: ignore[misc]
+    """Forces, and energy and stress where the model has them, in ASE's units (eV, angstrom).
+
+    The type of each atom comes from the topology if one is given, else from the array ``type`` (as ASE's reader of
+    LAMMPS data files makes it), else from the element's symbol. Bonds come from the topology, else from the array
+    ``mol-id`` by the rule of `gnnformd.trajectory.formats.data_file.molecules_to_bonds`.
+
+    Parameters
+    ----------
+    model
+        Model file, name of a shipped model, or a model already loaded.
+    topology
+        LAMMPS data file with types, charges and bonds of the atoms, in the order of their ids.
+    device, dtype
+        Where and in which precision a model file is loaded; PyTorch's names (dtype float32 if not given).
+
+    Attributes
+    ----------
+    nearest
+        After a calculation, the pair of atoms that is closest in contact distances (0.95 of the closest approach in
+        training), by rows, if it is closer than one.
+
+    Raises
+    ------
+    InputError
+        The model or the topology cannot be read, or the atoms do not fit them (when forces are asked for).
+
+    Examples
+    --------
+    >>> atoms.calc = gnnformd.Calculator("argon")  # doctest: +SKIP
+    >>> atoms.get_forces()  # doctest: +SKIP
+    """
+
+    name = "gnnformd"
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(
+        self,
+        model: LoadedModel | str | Path,
+        *,
+        topology: Topology | Path | str | None = None,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if isinstance(model, LoadedModel):
+            self.loaded = model
+        else:
+            self.loaded = load_model(model, device=device, dtype=dtype)
+        self.topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
+        if not self.loaded.model.conservative:
+            self.implemented_properties = ["forces"]  # type: ignore[misc]
+        self.nearest: ClosePair | None = None
+        self._evaluator: Evaluator | None = None
+        self._system: tuple[Int, Int] | None = None
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Evaluate the model; ASE calls this.
+
+        Raises
+        ------
+        ase.calculators.calculator.CalculationFailed
+            A force is not finite.
+        ase.calculators.calculator.PropertyNotImplementedError
+            The stress is asked for and the model has no virial, or the atoms fill no volume.
+        """
+        super().calculate(atoms, properties, system_changes)
+        evaluator = self._evaluator_of(self.atoms)
+        prediction = evaluator.evaluate(self.atoms.positions, np.asarray(self.atoms.cell), _periodic(self.atoms))
+        self.nearest = evaluator.nearest
+        forces = prediction.forces.numpy(force=True).astype(np.float64)
+        if not np.isfinite(forces).all():
+            wrong = np.flatnonzero(~np.isfinite(forces).all(axis=1))
+            raise CalculationFailed(f"the force of atom {wrong[0]} is not finite.")
+        self.results: dict[str, Any] = {"forces": forces / KCAL_PER_MOL_PER_EV}
+        if prediction.energies is not None:
+            energy = float(prediction.energies[0]) / KCAL_PER_MOL_PER_EV
+            self.results |= {"energy": energy, "free_energy": energy}
+        if prediction.virials is not None and self.atoms.cell.rank == 3:
+            virial = prediction.virials[0].numpy(force=True).astype(np.float64) / KCAL_PER_MOL_PER_EV
+            # ASE's stress is positive under tension, the virial under compression
+            stress = -0.5 * (virial + virial.T) / self.atoms.get_volume()
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+        for name in properties or []:
+            if name not in self.results:
+                raise PropertyNotImplementedError(f"the model {self.loaded.path} gives no {name} for these atoms.")
+
+    def _evaluator_of(self, atoms: Atoms) -> Evaluator:
+        """Return the evaluator of this system, made anew when its types or molecules have changed."""
+        types, molecules = self._types(atoms), atoms.arrays.get("mol-id", np.empty(0, np.int64))
+        same = self._system is not None and all(
+            np.array_equal(a, b) for a, b in zip(self._system, (types, molecules), strict=True)
+        )
+        if self._evaluator is None or not same:
+            self._system = (types, np.array(molecules))
+            self._evaluator = Evaluator(self.loaded, self._frame(atoms, types))
+        return self._evaluator
+
+    def _frame(self, atoms: Atoms, types: Int) -> Frame:
+        return Frame(
+            timestep=0,
+            cell=np.asarray(atoms.cell),
+            origin=np.zeros(3),
+            periodic=_periodic(atoms),
+            ids=np.arange(1, len(atoms) + 1),
+            types=types,
+            positions=atoms.positions.copy(),
+            bonds=self._bonds(atoms, types),
+            charges=None if self.topology is None else self.topology.charges,
+        )
+
+    def _types(self, atoms: Atoms) -> Int:
+        """LAMMPS type of each atom, (N,)."""
+        if self.topology is not None:
+            if len(self.topology.types) != len(atoms):
+                raise InputError(
+                    f"there are {len(atoms)} atoms, but {len(self.topology.types)} in the topology; "
+                    "give the topology of these atoms."
+                )
+            return self.topology.types
+        if "type" in atoms.arrays:
+            return np.asarray(atoms.arrays["type"], dtype=np.int64)
+        names = list(self.loaded.card.type_names)
+        unknown = sorted({symbol for symbol in atoms.symbols if symbol not in names})
+        if unknown:
+            raise InputError(
+                f"the model {self.loaded.path} knows {', '.join(names)}, but not {', '.join(unknown)}; "
+                "set the array 'type' of the atoms or give a topology."
+            )
+        return np.array([names.index(symbol) + 1 for symbol in atoms.symbols], dtype=np.int64)
+
+    def _bonds(self, atoms: Atoms, types: Int) -> Int | None:
+        """Bonds as pairs of rows."""
+        if self.topology is not None:
+            return self.topology.bonds
+        if "mol-id" in atoms.arrays:
+            bonds: Any = molecules_to_bonds(np.asarray(atoms.arrays["mol-id"], dtype=np.int64), types)
+            return np.asarray(bonds, dtype=np.int64)
+        force_field = self.loaded.card.force_field
+        if force_field is not None and force_field.bonds:
+            raise InputError(
+                f"the model {self.loaded.path} was trained on molecules and these atoms have no bonds; "
+                "give Calculator a topology, or the atoms an array 'mol-id'."
+            )
+        return None
+
+
+def _periodic(atoms: Atoms) -> tuple[bool, bool, bool]:
+    x, y, z = atoms.pbc.tolist()
+    return x, y, z

@@ -1,0 +1,1 @@
+"""The density model: a conservative, exactly invariant energy from atomic densities."""

@@ -1,0 +1,1 @@
+"""The density model in kernels of PyTorch's compiler, for accelerators."""

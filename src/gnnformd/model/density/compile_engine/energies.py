@@ -1,0 +1,119 @@
+"""Energies of a density model from tables of neighbors, as one function that PyTorch's compiler takes whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gnnformd.model.density.harmonics import harmonics
+from gnnformd.model.density.model import DensityModel
+from gnnformd.model.density.radial import radial_functions, softened
+
+__all__ = ["Angles", "Energies", "Shell"]
+
+
+class Shell(NamedTuple):
+    """Neighbors that share radial functions, in rows of equal length, one for each center.
+
+    Empty places hold the center itself, two cutoffs away, where everything is zero.
+
+    Attributes
+    ----------
+    neighbor
+        (N, M).
+    shift
+        Lattice vectors crossed on the way to the neighbor, (N, M, 3).
+    filling
+        angstrom, added to the vector: not zero in empty places, (N, M).
+    contact
+        Contact distance, angstrom, (N, M).
+    pair
+        Which pair of kinds of atoms it is, (N, M).
+    product, weight
+        Product of the charges, e^2, and how much of their Coulomb energy counts, (N, M).
+    is_kind
+        Whether the kind of bond is 1, 2, ..., (kinds, N, M); none in the shell of neighbors that are not bonded.
+    """
+
+    neighbor: Tensor
+    shift: Tensor
+    filling: Tensor
+    contact: Tensor
+    pair: Tensor
+    product: Tensor
+    weight: Tensor
+    is_kind: Tensor | None
+
+
+class Angles(NamedTuple):
+    """Angles between two bonds: row of the middle, (A,), places of both arms, (2, A), factors of cos^n, (POWERS, A)."""
+
+    middle: Tensor
+    arms: Tensor
+    coefficients: Tensor
+
+
+class Energies(nn.Module):
+    """Energies of centers from the vectors to their neighbors, in plain operations and without asking for any value."""
+
+    def __init__(self, model: DensityModel, coefficients: Tensor) -> None:
+        super().__init__()
+        self.network, self.cutoff = model.network, model.cutoff
+        self.contacts, self.electrostatics = model.contacts, model.electrostatics
+        self.coefficients = coefficients
+
+    def forward(
+        self,
+        inputs: Tensor,
+        types: Tensor,
+        centers: Tensor,
+        shells: Sequence[Shell],
+        vectors: Sequence[Tensor],
+        angles: Angles,
+    ) -> Tensor:
+        """All but the long-range electrostatics, kcal/mol, (N,) centers; vectors are (N, M, 3) for each shell."""
+        network, settings = self.network, self.network.settings
+        places, pairs, first = [], inputs.new_zeros(len(centers)), 0
+        for shell, spread in zip(shells, vectors, strict=True):
+            distance = spread.square().sum(2).sqrt()  # (N, M)
+            soft, softening = softened(distance, shell.contact)
+            count = settings.radial_functions if shell.is_kind is None else settings.bonded_functions
+            functions = radial_functions(soft.flatten(), softening.flatten(), self.cutoff, count)[0]
+            functions = functions.view(count, *soft.shape)  # (K, N, M)
+            if shell.is_kind is not None:
+                functions = (shell.is_kind[:, None] * functions).flatten(0, 1)
+            energy = (self.coefficients[first : first + len(functions), shell.pair] * functions).sum(0)
+            energy = energy + self.contacts.pair_energies(distance, shell.contact)
+            if self.electrostatics is not None:
+                energy = energy + self.electrostatics.weighted_energies(distance, soft, shell.product, shell.weight)
+            pairs = pairs + 0.5 * energy.sum(1)  # each pair stands in two rows
+            first += len(functions)
+            angular = harmonics((spread / distance[:, :, None]).permute(2, 0, 1), network.l_max)  # (L, N, M)
+            places.append((shell.neighbor, angular, functions))
+
+        def densities(sent: Tensor) -> Tensor:
+            parts = []
+            for neighbor, angular, functions in places:
+                received = sent[neighbor].permute(0, 2, 1)  # (N, C, M)
+                terms = angular.transpose(0, 1)[:, :, None] * received[:, None]  # (N, L, C, M)
+                sums = torch.bmm(terms.flatten(1, 2), functions.permute(1, 2, 0))  # (N, L C, K)
+                parts.append(sums.view(len(centers), len(angular), sent.shape[1], len(functions)))
+            return torch.cat(parts, dim=3).transpose(0, 1).flatten(2)  # (L, N, C K)
+
+        learned, _ = network.atom_energies(inputs, densities, centers)
+        learned = network.energy_scale * learned + network.type_energies[types[centers]]
+        return learned + pairs + self._bends(vectors[-1], angles)
+
+    def _bends(self, vectors: Tensor, angles: Angles) -> Tensor:
+        """Energies of angles, (N,); the last shell is the one with bonds."""
+        one, other = vectors.flatten(0, 1)[angles.arms]  # (A, 3)
+        lengths = one.norm(dim=1), other.norm(dim=1)
+        cosine = (one * other).sum(1) / (lengths[0] * lengths[1])
+        energies = torch.zeros_like(cosine)
+        for power, coefficient in enumerate(angles.coefficients, start=1):
+            energies = energies + coefficient * cosine**power
+        inside = (lengths[0] < self.cutoff) & (lengths[1] < self.cutoff)
+        return energies.new_zeros(len(vectors)).index_add(0, angles.middle, energies * inside)

@@ -1,0 +1,155 @@
+"""DensityLayer: everything that happens on an atom between its densities and its scalars."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from gnnformd.model.density.harmonics import product_tensors, product_vectors
+
+__all__ = ["PRODUCTS", "DensityLayer", "Readout"]
+
+PRODUCTS = ("s", "vw", "qp", "ss", "sss", "svw", "sqp", "vwq", "qpp")
+"""Invariants: products of mixed densities of degree 0 (s), 1 (v, w) and 2 (q, p)."""
+
+NARROWEST = 0.01  # a density that varies less than this share of the widest one of its degree is not scaled up further
+
+
+class DensityLayer(nn.Module):
+    """Mix densities, multiply them to invariants, and turn these into energy and scalars of the atom.
+
+    With densities standardized by data, ``A_lm,f = g_lf sum_x W_l,fx D_lm,x`` (x runs over channels and radial
+    functions, g depends on the center). There is one mixture of degree 0, s, and there are two of degree 1, v and w,
+    and of degree 2, q and p. Invariants are ``s`` (two bodies), ``sum_m v_m w_m``, ``sum_m q_m p_m``, ``s s`` (three
+    bodies) and, at body order 4, ``s s s``, ``s sum_m v_m w_m``, ``s sum_m q_m p_m``, ``sum_m (v w)_2m q_m`` and
+    ``sum_m (q p)_2m p_m``, where ``( )_2`` is the part of degree 2 of a product. The energy is a linear map of all of
+    them; scalars are a perceptron of the first three and of what describes the center.
+
+    Parameters
+    ----------
+    inputs
+        Number of densities of one degree, C K.
+    node_inputs
+        Numbers that describe the center, P.
+    features
+        F.
+    width
+        Of the perceptron, W.
+    l_max
+        0, 1 or 2.
+    body_order
+        2, 3 or 4.
+
+    Attributes
+    ----------
+    products
+        Names of the invariants, from `PRODUCTS`.
+    mean
+        Maps node inputs to the mean of the densities of degree 0, (P, C K).
+    spread
+        Root mean square of the densities of each degree about their mean, (l_max + 1, C K).
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(
+        self, inputs: int, node_inputs: int, features: int, width: int, *, l_max: int, body_order: int
+    ) -> None:
+        super().__init__()
+        self.l_max = l_max
+        self.degrees = tuple(degree for degree in range(l_max + 1) for _ in range(min(degree, 1) + 1))
+        missing = {0: "vwqp", 1: "qp", 2: ""}[l_max]
+        self.products = tuple(
+            name for name in PRODUCTS if len(name) < body_order and not any(part in missing for part in name)
+        )
+        self.perceived = (l_max + 1) * features
+        # mul_, not *: without memory (see model_file) that would load PyTorch's compiler, for half a second
+        self.mixing = nn.ParameterList(
+            nn.Parameter(torch.randn(inputs, features).mul_(inputs**-0.5)) for _ in self.degrees
+        )
+        self.gates = nn.Linear(node_inputs, len(self.degrees) * features)
+        self.polynomial = nn.Linear(len(self.products) * features, 1, bias=False)
+        self.first = nn.Linear(self.perceived + node_inputs, width)
+        self.second = nn.Linear(width, width)
+        self.register_buffer("mean", torch.zeros(node_inputs, inputs))
+        self.register_buffer("spread", torch.ones(l_max + 1, inputs))
+
+    def forward(
+        self, densities: Tensor, node_inputs: Tensor, mixed_before: list[Tensor] | None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Densities (L, N, C K) to energies (N,), scalars (N, W) and mixtures, each (2l + 1, N, F).
+
+        Mixtures of the layer before are added.
+        """
+        by_degree = torch.split(densities, [2 * degree + 1 for degree in range(self.l_max + 1)])
+        gates = (1.0 + self.gates(node_inputs)).chunk(len(self.degrees), dim=1)  # (N, F) each
+        mixed = []
+        for place, (degree, mixing, gate) in enumerate(zip(self.degrees, self.mixing, gates, strict=True)):
+            weight = mixing / self.spread[degree][:, None]  # (C K, F)
+            part = by_degree[degree] @ weight  # (2l + 1, N, F)
+            if degree == 0:
+                part = part - node_inputs @ (self.mean @ weight)
+            part = part * gate
+            mixed.append(part if mixed_before is None else part + mixed_before[place])
+        invariants = self._products(mixed)  # (N, I)
+        perceived = torch.cat([invariants[:, : self.perceived], node_inputs], dim=1)
+        energy: Tensor = self.polynomial(invariants)
+        return energy.squeeze(1), self.second(silu(self.first(perceived))), mixed
+
+    @torch.no_grad()
+    def standardize(self, mean: Tensor | None, squares: Tensor) -> None:
+        """Set `mean` (P, C K) and, from the mean squares of the densities about it (L, C K), `spread`."""
+        if mean is not None:
+            self.mean.copy_(mean)
+        for degree in range(self.l_max + 1):
+            spread = squares[degree**2 : (degree + 1) ** 2].sum(0).sqrt()  # (C K,)
+            widest = spread.max()
+            floor = NARROWEST * widest if widest > 0 else torch.ones_like(widest)
+            self.spread[degree] = torch.maximum(spread, floor)
+
+    def _products(self, mixed: list[Tensor]) -> Tensor:
+        """Invariants of the mixed densities, (N, I)."""
+        s = mixed[0][0]  # (N, F)
+        values = {"s": s, "ss": s * s}
+        if self.l_max >= 1:
+            v, w = mixed[1:3]  # (3, N, F)
+            values["vw"] = (v * w).sum(0)
+        if self.l_max >= 2:
+            q, p = mixed[3:5]  # (5, N, F)
+            values["qp"] = (q * p).sum(0)
+        for name in self.products:
+            if name in ("sss", "svw", "sqp"):
+                values[name] = s * values[name[1:]]
+            elif name == "vwq":
+                values[name] = (product_vectors(v, w) * q).sum(0)
+            elif name == "qpp":
+                values[name] = (product_tensors(q, p) * p).sum(0)
+        return torch.cat([values[name] for name in self.products], dim=1)
+
+
+class Readout(nn.Module):
+    """Correction of the energy of an atom from its scalars: ``share last(silu(hidden(s)))``.
+
+    It starts at zero and is scaled down, so that whatever the polynomial can say is said by the polynomial, which
+    extrapolates: to two atoms alone, for instance.
+
+    Parameters
+    ----------
+    width
+        W.
+    """
+
+    share = 0.1
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width, width)
+        self.last = nn.Linear(width, 1, bias=False)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, scalars: Tensor) -> Tensor:
+        """Scalars (N, W) to energies in units of the model's energy scale, (N,)."""
+        energy: Tensor = self.last(silu(self.hidden(scalars)))
+        return self.share * energy.squeeze(1)

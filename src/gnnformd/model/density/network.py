@@ -1,0 +1,239 @@
+"""DensityNetwork: the learned part of the energy, from densities through message passing to one number per atom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density.layer import DensityLayer, Readout
+from gnnformd.model.density.node_inputs import NodeInputs
+from gnnformd.model.density.radial import radial_functions
+from gnnformd.model.density.sums.neighbor_table import neighbor_table
+from gnnformd.model.density.sums.numba_sum import CompiledGeometry, Shell, compiled_densities
+from gnnformd.model.density.sums.table_sum import DensityGeometry, atomic_densities
+from gnnformd.model.settings import DensitySettings
+
+__all__ = ["DensityNetwork", "Geometries"]
+
+Geometries = list[tuple[DensityGeometry, Tensor]] | list[tuple[CompiledGeometry, Tensor]]
+"""What densities are made of, and the vectors that carry its gradient."""
+
+
+class DensityNetwork(nn.Module):
+    """Layers of `DensityLayer` over the densities of bonded and of other neighbors.
+
+    Parameters
+    ----------
+    settings
+        See `DensitySettings`.
+    type_count
+        Number of atom types.
+
+    Attributes
+    ----------
+    compiled
+        Sum over neighbors by compiled loops where the graph is on a processor.
+    energy_scale
+        Energies are this many times what the layers put out, kcal/mol.
+    type_energies
+        Added for each atom of a type, kcal/mol, (T,).
+    """
+
+    energy_scale: Tensor
+    type_energies: Tensor
+
+    def __init__(self, settings: DensitySettings, type_count: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.compiled = True
+        self.l_max = settings.l_max if settings.body_order > 2 else 0
+        self.inputs = NodeInputs(settings.node_features, type_count, settings.channels)
+        width, later = settings.width, settings.layers - 1
+        functions = settings.radial_functions + settings.bond_kinds * settings.bonded_functions  # K
+        channels = [self.inputs.channels] + [settings.message_channels] * later
+        self.layers = nn.ModuleList(
+            DensityLayer(
+                count * functions,
+                self.inputs.count,
+                settings.features,
+                width,
+                l_max=self.l_max,
+                body_order=settings.body_order,
+            )
+            for count in channels
+        )
+        self.messages = nn.ModuleList(nn.Linear(width, settings.message_channels) for _ in range(later))
+        self.readouts = nn.ModuleList(Readout(width) for _ in channels)
+        self.charges = None
+        if settings.electrostatics == "learned":
+            self.charges = nn.Linear(width, 1, bias=False)
+            with torch.no_grad():
+                self.charges.weight.copy_(torch.randn(1, width).mul_(1e-3))  # starts from the charges of the data
+        self.register_buffer("energy_scale", torch.ones(()))
+        self.register_buffer("type_energies", torch.zeros(type_count))
+
+    def forward(
+        self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor
+    ) -> tuple[Tensor, Tensor, Geometries]:
+        """Energies of the graphs, kcal/mol, (B,), charges of the atoms, e, (N,), and what the densities were made of.
+
+        Parameters
+        ----------
+        graph
+            Its positions are not looked at.
+        vectors
+            Of the half edges, angstrom, (E/2, 3); the energies can be differentiated by them.
+        soft, softening
+            Softened distances of the half edges, angstrom, and their derivatives, (E/2,).
+        """
+        inputs = self.inputs(graph)  # (N, P)
+        geometries = self._geometries(graph, vectors, soft, softening)
+        chosen = None
+        if graph.owned is not None and not self.messages:  # nobody asks for more of the others
+            chosen = torch.nonzero(graph.owned).squeeze(1)
+
+        def densities(sent: Tensor) -> Tensor:
+            every = self._densities(sent, geometries)
+            return every if chosen is None else every.index_select(1, chosen)
+
+        energy, scalars = self.atom_energies(inputs, densities, chosen)
+        kinds, graphs = graph.type_index, graph.graph_index
+        if graph.owned is not None:
+            kinds, graphs = kinds[graph.owned], graphs[graph.owned]
+            energy = energy[graph.owned] if self.messages else energy
+        energy = self.energy_scale * energy + self.type_energies.index_select(0, kinds)
+        energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
+        return energies, self._charges(scalars, graph), geometries
+
+    def atom_energies(
+        self, inputs: Tensor, densities: Callable[[Tensor], Tensor], chosen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Energies of the atoms, in units of the energy scale, (N,), and their scalars, (N, W).
+
+        Parameters
+        ----------
+        inputs
+            Numbers that describe the atoms, (N, P).
+        densities
+            Sum over neighbors of what they send: (N, C) to (L, N, C K), of the chosen atoms alone if there are such.
+        chosen
+            Atoms of which alone there are to be energies and scalars, in models of one layer.
+        """
+        first = densities(self.inputs.sent(inputs))  # (L, N, C K)
+        if chosen is not None:
+            inputs = inputs.index_select(0, chosen)
+        energy, scalars, mixed = self.layers[0](first, inputs, None)  # (N,), (N, W)
+        energy = energy + self.readouts[0](scalars)
+        for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):
+            more, update, mixed = layer(densities(message(scalars)), inputs, mixed)
+            scalars = scalars + update
+            energy = energy + more + readout(scalars)
+        return energy, scalars
+
+    @torch.no_grad()
+    def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> None:
+        """Take mean and spread of the densities from a batch of frames; arguments as those of `forward`.
+
+        The mean of degree 0 is a linear map of the node inputs, fitted by least squares, so that it differs from type
+        to type and carries over to types between them.
+        """
+        inputs = self.inputs(graph)
+        self.inputs.measure(inputs)
+        geometries = self._geometries(graph, vectors, soft, softening)
+        densities = self._densities(self.inputs.sent(inputs), geometries).double()  # (L, N, C K)
+        mean = torch.linalg.pinv(inputs.double(), rtol=1e-6) @ densities[0]  # (P, C K)
+        densities[0] -= inputs.double() @ mean
+        first = self.layers[0]
+        assert isinstance(first, DensityLayer)
+        squares = densities.square().mean(1)  # (L, C K)
+        first.standardize(mean, squares)
+        channels = self.inputs.channels
+        per_function = squares.view(len(squares), channels, -1).mean(1)  # (L, K)
+        for layer in self.layers[1:]:
+            assert isinstance(layer, DensityLayer)
+            layer.standardize(None, per_function.repeat(1, self.settings.message_channels))
+
+    @torch.no_grad()
+    def set_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
+        """Fit the energy of each type to energies of the graphs, kcal/mol, (B,), by least squares."""
+        types = len(self.type_energies)
+        counts = torch.zeros(graph.graph_count, types, dtype=torch.float64, device=energies.device)
+        counts.index_put_((graph.graph_index, graph.type_index), torch.ones((), dtype=counts.dtype), accumulate=True)
+        fitted = torch.linalg.pinv(counts, rtol=1e-9) @ energies.double()
+        self.type_energies.copy_(fitted)
+
+    def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+        """Lay out the neighbors that are not bonded, and those that are."""
+        if self.compiled and vectors.device.type == "cpu":
+            return self._compiled_geometry(graph, vectors, soft, softening)
+        settings = self.settings
+        kind = graph.bond_kind[: graph.edge_count // 2]
+        bonded = (kind > 0) & (kind <= settings.bond_kinds)
+        geometries = []
+        for chosen, count in ((~bonded, settings.radial_functions), (bonded, settings.bonded_functions)):
+            if chosen is bonded and settings.bond_kinds == 0:
+                continue
+            pairs = torch.nonzero(chosen).squeeze(1)  # (E'/2,)
+            first, second = (k[: len(kind)].index_select(0, pairs) for k in (graph.center_index, graph.neighbor_index))
+            table = neighbor_table(first, second, graph.atom_count)
+            with torch.no_grad():
+                beyond = soft.new_full((1,), 2.0 * settings.cutoff)  # of empty places; every function is zero there
+                s, slope = (torch.cat([f.index_select(0, pairs), beyond]) for f in (soft, softening))
+                functions: list[Tensor] = [*radial_functions(s, slope, settings.cutoff, count)]  # (K, E'/2 + 1)
+                if chosen is bonded:
+                    kinds = torch.arange(1, settings.bond_kinds + 1, device=kind.device)
+                    is_kind = torch.cat([kind.index_select(0, pairs), kinds[:1]]) == kinds[:, None]  # (kinds, E'/2 + 1)
+                    functions = [(is_kind[:, None] * f).flatten(0, 1) for f in functions]
+                values, slopes = (table.spread_pairs(f) for f in functions)
+            own = vectors.index_select(0, pairs).transpose(0, 1)  # (3, E'/2)
+            filling = own.new_tensor([2.0 * settings.cutoff, 0.0, 0.0])
+            spread = table.spread(torch.cat([own, -own], dim=1), filling)  # (3, N, M)
+            with torch.no_grad():
+                distance = spread.square().sum(0).sqrt()
+                unit = spread / distance
+            geometries.append((DensityGeometry(table, distance, unit, values, slopes, self.l_max), spread))
+        return geometries
+
+    def _compiled_geometry(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+        settings = self.settings
+        half = graph.edge_count // 2
+        kind = graph.bond_kind[:half]
+        kind = kind.where(kind <= settings.bond_kinds, 0)
+        counts = [settings.radial_functions] + [settings.bonded_functions] * settings.bond_kinds
+        shells = tuple(
+            Shell.of(
+                graph.center_index[:half],
+                graph.neighbor_index[:half],
+                torch.nonzero(kind == number).squeeze(1),
+                graph.atom_count,
+                count,
+                sum(counts[:number]),
+            )
+            for number, count in enumerate(counts)
+        )
+        places = vectors.detach()
+        distance = places.norm(dim=1)
+        geometry = CompiledGeometry(shells, places, distance, soft, softening, settings.cutoff, self.l_max)
+        return [(geometry, vectors)]
+
+    def _densities(self, sent: Tensor, geometries: Geometries) -> Tensor:
+        """Sum over all neighbors, (L, N, C K) with K over all functions."""
+        parts = []
+        for geometry, vectors in geometries:
+            if isinstance(geometry, CompiledGeometry):
+                return compiled_densities(sent, vectors, geometry).flatten(2)
+            parts.append(atomic_densities(sent, vectors, geometry))  # (N, L C, K)
+        shape = (len(sent), (self.l_max + 1) ** 2, sent.shape[1])
+        return torch.cat([part.view(*shape, part.shape[2]).transpose(0, 1) for part in parts], dim=3).flatten(2)
+
+    def _charges(self, scalars: Tensor, graph: AtomicGraph) -> Tensor:
+        """Charges of the data, corrected by the network such that the charge of each graph stays."""
+        if self.charges is None:
+            return graph.charges
+        change: Tensor = self.charges(scalars).squeeze(1)  # (N,)
+        sums = change.new_zeros(graph.graph_count).index_add(0, graph.graph_index, change)
+        sizes = torch.bincount(graph.graph_index, minlength=graph.graph_count).to(sums)
+        return graph.charges + change - (sums / sizes).index_select(0, graph.graph_index)

@@ -1,0 +1,1 @@
+"""The density model on a processor, for systems whose atoms move."""

@@ -1,0 +1,219 @@
+"""The model file: one safetensors file whose metadata says everything needed to rebuild the network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import save
+
+from gnnformd.errors import InputError
+from gnnformd.files import write_bytes
+from gnnformd.model.files.model_card import FORMAT_VERSION, ModelCard
+from gnnformd.model.files.tensor_file import TensorFile, read_header, read_tensors
+from gnnformd.model.interface import ForceModel
+from gnnformd.model.registry import build_model
+from gnnformd.model.settings import DensitySettings, SeedSettings
+
+__all__ = ["FORMAT_VERSION", "LoadedModel", "ModelCard", "load_model", "pretrained_names", "read_card", "save_model"]
+
+METADATA_KEY, CHECKSUM_KEY = "gnnformd", "sha256"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network with its card.
+
+    Attributes
+    ----------
+    model
+        The network, in evaluation mode.
+    card
+        What its file says of it.
+    path
+        Where it came from.
+    compiled
+        Whether evaluation and molecular dynamics may use compiled loops in the place of PyTorch; they say the same
+        to rounding; in float32 the energies of compiled loops have more digits.
+    """
+
+    model: ForceModel
+    card: ModelCard
+    path: Path
+    compiled: bool = True
+
+    def with_statistics(self, statistics: Literal["graph", "stored"]) -> LoadedModel:
+        """Copy of a ``seed`` model whose GraphNorm uses the graph's own averages or the stored ones."""
+        settings = self.card.settings.model_copy(update={"statistics": statistics})
+        first = next(self.model.parameters())
+        model = build_model(settings, len(self.card.type_names)).to(device=first.device, dtype=first.dtype)
+        model.load_state_dict(self.model.state_dict())
+        return replace(self, model=model.eval(), card=replace(self.card, settings=settings))
+
+
+def save_model(path: Path, model: ForceModel, card: ModelCard) -> None:
+    """Write weights (float32), card and a checksum of both to one file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    tensors = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
+    text = json.dumps(replace(card, format_version=FORMAT_VERSION).to_dict(), allow_nan=False)
+    content = save(tensors, metadata={METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, tensors)})
+    write_bytes(path, _with_sorted_header(content))
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """Sort the metadata, which safetensors writes in random order, so that equal models are equal files."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the weights start at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def pretrained_names() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    folder = resources.files("gnnformd") / "pretrained"
+    if not folder.is_dir():
+        return ()
+    return tuple(
+        sorted(p.name.removesuffix(".safetensors") for p in folder.iterdir() if p.name.endswith(".safetensors"))
+    )
+
+
+def read_card(path_or_name: str | Path) -> ModelCard:
+    """Read only the card of a model file or of a model that comes with the package.
+
+    Raises
+    ------
+    InputError
+        There is no such file or name, or the file is no model file.
+    """
+    return _card(read_header(_resolve(path_or_name)))
+
+
+def load_model(
+    path_or_name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32, compiled: bool = True
+) -> LoadedModel:
+    """Rebuild a network from its file; no code in the file is run.
+
+    Size, card, names and shapes of the weights, checksum and values are checked before the network is built.
+
+    Parameters
+    ----------
+    path_or_name
+        A ``.safetensors`` file or the name of a model that comes with the package.
+    device, dtype
+        Where and in which precision the weights are placed.
+    compiled
+        Let evaluation and molecular dynamics use compiled loops where there are some for the model, not PyTorch.
+
+    Raises
+    ------
+    InputError
+        There is no such file or name, or the file is no complete model file.
+    """
+    path = _resolve(path_or_name)
+    file = read_header(path)
+    card = _card(file)
+    new_names = _new_names(file, card)
+    _check_shapes(file, card, new_names)
+    tensors = read_tensors(file)
+    if card.format_version > 1 and file.metadata.get(CHECKSUM_KEY) != _checksum(file.metadata[METADATA_KEY], tensors):
+        raise InputError(f"{path}: its checksum does not fit its content, so it is damaged; get or train it again.")
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(f"{path}: weight '{name}' holds NaN or infinity; the model cannot be used, train again.")
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(card.settings, len(card.type_names))
+    model.load_state_dict({new_names[name]: value for name, value in tensors.items()})
+    return LoadedModel(model.to(device=device, dtype=dtype).eval(), card, path, compiled)
+
+
+def _resolve(path_or_name: str | Path) -> Path:
+    path = Path(path_or_name)
+    if path.is_dir() and (path / "model.safetensors").is_file():
+        return path / "model.safetensors"
+    names = pretrained_names()
+    if path.exists() and not (path.is_dir() and str(path_or_name) in names):  # a folder of data may have such a name
+        return path
+    if str(path_or_name) in names:
+        return Path(str(resources.files("gnnformd") / "pretrained" / f"{path_or_name}.safetensors"))
+    known = f" or a model that comes along ({', '.join(names)})" if names else ""
+    raise InputError(f"{path_or_name}: there is no such model file; name one{known}.")
+
+
+def _card(file: TensorFile) -> ModelCard:
+    if METADATA_KEY not in file.metadata:
+        raise InputError(f"{file.path}: has no gnnformd description; name a .safetensors file made by gnnformd.")
+    try:
+        card = json.loads(file.metadata[METADATA_KEY])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file.path}: its description is not JSON ({error}); the file is damaged.") from error
+    if not isinstance(card, dict):
+        raise InputError(f"{file.path}: its description is no mapping; the file is damaged.")
+    return ModelCard.from_dict(card, str(file.path))
+
+
+def _new_names(file: TensorFile, card: ModelCard) -> dict[str, str]:
+    """Map the name of each weight in the file to the name it has now."""
+    names = {name: name for name in file.shapes}
+    if (
+        card.format_version == 3
+        and isinstance(card.settings, DensitySettings)
+        and card.settings.electrostatics != "none"
+    ):
+        raise InputError(
+            f"{file.path}: was trained with a Coulomb energy split as it was in model format version 3, this program "
+            "splits it otherwise; train the model again."
+        )
+    if card.format_version > 2:
+        return names
+    if not isinstance(card.settings, SeedSettings) or card.settings.layers > 2:
+        raise InputError(
+            f"{file.path}: is a '{card.kind}' network as they were up to model format version 2, of which this program "
+            "knows only seed networks of one or two layers; train the model again."
+        )
+    for old, new in (
+        ("message_layers.0.edge_encoder.", "first_edge_encoder."),
+        ("message_layers.1.edge_encoder.", "edge_encoder."),
+    ):
+        names = {name: new_name.replace(old, new) for name, new_name in names.items()}
+    return names
+
+
+def _check_shapes(file: TensorFile, card: ModelCard, new_names: Mapping[str, str]) -> None:
+    """Compare with a network without memory; settings too large for the file are refused before even that is built."""
+    weights = sum(math.prod(shape) for shape in file.shapes.values())
+    for name, setting in card.settings.model_dump().items():
+        if isinstance(setting, int) and setting > (len(file.shapes) if name == "layers" else max(weights, 8)):
+            raise InputError(
+                f"{file.path}: its description says '{name}: {str(setting)[:20]}', but it holds only {weights} weights "
+                f"in {len(file.shapes)} arrays; the file is damaged."
+            )
+    with torch.device("meta"):
+        expected = build_model(card.settings, len(card.type_names)).state_dict()
+    wanted = {name: tuple(value.shape) for name, value in expected.items()}
+    held = {new_names[name]: shape for name, shape in file.shapes.items()}
+    for name, _ in sorted(wanted.items() ^ held.items()):
+        raise InputError(f"{file.path}: weight '{name}' does not fit a '{card.kind}' model; the file is damaged.")
+
+
+def _checksum(card: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the card and, by name, of the weights with their names and shapes."""
+    digest = hashlib.sha256(card.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.numpy().astype("<f4").tobytes())
+    return digest.hexdigest()

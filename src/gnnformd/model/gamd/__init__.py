@@ -1,0 +1,1 @@
+"""The network after GAMD: direct forces from message passing."""

@@ -1,0 +1,121 @@
+"""Building blocks: the perceptron of the seed and GraphNorm."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.gamd.prelu_dropout import prelu_dropout
+from gnnformd.model.gamd.rounded_linear import rounded_linear
+
+__all__ = ["GraphNorm", "Perceptron"]
+
+
+class Perceptron(nn.Module):
+    """Linear(in, width) PReLU, twice [Dropout, Linear(width, width) without bias, PReLU], Linear(width, out).
+
+    All matrices start as Xavier uniform, all biases at zero. The parts are public because callers fold the last
+    linear map into what follows (it commutes with a sum) and the first into what precedes.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Sizes of the first and last axis.
+    width
+        Size of the hidden axes.
+    dropout
+        Share of hidden values set to zero in training.
+
+    Attributes
+    ----------
+    round_gradients
+        Compute the gradients of the wide linear maps from bfloat16 numbers; training sets it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.round_gradients = False
+        self.first = nn.Linear(inputs, width)
+        self.middle = nn.ModuleList([nn.Linear(width, width, bias=False) for _ in range(2)])
+        self.last = nn.Linear(width, outputs)
+        self.slopes = nn.ParameterList([torch.full((1,), 0.25) for _ in range(3)])
+        for linear in (self.first, *self.middle, self.last):
+            nn.init.xavier_uniform_(linear.weight)
+        nn.init.zeros_(self.first.bias)
+        nn.init.zeros_(self.last.bias)
+
+    def hidden_from(self, values: Tensor) -> Tensor:
+        """Everything between the first linear map and the last: values (..., width) to (..., width)."""
+        rate = self.dropout if self.training else 0.0
+        values = prelu_dropout(values, self.slopes[0], rate)
+        for layer, slope, after in zip(self.middle, self.slopes[1:], (rate, 0.0), strict=True):
+            assert isinstance(layer, nn.Linear)
+            values = prelu_dropout(self.linear(values, layer.weight), slope, after)
+        return values
+
+    def linear(self, values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Map hidden values linearly, (rows, in) to (rows, out)."""
+        if self.round_gradients:
+            return rounded_linear(values, weight, bias)
+        return nn.functional.linear(values, weight, bias)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values (..., in) to (..., out)."""
+        return self.last(self.hidden_from(self.first(values)))  # type: ignore[no-any-return]
+
+
+class GraphNorm(nn.Module):
+    """Normalization over the atoms of one graph, with a learned share of the mean removed.
+
+    ``y = gain * (x - share * mean) / sqrt(variance + 1e-5) + bias``, per feature, with the mean over the atoms of the
+    graph and ``variance = mean((x - share * mean)**2)``. Source: Cai et al., GraphNorm, arXiv:2009.03294.
+
+    In training the moments of the batches are averaged; with ``statistics='stored'`` these averages stand in for the
+    graph's own, so that the result for an atom does not depend on atoms far away.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(self, width: int, statistics: str, momentum: float = 0.01) -> None:
+        super().__init__()
+        self.statistics = statistics
+        self.momentum = momentum
+        self.gain = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.share = nn.Parameter(torch.ones(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_variance", torch.ones(width))
+
+    def forward(self, features: Tensor, graph: AtomicGraph) -> Tensor:
+        """Normalize features (N, F); moments are taken in the type of the weights also under mixed precision."""
+        features = features.to(self.gain.dtype)
+        if self.training or self.statistics == "graph":
+            mean = _mean_over_graph(features, graph)  # (B, F)
+            centered = features - (self.share * mean).index_select(0, graph.graph_index)  # (N, F)
+            variance = _mean_over_graph(centered.square(), graph)  # (B, F)
+            if self.training:
+                self._remember(mean.detach(), variance.detach())
+            variance = variance.index_select(0, graph.graph_index)
+        else:
+            centered = features - self.share * self.running_mean
+            variance = self.running_variance + ((1 - self.share) * self.running_mean).square()
+        return self.gain * centered * torch.rsqrt(variance + 1e-5) + self.bias
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        """Average the mean and the variance about it; ``variance`` given is the one about ``share * mean``."""
+        about_mean = variance - ((1 - self.share) * mean).square()
+        self.running_mean.lerp_(mean.mean(0), self.momentum)
+        self.running_variance.lerp_(about_mean.mean(0), self.momentum)
+
+
+def _mean_over_graph(values: Tensor, graph: AtomicGraph) -> Tensor:
+    """Mean of (N, F) over the atoms of each graph, (B, F)."""
+    if graph.graph_count == 1:
+        return values.mean(0, keepdim=True)
+    zeros = values.new_zeros(graph.graph_count, values.shape[1])
+    counts = torch.bincount(graph.graph_index, minlength=graph.graph_count).clamp(min=1)
+    return zeros.index_add(0, graph.graph_index, values) / counts[:, None].to(values.dtype)

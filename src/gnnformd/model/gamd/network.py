@@ -1,0 +1,211 @@
+"""The seed's network: message passing after GAMD (Li et al., arXiv:2112.03383), forces read out directly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, pad
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.gamd.layers import GraphNorm, Perceptron
+from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.model.settings import SeedSettings
+
+__all__ = ["SeedModel"]
+
+ROWS = 256  # pairs are filled up to a multiple of this number
+BOND_KINDS = 3  # not in one molecule, bonded, farther along the molecule
+
+
+@dataclass(frozen=True)
+class EdgeRows:
+    """The edges as rows of matrices, filled up to a round number of rows.
+
+    The libraries behind matrix products prepare code for each new size, which takes longer than a product; with round
+    numbers the sizes repeat from frame to frame. Rows that fill up are added to an atom that does not exist.
+
+    Attributes
+    ----------
+    center, neighbor
+        Atoms of each pair, (P,).
+    receiver
+        Center of each directed edge, N for rows that fill up, (2P,).
+    degree
+        Neighbors of each atom, (N, 1).
+    inputs
+        Kind of bond as one-hot, distance and unit vector, (2P, K + 4).
+    """
+
+    center: Tensor
+    neighbor: Tensor
+    receiver: Tensor
+    degree: Tensor
+    inputs: Tensor
+
+    @property
+    def geometry(self) -> Tensor:
+        """Distance and unit vector, (2P, 4)."""
+        return self.inputs[:, BOND_KINDS:]
+
+    @classmethod
+    def of(cls, graph: AtomicGraph) -> EdgeRows:
+        """Lay out the edges of a graph or batch."""
+        half, atoms = graph.edge_count // 2, graph.atom_count
+        fill = -half % ROWS
+        vectors = graph.edge_vectors().to(graph.charges.dtype)  # (E, 3); positions may have more digits
+        distance = vectors.norm(dim=1, keepdim=True)  # (E, 1)
+        kind = nn.functional.one_hot(graph.bond_kind.clamp(max=BOND_KINDS - 1), BOND_KINDS)
+        inputs = torch.cat([kind.to(vectors.dtype), distance, vectors / distance], dim=1)  # (E, K + 4)
+        center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
+        return cls(
+            center=pad(center, (0, fill)),
+            neighbor=pad(neighbor, (0, fill)),
+            receiver=torch.cat([pad(center, (0, fill), value=atoms), pad(neighbor, (0, fill), value=atoms)]),
+            degree=torch.bincount(graph.center_index, minlength=atoms)[:, None].to(vectors.dtype),
+            inputs=pad(inputs.view(2, half, inputs.shape[1]), (0, 0, 0, fill)).flatten(0, 1),
+        )
+
+    def sum_over_neighbors(self, messages: Tensor) -> Tensor:
+        """``sum_j m_ij`` for every center i: (2P, F) to (N, F)."""
+        atoms = self.degree.shape[0]
+        zeros = messages.new_zeros(atoms + 1, messages.shape[1])
+        return zeros.index_add(0, self.receiver, messages)[:atoms]
+
+
+@dataclass(frozen=True)
+class EncodedEdges:
+    """``e = MLP(edge features)``, with the last linear map still to do: the message does it with its own first.
+
+    Attributes
+    ----------
+    hidden
+        Values before the last linear map, (2P, F).
+    last
+        The last linear map.
+    """
+
+    hidden: Tensor
+    last: nn.Linear
+
+    @classmethod
+    def of(cls, encoder: Perceptron, inputs: Tensor) -> EncodedEdges:
+        """Encode edge features (2P, G)."""
+        return cls(encoder.hidden_from(encoder.first(inputs)), encoder.last)
+
+
+class MessageLayer(nn.Module):
+    """``x'_i = MLP( sum_j MLP( (x_i * x_j) || e_ji ) )`` with ``e = MLP(edge features)``.
+
+    Evaluated in a form that is equal and cheaper: the last linear map of the message commutes with the sum over
+    neighbors; the last linear map of the edge encoder and the first of the message are one matrix; ``x_i * x_j`` is
+    the same for both directions of a pair, so its share of the first linear map is computed once per pair.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.message = Perceptron(2 * width, width, width, dropout)
+        self.update = Perceptron(width, width, width, dropout)
+
+    def forward(self, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
+        """Features (N, F) and encoded edges to new features (N, F)."""
+        hidden = edge_messages(self.message, features, edges, rows)  # (2P, F)
+        last = self.message.last
+        total = linear(rows.sum_over_neighbors(hidden), last.weight) + rows.degree * last.bias  # (N, F)
+        return self.update(total)  # type: ignore[no-any-return]
+
+
+class DirectedLayer(nn.Module):
+    """First layer of the locally equivariant variant: ``x'_i = MLP( sum_j s_ij u_ij )``, ``s`` one number per edge.
+
+    The number sees kind of bond and distance but not the direction ``u_ij``, so the summed vector turns with the
+    system.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.message = Perceptron(2 * width, 1, width, dropout)
+        self.update = Perceptron(3, width, width, dropout)
+
+    def vectors(self, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
+        """``sum_j s_ij u_ij``, (N, 3)."""
+        hidden = edge_messages(self.message, features, edges, rows)
+        return rows.sum_over_neighbors(self.message.last(hidden) * rows.inputs[:, -3:])
+
+    def forward(self, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
+        """Features (N, F) and edges encoded without their directions to new features (N, F)."""
+        return self.update(self.vectors(features, edges, rows))  # type: ignore[no-any-return]
+
+
+def edge_messages(message: Perceptron, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
+    """Hidden values of the message before its last linear map, (2P, F)."""
+    first, last = message.first, edges.last
+    width = features.shape[1]
+    on_product, on_edge = first.weight[:, :width], first.weight[:, width:]
+    product = features.index_select(0, rows.center) * features.index_select(0, rows.neighbor)  # (P, F)
+    encoded = message.linear(edges.hidden, on_edge @ last.weight, first.bias + on_edge @ last.bias)  # (2P, F)
+    both = encoded.view(2, product.shape[0], width) + message.linear(product, on_product)  # (2, P, F)
+    return message.hidden_from(both.flatten(0, 1))
+
+
+class SeedModel(ForceModel):
+    """The network of the seed, to the letter.
+
+    Nodes carry charge, epsilon and sigma (or a learned vector per type); edges carry the kind of bond as one-hot, the
+    distance and the unit vector. Node encoder, ``layers`` message-passing layers with GraphNorm before each, decoder
+    to the force. Only the first layer sees the kind of bond; the others share an encoding of distance and direction
+    alone, and are residual: what a layer was given is added to what it makes of it. At the defaults it has 644 769
+    weights, as the seed's code has. Invariant under translation and permutation; *not* equivariant under rotation
+    (training rotates the data instead) and not conservative.
+
+    Parameters
+    ----------
+    settings
+        See `SeedSettings`.
+    type_count
+        Number of atom types, used by learned node features only.
+    """
+
+    conservative = False
+
+    def __init__(self, settings: SeedSettings, type_count: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.cutoff, self.layers = settings.cutoff, settings.layers
+        width, drop = settings.width, settings.dropout
+        self.embedding = nn.Embedding(type_count, 3) if settings.node_features == "embedding" else None
+        self.node_encoder = Perceptron(3, width, width, drop)
+        self.norms = nn.ModuleList([GraphNorm(width, settings.statistics) for _ in range(settings.layers)])
+        self.first_edge_inputs = BOND_KINDS + (1 if settings.locally_equivariant else 4)
+        self.first_edge_encoder = Perceptron(self.first_edge_inputs, width, width, drop)
+        self.edge_encoder = Perceptron(4, width, width, drop) if settings.layers > 1 else None
+        first = DirectedLayer(width, drop) if settings.locally_equivariant else MessageLayer(width, drop)
+        self.message_layers = nn.ModuleList([first])
+        self.message_layers.extend(MessageLayer(width, drop) for _ in range(settings.layers - 1))
+        self.decoder = Perceptron(width, 3, width, drop)
+
+    @property
+    def indivisible(self) -> str | None:
+        """Stored statistics let it be cut: forces on owned atoms are right, those on others are not."""
+        return None if self.settings.statistics == "stored" else "GraphNorm averages over all atoms"
+
+    def forward(self, graph: AtomicGraph, fixed: Prediction | None = None) -> Prediction:
+        """Predict the force on every atom."""
+        rows = EdgeRows.of(graph)
+        features = self.node_encoder(self.node_inputs(graph))  # (N, F)
+        edges = EncodedEdges.of(self.first_edge_encoder, rows.inputs[:, : self.first_edge_inputs])
+        features = self.message_layers[0](self.norms[0](features, graph), edges, rows)
+        if self.edge_encoder is not None:
+            edges = EncodedEdges.of(self.edge_encoder, rows.geometry)
+            for norm, layer in zip(self.norms[1:], self.message_layers[1:], strict=True):
+                normalized = norm(features, graph)
+                given = normalized if self.settings.residual == "normalized" else features
+                features = given + layer(normalized, edges, rows)
+        return Prediction(forces=self.decoder(features))
+
+    def node_inputs(self, graph: AtomicGraph) -> Tensor:
+        """Charge, epsilon and sigma of each atom, or its learned vector, (N, 3)."""
+        if self.embedding is not None:
+            return self.embedding(graph.type_index)  # type: ignore[no-any-return]
+        return torch.stack([graph.charges, graph.epsilons, graph.sigmas], dim=1)

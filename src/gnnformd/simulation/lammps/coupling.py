@@ -1,0 +1,298 @@
+"""Coupling: LAMMPS moves the atoms, a model says the forces."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.inference.training_range import TrainingRange, Unstable
+from gnnformd.reference.library import lammps_sentence
+from gnnformd.simulation.guard import Departures, Guard, failure_of
+from gnnformd.simulation.lammps.neighbor_source import Domains, Whole, choose_source
+from gnnformd.simulation.lammps.ranks import Ranks, heat_of_rank
+
+if TYPE_CHECKING:
+    from lammps import lammps
+
+    from gnnformd.inference.domain_forces import Share
+    from gnnformd.model.files.model_file import LoadedModel
+
+__all__ = ["Coupling"]
+
+Float = NDArray[np.float64]
+
+_FIX = "gnnformd"
+_FAILED = "gnnformd_failed"
+_INSIDE = "gnnformd_inside"
+
+
+class Coupling:
+    """Puts a model in the place of the force field of a LAMMPS instance, on any number of ranks.
+
+    Pair, bond, angle, dihedral and improper styles become ``zero``: bonds are kept, but the model alone says the
+    forces, through ``fix external``. Kinds of bond come from LAMMPS's own bonds. Each rank evaluates its own atoms with
+    the ghosts around them; the Coulomb energy of a model with fixed charges is completed by LAMMPS's PPPM. A model that
+    needs the whole system runs on one rank (see `neighbor_source`). The model's energy and virial, where it
+    has them, are handed to LAMMPS, so that ``pe``, ``etotal`` and ``press`` are right.
+
+    LAMMPS swallows an exception raised while it asks for forces, and would go on. Here it is kept and told to all
+    ranks; the forces of that step become NaN, the run stops at the end of the step, before any output, and `run`
+    raises on every rank what happened.
+
+    Where a force or a distance is outside of what the model was trained on, the first rank warns once, or all stop,
+    as the guard says; LAMMPS's variable ``gnnformd_inside`` is then 0 for the first hundred such steps, so that
+    ``dump_modify ID skip v_gnnformd_inside`` makes a dump of every step hold these frames.
+
+    Parameters
+    ----------
+    lmp
+        An instance with a box and atoms, in units ``real``; every rank couples it.
+    loaded
+        The model.
+    guard
+        Limits beyond which the run stops; without one, only what is not finite or unseen by the model stops it.
+    on_step
+        Called with the step number after each evaluation of the forces.
+    kspace_accuracy
+        Of PPPM, relative to the force of two unit charges one angstrom apart.
+    forget_every
+        Steps at which nothing is used that was kept from earlier ones, so that a run that starts there is the same.
+
+    Attributes
+    ----------
+    ranks
+        The processes that run LAMMPS.
+    has_energy, has_virial
+        Whether the model said an energy and a virial; known after the first evaluation.
+    departures
+        Steps outside of what the model was trained on.
+    seconds
+        Spent so far on asking the model, on this rank.
+    interrupted
+        Whether `stop` ended the last run.
+    keeps_momentum
+        Whether forces sum to zero but for rounding; else ``fix momentum`` keeps the system where it is. They do not for
+        forces that are no gradient, and for PPPM with ``diff ad``, which is used where the box is not tilted.
+
+    Raises
+    ------
+    InputError
+        The instance does not fit: units, ranks, or a type that the model does not know.
+    """
+
+    def __init__(
+        self,
+        lmp: lammps,
+        loaded: LoadedModel,
+        *,
+        guard: Guard | None = None,
+        on_step: Callable[[int], None] | None = None,
+        kspace_accuracy: float = 1e-5,
+        forget_every: int | None = None,
+    ) -> None:
+        self.has_energy = self.has_virial = self.interrupted = self._asked = False
+        self.seconds = 0.0
+        self._lmp = lmp
+        self._guard = guard if guard is not None else Guard()
+        self._on_step = on_step
+        self._forget_every = forget_every
+        self._failure: BaseException | None = None
+        _check_instance(lmp)
+        self.ranks = Ranks(lmp.get_mpi_comm())
+        self._count = int(lmp.get_natoms())
+        self.departures = Departures()
+        self._range = TrainingRange.of(loaded)
+        self._source: Domains | Whole = choose_source(lmp, loaded, self.ranks, kspace_accuracy)
+        self.keeps_momentum = self._source.keeps_momentum
+        self._install()
+
+    def run(self, steps: int) -> None:
+        """Run LAMMPS for a number of steps; all ranks together.
+
+        Raises
+        ------
+        Unstable
+            A limit of the guard was passed, or LAMMPS itself gave up on the atoms.
+        ModelFailure
+            The model raised an exception.
+        InputError
+            LAMMPS refused to run.
+        """
+        self._failure = None
+        self.interrupted = self._asked = False
+        self._lmp.set_internal_variable(_FAILED, 0.0)
+        self._lmp.command("timer timeout off")  # takes back an earlier stop
+        for command in self._source.commands_of_run():
+            self._lmp.command(command)
+        first, refusal = self._step(), None
+        try:
+            self._lmp.command(f"run {steps}")
+        except Exception as error:  # LAMMPS's Python interface raises nothing more specific
+            message = lammps_sentence(str(error))[0]
+            if self.ranks.size > 1 and type(error).__name__ == "MPIAbortException":  # of this rank alone
+                self.ranks.abort(f"Error: step {self._step()}: LAMMPS stopped: {message}")
+            refusal = error
+        failure = self.ranks.first_of(self._failure)
+        if failure is not None:
+            raise failure
+        if refusal is not None:
+            if self._step() == first:
+                raise InputError(f"LAMMPS cannot run: {message}") from refusal
+            raise Unstable(self._step(), f"LAMMPS stopped: {message}") from refusal
+
+    def stop(self) -> None:
+        """End the run after the step that is under way, with its output complete; for signal handlers.
+
+        On many ranks all of them end it together, one step later; it is enough that one is asked.
+        """
+        if self.ranks.size > 1:
+            self._asked = True
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self.interrupted = True
+        self._lmp.force_timeout()
+
+    def _install(self) -> None:
+        """Take the force field out and put the model in."""
+        lmp = self._lmp
+        for command in self._source.commands():
+            lmp.command(command)
+        for kind in ("bond", "angle", "dihedral", "improper"):
+            if lmp.extract_setting(f"n{kind}types") > 0:
+                lmp.command(f"{kind}_style zero nocoeff")
+                lmp.command(f"{kind}_coeff *")
+        lmp.command(f"fix {_FIX} all external pf/callback 1 1")
+        lmp.command(f"fix_modify {_FIX} energy yes virial yes")
+        lmp.command(f"variable {_FAILED} internal 0")
+        lmp.command(f"variable {_INSIDE} internal 1")
+        lmp.command(f"fix {_FIX}_halt all halt 1 v_{_FAILED} > 0.5 error hard message no")
+        lmp.set_fix_external_callback(_FIX, self._callback)
+
+    def _callback(self, _caller: object, step: int, count: int, ids: NDArray[Any], x: Float, forces: Float) -> None:
+        """Give LAMMPS the forces on its ``count`` atoms; must not raise, since ctypes would drop it."""
+        try:
+            self._answer(step, count, ids, x, forces)
+        except BaseException as error:
+            if self.ranks.size > 1:  # the others are waiting for what this rank was to send
+                self.ranks.abort(f"step {step}:\n{traceback.format_exc()}")
+            self._fail(failure_of(step, error), forces)
+
+    def _fail(self, failure: BaseException | None, forces: Float) -> None:
+        """Let LAMMPS stop at the end of this step; every rank does so together."""
+        forces[:] = np.nan
+        self._failure = failure
+        self._lmp.set_internal_variable(_FAILED, 1.0)
+
+    def _answer(self, step: int, count: int, ids: NDArray[Any], x: Float, forces: Float) -> None:
+        """Ask the model, agree with the other ranks, and hand over what came out."""
+        if self._forget_every is not None and step % self._forget_every == 0:
+            self._source.forget()
+        self._source.prepare(step, count, ids)
+        share, heat = None, 0.0
+        failure = self._failure  # of the last step, after the ranks had agreed
+        if failure is None:
+            try:
+                heat = heat_of_rank(self._lmp)
+                share = self._share(step, ids, x)
+            except BaseException as error:  # whatever it is, the other ranks must hear of it
+                failure = failure_of(step, error)
+        totals = self.ranks.sum(_to_sum(failure, self._asked, heat, count, share))
+        shared = self.ranks.first_of(failure) if totals[0] else None
+        failure = self._judge(step, totals) or shared  # atoms that are too hot explain what else goes wrong
+        if failure is not None or share is None:
+            self._fail(failure, forces)
+            return
+        if totals[1]:
+            self._end()
+        forces[:] = self._source.collect(share)
+        self._hand_over(share, totals)
+        failure = self._look(step, count, ids, forces, share)
+        if failure is not None:
+            self._fail(failure, forces)
+            return
+        try:
+            if self._on_step is not None:
+                self._on_step(step)
+        except BaseException as error:  # the other ranks hear of it at the next step or the end of the run
+            self._failure = failure_of(step, error)
+
+    def _share(self, step: int, ids: NDArray[Any], x: Float) -> Share:
+        """Ask the model about this rank's atoms."""
+        self._guard.check_finite(step, "position", ids, x)
+        begin = time.perf_counter()
+        share = self._source.evaluate(step)
+        self.seconds += time.perf_counter() - begin
+        self._range.check_sight(step, share.nearest)
+        self._guard.check_finite(step, "force", self._source.ids, share.forces)
+        return share
+
+    def _judge(self, step: int, totals: Float) -> BaseException | None:
+        """Check what only all ranks know together; every rank comes to the same answer."""
+        try:
+            count = int(totals[3])
+            self._guard.check_heat(step, float(totals[2]), count)
+            if count != self._count:
+                raise Unstable(step, f"{self._count - count} of {self._count} atoms are lost.")
+        except Unstable as error:
+            return error
+        return None
+
+    def _look(self, step: int, count: int, ids: NDArray[Any], forces: Float, share: Share) -> Unstable | None:
+        """See whether the model extrapolates; every rank comes to the same answer.
+
+        The force on an atom is the model's, on top of what LAMMPS's array holds by now: that of PPPM, and of fixes in
+        an input of one's own that come before.
+        """
+        outside = None
+        if count:
+            arrays = self._lmp.numpy
+            total = forces + arrays.extract_atom("f", nelem=count, dim=3)
+            types = arrays.extract_atom("type", nelem=count)
+            outside = self._range.leaves(ids, types, total, share.nearest)
+        if self.ranks.sum(np.array([float(outside is not None)]))[0] == 0.0:
+            self._lmp.set_internal_variable(_INSIDE, 1.0)
+            return None
+        reason = self.ranks.first_of(outside)
+        assert reason is not None
+        self.departures.note(step, reason, aloud=self.ranks.first and not self._guard.stop_outside)
+        self._lmp.set_internal_variable(_INSIDE, float(not self.departures.to_be_written))
+        return Unstable(step, reason) if self._guard.stop_outside else None
+
+    def _hand_over(self, share: Share, totals: Float) -> None:
+        """Give LAMMPS energy and virial; on every rank it wants those of the system."""
+        self.has_energy, self.has_virial = share.energy is not None, share.virial is not None
+        if self.has_energy:
+            self._lmp.fix_external_set_energy_global(_FIX, float(totals[4]))
+        if self.has_virial:
+            v = totals[5:].reshape(3, 3)
+            self._lmp.fix_external_set_virial_global(_FIX, [v[0, 0], v[1, 1], v[2, 2], v[0, 1], v[0, 2], v[1, 2]])
+
+    def _step(self) -> int:
+        return int(self._lmp.extract_global("ntimestep"))
+
+
+def _to_sum(failure: BaseException | None, asked: bool, heat: float, count: int, share: Share | None) -> Float:
+    """Whether this rank failed or shall end, heat, atoms, energy, virial: what all ranks sum up, (14,)."""
+    numbers = np.zeros(14)
+    numbers[:4] = failure is not None, asked, heat, count
+    if share is not None:
+        numbers[4] = 0.0 if share.energy is None else share.energy
+        numbers[5:] = 0.0 if share.virial is None else share.virial.ravel()
+    return numbers
+
+
+def _check_instance(lmp: lammps) -> None:
+    """Refuse other units, and what has no atoms."""
+    units = lmp.extract_global("units")
+    if units != "real":
+        raise InputError(f"the LAMMPS input uses units {units}; write 'units real'.")
+    if lmp.extract_setting("box_exist") == 0 or lmp.get_natoms() == 0:
+        raise InputError("LAMMPS has no atoms yet; read a data file before the model is coupled.")

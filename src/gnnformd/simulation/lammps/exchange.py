@@ -1,0 +1,164 @@
+"""Exchange: forces on ghosts go home to the ranks that own the atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.simulation.lammps.ranks import Ranks
+
+__all__ = ["Exchange"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Who owns which ghost; holds until LAMMPS rebuilds its lists.
+
+    LAMMPS's own reverse communication is over when `fix external` is asked, so forces on ghosts travel by this. Per
+    step a rank sends 24 bytes for each distinct atom among its ghosts, to the ranks that own them and to no others;
+    copies of its own atoms stay with it. To find the owners costs four exchanges of some numbers per own atom and
+    ghost, through a directory that is spread over the ranks by id, so that no rank ever holds a table of all atoms.
+
+    Attributes
+    ----------
+    ranks
+        All of them.
+    own_count
+        N, own atoms.
+    slot
+        For each ghost the own atom it is a copy of, or N plus its place among what is sent, (G,).
+    send_counts, receive_counts
+        Atoms sent to and received from each rank, (R,).
+    receive_slot
+        The own atom of each force received, in the order of the ranks.
+    orphans
+        Ids of ghosts that nobody owns; none in a sound simulation.
+    """
+
+    ranks: Ranks
+    own_count: int
+    slot: Int
+    send_counts: Int
+    receive_counts: Int
+    receive_slot: Int
+    orphans: Int
+
+    @classmethod
+    def plan(cls, ranks: Ranks, own_ids: Int, ghost_ids: Int) -> Exchange:
+        """Find the owners; all ranks must call it together.
+
+        Parameters
+        ----------
+        ranks
+            All of them.
+        own_ids, ghost_ids
+            (N,) and (G,), in LAMMPS's order.
+        """
+        own_count, none = len(own_ids), np.empty(0, np.int64)
+        slot = _find(own_ids, ghost_ids)  # (G,), -1 where another rank owns the atom
+        if ranks.size == 1:
+            counts = np.zeros(1, np.int64)
+            orphans = np.unique(ghost_ids[slot < 0])
+            return cls(ranks, own_count, slot, counts, counts, none, orphans)
+        wanted = np.unique(ghost_ids[slot < 0])  # (U,)
+        owner, place = _owners(ranks, own_ids, wanted)
+        orphans = wanted[owner < 0]
+        wanted, owner, place = (values[owner >= 0] for values in (wanted, owner, place))
+        order = np.argsort(owner, kind="stable")
+        wanted, owner, place = wanted[order], owner[order], place[order]
+        send_counts = np.bincount(owner, minlength=ranks.size).astype(np.int64)
+        receive_slot, receive_counts = _to_each(ranks, place, send_counts)
+        away = slot < 0
+        slot[away] = own_count + _find(wanted, ghost_ids[away])  # an orphan lands on a neighbor: the run ends anyway
+        return cls(ranks, own_count, slot, send_counts, receive_counts, receive_slot, orphans)
+
+    def collect(self, forces: Float) -> Float:
+        """Add forces on ghosts to those on the atoms they are copies of.
+
+        Parameters
+        ----------
+        forces
+            On own atoms, then on ghosts, (N + G, 3).
+
+        Returns
+        -------
+        ndarray
+            Forces on own atoms from all ranks, (N, 3).
+        """
+        count = self.own_count
+        total = _sum_rows(self.slot, forces[count:], count + int(self.send_counts.sum()))
+        total[:count] += forces[:count]
+        if self.ranks.size == 1:
+            return total
+        received = self._send(total[count:])
+        own: Float = total[:count] + _sum_rows(self.receive_slot, received, count)
+        return own
+
+    def _send(self, rows: Float) -> Float:
+        """Exchange rows (U, 3) with the ranks that share atoms with this one."""
+        comm, received = self.ranks.comm, np.empty((len(self.receive_slot), 3))
+        requests, start = [], 0
+        for rank in np.flatnonzero(self.receive_counts).tolist():
+            end = start + int(self.receive_counts[rank])
+            requests.append(comm.Irecv(received[start:end], source=rank))
+            start = end
+        start = 0
+        for rank in np.flatnonzero(self.send_counts).tolist():
+            end = start + int(self.send_counts[rank])
+            requests.append(comm.Isend(rows[start:end], dest=rank))
+            start = end
+        for request in requests:
+            request.Wait()
+        return received
+
+
+def _sum_rows(slot: Int, rows: Float, count: int) -> Float:
+    """Sum rows (G, 3) by slot, (count, 3)."""
+    columns = [np.bincount(slot, weights=rows[:, axis], minlength=count) for axis in range(3)]
+    return np.stack(columns, axis=1).astype(np.float64)  # numpy counts nothing in integers
+
+
+def _find(table: Int, values: Int) -> Int:
+    """Place of each value in a table without order, or -1."""
+    if len(table) == 0:
+        return np.full(len(values), -1, dtype=np.int64)
+    order = np.argsort(table)
+    place = order[np.searchsorted(table, values, sorter=order).clip(max=len(table) - 1)]
+    return np.where(table[place] == values, place, -1).astype(np.int64)
+
+
+def _to_each(ranks: Ranks, values: Int, counts: Int) -> tuple[Int, Int]:
+    """Send ``counts[r]`` of the values to rank r, in order; returns what came, and how many from each rank."""
+    coming = np.empty(ranks.size, np.int64)
+    ranks.comm.Alltoall(np.ascontiguousarray(counts), coming)
+    received = np.empty(int(coming.sum()), np.int64)
+    ranks.comm.Alltoallv([np.ascontiguousarray(values), counts], [received, coming])
+    return received, coming
+
+
+def _owners(ranks: Ranks, own_ids: Int, wanted: Int) -> tuple[Int, Int]:
+    """Owner of each wanted id and its place among the owner's atoms; -1 where nobody owns it."""
+
+    def by_directory(ids: Int) -> tuple[Any, Int]:
+        return np.argsort(ids % ranks.size, kind="stable"), np.bincount(ids % ranks.size, minlength=ranks.size)
+
+    order, counts = by_directory(own_ids)
+    listed, listed_counts = _to_each(ranks, own_ids[order], counts)
+    places, _ = _to_each(ranks, order, counts)
+    listed_owner = np.repeat(np.arange(ranks.size), listed_counts)
+    order, counts = by_directory(wanted)
+    asked, asked_counts = _to_each(ranks, wanted[order], counts)
+    found = _find(listed, asked)
+    known = found >= 0
+    answers = np.full((2, len(asked)), -1, np.int64)
+    answers[:, known] = listed_owner[found[known]], places[found[known]]
+    result = np.empty((2, len(wanted)), np.int64)
+    for row, answer in zip(result, answers, strict=True):
+        row[order] = _to_each(ranks, answer, asked_counts)[0]
+    return result[0], result[1]

@@ -1,0 +1,300 @@
+"""Where the forces of a rank's atoms come from: its domain, or the whole system on one rank."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.graph.bonds import BondTable, bond_table
+from gnnformd.inference.domain_forces import DomainForces, Share
+from gnnformd.inference.system import Evaluator
+from gnnformd.inference.training_range import Unstable
+from gnnformd.model.density.model import DensityModel
+from gnnformd.simulation.lammps.domain_reader import DomainReader
+from gnnformd.simulation.lammps.exchange import Exchange
+from gnnformd.simulation.lammps.pppm_mesh import mesh_for
+from gnnformd.simulation.lammps.ranks import Ranks
+from gnnformd.trajectory.frame import Frame
+from gnnformd.units import COULOMB
+
+if TYPE_CHECKING:
+    from lammps import lammps
+
+    from gnnformd.model.files.model_file import LoadedModel
+
+__all__ = ["Domains", "Whole", "choose_source", "without_forces"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+ORDER = 7
+"""Nodes that PPPM spreads a charge over; at 7 its mesh has half as many points as at 5."""
+
+SKIN = 1.0
+"""Neighbor lists of LAMMPS reach so far beyond the cutoff, angstrom."""
+
+
+def choose_source(lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float) -> Domains | Whole:
+    """Cut the system into domains where the model allows it; else take it whole, if there is one rank.
+
+    Raises
+    ------
+    InputError
+        There are many ranks, but the model or the box cannot be cut, or a type is not known to the model.
+    """
+    reason = loaded.model.indivisible
+    if reason is None and _has_charges(loaded):
+        if not all(_box(lmp)[1]):
+            reason = "only a box that is periodic in all directions can have its Coulomb energy from LAMMPS"
+        elif lmp.extract_setting("q_flag") == 0:
+            reason = "the atoms have no charges in LAMMPS, whose PPPM needs them"
+    if reason is None:
+        return Domains(lmp, loaded, ranks, kspace_accuracy)
+    if ranks.size > 1:
+        raise InputError(f"the model {loaded.path} cannot run on {ranks.size} ranks, because {reason}; use one rank.")
+    return Whole(lmp, loaded)
+
+
+def without_forces(cutoff: float) -> list[str]:
+    """Commands after which LAMMPS has neighbors, but neither forces between atoms nor PPPM."""
+    return ["kspace_style none", f"pair_style zero {cutoff!r} nocoeff", "pair_coeff * *"]
+
+
+def _has_charges(loaded: LoadedModel) -> bool:
+    return isinstance(loaded.model, DensityModel) and loaded.model.electrostatics is not None
+
+
+class Whole:
+    """The whole system as one periodic graph, on one rank.
+
+    Attributes
+    ----------
+    ids
+        Of the atoms in the order of the last forces.
+    keeps_momentum
+        Whether forces sum to zero but for rounding.
+    """
+
+    def __init__(self, lmp: lammps, loaded: LoadedModel) -> None:
+        self.ids: Int = np.empty(0, np.int64)
+        self.keeps_momentum = loaded.model.conservative
+        self._lmp = lmp
+        self._cutoff = loaded.model.cutoff
+        self._count = int(lmp.get_natoms())
+        self._evaluator = Evaluator(loaded, _frame(lmp))
+
+    def commands(self) -> list[str]:
+        """Commands that take LAMMPS's force field out."""
+        return without_forces(self._cutoff)
+
+    def commands_of_run(self) -> list[str]:
+        """Commands before each run: none."""
+        return []
+
+    def forget(self) -> None:
+        """Use nothing that was kept from earlier steps."""
+        self._evaluator.forget()
+
+    def prepare(self, step: int, count: int, ids: NDArray[np.generic]) -> None:
+        """Note which atoms there are."""
+        self.ids = np.asarray(ids[:count], dtype=np.int64)
+
+    def evaluate(self, step: int) -> Share:
+        """Predict; nothing is left to send.
+
+        Raises
+        ------
+        Unstable
+            LAMMPS has lost atoms.
+        """
+        count = len(self.ids)
+        if count != self._count:
+            raise Unstable(step, f"{self._count - count} of {self._count} atoms are lost.")
+        order = np.argsort(self.ids)  # LAMMPS reorders its atoms in memory, the model's rows ascend by id
+        x = self._lmp.numpy.extract_atom("x", nelem=count, dim=3)
+        prediction = self._evaluator.evaluate(x[order], *_box(self._lmp))
+        forces = np.empty((count, 3))
+        forces[order] = prediction.forces.numpy(force=True)
+        energy = None if prediction.energies is None else float(prediction.energies[0])
+        virial = None if prediction.virials is None else prediction.virials[0].numpy(force=True).astype(np.float64)
+        nearest = self._evaluator.nearest
+        return Share(forces, energy, virial, None if nearest is None else nearest.named(self.ids[order]))
+
+    def collect(self, share: Share) -> Float:
+        """Give the forces on the atoms, (N, 3)."""
+        return share.forces
+
+
+class Domains:
+    """Each rank's own atoms with the ghosts around them.
+
+    LAMMPS builds the neighbor list and marks kinds of bond in it. Ghosts reach ``layers`` cutoffs far, so that what the
+    energies of own atoms depend on is complete; forces on ghosts are sent home. With fixed charges LAMMPS's PPPM
+    computes what the model leaves out (see `gnnformd.graph.atomic_graph.AtomicGraph.owned`), with the model's own
+    splitting: ``pair_style coul/long`` is there for PPPM to be content, and computes nothing. Where it can, PPPM takes
+    forces as derivatives of the energy of its mesh: two Fourier transforms instead of four, and half the drift of the
+    energy, but a small force on the whole system is left.
+
+    Attributes
+    ----------
+    ids
+        Of own atoms and ghosts in the order of the last forces.
+    keeps_momentum
+        Whether forces sum to zero but for rounding.
+    """
+
+    def __init__(self, lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float) -> None:
+        self.ids: Int = np.empty(0, np.int64)
+        self._lmp, self._ranks, self._accuracy = lmp, ranks, kspace_accuracy
+        self._model = loaded.model
+        self._tilted = lmp.extract_setting("triclinic") == 1
+        self.keeps_momentum = loaded.model.conservative and (self._tilted or not _has_charges(loaded))
+        self._builds = self._step = -1
+        self._read_at: Float = np.empty((0, 3))
+        self._rebuilt = True
+        self._exchange: Exchange | None = None
+        own = int(lmp.extract_setting("nlocal"))
+        types = lmp.numpy.extract_atom("type", nelem=own) if own else np.ones(1)
+        with ranks.together():
+            self._forces = DomainForces(loaded, int(types.max(initial=1)))
+        deep = loaded.model.layers > 1
+        self._reader = DomainReader(
+            lmp, loaded.model.cutoff + SKIN if deep else None, _bonds_by_id(lmp) if deep else None
+        )
+
+    def commands(self) -> list[str]:
+        """Commands that put lists, ghosts and PPPM in the place of LAMMPS's force field."""
+        model, cutoff = self._model, repr(self._model.cutoff)
+        zero = f"zero {cutoff} nocoeff full"
+        commands = [
+            "kspace_style none",
+            f"neighbor {SKIN} bin",
+            "neigh_modify exclude none",
+            "special_bonds lj/coul 1e-50 1e-50 1e-50",  # neither 0 nor 1: neighbors are kept and marked
+            f"comm_modify mode single cutoff {model.layers * model.cutoff + SKIN!r}",
+        ]
+        if not isinstance(model, DensityModel) or model.electrostatics is None:
+            return [*commands, f"pair_style {zero}", "pair_coeff * *"]
+        return [
+            *commands,
+            f"pair_style hybrid/overlay {zero} coul/long {cutoff}",
+            "pair_coeff * * zero",
+            "pair_coeff * * coul/long",
+            "pair_modify pair coul/long compute no",
+            f"kspace_style pppm {self._accuracy!r}",
+            f"kspace_modify gewald {model.electrostatics.splitting!r} order {ORDER}",
+            f"kspace_modify diff {'ik' if self._tilted else 'ad'}",  # LAMMPS has no ad for tilted boxes
+        ]
+
+    def commands_of_run(self) -> list[str]:
+        """Commands before each run: the mesh of PPPM for the box and the charges there are now."""
+        model, count = self._model, int(self._lmp.extract_setting("nlocal"))
+        if not isinstance(model, DensityModel) or model.electrostatics is None or self._tilted:
+            return []  # in tilted boxes LAMMPS estimates errors by a formula
+        charges = self._lmp.numpy.extract_atom("q", nelem=count) if count else np.zeros(0)
+        squares, atoms = self._ranks.sum(np.array([float(charges @ charges), count])).tolist()
+        if squares == 0.0:
+            return []
+        edges = np.diag(_box(self._lmp)[0])
+        mesh = mesh_for(edges, squares, atoms, model.electrostatics.splitting, ORDER, self._accuracy * COULOMB)
+        return [f"kspace_modify mesh {mesh[0]} {mesh[1]} {mesh[2]}"]
+
+    def forget(self) -> None:
+        """Read LAMMPS's lists anew, which it rebuilds where it writes a restart file."""
+        self._builds = -1
+
+    def prepare(self, step: int, count: int, ids: NDArray[np.generic]) -> None:
+        """Find the owners of the ghosts anew if LAMMPS has rebuilt its lists; all ranks together."""
+        builds = int(self._lmp.get_thermo("nbuild"))
+        self._rebuilt = builds != self._builds or (builds == 0 and not self._goes_on(step, count))
+        self._builds, self._step = builds, step
+        if not self._rebuilt and self._exchange is not None:
+            return
+        ghosts = int(self._lmp.extract_setting("nghost"))
+        total = count + ghosts
+        every = self._lmp.numpy.extract_atom("id", nelem=total) if total else ids
+        self.ids = np.array(every[:total], dtype=np.int64)
+        self._read_at = np.array(self._lmp.numpy.extract_atom("x", nelem=count, dim=3)) if count else np.empty((0, 3))
+        self._exchange = Exchange.plan(self._ranks, self.ids[:count], self.ids[count:])
+
+    def _goes_on(self, step: int, count: int) -> bool:
+        """Whether the list read last serves still, where LAMMPS counts no rebuilding.
+
+        The count begins at 0 in each run, and at each frame of a ``rerun``. All ranks come to the same answer.
+        """
+        total = count + int(self._lmp.extract_setting("nghost"))
+        good = step == self._step + 1 and total == len(self.ids) and count == len(self._read_at)
+        if good and count:
+            arrays = self._lmp.numpy
+            moved = arrays.extract_atom("x", nelem=count, dim=3) - self._read_at
+            good = bool((moved * moved).sum(axis=1).max() < (0.5 * SKIN) ** 2)
+            good = good and np.array_equal(arrays.extract_atom("id", nelem=total), self.ids)
+        return bool(self._ranks.sum(np.array([0.0 if good else 1.0]))[0] == 0.0)
+
+    def evaluate(self, step: int) -> Share:
+        """Predict what this rank's atoms give.
+
+        Raises
+        ------
+        Unstable
+            A ghost belongs to no rank.
+        """
+        if self._exchange is not None and len(self._exchange.orphans):
+            raise Unstable(step, f"atom {self._exchange.orphans[0]} is lost.")
+        domain = self._reader.read(rebuilt=self._rebuilt, cell=_box(self._lmp)[0])
+        return self._forces.evaluate(domain)
+
+    def collect(self, share: Share) -> Float:
+        """Add up the forces on own atoms from all ranks, (N, 3)."""
+        assert self._exchange is not None
+        return self._exchange.collect(share.forces)
+
+
+def _bonds_by_id(lmp: lammps) -> BondTable | None:
+    """Pairs of ids, less one, at most three bonds apart; every rank has all of them."""
+    if lmp.extract_setting("molecule_flag") == 0 or lmp.extract_global("nbonds") == 0:
+        return None
+    pairs = lmp.numpy.gather_bonds()[:, 1:].astype(np.int64) - 1
+    return bond_table(pairs, int(pairs.max()) + 1)
+
+
+def _frame(lmp: lammps) -> Frame:
+    """Read the system as LAMMPS has it now, by ascending id."""
+    count = int(lmp.get_natoms())
+    arrays = lmp.numpy
+    tags = arrays.extract_atom("id", nelem=count)
+    order = np.argsort(tags)
+    ids = tags[order].astype(np.int64)
+    cell, periodic = _box(lmp)
+    charged = lmp.extract_setting("q_flag") == 1
+    return Frame(
+        timestep=int(lmp.extract_global("ntimestep")),
+        cell=cell,
+        origin=np.asarray(lmp.extract_box()[0], dtype=np.float64),
+        periodic=periodic,
+        ids=ids,
+        types=arrays.extract_atom("type", nelem=count)[order].astype(np.int64),
+        positions=arrays.extract_atom("x", nelem=count, dim=3)[order].copy(),
+        bonds=_bonds(lmp, ids),
+        charges=arrays.extract_atom("q", nelem=count)[order].copy() if charged else None,
+    )
+
+
+def _bonds(lmp: lammps, ids: Int) -> Int:
+    """LAMMPS's bonds as pairs of rows, (M, 2)."""
+    if lmp.extract_setting("molecule_flag") == 0 or lmp.extract_global("nbonds") == 0:
+        return np.empty((0, 2), np.int64)
+    pairs = lmp.numpy.gather_bonds()[:, 1:].astype(np.int64)  # (M, 2), ids
+    rows: Int = np.searchsorted(ids, pairs)
+    return rows
+
+
+def _box(lmp: lammps) -> tuple[Float, tuple[bool, bool, bool]]:
+    """Lattice vectors as rows, and periodic directions."""
+    low, high, xy, yz, xz, periodic, _ = lmp.extract_box()
+    a, b, c = np.subtract(high, low)
+    cell = np.array([[a, 0.0, 0.0], [xy, b, 0.0], [xz, yz, c]])
+    return cell, (bool(periodic[0]), bool(periodic[1]), bool(periodic[2]))

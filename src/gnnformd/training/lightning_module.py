@@ -1,0 +1,140 @@
+"""ForceFitting: the steps of a training in the form Lightning runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from torch import Tensor
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.gamd.layers import Perceptron
+from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.training.augmentation import random_rotations, rotate
+from gnnformd.training.batches import Portion
+from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, warmup_term
+from gnnformd.training.schedule import learning_rate_factor
+from gnnformd.training.settings import TrainingSettings
+
+__all__ = ["ForceFitting"]
+
+TOTALS = 10
+
+
+class ForceFitting(lightning.LightningModule):
+    """Minimizes the mean over frames of the loss (see `Loss`).
+
+    In the warm-up epochs of schedule ``exponential`` the loss of a frame also holds its share of ``warmup_penalty``
+    over the mean of ``|Fx| + |Fy| + |Fz|`` predicted.
+
+    Attributes
+    ----------
+    train_totals
+        Sum of losses and number of frames of the running epoch, (2,).
+    validation_totals
+        Sums of absolute errors of forces along x, y, z, number of frames, number of atoms, number of frames with an
+        energy, sums over them of the error per atom and of its square, number of components of virials, sum over them
+        of the squared error per atom, (10,).
+    validated
+        Whether the running epoch was validated.
+    """
+
+    def __init__(self, model: ForceModel, settings: TrainingSettings, scales: Scales) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+        self.loss = Loss(settings, scales)
+        for part in model.modules():
+            if isinstance(part, Perceptron):
+                part.round_gradients = settings.round_gradients
+        # in a tuple, so that a compiled network does not appear a second time among the weights
+        self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
+        # parts of predictions that stay the same, by frame
+        self._fixed: dict[str, dict[int, Prediction | None]] = {"training": {}, "validation": {}}
+        # no buffers: those of one device would be copied over those of the others
+        self.train_totals = torch.zeros(2, dtype=torch.float64)
+        self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64)
+        self.validated = False
+
+    def training_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> Tensor:
+        """Loss of one portion."""
+        graph, portion = batch
+        generator = torch.manual_seed(portion.seed)
+        if self.settings.rotations:
+            graph = rotate(graph, random_rotations(graph.graph_count, generator))
+        prediction = self._predict(graph, portion, self._fixed["training"])
+        loss = self.loss(prediction, graph)  # (B,)
+        if self.settings.schedule == "exponential" and self.current_epoch < self.settings.warmup_epochs:
+            forces = prediction.forces.to(graph.positions.dtype)
+            penalty = self.settings.warmup_penalty / self.settings.batch_size  # share of a frame of what a batch pays
+            loss = loss + warmup_term(forces, graph, penalty)
+        weights = loss.new_tensor(portion.weights)
+        with torch.no_grad():
+            real = weights > 0
+            self.train_totals += torch.stack([(loss * real).sum(), real.sum()]).to(self.train_totals)
+        return (loss * weights).sum()
+
+    def _predict(self, graph: AtomicGraph, portion: Portion, known: dict[int, Prediction | None]) -> Prediction:
+        """Predict; of a frame on its own, what depends on no parameter is computed the first time it is seen."""
+        fixed = None
+        if len(portion.indices) == 1 and not self.settings.rotations:
+            index = portion.indices[0]
+            if index not in known:
+                known[index] = self.model.fixed_part(graph)
+            fixed = known[index]
+        prediction: Prediction = self._compute[0](graph, fixed)
+        return prediction
+
+    def transfer_batch_to_device(
+        self, batch: tuple[AtomicGraph, Portion], device: torch.device, dataloader_idx: int
+    ) -> tuple[AtomicGraph, Portion]:
+        """Move the graphs."""
+        graph, portion = batch
+        return graph.to(device), portion
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the sums of the last epoch."""
+        self.train_totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.validated = False
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the sums of the last epoch."""
+        self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64, device=self.device)
+        self.validated = True
+
+    def validation_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> None:
+        """Add up the errors of validation frames."""
+        graph, portion = batch
+        prediction = self._predict(graph, portion, self._fixed["validation"])
+        errors = absolute_error_per_axis(prediction.forces, graph).to(self.validation_totals)  # (B, 3)
+        real = errors.new_tensor(portion.weights)
+        atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count)
+        parts = [real @ errors, real.sum()[None], (atoms * real).sum()[None], errors.new_zeros(5)]
+        if prediction.energies is not None and graph.energies is not None:
+            energy = (prediction.energies - graph.energies).to(errors) / atoms  # (B,)
+            parts[3][:3] = torch.stack([real.sum(), real @ energy, real @ energy.square()])
+        if prediction.virials is not None and graph.virials is not None:
+            virial = (prediction.virials - graph.virials).to(errors).flatten(1) / atoms[:, None]  # (B, 9)
+            parts[3][3:] = torch.stack([9 * real.sum(), (real @ virial.square()).sum()])
+        self.validation_totals += torch.cat(parts)
+
+    def sums_over_ranks(self) -> tuple[Tensor, Tensor]:
+        """`train_totals` and `validation_totals` over all devices."""
+        add = self.trainer.strategy.reduce
+        return (
+            add(self.train_totals.clone(), reduce_op="sum").cpu(),
+            add(self.validation_totals.clone(), reduce_op="sum").cpu(),
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Adam, with a learning rate that changes from epoch to epoch or, annealed, is set by `Pace`."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
+        if self.settings.schedule == "cosine":
+            return optimizer
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda epoch: learning_rate_factor(epoch, self.settings.warmup_epochs, self.settings.decay),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}

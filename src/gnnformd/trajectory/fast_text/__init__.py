@@ -1,0 +1,1 @@
+"""Numbers in rows of text, read at machine speed."""

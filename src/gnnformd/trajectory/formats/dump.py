@@ -1,0 +1,298 @@
+"""LAMMPS text dumps as a stream of frames."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.fast_text.powers_of_five import powers_of_five
+from gnnformd.trajectory.fast_text.text_window import TextWindow
+from gnnformd.trajectory.formats.dump_header import CutOff, Header, read_header
+from gnnformd.trajectory.frame import Float, Frame, Int
+from gnnformd.trajectory.sources import matching_files
+
+__all__ = ["read_dump"]
+
+_POSITIONS = (("xu", "yu", "zu"), ("x", "y", "z"), ("xsu", "ysu", "zsu"), ("xs", "ys", "zs"))
+_FORCES = ("fx", "fy", "fz")
+_VELOCITIES = ("vx", "vy", "vz")
+_ANGSTROM_PER_PS = 1e-3
+_IMAGES = ("ix", "iy", "iz")
+
+
+def read_dump(
+    path: Path | Sequence[Path], *, require_forces: bool = True, elements: ElementTypes | None = None
+) -> Iterator[Frame]:
+    """Read LAMMPS text dumps frame by frame; memory does not grow with the length of the files.
+
+    Columns are found by name: ``id``, ``type`` or ``element``, positions (``xu``, ``x``, ``xsu`` or ``xs``, in this
+    order of preference), and if present ``fx fy fz``, ``vx vy vz``, ``mol``, ``q`` and the image flags ``ix iy iz``, by
+    which positions are unwrapped. Others are skipped. A frame that the end of the file cuts off is dropped with a
+    warning.
+
+    Parameters
+    ----------
+    path
+        A dump, plain or ``.gz``, or several, or a pattern such as ``run-*.dump``, whose files come in natural order.
+    require_forces
+        Refuse a file without forces.
+    elements
+        Numbers the types of files that name elements only.
+
+    Yields
+    ------
+    Frame
+        In units ``real`` (``metal`` is converted), atoms by ascending id.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or anything in it is wrong; the sentence names file and line.
+    """
+    elements = elements or ElementTypes()
+    empty = True
+    files = matching_files(path)
+    for file in files:
+        for frame in _read_file(file, require_forces, elements):
+            empty = False
+            yield frame
+    if empty:
+        raise InputError(f"{files[0]}: holds no complete frame; was the simulation stopped before the first one?")
+
+
+def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
+    with TextWindow(file) as window:
+        rows: _Rows | None = None
+        factor = 1.0
+        try:
+            while (header := read_header(window, factor)) is not None:
+                factor = header.force_factor
+                if header.atom_count * 2 * len(header.columns.split()) > window.most_bytes:
+                    raise CutOff  # so many rows cannot follow; no memory is taken for them
+                if rows is None or rows.text != header.columns or rows.count != header.atom_count:
+                    if rows is not None and rows.count != header.atom_count:
+                        raise InputError(
+                            f"{file}, line {window.line}: {header.atom_count} atoms, but {rows.count} in the frame "
+                            "before; put systems of different size into different files, and look for lost atoms."
+                        )
+                    rows = _Rows(header, window, require_forces)
+                yield rows.read(header, window, elements)
+        except CutOff:
+            warnings.warn(
+                f"{file}, line {window.line + 1}: the file ends inside a frame, which is dropped.", stacklevel=3
+            )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which column of the text goes where: kinds and slots for `parse_rows`, and the names in each output array.
+
+    The order of the outputs is: positions, forces, charge, velocities; id, type or element, molecule, image flags.
+    """
+
+    kinds: NDArray[np.int8]
+    slots: Int
+    floats: dict[str, int]
+    integers: dict[str, int]
+    positions: tuple[str, ...]
+
+
+def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Columns:
+    """Decide what to read from the columns of a dump."""
+    from gnnformd.trajectory.fast_text.number_rows import FLOAT, INTEGER, SKIP, WORD
+
+    if "id" not in names:
+        raise InputError(f"{where}: column 'id' is missing; add it to the dump command.")
+    if "type" not in names and "element" not in names:
+        raise InputError(f"{where}: columns 'type' and 'element' are missing; add one to the dump command.")
+    for positions in _POSITIONS:
+        if set(positions) <= set(names):
+            break
+    else:
+        raise InputError(f"{where}: the positions are missing; add 'x y z' to the dump command.")
+    if set(_FORCES) <= set(names):
+        wanted_floats = [*positions, *_FORCES, "q"]
+    elif require_forces:
+        raise InputError(f"{where}: the forces are missing; add 'fx fy fz' to the dump command.")
+    else:
+        wanted_floats = [*positions, "q"]
+    if set(_VELOCITIES) <= set(names):
+        wanted_floats += _VELOCITIES
+    wanted_integers = ["id", "type" if "type" in names else "element", "mol"]
+    if positions in (("x", "y", "z"), ("xs", "ys", "zs")) and set(_IMAGES) <= set(names):
+        wanted_integers += _IMAGES
+    floats = {name: k for k, name in enumerate(n for n in wanted_floats if n in names)}
+    integers = {name: k for k, name in enumerate(n for n in wanted_integers if n in names)}
+    kind_of = dict.fromkeys(floats, FLOAT) | {n: WORD if n == "element" else INTEGER for n in integers}
+    slots = [floats.get(n, integers.get(n, 0)) for n in names]
+    kinds = [kind_of.get(n, SKIP) for n in names]
+    if duplicates := {n for n in names if names.count(n) > 1 and n in kind_of}:
+        raise InputError(f"{where}: column '{duplicates.pop()}' stands twice; name it once in the dump command.")
+    return _Columns(np.array(kinds, dtype=np.int8), np.array(slots), floats, integers, positions)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Arrays made of the integer columns; frames that say the same share them."""
+
+    ids: Int
+    types: Int
+    molecule_ids: Int | None
+
+
+class _Rows:
+    """Reads the rows of frames with the same columns and atom count; arrays are reused from frame to frame."""
+
+    def __init__(self, header: Header, window: TextWindow, require_forces: bool) -> None:
+        # Here, because they load the compiler, which only who reads a dump should wait for
+        from gnnformd.trajectory.fast_text import number_rows
+        from gnnformd.trajectory.fast_text.place_rows import place_rows
+
+        self._number_rows, self._place_rows = number_rows, place_rows
+        self.text, self.count = header.columns, header.atom_count
+        self.names = header.columns.split()
+        self.columns = _choose_columns(self.names, f"{window.path}, line {window.line}", require_forces)
+        self._floats = np.empty((self.count, len(self.columns.floats)))
+        self._integers = np.empty((self.count, len(self.columns.integers)), dtype=np.int64)
+        self._powers = powers_of_five()
+        # No id is as low as these, so that the first frame gets labels of its own.
+        label_columns = 3 if "mol" in self.columns.integers else 2
+        self._known = np.full((self.count, label_columns), np.iinfo(np.int64).min)
+        self._labels: _Labels | None = None
+
+    def read(self, header: Header, window: TextWindow, elements: ElementTypes) -> Frame:
+        first_line = window.line + 1
+        self._parse(window, first_line)
+        floats, integers, same = self._sort(window.path, first_line)
+        labels = self._labels
+        if labels is None or not same:
+            labels = self._labels = self._new_labels(integers, elements, f"{window.path}, line {first_line - 1}")
+        forces = floats[:, 3:6].copy() if "fx" in self.columns.floats else None
+        velocities = floats[:, -3:].copy() if "vx" in self.columns.floats else None
+        computed = []  # numbers in the file are finite, products of them may not be
+        if header.force_factor != 1.0:  # units metal
+            for values, factor in ((forces, header.force_factor), (velocities, _ANGSTROM_PER_PS)):
+                if values is not None:
+                    values *= factor
+                    computed.append(values)
+        positions = floats[:, :3].copy()
+        if self.columns.positions[0] in ("xs", "xsu") or "ix" in self.columns.integers:
+            positions = self._positions(positions, integers, header)
+            computed.append(positions)
+        if not all(np.isfinite(values).all() for values in computed):
+            where = f"{window.path}, line {first_line - 1}"
+            raise InputError(f"{where}: a number of this frame is too large; cut the file before the frame.")
+        return Frame(
+            timestep=header.timestep,
+            cell=header.cell,
+            origin=header.origin,
+            periodic=header.periodic,
+            ids=labels.ids,
+            types=labels.types,
+            positions=positions,
+            forces=forces,
+            molecule_ids=labels.molecule_ids,
+            charges=floats[:, self.columns.floats["q"]].copy() if "q" in self.columns.floats else None,
+            velocities=velocities,
+        )
+
+    def _parse(self, window: TextWindow, first_line: int) -> None:
+        """Fill the arrays from the window."""
+        rows = self._number_rows
+        bits, row, column = self._floats.view(np.uint64), 0, 0
+        while True:
+            status, window.start, row, column = rows.parse_rows(
+                window.data, window.start, window.end, row, column,
+                self.columns.kinds, self.columns.slots, bits, self._integers, self._powers,
+            )  # fmt: skip
+            window.line = first_line + row - 1
+            if status == rows.DONE:
+                return
+            if status == rows.MORE:
+                if not window.slide():
+                    raise CutOff
+            else:
+                window.start += self._settle(window, row, column)
+                column += 1
+
+    def _settle(self, window: TextWindow, row: int, column: int) -> int:
+        """Let Python read the number that the fast parser left and return its length, or say what is wrong with it."""
+        is_float = self.columns.kinds[column : column + 1] == self._number_rows.FLOAT
+        word = window.next_word()
+        where = f"{window.path}, line {window.line + 1}"
+        if not word or column == len(self.names):
+            few = "few" if not word else "many"
+            raise InputError(
+                f"{where}: too {few} columns, 'ITEM: ATOMS' names {len(self.names)}; write the file again."
+            )
+        name, slot = self.names[column], self.columns.slots[column]
+        try:
+            if "_" in word or not word.isascii():  # Python's own notation, not LAMMPS's
+                raise ValueError
+            if is_float:
+                value = float(word)
+                if not math.isfinite(value):
+                    raise InputError(f"{where}: {name} is {word}; the simulation went wrong here, cut the file before.")
+                self._floats[row, slot] = value
+            else:
+                self._integers[row, slot] = int(word)
+        except (ValueError, OverflowError):
+            kind = "number" if is_float else "whole number"
+            raise InputError(
+                f"{where}: {name} is '{word[:40]}', which is not a {kind}; mend the line or write the file again."
+            ) from None
+        return len(word)
+
+    def _sort(self, path: Path, first_line: int) -> tuple[Float, Int, bool]:
+        """Return the rows by ascending id, in new arrays, and whether ids, types and molecules are those known."""
+        floats, integers = np.empty_like(self._floats), np.empty_like(self._integers)
+        placed, same = self._place_rows(self._floats, self._integers, floats, integers, self._known)
+        if placed:
+            return floats, integers, same
+        ids = self._integers[:, 0]
+        order = np.argsort(ids, kind="stable")
+        for k in np.flatnonzero(np.diff(ids[order]) == 0):
+            row = order[k + 1]
+            raise InputError(
+                f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame; write the file again."
+            )
+        floats, integers = self._floats[order], self._integers[order]
+        return floats, integers, np.array_equal(integers[:, : self._known.shape[1]], self._known)
+
+    def _new_labels(self, integers: Int, elements: ElementTypes, where: str) -> _Labels:
+        names = self.columns.integers
+        known = integers[:, : self._known.shape[1]].copy()
+        if "type" in names:
+            types = known[:, 1].copy()
+            if types.min() < 1:
+                raise InputError(
+                    f"{where}: atom types start at 1, but this frame has a type {types.min()}; write the file again."
+                )
+        else:
+            words, which = np.unique(known[:, 1], return_inverse=True)
+            symbols = [int(w).to_bytes(8, "big").lstrip(b"\0").decode("utf-8", "replace") for w in words]
+            types = np.array(elements.numbers(symbols, where), dtype=np.int64)[which]
+        self._known = known
+        labels = _Labels(known[:, 0].copy(), types, known[:, 2].copy() if "mol" in names else None)
+        for array in (labels.ids, labels.types, labels.molecule_ids):
+            if array is not None:
+                array.setflags(write=False)  # many frames share them
+        return labels
+
+    def _positions(self, values: Float, integers: Int, header: Header) -> Float:
+        """Cartesian positions from scaled ones, and unwrapped where there are image flags."""
+        if self.columns.positions[0] in ("xs", "xsu"):
+            values = values @ header.cell + header.origin
+        if "ix" in self.columns.integers:
+            images = integers[:, [self.columns.integers[n] for n in _IMAGES]]
+            if images.any():
+                values = values + images @ header.cell
+        return values

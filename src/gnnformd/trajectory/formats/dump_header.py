@@ -1,0 +1,180 @@
+"""The lines of a LAMMPS dump in front of the rows of atoms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.fast_text.text_window import TextWindow
+from gnnformd.trajectory.frame import Float
+from gnnformd.units import KCAL_PER_MOL_PER_EV
+
+__all__ = ["CutOff", "Header", "read_header"]
+
+LARGEST = 2**63 - 1
+"""Of LAMMPS's whole numbers."""
+
+NARROWEST, WIDEST = 1e-6, 1e9
+"""Edges of a box, angstrom; beyond these nothing can be searched in it."""
+
+_FORCE_FACTORS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV}
+
+
+class CutOff(Exception):
+    """The file ends inside a frame."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a dump says before the rows of one frame.
+
+    Attributes
+    ----------
+    timestep, atom_count
+        Of the frame.
+    cell, origin, periodic
+        As in `Frame`.
+    columns
+        Text of the ``ITEM: ATOMS`` line after these words.
+    force_factor
+        What turns the file's forces into kcal/mol/angstrom.
+    """
+
+    timestep: int
+    atom_count: int
+    cell: Float
+    origin: Float
+    periodic: tuple[bool, bool, bool]
+    columns: str
+    force_factor: float
+
+
+def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
+    """Read up to and with the ``ITEM: ATOMS`` line; None at the end of the file.
+
+    Parameters
+    ----------
+    window
+        The file; it stands at the start of a frame.
+    force_factor
+        Valid until the file says ``ITEM: UNITS``, which LAMMPS writes once.
+
+    Raises
+    ------
+    CutOff
+        The file ends before the header does.
+    InputError
+        A line is not what LAMMPS writes.
+    """
+    timestep = atom_count = box = None
+    text = _first_line(window)
+    if text is None:
+        return None
+    while not text.startswith("ITEM: ATOMS"):
+        if text == "ITEM: UNITS":
+            force_factor = _force_factor(_line(window), window)
+        elif text == "ITEM: TIME":
+            _numbers(window, 1)
+        elif text == "ITEM: TIMESTEP":
+            timestep = _integer(window)
+        elif text == "ITEM: NUMBER OF ATOMS":
+            atom_count = _integer(window)
+            if atom_count < 1:
+                raise _fault(window, f"a frame cannot have {atom_count} atoms; mend the line or write the file again")
+        elif text.startswith("ITEM: BOX BOUNDS"):
+            box = _box(window, text.split()[3:])
+        elif text.startswith("ITEM:"):
+            raise _fault(window, f"'{text[:40]}' is not known; write the file with 'dump custom'")
+        else:
+            raise _fault(
+                window,
+                f"'{text[:40]}' stands where an 'ITEM:' line should, as if rows were miscounted; write the file again",
+            )
+        text = _line(window)
+    if timestep is None or atom_count is None or box is None:
+        raise _fault(window, "the frame has no TIMESTEP, NUMBER OF ATOMS or BOX BOUNDS; write it with 'dump custom'")
+    return Header(timestep, atom_count, *box, columns=text[len("ITEM: ATOMS") :].strip(), force_factor=force_factor)
+
+
+def _first_line(window: TextWindow) -> str | None:
+    """Return the first line that is not blank; None at the end of the file."""
+    text: str | None = ""
+    while text == "":
+        text = window.next_line()
+    if text is None and (not window.is_empty or window.cut_off):
+        raise CutOff
+    return text
+
+
+def _line(window: TextWindow) -> str:
+    text = window.next_line()
+    if text is None:
+        raise CutOff
+    return text
+
+
+def _fault(window: TextWindow, text: str) -> InputError:
+    return InputError(f"{window.path}, line {window.line}: {text}.")
+
+
+def _integer(window: TextWindow) -> int:
+    text = _line(window)
+    try:
+        value = int(text.replace("_", "?"))  # Python's own notation, not LAMMPS's
+    except ValueError:
+        raise _fault(window, f"'{text[:40]}' is not a whole number; mend the line or write the file again") from None
+    if abs(value) > LARGEST:
+        raise _fault(window, f"'{text[:40]}' is larger than LAMMPS can count; mend the line or write the file again")
+    return value
+
+
+def _numbers(window: TextWindow, count: int) -> list[float]:
+    text = _line(window)
+    try:
+        values = [float(word) for word in text.split()]
+    except ValueError:
+        values = []
+    if len(values) != count or not math.isfinite(sum(values)):
+        raise _fault(window, f"'{text[:60]}' should be {count} finite numbers; mend the line or write the file again")
+    return values
+
+
+def _force_factor(units: str, window: TextWindow) -> float:
+    if units not in _FORCE_FACTORS:
+        raise _fault(window, f"units '{units[:40]}' are not supported; run LAMMPS with 'units real' or 'units metal'")
+    return _FORCE_FACTORS[units]
+
+
+def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool, bool, bool]]:
+    """Cell, origin and periodicity from the three lines of the box; ``words`` follow BOX BOUNDS."""
+    general, tilted = words[:2] == ["abc", "origin"], words[:3] == ["xy", "xz", "yz"]
+    flags = words[2:] if general else words[3:] if tilted else words
+    if flags != ["pp"] * 3 and (len(flags) not in (0, 3) or any(len(f) != 2 or f.strip("pfsm") for f in flags)):
+        raise _fault(
+            window, f"the boundary flags '{' '.join(flags)[:40]}' should be three such as 'pp pp pp'; mend the line"
+        )
+    rows = [_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)]
+    cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
+    if not 0 < (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) < math.inf:
+        raise _fault(window, "the box has no volume, or no finite one; mend it or write the file again")
+    for row in cell.tolist():
+        edge = max(map(abs, row))  # nearly its length; small squares would vanish
+        if not NARROWEST < edge < WIDEST:
+            raise _fault(window, f"an edge of the box is {edge:.1g} angstrom long; mend it or write the file again")
+    x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
+    return cell, np.array(origin), (x, y, z)
+
+
+def _restricted(rows: list[list[float]]) -> tuple[Float, list[float]]:
+    """Cell and origin from bounds; for a tilted box LAMMPS writes those of the box around it ("Howto triclinic")."""
+    (x_low, x_high, *tilt), (y_low, y_high, *_), (z_low, z_high, *_) = rows
+    xy = xz = yz = 0.0
+    if tilt:
+        xy, xz, yz = (row[2] for row in rows)
+        x_low, x_high = x_low - min(0.0, xy, xz, xy + xz), x_high - max(0.0, xy, xz, xy + xz)
+        y_low, y_high = y_low - min(0.0, yz), y_high - max(0.0, yz)
+    cell = np.array([[x_high - x_low, 0.0, 0.0], [xy, y_high - y_low, 0.0], [xz, yz, z_high - z_low]])
+    return cell, [x_low, y_low, z_low]

@@ -1,0 +1,1 @@
+"""Frames on disk in a form that is read without parsing."""

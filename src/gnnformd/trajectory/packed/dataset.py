@@ -1,0 +1,279 @@
+"""PackedDataset: frames kept on disk in a form that is read without parsing."""
+
+from __future__ import annotations
+
+import glob
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.force_field import ForceField
+from gnnformd.reference.run import ReferenceRun
+from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.frame import Frame, Topology
+from gnnformd.trajectory.packed.cache import cache_folders, fingerprint, first_writable, short_hash
+from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, load_arrays, write_pack
+from gnnformd.trajectory.read import Source, find_sources, read_frames
+from gnnformd.trajectory.settings import DataSettings
+from gnnformd.trajectory.sources import matching_files
+
+__all__ = ["PackedDataset", "open_dataset", "open_datasets"]
+
+Paths = Path | str | Sequence[Path | str]
+
+
+class PackedDataset(Sequence[Frame]):
+    """Frames with forces, memory-mapped; made by `open_dataset`.
+
+    A pack is a folder of ``.npy`` files and ``pack.json``. It can be sent to other processes: only the name travels.
+
+    Parameters
+    ----------
+    folder
+        The pack.
+    path
+        The data it was made from, as the user named it; by default, as it was named when the pack was made.
+
+    Attributes
+    ----------
+    folder
+        Where the arrays are.
+    path
+        The data it was made from (the first of several names).
+    source_names
+        Names of the files of frames it was made from.
+    type_names
+        Names of the types from 1 on: the force field's, or the elements of the data, or None where types are numbers.
+    force_field
+        Physical parameters per type, or None.
+    """
+
+    def __init__(self, folder: Path, path: Path | None = None) -> None:
+        manifest = _read_manifest(folder)
+        self.folder = folder
+        self.path = path or Path(manifest["path"])
+        self.source_names: tuple[str, ...] = tuple(manifest["sources"])
+        field, names = manifest["force_field"], manifest["elements"]
+        self.force_field = None if field is None else ForceField.from_dict(field, str(folder / MANIFEST))
+        self.type_names: tuple[str, ...] | None = None if names is None else tuple(names)
+        self._topology_path: str | None = manifest["topology"]
+        self._arrays = load_arrays(folder)
+        self._labels: dict[int, dict[str, NDArray[Any] | None]] = {}
+
+    def __reduce__(self) -> tuple[type[PackedDataset], tuple[Path, Path]]:
+        return PackedDataset, (self.folder, self.path)
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        return len(self._arrays["timesteps"])
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one frame; its arrays are read-only views of the file."""
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"frame {index} of {len(self)}")
+        index = int(index) % len(self)
+        arrays = self._arrays
+        atoms = slice(arrays["frame_starts"][index], arrays["frame_starts"][index + 1])
+        energy, virial = float(arrays["energies"][index]), arrays["virials"][index]
+        x, y, z = arrays["periodic"][index].tolist()
+        label: Any = self._label(int(arrays["label"][index]))
+        return Frame(
+            timestep=int(arrays["timesteps"][index]),
+            cell=arrays["cells"][index],
+            origin=arrays["origins"][index],
+            periodic=(x, y, z),
+            positions=np.asarray(arrays["positions"][atoms]),
+            forces=np.asarray(arrays["forces"][atoms]),
+            energy=None if np.isnan(energy) else energy,
+            virial=None if np.isnan(virial).any() else virial,
+            **label,
+        )
+
+    def _label(self, index: int) -> dict[str, NDArray[Any] | None]:
+        """Ids, types, molecules, charges and bonds; frames that share them get the same arrays."""
+        if index not in self._labels:
+            found: dict[str, NDArray[Any] | None] = {}
+            for name in PER_LABEL:
+                start, stop = self._arrays[f"{name}_starts"][index : index + 2]
+                known = self._arrays[f"{name}_known"][index]
+                found[name] = np.asarray(self._arrays[name][start:stop]) if known else None
+            self._labels[index] = found
+        return self._labels[index]
+
+    @property
+    def atom_counts(self) -> NDArray[np.int64]:
+        """Atoms of each frame, (len(self),)."""
+        return np.diff(self._arrays["frame_starts"])
+
+    @property
+    def atom_count(self) -> int:
+        """Atoms of the largest frame."""
+        return int(self.atom_counts.max(initial=0))
+
+    @property
+    def type_count(self) -> int:
+        """Highest atom type."""
+        return int(self._arrays["types"].max(initial=0))
+
+    @cached_property
+    def topology(self) -> Topology | None:
+        """The data file that bonds and charges came from, read again, or None."""
+        return None if self._topology_path is None else read_topology(Path(self._topology_path))
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format_version"]
+        if version == FORMAT_VERSION and not all(_fits(manifest[key], *kinds) for key, kinds in _MANIFEST.items()):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: is not the description of a packed dataset; delete the folder.") from error
+    if version != FORMAT_VERSION:
+        found = str(version)[:20]
+        raise InputError(f"{path}: has format version {found}, this program reads {FORMAT_VERSION}; pack it anew.")
+    return manifest
+
+
+_MANIFEST: dict[str, tuple[type, ...]] = {
+    "path": (str,),
+    "sources": (list,),
+    "topology": (str, NoneType),
+    "force_field": (dict, NoneType),
+    "elements": (list, NoneType),
+}
+"""What may stand in ``pack.json``; lists are of texts."""
+
+
+def _fits(value: Any, *kinds: type) -> bool:
+    return isinstance(value, kinds) and (not isinstance(value, list) or all(isinstance(v, str) for v in value))
+
+
+def open_dataset(
+    path: Paths,
+    *,
+    topology: Path | None = None,
+    force_field: ForceField | Path | None = None,
+    elements: Sequence[str] | None = None,
+    cache: Path | None = None,
+) -> PackedDataset:
+    """Open data as a packed dataset: built when it is first asked for, and anew when its files change.
+
+    Packs are kept in ``.gnnformd-cache`` beside the data, or, where nothing can be written there, in
+    ``~/.cache/gnnformd``. Whether files changed is told from their size, time and first and last 64 kilobytes.
+
+    Parameters
+    ----------
+    path
+        Reference run, dump, extxyz file, pattern or several of them (see `find_sources`), or a pack.
+    topology
+        LAMMPS data file, for data that has none beside it.
+    force_field
+        For data that has none: a force field or a YAML file with one. It also names the types of elements.
+    elements
+        Elements in the order of their types, for data that names elements only.
+    cache
+        Folder for packs.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, is wrong or has no forces, or the pack cannot be written.
+    """
+    names = [path] if isinstance(path, (str, Path)) else list(path)
+    if len(names) == 1 and (Path(names[0]) / MANIFEST).is_file():
+        return PackedDataset(Path(names[0]))
+    sources = find_sources(names, topology)
+    manifest = _manifest(names, sources, _force_field(sources, force_field), elements)
+    prefix, name = _pack_name(sources, manifest)
+    places = cache_folders(sources[0].file) if cache is None else [cache]
+    for place in places:
+        if (place / name / MANIFEST).is_file():
+            return PackedDataset(place / name, Path(names[0]))
+    place = first_writable(places)
+    _build(names, topology, place / name, manifest)
+    for stale in place.glob(glob.escape(prefix) + "*"):
+        if stale.name != name:
+            shutil.rmtree(stale, ignore_errors=True)
+    return PackedDataset(place / name, Path(names[0]))
+
+
+def _manifest(
+    names: Sequence[Path | str], sources: Sequence[Source], field: ForceField | None, elements: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return what is kept in ``pack.json`` beside the arrays."""
+    return {
+        "path": str(names[0]),
+        "sources": [source.file.name for source in sources],
+        "topology": None if sources[0].topology is None else str(sources[0].topology.resolve()),
+        "force_field": None if field is None else field.to_dict(),
+        "elements": list(field.names) if field else None if elements is None else list(elements),
+    }
+
+
+def _pack_name(sources: Sequence[Source], manifest: dict[str, Any]) -> tuple[str, str]:
+    """Return the part of the folder's name that stays when only the contents of files change, and the whole name."""
+    files = [[str(f.resolve()) for f in source.files] for source in sources]
+    prefix = f"{sources[0].file.name}-{short_hash([files, manifest['force_field'], manifest['elements']])}-"
+    contents = [fingerprint(f) for source in sources for f in source.files]
+    return prefix, prefix + short_hash([FORMAT_VERSION, contents])
+
+
+def _build(names: Sequence[Path | str], topology: Path | None, folder: Path, manifest: dict[str, Any]) -> None:
+    numbering = ElementTypes(manifest["elements"])
+
+    def frames() -> Iterator[Frame]:
+        yield from read_frames(names, topology=topology, elements=numbering)
+        manifest["elements"] = None if numbering.names is None else list(numbering.names)
+
+    write_pack(frames(), folder, manifest)
+
+
+def _force_field(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:
+    """Return the given force field, or the one that the reference runs agree on."""
+    if given is not None:
+        return given if isinstance(given, ForceField) else ForceField.from_yaml(given)
+    fields = [ReferenceRun.open(source.file.parent).force_field for source in sources if source.manifest is not None]
+    for source, field in zip(sources, fields, strict=False):
+        if field != fields[0]:
+            raise InputError(
+                f"{source.file.parent}: its force field differs from that of {sources[0].file.parent}; "
+                "open them as datasets of their own."
+            )
+    return fields[0] if fields else None
+
+
+def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[PackedDataset]:
+    """Open all the data of a training, one dataset per path; each folder that a pattern matches is one of its own.
+
+    Raises
+    ------
+    InputError
+        See `open_dataset`.
+    """
+    groups: list[list[Path]] = []
+    for path in settings.paths or [""]:
+        found = matching_files(path) if path else matching_files([])
+        groups += [[p] for p in found] if all(p.is_dir() for p in found) else [found]
+    return [
+        open_dataset(
+            group,
+            topology=None if settings.topology is None else Path(settings.topology),
+            force_field=None if settings.force_field is None else Path(settings.force_field),
+            elements=settings.elements,
+            cache=cache,
+        )
+        for group in groups
+    ]

@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from gnnformd.errors import InputError
+from gnnformd.evaluation.forces.metrics import evaluate
+from gnnformd.graph.build import build_graph
+from gnnformd.trajectory.frame import Frame
+
+
+def _frame(stand_ins, seed, molecules=8, error=0.0, energy=True):
+    """A small box of water on a crooked lattice, with the classical model's own forces plus an error."""
+    generator = np.random.default_rng(seed)
+    side = 3.1
+    lattice = np.array([(i % 2, i // 2 % 2, i // 4) for i in range(molecules)]) * side
+    molecule = np.array([[0.0, 0, 0], [1.012, 0, 0], [-0.4, 0.929, 0]])
+    positions = (lattice[:, None] + molecule + generator.normal(0, 0.02, (molecules, 3, 3))).reshape(-1, 3)
+    first = 3 * np.arange(molecules)
+    frame = Frame(
+        timestep=seed,
+        cell=np.eye(3) * 2 * side,
+        origin=np.zeros(3),
+        periodic=(True, True, True),
+        ids=np.arange(1, 3 * molecules + 1),
+        types=np.tile([1, 2, 2], molecules),
+        positions=positions,
+        bonds=np.concatenate([np.stack([first, first + 1], 1), np.stack([first, first + 2], 1)]),
+    )
+    prediction = stand_ins.ClassicalModel(cutoff=6.0)(build_graph(frame, 6.0, stand_ins.WATER))
+    forces = prediction.forces.detach().numpy() + generator.normal(0, error, (3 * molecules, 3)) * (error > 0)
+    known = float(prediction.energies[0].detach()) if energy else None
+    return Frame(**{**vars(frame), "forces": forces, "energy": known})
+
+
+def _water(stand_ins, frames=5, **kwargs):
+    return stand_ins.MemoryDataset([_frame(stand_ins, k, **kwargs) for k in range(frames)], stand_ins.WATER)
+
+
+def test_a_model_judged_on_its_own_forces_has_no_error(stand_ins):
+    result = evaluate(stand_ins.load(stand_ins.ClassicalModel(6.0)), [_water(stand_ins)], batch_size=2)
+    (entry,) = result.datasets
+    assert (entry.frames, entry.atoms, entry.force.atoms) == (5, 24, 120)
+    assert entry.force.rmse < 1e-11
+    assert entry.seconds_per_frame > 0
+
+
+def test_an_error_put_into_the_data_is_found_per_type(stand_ins):
+    data = _water(stand_ins, frames=40, error=0.5)
+    (entry,) = evaluate(stand_ins.load(stand_ins.ClassicalModel(6.0)), [data]).datasets
+    assert entry.force.rmse == pytest.approx(0.5, rel=0.05)
+    assert {k: m.atoms for k, m in entry.force.per_type.items()} == {"O": 320, "H": 640}
+    assert entry.samples.reference.shape == (960, 3)
+
+
+def test_the_batch_size_does_not_change_the_numbers(stand_ins):
+    model = stand_ins.load(stand_ins.ClassicalModel(6.0))
+    data = _water(stand_ins, error=1.0)
+    one, other = (evaluate(model, [data], batch_size=b).datasets[0] for b in (1, 5))
+    assert one.force.rmse == pytest.approx(other.force.rmse, rel=1e-12)
+    assert one.energy.rmse_per_atom == pytest.approx(other.energy.rmse_per_atom, abs=1e-12)
+
+
+def test_a_constant_shift_of_the_energy_is_taken_off_and_told(stand_ins):
+    model = stand_ins.load(stand_ins.ClassicalModel(6.0, offset=7.0))
+    energy = evaluate(model, [_water(stand_ins)]).datasets[0].energy
+    assert energy.offset_per_atom == pytest.approx(7.0, abs=1e-10)
+    assert energy.rmse_per_atom < 1e-10
+
+
+def test_a_wrong_scale_of_the_energy_is_an_error(stand_ins):
+    model = stand_ins.ClassicalModel(6.0)
+    with torch.no_grad():
+        model.scale.fill_(1.5)
+    data = _water(stand_ins)
+    expected = 0.5 * np.std([f.energy / 24 for f in data.frames])
+    energy = evaluate(stand_ins.load(model), [data]).datasets[0].energy
+    assert energy.rmse_per_atom == pytest.approx(expected, rel=1e-9)
+
+
+def test_without_energies_in_the_data_or_with_one_frame_there_is_no_energy_error(stand_ins):
+    model = stand_ins.load(stand_ins.ClassicalModel(6.0))
+    assert evaluate(model, [_water(stand_ins, energy=False)]).datasets[0].energy is None
+    assert evaluate(model, [_water(stand_ins, frames=1)]).datasets[0].energy is None
+
+
+def test_a_model_left_in_training_mode_is_judged_without_dropout(stand_ins):
+    model = stand_ins.SidewaysModel(4.0).train()
+    (entry,) = evaluate(stand_ins.load(model), [_water(stand_ins, frames=2)]).datasets
+    np.testing.assert_array_equal(entry.samples.predicted, np.tile([0.0, 2.0, 0.0], (48, 1)))
+
+
+def test_some_frames_are_chosen_evenly_over_the_trajectory(stand_ins):
+    data = _water(stand_ins, frames=10)
+    data.frames = [Frame(**{**vars(f), "forces": np.full((24, 3), float(k))}) for k, f in enumerate(data.frames)]
+    (entry,) = evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), [data], frames=5).datasets
+    assert entry.frames == 5
+    assert sorted(set(entry.samples.reference[:, 0])) == [1, 3, 5, 7, 9]
+
+
+def test_progress_counts_the_frames_of_all_datasets(stand_ins):
+    seen = []
+    data = [_water(stand_ins, frames=3), _water(stand_ins, frames=2)]
+    evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), data, batch_size=2, progress=lambda *a: seen.append(a))
+    assert seen == [(2, 5), (3, 5), (5, 5)]
+
+
+def test_the_json_has_the_agreed_keys_and_can_be_written(stand_ins):
+    result = evaluate(stand_ins.load(stand_ins.ClassicalModel(6.0)), [_water(stand_ins, error=1.0)]).to_dict()
+    entry = json.loads(json.dumps(result, allow_nan=False))["datasets"][0]
+    assert {"path", "frames", "atoms", "force", "energy", "seconds_per_frame", "parity"} <= set(entry)
+    keys = {"mae", "rmse", "l1_per_atom", "relative_l1", "relative_norm", "per_axis", "per_type"}
+    assert set(entry["force"]) == keys
+    assert set(entry["force"]["per_axis"]) == {"x", "y", "z"}
+    assert set(entry["force"]["per_type"]) == {"O", "H"}
+    assert np.shape(entry["parity"]["reference"]) == (120, 3)
+
+
+def test_data_without_a_force_field_is_refused_by_a_model_that_needs_one(stand_ins):
+    data = _water(stand_ins)
+    data.force_field = None
+    with pytest.raises(InputError, match=r"^memory: has no force field"):
+        evaluate(stand_ins.load(stand_ins.ClassicalModel(6.0)), [data])
+
+
+def test_data_of_other_types_is_refused_by_a_model_of_learned_types(stand_ins):
+    model = stand_ins.load(stand_ins.SidewaysModel(4.0), stand_ins.ARGON, node_features="embedding")
+    with pytest.raises(InputError, match="types are O, H, but the model has learned Ar"):
+        evaluate(model, [_water(stand_ins)])
+    data = _water(stand_ins)
+    data.force_field = None
+    with pytest.raises(InputError, match="has atom type 2, but only 1 are known"):
+        evaluate(model, [data])
+
+
+def test_an_empty_dataset_and_one_without_forces_are_refused(stand_ins):
+    model = stand_ins.load(stand_ins.SidewaysModel(4.0))
+    with pytest.raises(InputError, match="holds no frames"):
+        evaluate(model, [stand_ins.MemoryDataset([], stand_ins.WATER)])
+    bare = Frame(**{**vars(_frame(stand_ins, 0)), "forces": None})
+    with pytest.raises(InputError, match="frame 0 has no forces"):
+        evaluate(model, [stand_ins.MemoryDataset([bare], stand_ins.WATER)])
+
+
+def test_data_whose_bonds_are_not_known_is_pointed_out_to_a_model_that_learned_bonds(stand_ins):
+    data = _water(stand_ins, frames=2)
+    data.frames = [Frame(**{**vars(f), "bonds": None}) for f in data.frames]
+    with pytest.warns(UserWarning, match="memory: its bonds are not known"):
+        evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), [data])

@@ -1,0 +1,73 @@
+import math
+
+import numpy as np
+import pytest
+
+from gnnformd.evaluation.liquid.statistics import Estimate
+from gnnformd.evaluation.liquid.verdict import Observable, overall
+
+
+def known(value, error=1.0):
+    return Estimate(value, error, math.inf)
+
+
+def test_each_comparison_has_its_verdict():
+    assert Observable(known(1.0)).verdict is None
+    assert Observable(known(1.0), known(3.5)).verdict.text == "same within 2 standard errors"
+    far = Observable(known(0.0), known(10.0)).verdict
+    assert (far.answer, far.text) == ("differs", "differs: 7.1 standard errors")
+    assert Observable(Estimate(1.0), known(100.0)).verdict.text == "too short to say"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "answer"),
+    [(0.5, 0.1, "same"), (-2.0, 0.1, "differs"), (0.5, 2.0, "too short"), (0.5, math.nan, "too short")],
+)
+def test_what_must_vanish_is_judged_by_its_bound_and_its_error(value, error, answer):
+    bounded = Observable(Estimate(value, error, 10), Estimate.exactly(0.0), bound=1.0)
+    assert bounded.verdict.answer == answer
+    assert math.isnan(bounded.difference)
+
+
+def test_the_whole_run_is_judged_with_the_number_of_comparisons_in_mind():
+    generator = np.random.default_rng(0)
+    answers = []
+    for _ in range(1000):
+        values = generator.normal(size=12)
+        answers.append(
+            overall({str(k): Observable(known(v), Estimate.exactly(0.0)) for k, v in enumerate(values)}).answer
+        )
+    share = answers.count("differs") / len(answers)
+    assert share == pytest.approx(0.0455, abs=0.02)  # of twelve single verdicts 43 % would have one that differs
+
+
+def test_the_verdict_on_all_names_what_differs_and_what_could_not_be_told():
+    same, off, silent = (
+        Observable(known(0.0), known(0.1)),
+        Observable(known(0.0), known(20.0)),
+        Observable(Estimate(0.0), known(1.0)),
+    )
+    assert overall({"a": same}).text == "same within 2 standard errors, 1 of 1 observables"
+    both = overall({"a": same, "b": off})
+    assert (both.answer, both.text) == ("differs", "differs: b (14.1 standard errors)")
+    part = overall({"a": same, "c": same, "d": silent})
+    assert part.text == "same within 2 standard errors, 2 of 3 observables; too short to say: d"
+    assert overall({"a": Observable(known(1.0))}) is None
+
+
+def test_one_observable_of_many_is_not_enough_to_call_two_runs_the_same():
+    silent = Observable(Estimate(0.0), known(1.0))
+    found = overall({"a": Observable(known(0.0), known(0.1)), "b": silent, "c": silent})
+    assert (found.answer, found.text) == ("too short", "too short to say: only 1 of 3 observables can be compared")
+
+
+def test_a_broken_bound_counts_whatever_else_agrees():
+    drift = Observable(known(5.0, 0.1), Estimate.exactly(0.0), bound=1.0)
+    assert overall({"a": Observable(known(0.0), known(0.1)), "drift": drift}).text == "differs: drift (above 1)"
+
+
+def test_unknown_errors_are_nothing_in_json():
+    data = Observable(Estimate(1.0), known(2.0)).to_dict()
+    assert math.isnan(data["standard_error"]) and math.isnan(data["difference"])
+    assert (data["value"], data["reference"], data["reference_standard_error"]) == (1.0, 2.0, 1.0)
+    assert Observable(known(1.0)).to_dict()["reference"] is None

@@ -1,0 +1,267 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import yaml
+
+from gnnformd.errors import InputError
+from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
+from gnnformd.evaluation.forces.force_errors import force_metrics
+from gnnformd.evaluation.report.report import write_report
+
+COLUMNS = "epoch train_loss validation_loss validation_l1_per_atom validation_x validation_y validation_z"
+HEADER = ",".join([*COLUMNS.split(), "learning_rate", "seconds"])
+
+
+def _run(folder, name="water"):
+    folder.mkdir(parents=True)
+    rows = ["1,9000,6480,10,2160,2160,2160,2e-4,30", "2,7000,3240,5,1080,1080,1080,4e-4,60"]
+    (folder / "metrics.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "seed"}, "data": {"paths": [name]}}))
+
+
+def _evaluation(model, path):
+    generator = np.random.default_rng(0)
+    reference = generator.normal(0, 10, (30, 3))
+    predicted = reference + 1.0
+    force = force_metrics(predicted, reference, ["O", "H"], np.tile([1, 2, 2], 10)).to_dict()
+    entry = {"path": path, "frames": 1, "atoms": 30, "force": force, "energy": None, "seconds_per_frame": 0.25}
+    parity = {"reference": reference.tolist(), "predicted": predicted.tolist()}
+    return {"model": model, "datasets": [{**entry, "parity": parity}]}
+
+
+def _simulation(**changes):
+    r = np.linspace(0.1, 6, 30)
+    known = {
+        "model": "runs/water/model.safetensors",
+        "settings": {"ensemble": "nvt", "temperature": 300.0, "timestep": 2.0},
+        "steps": 1000,
+        "atoms": 648,
+        "ranks": 1,
+        "microseconds_per_atom_step": 50.0,
+        "energy_drift_per_atom_per_ns": None,
+        "temperature": {"mean": 301.5, "standard_error": 2.25},
+        "stable": True,
+        "stopped_at_step": None,
+        "reason": None,
+        "observables": {"temperature, K": {"value": 301.5, "reference": 299.0, "error": 2.5, "difference": 1.0}},
+        "rdf": {"O-O": {"r": r.tolist(), "g": np.ones(30).tolist(), "reference": np.full(30, 0.75).tolist()}},
+        "thermo": {"step": [0, 10, 20], "temperature": [300, None, 303], "total_energy": [-5.0, -5.1, None]},
+    }
+    return {**known, **changes}
+
+
+def _observable(*values):
+    keys = ("value", "standard_error", "reference", "reference_standard_error", "difference", "verdict")
+    return dict(zip(keys, values, strict=True)) | {"error": None}
+
+
+@pytest.fixture
+def demo(tmp_path, stand_ins):
+    top = tmp_path / "demo"
+    _run(top / "runs" / "water")
+    data = top / "data" / "water"
+    data.mkdir(parents=True)
+    manifest = {
+        "system": "water",
+        "atoms": 648,
+        "frames": 1200,
+        "lammps_version": "22 Jul 2025",
+        "variables": {"seed": 7},
+    }
+    (data / "reference.yaml").write_text(yaml.safe_dump({**manifest, "description": "216 molecules"}))
+    (top / "evaluate-water.json").write_text(json.dumps(_evaluation("runs/water/model.safetensors", "data/water-test")))
+    curves = curves_to_dict("runs/water/model.safetensors", force_curves(stand_ins.load(stand_ins.ClassicalModel())))
+    (top / "curves-water.json").write_text(json.dumps(curves))
+    (top / "simulate.json").write_text(json.dumps(_simulation()))
+    return top
+
+
+class _Tags(HTMLParser):
+    VOID = ("meta", "img", "br", "link", "input")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.text, self.scripts = [], [], [], 0
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [v for k, v in attrs if k in ("src", "href") and v]
+        self.scripts += tag == "script"
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "script" not in self.open and "style" not in self.open:
+            self.text.append(data)
+
+
+def _parsed(path):
+    page = path.read_text(encoding="utf-8")
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    plots = json.loads(re.search(r'id="plots">(.*?)</script>', page, re.DOTALL).group(1))
+    return " ".join(" ".join(tags.text).split()), plots, tags.links
+
+
+def test_a_folder_with_everything_becomes_one_page_that_needs_no_network(demo):
+    path = write_report(demo)
+    assert path == demo / "report.html"
+    assert path.stat().st_size < 6_000_000
+    text, plots, links = _parsed(path)
+    assert all(link.startswith(("#", "data:")) for link in links)
+    for heading in ("Data", "Training", "Accuracy", "Two atoms", "Molecular dynamics", "How it was made"):
+        assert heading in text
+    # 3 of training, 1 parity, 9 of curves, g(r), temperature, energy
+    assert len(plots) == 16
+
+
+def test_the_summary_says_the_numbers_of_the_files(demo):
+    text, _, _ = _parsed(write_report(demo))
+    assert "One network was trained; its best validation error is 5 kcal mol⁻¹ Å⁻¹ per atom (“water”, epoch 2)" in text
+    force = json.loads((demo / "evaluate-water.json").read_text())["datasets"][0]["force"]
+    assert f"The forces of “water” are wrong by {100 * force['relative_l1']:.0f} % on “water-test”" in text
+    assert "In 2 ps of molecular dynamics of 648 atoms with “water” the temperature was 301.5 ± 2.2 K" in text
+    assert "g(r) differs from the reference by at most 0.25" in text
+    assert "1 200 frames" in text  # the space is a narrow one that does not break
+
+
+def test_the_plots_hold_the_data_of_the_files_and_the_seeds_log_beside_its_own_system(demo):
+    _, plots, _ = _parsed(write_report(demo))
+    by_name = {trace["name"]: trace for trace in plots["plot-1"]["data"]}
+    assert by_name["sum"]["y"] == [10, 5]
+    assert by_name["x"]["y"] == pytest.approx([10 / 3, 5 / 3], rel=1e-4)
+    assert by_name["seed"]["y"] == pytest.approx([26.2, 9.4, 6.9, 6.1], abs=0.06)  # as SEED's results page converts it
+    temperatures = [p for p in plots.values() if p["layout"]["yaxis"]["title"]["text"] == "temperature (K)"]
+    assert temperatures[0]["data"][0]["x"] == [0, 0.02, 0.04]
+    assert temperatures[0]["data"][0]["y"] == [300, None, 303]
+
+
+def test_the_commands_to_do_it_again_are_told(demo):
+    text, _, _ = _parsed(write_report(demo))
+    assert "gnnformd generate water --out data/water --var seed=7" in text
+    assert "gnnformd train runs/water/config.yaml --out runs/water" in text
+    assert "gnnformd evaluate runs/water/model.safetensors data/water-test --json evaluate-water.json" in text
+
+
+def test_a_run_folder_alone_has_a_report_written_where_asked(tmp_path):
+    _run(tmp_path / "run")
+    out = tmp_path / "elsewhere" / "page.html"
+    assert write_report(tmp_path / "run", out) == out
+    text, plots, _ = _parsed(out)
+    assert len(plots) == 3
+    assert "Molecular dynamics" not in text
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_an_unstable_run_is_called_unstable_with_its_reason(demo):
+    broken = _simulation(stable=False, stopped_at_step=120, reason="An atom moved 7 angstrom in one step.")
+    (demo / "simulate.json").write_text(json.dumps(broken))
+    text, _, _ = _parsed(write_report(demo))
+    assert "the run stopped at step 120" in text
+    assert "Unstable. An atom moved 7 angstrom in one step." in text
+
+
+def test_the_same_result_in_two_places_is_shown_once(demo):
+    (demo / "simulate-water").mkdir()
+    (demo / "simulate-water" / "simulate.json").write_text(json.dumps(_simulation()))
+    _, plots, _ = _parsed(write_report(demo))
+    assert len(plots) == 16
+
+
+def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
+    observables = {
+        "density, g/cm3": _observable(1.001, 0.003, 1.012, 0.002, -2.9, "differs: 2.9 standard errors"),
+        "diffusion of H2O, 1e-9 m2/s": _observable(2.4, None, 2.3, None, None, "too short to say"),
+    }
+    msd = {
+        "time_ps": [0, 1],
+        "value_A2": [0, 1.5],
+        "error": [0, 0.3],
+        "reference": [0, 1.4],
+        "reference_error": [0, 0.4],
+    }
+    known = _simulation(
+        observables=observables,
+        verdict={"answer": "differs", "text": "differs: density, g/cm3 (2.9 standard errors)"},
+        stability={"stable_ps": 1.5, "reason": "a bond O-H is off by 0.75 angstrom"},
+        notes=["the reference has no velocities to compare."],
+        mean_squared_displacement={"H2O": msd},
+        energy_drift_per_atom_per_ns=0.003,
+        energy_drift_percent_of_kT_per_atom_per_ns=0.5,
+    )
+    (demo / "simulate.json").write_text(json.dumps(known))
+    text, plots, _ = _parsed(write_report(demo))
+    assert "Compared with the reference: differs: density, g/cm3 (2.9 standard errors)" in text
+    assert "It left the band around the reference after 1.5 ps : a bond O-H is off by 0.75 angstrom" in text
+    assert "The reference has no velocities to compare." in text
+    assert "1.001(3) 1.012(2) -2.9 differs: 2.9 standard errors" in text
+    assert "2.4 2.3 – too short to say" in text
+    assert "energy drift 0.003 kcal/mol per atom and ns" in text
+    lower, upper, middle, model = next(
+        p["data"] for p in plots.values() if len(p["data"]) > 1 and p["data"][1]["name"] == "2 standard errors"
+    )
+    assert (model["y"], middle["y"]) == ([0, 1.5], [0, 1.4])
+    assert upper["y"] == [0, pytest.approx(1.4 + 2 * 0.5)]
+    assert lower["y"] == [0, pytest.approx(1.4 - 2 * 0.5)]
+
+
+def test_names_from_files_cannot_become_markup(demo):
+    evil = '</script><script>alert("x")</script>'
+    (demo / "evaluate-evil.json").write_text(json.dumps(_evaluation(evil + "&", evil)))
+    (demo / "simulate.json").write_text(
+        json.dumps(_simulation(stable=False, reason=evil, rdf={evil: _simulation()["rdf"]["O-O"]}))
+    )
+    manifest = {"system": evil, "description": "<b onclick=x>", "atoms": 3, "frames": evil}
+    (demo / "data" / "water" / "reference.yaml").write_text(yaml.safe_dump(manifest))
+    tags = _Tags()
+    tags.feed(write_report(demo).read_text(encoding="utf-8"))
+    assert tags.scripts == 3
+    assert "alert(" in " ".join(tags.text)  # as text, and only so
+    assert "<b onclick=x>" in " ".join(tags.text)
+
+
+def test_epochs_are_counted_where_not_all_were_validated(demo):
+    rows = ["5,9000,6480,10,2160,2160,2160,2e-4,30", "73,7000,3240,5,1080,1080,1080,4e-4,60"]
+    (demo / "runs" / "water" / "metrics.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    text, _, _ = _parsed(write_report(demo))
+    assert re.search(r"water\s+seed\s+73\s+73\s+5\s", text)
+
+
+def test_numbers_that_are_missing_leave_gaps(demo):
+    data = json.loads((demo / "evaluate-water.json").read_text())
+    data["datasets"][0]["force"]["relative_l1"] = None
+    (demo / "evaluate-water.json").write_text(json.dumps(data))
+    (demo / "runs" / "water" / "metrics.csv").write_text(HEADER + "\n1,nan,nan,nan,nan,nan,nan,1e-3,1\n")
+    text, _, _ = _parsed(write_report(demo))
+    assert "nan" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("evaluate.json", '{"model": "x"', "is not whole JSON"),
+        ("evaluate.json", "[1]", "holds no mapping"),
+        ("evaluate.json", '{"model": "x", "datasets": [{}]}', r"is not what 'gnnformd evaluate' writes \(KeyError"),
+        ("curves.json", '{"model": "x", "curves": [{"name": 3}]}', "is not what 'gnnformd curves' writes"),
+        ("simulate.json", '{"model": "x"}', "is not what 'gnnformd simulate' writes"),
+        ("reference.yaml", "a: [", "is not plain YAML"),
+    ],
+)
+def test_a_damaged_file_is_named_and_no_page_is_written(demo, name, content, message):
+    (demo / name).write_text(content)
+    with pytest.raises(InputError, match=re.escape(name) + ".*" + message):
+        write_report(demo)
+    assert not (demo / "report.html").exists()
+
+
+def test_a_folder_without_results_or_no_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no run and no result"):
+        write_report(tmp_path)
+    with pytest.raises(InputError, match="is not a folder"):
+        write_report(tmp_path / "nowhere")

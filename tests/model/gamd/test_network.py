@@ -1,0 +1,158 @@
+"""The seed's network against its equations written out plainly."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from benchmarks.literal_seed import literal_forces
+from tests.model.conftest import random_graph
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.gamd.network import DirectedLayer, EdgeRows, EncodedEdges, SeedModel
+from gnnformd.model.registry import build_model
+from gnnformd.model.settings import SeedSettings
+from gnnformd.training.augmentation import random_rotations, rotate
+
+
+def make(**settings: object) -> SeedModel:
+    torch.manual_seed(1)
+    model = build_model(SeedSettings(width=16, **settings), 2).double()
+    assert isinstance(model, SeedModel)
+    for name, value in model.named_parameters():  # no bias at zero, no share at one: every term counts
+        if value.dim() == 1 and "slopes" not in name:
+            torch.nn.init.normal_(value, 0.5, 0.5)
+    return model
+
+
+@pytest.mark.parametrize("residual", ["normalized", "plain"])
+@pytest.mark.parametrize("graphs", [1, 3])
+def test_the_folded_form_gives_the_forces_of_the_equations(graphs: int, residual: str) -> None:
+    model, graph = make(residual=residual), random_graph(graphs)
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(graph).forces, literal_forces(model, graph), rtol=1e-11, atol=1e-12)
+
+
+def test_the_folded_form_gives_the_gradients_of_the_equations() -> None:
+    model, graph = make(dropout=0.0), random_graph(2)
+    weights = torch.randn(graph.atom_count, 3, dtype=torch.float64)
+    parameters = list(model.parameters())
+    ours = torch.autograd.grad((model.train()(graph).forces * weights).sum(), parameters)
+    plain = torch.autograd.grad((literal_forces(model, graph) * weights).sum(), parameters)
+    for mine, theirs in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_the_default_network_has_the_layers_and_widths_of_the_seed() -> None:
+    model = build_model(SeedSettings(), 2)
+
+    def perceptron(inputs: int, outputs: int) -> int:
+        return inputs * 128 + 128 + 2 * 128 * 128 + 128 * outputs + outputs + 3
+
+    norms = 3 * 3 * 128
+    messages = 3 * (perceptron(256, 128) + perceptron(128, 128)) + perceptron(7, 128) + perceptron(4, 128)
+    weights = sum(p.numel() for p in model.parameters())
+    assert weights == norms + messages + perceptron(3, 128) + perceptron(128, 3)
+    assert weights == 644769  # counted in the seed's code
+
+
+def test_only_the_first_layer_sees_the_kind_of_bond() -> None:
+    model, graph = make().eval(), random_graph(1)
+    other = replace(graph, bond_kind=torch.zeros_like(graph.bond_kind))
+    seen = []
+    for layer in model.message_layers:
+        layer.register_forward_hook(lambda _, inputs, __: seen.append(inputs[1].hidden))
+    with torch.no_grad():
+        assert not torch.equal(model(graph).forces, model(other).forces)
+    first, second = seen[:3], seen[3:]
+    assert not torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+    assert torch.equal(first[2], second[2])
+
+
+def test_stored_statistics_make_an_atom_independent_of_distant_ones() -> None:
+    model = make(statistics="stored", layers=2).eval()
+    near, far = random_graph(1), random_graph(1, seed=9)
+    apart = _side_by_side(near, far)
+    with torch.no_grad():
+        alone, together = model(near).forces, model(apart).forces
+    torch.testing.assert_close(together[: near.atom_count], alone, rtol=1e-12, atol=1e-13)
+    model.settings = model.settings.model_copy(update={"statistics": "graph"})
+    for norm in model.norms:
+        norm.statistics = "graph"
+    with torch.no_grad():
+        assert not torch.allclose(model(near).forces, model(apart).forces[: near.atom_count], atol=1e-3)
+
+
+def test_stored_statistics_settle_at_those_of_the_graphs_seen_in_training() -> None:
+    model, graph = make(dropout=0.0), random_graph(1)
+    model.train()
+    with torch.no_grad():
+        for _ in range(2500):  # (1 - 0.01)^2500 = 1e-11
+            trained = model(graph).forces
+        for norm in model.norms:
+            norm.statistics = "stored"
+        torch.testing.assert_close(model.eval()(graph).forces, trained, rtol=1e-7, atol=1e-7)
+
+
+def test_the_locally_equivariant_first_layer_turns_with_the_system() -> None:
+    model, graph = make(locally_equivariant=True).eval(), random_graph(1)
+    layer = model.message_layers[0]
+    assert isinstance(layer, DirectedLayer)
+    rotation = random_rotations(1, torch.Generator().manual_seed(3))
+
+    def vectors(system: AtomicGraph) -> torch.Tensor:
+        rows = EdgeRows.of(system)
+        features = model.norms[0](model.node_encoder(model.node_inputs(system)), system)
+        return layer.vectors(features, EncodedEdges.of(model.first_edge_encoder, rows.inputs[:, :-3]), rows)
+
+    with torch.no_grad():
+        turned = vectors(rotate(graph, rotation))
+        torch.testing.assert_close(turned, vectors(graph) @ rotation[0].T, rtol=1e-11, atol=1e-12)
+        assert model(graph).forces.abs().sum() > 0
+
+
+def test_learned_node_features_need_no_force_field() -> None:
+    model, graph = make(node_features="embedding").eval(), random_graph(1)
+    zeros = torch.zeros_like(graph.charges)
+    without = replace(graph, charges=zeros, epsilons=zeros, sigmas=zeros)
+    with torch.no_grad():
+        assert torch.equal(model(graph).forces, model(without).forces)
+
+
+def _side_by_side(one: AtomicGraph, other: AtomicGraph) -> AtomicGraph:
+    """Two systems without edges between them, as one graph."""
+
+    def join(name: str, offset: int = 0) -> torch.Tensor:
+        a, b = getattr(one, name), getattr(other, name) + offset
+        if a.shape[0] != one.edge_count:
+            return torch.cat([a, b])
+        h, k = one.edge_count // 2, other.edge_count // 2
+        return torch.cat([a[:h], b[:k], a[h:], b[k:]])
+
+    shifted = {name: join(name, one.atom_count) for name in ("center_index", "neighbor_index")}
+    names = ("positions", "type_index", "charges", "epsilons", "sigmas", "cell_shift", "bond_kind", "graph_index")
+    return replace(one, **{name: join(name) for name in names}, **shifted, forces=None)
+
+
+def test_atoms_without_neighbors_get_finite_forces() -> None:
+    graph = random_graph(1)
+    alone = replace(
+        graph,
+        center_index=graph.center_index[:0],
+        neighbor_index=graph.neighbor_index[:0],
+        cell_shift=graph.cell_shift[:0],
+        bond_kind=graph.bond_kind[:0],
+    )
+    for local in (False, True):
+        model = SeedModel(SeedSettings(width=8, locally_equivariant=local), 2).to(graph.positions.dtype).eval()
+        assert torch.isfinite(model(alone).forces).all()
+
+
+def test_positions_may_have_more_digits_than_the_network_computes_with():
+    graph = random_graph(1)
+    single = graph.to(dtype=torch.float32)
+    torch.manual_seed(0)
+    model = SeedModel(SeedSettings(width=8), 2).eval()
+    forces = model(replace(single, positions=graph.positions, cells=graph.cells, cell_shift=graph.cell_shift)).forces
+    assert forces.dtype == torch.float32
+    assert torch.allclose(forces, model(single).forces, rtol=1e-4, atol=1e-6)

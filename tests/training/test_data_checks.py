@@ -1,0 +1,72 @@
+"""A training says before it starts what is doubtful in its data."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from gnnformd.evaluation.forces.metrics import evaluate
+from gnnformd.model.files.model_file import load_model
+from gnnformd.model.settings import SeedSettings
+from gnnformd.training.data import FrameData
+from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.train import train
+from gnnformd.trajectory.packed.dataset import open_datasets
+from gnnformd.trajectory.settings import DataSettings
+from tests.training.conftest import write_liquid
+
+
+def said(data: DataSettings) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        FrameData(open_datasets(data), data, TrainingSettings(), 4.4)
+    return [str(w.message) for w in caught if w.category is UserWarning]
+
+
+def test_good_data_are_passed_over_in_silence(liquid: DataSettings) -> None:
+    assert said(liquid.model_copy(update={"force_field": None})) == []
+
+
+def test_forces_that_are_not_those_of_the_force_field_are_told(liquid: DataSettings) -> None:
+    assert "times as large as those of the force field" in said(liquid)[0]  # the liquid has a law of its own
+
+
+def test_frames_that_stand_on_both_sides_are_counted(tmp_path: Path, liquid: DataSettings) -> None:
+    write_liquid(tmp_path / "test.dump", seed=0)  # the same 13 frames
+    both = liquid.model_copy(
+        update={
+            "paths": [*liquid.paths, str(tmp_path / "test.dump")],
+            "split": "trajectory",
+            "validation_fraction": 0.5,
+            "force_field": None,
+        }
+    )
+    assert said(both) == ["data: 13 of 13 validation frames are training frames, too: the error will be too low."]
+
+
+def test_data_that_repeat_themselves_are_told(tmp_path: Path, liquid: DataSettings) -> None:
+    path = Path(liquid.paths[0])
+    path.write_text(path.read_text() * 2)
+    found = " ".join(said(liquid))
+    assert "liquid.dump: 13 frames have the positions of an earlier frame" in found
+    assert "training frames have the positions of another one" in found
+
+
+def test_bonds_that_nothing_tells_are_missed(tmp_path: Path, liquid: DataSettings) -> None:
+    field = Path(str(liquid.force_field))
+    field.write_text(field.read_text().replace("bonds: []", "bonds: [{types: [1, 2], stiffness: 100.0, length: 1.5}]"))
+    assert "those of the atoms are not known" in " ".join(said(liquid))
+
+
+def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: DataSettings) -> None:
+    settings = TrainingSettings(epochs=1, accelerator="cpu", threads=1, warmup_epochs=1, loggers=())
+    run = train(SeedSettings(width=4, layers=1, cutoff=4.4), liquid, settings, tmp_path / "run")
+    write_liquid(tmp_path / "other.dump", seed=1)
+    other = liquid.model_copy(update={"paths": [str(tmp_path / "other.dump")]})
+    loaded = load_model(run.model)
+    for data, known in ((liquid, True), (other, False)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            evaluate(loaded, open_datasets(data), frames=1)
+        said = [str(w.message) for w in caught if "was trained on frames of these data" in str(w.message)]
+        assert len(said) == known

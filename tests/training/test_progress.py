@@ -1,0 +1,155 @@
+"""Schedule by steps and by time, validations, and the end of a training."""
+
+import itertools
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from gnnformd.config import load_config
+from gnnformd.errors import InputError
+from gnnformd.model.settings import SeedSettings
+from gnnformd.training.data import FrameData
+from gnnformd.training.schedule import annealed_factor
+from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.train import train
+from gnnformd.training.trainer import averaging
+from gnnformd.trajectory.packed.dataset import open_datasets
+from gnnformd.trajectory.settings import DataSettings
+
+MODEL = SeedSettings(width=8, cutoff=4.4, layers=1)
+
+
+def settings(**changes: object) -> TrainingSettings:
+    common = {"schedule": "cosine", "batch_size": 4, "checkpoint_every": 1, "loggers": (), "threads": 1}
+    return TrainingSettings(**{"accelerator": "cpu", **common, **changes})
+
+
+@pytest.fixture
+def short(liquid: DataSettings) -> DataSettings:
+    """Four frames to train on, which are one step, and one to validate."""
+    return liquid.model_copy(update={"frames": 5})
+
+
+def learning_rate_at_the_end(run: Path) -> float:
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return float(checkpoint["optimizer_states"][0]["param_groups"][0]["lr"])
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that a training moves by a fifth of a second whenever it looks."""
+    seconds = itertools.count()
+    monkeypatch.setattr("gnnformd.training.progress.time", SimpleNamespace(perf_counter=lambda: 0.2 * next(seconds)))
+
+
+def test_the_annealed_learning_rate_rises_quickly_and_falls_as_a_cosine_to_a_hundredth() -> None:
+    assert annealed_factor(0.0, 0) == pytest.approx(0.01, rel=1e-12)
+    assert annealed_factor(0.0, 49) == pytest.approx(0.5, rel=1e-12)  # half of a hundred steps
+    assert annealed_factor(0.025, 0) == pytest.approx(0.5, rel=1e-2)  # half of the first twentieth
+    for progress, factor in ((0.5, 0.505), (2 / 3, 0.2575), (1.0, 0.01)):
+        assert annealed_factor(progress, 10_000) == pytest.approx(factor, rel=1e-12)
+
+
+def test_a_training_of_some_epochs_ends_annealed(short: DataSettings, tmp_path: Path) -> None:
+    train(MODEL, short, settings(epochs=20), tmp_path / "run")
+    # the last of 20 steps starts at progress 19/20
+    assert learning_rate_at_the_end(tmp_path / "run") == pytest.approx(1e-3 * annealed_factor(0.95, 19), rel=1e-9)
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_training_of_some_minutes_ends_annealed_within_them(short: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, short, settings(epochs=None, max_minutes=1.0), tmp_path / "run")
+    assert 50 <= run.records[-1].seconds <= 62
+    assert learning_rate_at_the_end(tmp_path / "run") < 0.015e-3
+    assert len(run.records) <= 21
+    rates = [record.learning_rate for record in run.records]
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+
+
+def test_epochs_end_a_training_before_its_minutes_do(short: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, short, settings(epochs=10, max_minutes=1000.0), tmp_path / "run")
+    assert run.records[-1].epoch == 10
+    assert learning_rate_at_the_end(tmp_path / "run") == pytest.approx(1e-3 * annealed_factor(0.9, 9), rel=1e-6)
+
+
+def test_minutes_that_are_over_at_once_allow_one_step(short: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, short, settings(epochs=None, max_minutes=1e-6), tmp_path / "run")
+    assert [record.epoch for record in run.records] == [1]
+
+
+def test_an_annealed_training_is_validated_twenty_times_evenly_and_at_its_end(
+    short: DataSettings, tmp_path: Path
+) -> None:
+    assert [r.epoch for r in train(MODEL, short, settings(epochs=4), tmp_path / "a").records] == [1, 2, 3, 4]
+    records = train(MODEL, short, settings(epochs=50), tmp_path / "b").records
+    assert len(records) == 20
+    assert [records[k].epoch for k in (0, 1, 2, 3, 19)] == [3, 5, 8, 10, 50]
+
+
+def test_an_annealed_training_resumes_to_the_bit(short: DataSettings, tmp_path: Path) -> None:
+    whole = train(MODEL, short, settings(epochs=42, ema_decay=0.9), tmp_path / "whole")
+    (tmp_path / "again" / "checkpoints").mkdir(parents=True)
+    start = tmp_path / "again" / "checkpoints" / f"epoch-{whole.records[9].epoch:02d}.ckpt"
+    shutil.copy(whole.folder / "checkpoints" / start.name, start)
+    again = train(MODEL, short, settings(epochs=42, ema_decay=0.9), tmp_path / "again", resume=start)
+    assert whole.model.read_bytes() == again.model.read_bytes()
+    assert (whole.folder / "training_log.txt").read_text() == (again.folder / "training_log.txt").read_text()
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_clock_of_a_resumed_training_goes_on_where_it_stood(short: DataSettings, tmp_path: Path) -> None:
+    limited = settings(epochs=None, max_minutes=1.0)
+
+    def interrupt(record: object) -> None:
+        if record.seconds > 25:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(MODEL, short, limited, tmp_path / "run", listener=interrupt)
+    run = train(MODEL, short, limited, tmp_path / "run", resume=True)
+    assert 50 <= run.records[-1].seconds <= 62
+    assert learning_rate_at_the_end(tmp_path / "run") < 0.015e-3
+    seconds = [record.seconds for record in run.records]
+    assert seconds == sorted(seconds)
+    # nothing is left of this minute
+    finished = run.model.read_bytes()
+    assert train(MODEL, short, limited, tmp_path / "run", resume=True).records == run.records
+    assert run.model.read_bytes() == finished
+    # another minute starts at half of the schedule
+    longer = train(MODEL, short, settings(epochs=None, max_minutes=2.0), tmp_path / "run", resume=True)
+    assert 110 <= longer.records[-1].seconds <= 122
+    assert 0.2e-3 < longer.records[len(run.records) + 1].learning_rate < 0.55e-3
+
+
+def test_a_training_without_an_end_is_refused() -> None:
+    with pytest.raises(InputError, match=r"training is refused: it never ends; set epochs or max_minutes"):
+        load_config("water", ["training.epochs=null", "training.max_minutes=null"])
+
+
+def test_so_many_validation_frames_are_taken_evenly(liquid: DataSettings) -> None:
+    data = liquid.model_copy(update={"validation_fraction": 0.6})
+    device = SimpleNamespace(root_device=torch.device("cpu"))
+    for rank, ranks, expected in ((0, 1, [1, 4, 6]), (0, 2, [1, 6]), (1, 2, [4])):
+        frames = FrameData(open_datasets(data), data, settings(validation_frames=3), 4.4)
+        assert len(frames.validation_graphs) == 8
+        frames.trainer = SimpleNamespace(global_rank=rank, world_size=ranks, strategy=device)  # type: ignore[assignment]
+        assert [portion.indices[0] for _, portion in frames.val_dataloader()] == expected
+
+
+def test_averaged_weights_forget_the_start_within_few_steps() -> None:
+    network = nn.Linear(1, 1)
+    nn.init.zeros_(network.weight)
+    average = AveragedModel(network, multi_avg_fn=averaging(0.995), use_buffers=True)
+    average.update_parameters(network)
+    nn.init.ones_(network.weight)
+    expected = 1.0
+    for n in range(1, 100):
+        average.update_parameters(network)
+        expected *= min(0.995, (1 + n) / (10 + n))
+    assert 1 - average.module.weight.item() == pytest.approx(expected, abs=1e-6)
+    assert expected < 1e-6  # a constant factor would keep 0.6 of it

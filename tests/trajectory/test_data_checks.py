@@ -1,0 +1,97 @@
+"""Data that cannot be right is told from data that can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gnnformd.reference.generate import generate
+from gnnformd.reference.systems import ARGON, SPC_FW
+from gnnformd.trajectory.data_checks import Suspicions, frame_key, suspicious_split
+from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset
+from gnnformd.units import KCAL_PER_MOL_PER_EV
+
+
+def sentences(frames: list[Frame], field=None) -> str:
+    suspicions = Suspicions(field)
+    for frame in frames:
+        suspicions.add(frame)
+    return " ".join(suspicions.sentences())
+
+
+@pytest.fixture(scope="module")
+def argon(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
+    folder = tmp_path_factory.mktemp("data")
+    return open_dataset(generate("argon", folder / "argon", frames=3, variables={"equilibration": "400"}).folder)
+
+
+@pytest.fixture(scope="module")
+def water(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
+    folder = tmp_path_factory.mktemp("data")
+    short = {"melting": "200", "equilibration": "200"}
+    return open_dataset(generate("water", folder / "water", frames=2, variables=short).folder)
+
+
+def test_what_lammps_wrote_is_above_suspicion(argon: PackedDataset, water: PackedDataset) -> None:
+    assert sentences(list(argon), ARGON) == ""
+    assert sentences(list(water), SPC_FW) == ""
+
+
+@pytest.mark.parametrize("factor", [KCAL_PER_MOL_PER_EV, 1 / KCAL_PER_MOL_PER_EV])
+def test_forces_in_other_units_are_noticed(argon: PackedDataset, water: PackedDataset, factor: float) -> None:
+    for data, field in ((argon, ARGON), (water, SPC_FW)):
+        wrong = [replace(frame, forces=frame.forces * factor) for frame in data]
+        assert "times as large as those of the force field" in sentences(wrong, field)
+
+
+def test_numbers_that_are_no_forces_are_noticed(argon: PackedDataset) -> None:
+    random = np.random.default_rng(0)
+    wrong = [replace(frame, forces=random.normal(size=frame.positions.shape)) for frame in argon]
+    assert "do not sum to zero" in sentences(wrong)
+    assert "do not sum to zero" in sentences([replace(frame, forces=frame.positions - frame.origin) for frame in argon])
+    assert "all forces are zero" in sentences([replace(f, forces=np.zeros_like(f.positions)) for f in argon])
+
+
+def test_frames_that_repeat_or_stand_still_are_noticed(argon: PackedDataset) -> None:
+    assert "1 frames have the positions of an earlier frame" in sentences([*argon, argon[0]])
+    still = [replace(argon[0], positions=argon[0].positions + shift) for shift in (0.0, 1e-4, -1e-4)]
+    assert "all frames are alike" in sentences(still)
+
+
+def test_charges_that_do_not_cancel_are_noticed(water: PackedDataset) -> None:
+    frame = water[0]
+    assert frame.charges is not None
+    charges = frame.charges + 0.41 * (np.arange(len(frame.charges)) == 5)
+    assert "the charges do not sum to zero but to 0.41 e" in sentences([replace(frame, charges=charges)])
+    keep = slice(0, -1)
+    lost = replace(
+        frame, charges=None, bonds=None, types=frame.types[keep], positions=frame.positions[keep], forces=None
+    )
+    assert "to -0.41 e" in sentences([lost], SPC_FW)
+
+
+def test_overlap_and_huge_forces_are_noticed(argon: PackedDataset) -> None:
+    positions, forces = argon[0].positions.copy(), np.array(argon[0].forces)
+    positions[1] = positions[0] + [0.1, 0, 0]
+    forces[0], forces[1] = [1e6, 0, 0], [-1e6, 0, 0]
+    found = sentences([replace(argon[0], positions=positions, forces=forces)])
+    assert "two are 0.1 angstrom apart" in found and "1e+06 kcal/mol/angstrom" in found
+
+
+def test_bonds_that_are_not_known_are_noticed(water: PackedDataset) -> None:
+    assert "those of the atoms are not known" in sentences([replace(water[0], bonds=None)], SPC_FW)
+
+
+def test_frames_on_both_sides_of_a_split_are_counted(argon: PackedDataset) -> None:
+    keys = [frame_key(frame) for frame in argon]
+    assert suspicious_split(keys[:2], keys[2:]) == []
+    assert suspicious_split(keys[:2], keys[1:])[0].startswith("1 of 2 validation frames are training frames")
+
+
+def test_two_atoms_or_frames_of_different_size_are_no_trouble(tmp_path: Path, argon: PackedDataset) -> None:
+    few = replace(argon[0], **{k: getattr(argon[0], k)[:2] for k in ("ids", "types", "positions", "forces")})
+    assert sentences([few, argon[1]], ARGON) == ""
