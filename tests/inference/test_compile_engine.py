@@ -116,9 +116,9 @@ def test_atoms_that_wander_in_a_box_that_changes_are_compiled_once():
 def test_domains_of_lammps(name, monkeypatch):
     this = case(name)
     calls = []
-    evaluate = accelerated.AcceleratedDensity.evaluate
+    evaluate = engine.AcceleratedDensity.evaluate
     monkeypatch.setattr(
-        accelerated.AcceleratedDensity, "evaluate", lambda *arguments: calls.append(1) or evaluate(*arguments)
+        engine.AcceleratedDensity, "evaluate", lambda *arguments: calls.append(1) or evaluate(*arguments)
     )
     fast = run(this, Ranks.world())
     assert calls
