@@ -8,7 +8,10 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
 
-__all__ = ["closest_distances", "of_edges"]
+__all__ = ["CONTACT_SHARE", "closest_distances", "of_edges"]
+
+CONTACT_SHARE = 0.95
+"""Contact distance of two types over the closest approach in the data."""
 
 
 def closest_distances(graph: AtomicGraph, distance: Tensor, type_count: int) -> Tensor:
@@ -28,9 +31,9 @@ def closest_distances(graph: AtomicGraph, distance: Tensor, type_count: int) -> 
     Tensor
         angstrom, (4, T, T).
     """
-    half = graph.edge_count // 2
-    first, second = (graph.type_index[k[:half]] for k in (graph.center_index, graph.neighbor_index))
-    key = (graph.bond_kind[:half] * type_count + first) * type_count + second
+    center, neighbor, _, bond_kind = graph.half_edges
+    first, second = graph.type_index[center], graph.type_index[neighbor]
+    key = (bond_kind * type_count + first) * type_count + second
     closest = distance.new_full((BOND_KINDS * type_count * type_count,), torch.inf)
     closest = closest.scatter_reduce(0, key, distance, "amin").view(BOND_KINDS, type_count, type_count)
     return torch.minimum(closest, closest.transpose(1, 2))
@@ -38,6 +41,5 @@ def closest_distances(graph: AtomicGraph, distance: Tensor, type_count: int) -> 
 
 def of_edges(values: Tensor, graph: AtomicGraph) -> Tensor:
     """Value of each half edge, (E/2,), from those of kinds of bond and pairs of types, (4, T, T)."""
-    half = graph.edge_count // 2
-    first, second = (graph.type_index[k[:half]] for k in (graph.center_index, graph.neighbor_index))
-    return values[graph.bond_kind[:half], first, second]
+    center, neighbor, _, bond_kind = graph.half_edges
+    return values[bond_kind, graph.type_index[center], graph.type_index[neighbor]]

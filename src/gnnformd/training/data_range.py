@@ -39,7 +39,7 @@ def closest_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float,
     closest = torch.full((1,), torch.inf, dtype=torch.float64)
     for which, frame in (frames[k * len(frames) // count] for k in range(count)):
         graph = build_graph(datasets[which][frame], _REACH * cutoff, datasets[which].force_field)
-        distance = graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1)
+        distance = graph.half_edge_vectors().norm(dim=1)
         closest = torch.minimum(closest, closest_distances(graph, distance, type_count))
     return closest
 

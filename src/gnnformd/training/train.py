@@ -20,7 +20,7 @@ from gnnformd.model.settings import ModelSettings
 from gnnformd.training.data import FrameData, type_names_of
 from gnnformd.training.data_checks import some_digests
 from gnnformd.training.data_range import closest_of, extent_of
-from gnnformd.training.fine_tuning import meet_data, take_weights
+from gnnformd.training.fine_tuning import take_weights
 from gnnformd.training.freeze import freeze
 from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.loss import measure_scales
@@ -145,7 +145,7 @@ def finetune(
         return network
 
     def prepare(network: ForceModel, sample: AtomicGraph, closest: Tensor, type_names: tuple[str, ...]) -> None:
-        meet_data(network, sample, closest, same_types=type_names == start.card.type_names)
+        network.adapt(sample, closest, same_types=type_names == start.card.type_names)
 
     fit = _Fit(model, data, training, out, make, prepare, origin=start.card.trained_on)
     return fit.run(resume, listener, progress)

@@ -227,7 +227,7 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 5\)"),
+        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 6\)"),
         (change_card(format_version=0), r"'format_version' is '0'"),
         (change_card(format_version="2"), r"'format_version' is '2'"),
         (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows seed and density"),
@@ -320,7 +320,7 @@ def test_a_density_network_that_split_charges_otherwise_is_refused(tmp_path: Pat
 def test_a_seed_network_with_an_edge_encoder_for_each_of_three_layers_is_refused(saved: Path) -> None:
     edit(saved, change_card(format_version=2))
     with pytest.raises(
-        InputError, match=r"is a 'seed' network as they were up to model format version 2, .* train the model again\."
+        InputError, match=r"more than two layers as they were up to model format version 2, .* train the model again\."
     ):
         load_model(saved)
 

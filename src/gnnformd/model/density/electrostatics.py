@@ -91,7 +91,7 @@ class Electrostatics(nn.Module):
         InputError
             A box is periodic in some directions and not in others.
         """
-        sizes = torch.bincount(graph.graph_index, minlength=graph.graph_count).tolist()
+        sizes = graph.atoms_per_graph.tolist()
         energies = []
         parts = zip(
             torch.split(scaled, sizes), torch.split(charges, sizes), cells, graph.periodic.tolist(), strict=True

@@ -106,7 +106,7 @@ class DensityNetwork(nn.Module):
             energy = energy[graph.owned] if self.messages else energy
         energy = self.energy_scale * energy + self.type_energies.index_select(0, kinds)
         energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
-        return energies, self._charges(scalars, graph), geometries
+        return energies, self.charges_of(scalars, graph), geometries
 
     def atom_energies(
         self, inputs: Tensor, densities: Callable[[Tensor], Tensor], chosen: Tensor | None = None
@@ -170,14 +170,14 @@ class DensityNetwork(nn.Module):
         if self.compiled and vectors.device.type == "cpu":
             return self._compiled_geometry(graph, vectors, soft, softening)
         settings = self.settings
-        kind = graph.bond_kind[: graph.edge_count // 2]
+        center, neighbor, _, kind = graph.half_edges
         bonded = (kind > 0) & (kind <= settings.bond_kinds)
         geometries = []
         for chosen, count in ((~bonded, settings.radial_functions), (bonded, settings.bonded_functions)):
             if chosen is bonded and settings.bond_kinds == 0:
                 continue
             pairs = torch.nonzero(chosen).squeeze(1)  # (E'/2,)
-            first, second = (k[: len(kind)].index_select(0, pairs) for k in (graph.center_index, graph.neighbor_index))
+            first, second = center.index_select(0, pairs), neighbor.index_select(0, pairs)
             table = neighbor_table(first, second, graph.atom_count)
             with torch.no_grad():
                 beyond = soft.new_full((1,), 2.0 * settings.cutoff)  # of empty places; every function is zero there
@@ -199,14 +199,13 @@ class DensityNetwork(nn.Module):
 
     def _compiled_geometry(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
         settings = self.settings
-        half = graph.edge_count // 2
-        kind = graph.bond_kind[:half]
+        center, neighbor, _, kind = graph.half_edges
         kind = kind.where(kind <= settings.bond_kinds, 0)
-        counts = [settings.radial_functions] + [settings.bonded_functions] * settings.bond_kinds
+        counts = settings.function_counts
         shells = tuple(
             Shell.of(
-                graph.center_index[:half],
-                graph.neighbor_index[:half],
+                center,
+                neighbor,
                 torch.nonzero(kind == number).squeeze(1),
                 graph.atom_count,
                 count,
@@ -229,11 +228,10 @@ class DensityNetwork(nn.Module):
         shape = (len(sent), (self.l_max + 1) ** 2, sent.shape[1])
         return torch.cat([part.view(*shape, part.shape[2]).transpose(0, 1) for part in parts], dim=3).flatten(2)
 
-    def _charges(self, scalars: Tensor, graph: AtomicGraph) -> Tensor:
+    def charges_of(self, scalars: Tensor, graph: AtomicGraph) -> Tensor:
         """Charges of the data, corrected by the network such that the charge of each graph stays."""
         if self.charges is None:
             return graph.charges
         change: Tensor = self.charges(scalars).squeeze(1)  # (N,)
-        sums = change.new_zeros(graph.graph_count).index_add(0, graph.graph_index, change)
-        sizes = torch.bincount(graph.graph_index, minlength=graph.graph_count).to(sums)
-        return graph.charges + change - (sums / sizes).index_select(0, graph.graph_index)
+        means = graph.sum_per_graph(change) / graph.atoms_per_graph.to(change)
+        return graph.charges + change - means.index_select(0, graph.graph_index)

@@ -18,10 +18,11 @@ from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """1: no checksum; 2: a checksum of card and weights; 3: seed networks share the edge encoder of their later layers, and
 density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4; 5:
-seed networks say what their residual layers add to, which before was always the plain input."""
+seed networks say what their residual layers add to, which before was always the plain input; 6: fitted potentials of
+density networks have names of their own."""
 
 _KINDS = tuple(settings.model_fields["kind"].default for settings in (SeedSettings, DensitySettings))
 

@@ -11,7 +11,7 @@ from torch.nn.functional import linear, pad
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.gamd.layers import GraphNorm, Perceptron
 from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import ModelSettings, SeedSettings
 
 __all__ = ["SeedModel"]
 
@@ -52,13 +52,13 @@ class EdgeRows:
     @classmethod
     def of(cls, graph: AtomicGraph) -> EdgeRows:
         """Lay out the edges of a graph or batch."""
-        half, atoms = graph.edge_count // 2, graph.atom_count
+        center, neighbor, _, _ = graph.half_edges
+        half, atoms = len(center), graph.atom_count
         fill = -half % ROWS
         vectors = graph.edge_vectors().to(graph.charges.dtype)  # (E, 3); positions may have more digits
         distance = vectors.norm(dim=1, keepdim=True)  # (E, 1)
         kind = nn.functional.one_hot(graph.bond_kind.clamp(max=BOND_KINDS - 1), BOND_KINDS)
         inputs = torch.cat([kind.to(vectors.dtype), distance, vectors / distance], dim=1)  # (E, K + 4)
-        center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
         return cls(
             center=pad(center, (0, fill)),
             neighbor=pad(neighbor, (0, fill)),
@@ -184,6 +184,27 @@ class SeedModel(ForceModel):
         self.message_layers = nn.ModuleList([first])
         self.message_layers.extend(MessageLayer(width, drop) for _ in range(settings.layers - 1))
         self.decoder = Perceptron(width, 3, width, drop)
+
+    @classmethod
+    def from_settings(cls, settings: ModelSettings, type_count: int) -> SeedModel:
+        """See `ForceModel.from_settings`."""
+        assert isinstance(settings, SeedSettings)
+        return cls(settings, type_count)
+
+    @classmethod
+    def unreadable(cls, settings: ModelSettings, version: int) -> str | None:
+        """See `ForceModel.unreadable`."""
+        if version < 3 and settings.layers > 2:
+            return "is a network of more than two layers as they were up to model format version 2"
+        return None
+
+    @classmethod
+    def renamed_weight(cls, name: str, version: int) -> str:
+        """See `ForceModel.renamed_weight`."""
+        if version < 3:
+            name = name.replace("message_layers.0.edge_encoder.", "first_edge_encoder.")
+            name = name.replace("message_layers.1.edge_encoder.", "edge_encoder.")
+        return name
 
     @property
     def indivisible(self) -> str | None:

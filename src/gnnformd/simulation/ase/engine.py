@@ -17,8 +17,9 @@ from ase.md.verlet import VelocityVerlet
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.thermo_table import THERMO_COLUMNS
-from gnnformd.inference.training_range import ClosePair, TrainingRange, Unstable
+from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.interfaces.ase import Calculator
+from gnnformd.model.engine import ClosePair
 from gnnformd.simulation.ase.dump_file import write_dump_frame
 from gnnformd.simulation.clock import Clock
 from gnnformd.simulation.guard import Departures, Guard, ModelFailure, kinetic_temperature

@@ -12,7 +12,6 @@ from gnnformd.graph.bonds import BondTable, bond_table
 from gnnformd.inference.domain_forces import DomainForces, Share
 from gnnformd.inference.system import Evaluator
 from gnnformd.inference.training_range import Unstable
-from gnnformd.model.density.model import DensityModel
 from gnnformd.simulation.lammps.domain_reader import DomainReader
 from gnnformd.simulation.lammps.exchange import Exchange
 from gnnformd.simulation.lammps.pppm_mesh import mesh_for
@@ -64,7 +63,7 @@ def without_forces(cutoff: float) -> list[str]:
 
 
 def _has_charges(loaded: LoadedModel) -> bool:
-    return isinstance(loaded.model, DensityModel) and loaded.model.electrostatics is not None
+    return loaded.model.long_range is not None
 
 
 class Whole:
@@ -176,7 +175,7 @@ class Domains:
             "special_bonds lj/coul 1e-50 1e-50 1e-50",  # neither 0 nor 1: neighbors are kept and marked
             f"comm_modify mode single cutoff {model.layers * model.cutoff + SKIN!r}",
         ]
-        if not isinstance(model, DensityModel) or model.electrostatics is None:
+        if model.long_range is None:
             return [*commands, f"pair_style {zero}", "pair_coeff * *"]
         return [
             *commands,
@@ -185,21 +184,21 @@ class Domains:
             "pair_coeff * * coul/long",
             "pair_modify pair coul/long compute no",
             f"kspace_style pppm {self._accuracy!r}",
-            f"kspace_modify gewald {model.electrostatics.splitting!r} order {ORDER}",
+            f"kspace_modify gewald {model.long_range.splitting!r} order {ORDER}",
             f"kspace_modify diff {'ik' if self._tilted else 'ad'}",  # LAMMPS has no ad for tilted boxes
         ]
 
     def commands_of_run(self) -> list[str]:
         """Commands before each run: the mesh of PPPM for the box and the charges there are now."""
         model, count = self._model, int(self._lmp.extract_setting("nlocal"))
-        if not isinstance(model, DensityModel) or model.electrostatics is None or self._tilted:
+        if model.long_range is None or self._tilted:
             return []  # in tilted boxes LAMMPS estimates errors by a formula
         charges = self._lmp.numpy.extract_atom("q", nelem=count) if count else np.zeros(0)
         squares, atoms = self._ranks.sum(np.array([float(charges @ charges), count])).tolist()
         if squares == 0.0:
             return []
         edges = np.diag(_box(self._lmp)[0])
-        mesh = mesh_for(edges, squares, atoms, model.electrostatics.splitting, ORDER, self._accuracy * COULOMB)
+        mesh = mesh_for(edges, squares, atoms, model.long_range.splitting, ORDER, self._accuracy * COULOMB)
         return [f"kspace_modify mesh {mesh[0]} {mesh[1]} {mesh[2]}"]
 
     def forget(self) -> None:

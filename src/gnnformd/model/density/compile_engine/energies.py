@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gnnformd.model.density.harmonics import harmonics
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.radial import radial_functions, softened
+from gnnformd.model.density.terms import PairKinds, PairTerm
 
 __all__ = ["Angles", "Energies", "Shell"]
 
@@ -34,6 +35,8 @@ class Shell(NamedTuple):
         Which pair of kinds of atoms it is, (N, M).
     product, weight
         Product of the charges, e^2, and how much of their Coulomb energy counts, (N, M).
+    bond_kind
+        Bonds between the two atoms, (N, M).
     is_kind
         Whether the kind of bond is 1, 2, ..., (kinds, N, M); none in the shell of neighbors that are not bonded.
     """
@@ -45,6 +48,7 @@ class Shell(NamedTuple):
     pair: Tensor
     product: Tensor
     weight: Tensor
+    bond_kind: Tensor
     is_kind: Tensor | None
 
 
@@ -59,11 +63,12 @@ class Angles(NamedTuple):
 class Energies(nn.Module):
     """Energies of centers from the vectors to their neighbors, in plain operations and without asking for any value."""
 
-    def __init__(self, model: DensityModel, coefficients: Tensor) -> None:
+    def __init__(self, model: DensityModel, coefficients: Tensor, kinds: Tensor) -> None:
         super().__init__()
         self.network, self.cutoff = model.network, model.cutoff
         self.contacts, self.electrostatics = model.contacts, model.electrostatics
-        self.coefficients = coefficients
+        self.coefficients, self.kinds = coefficients, kinds
+        self.other_terms = nn.ModuleList(term for term in model.each_pair_term() if term is not model.fitted_pairs)
 
     def forward(
         self,
@@ -87,6 +92,13 @@ class Energies(nn.Module):
                 functions = (shell.is_kind[:, None] * functions).flatten(0, 1)
             energy = (self.coefficients[first : first + len(functions), shell.pair] * functions).sum(0)
             energy = energy + self.contacts.pair_energies(distance, shell.contact)
+            for term in self.other_terms:
+                assert isinstance(term, PairTerm)
+                first_kind, second_kind = shell.pair // len(self.kinds), shell.pair % len(self.kinds)
+                pair_kinds = PairKinds(
+                    self.kinds, first_kind.flatten(), second_kind.flatten(), shell.bond_kind.flatten()
+                )
+                energy = energy + term.energies(soft.flatten(), pair_kinds).view(soft.shape)
             if self.electrostatics is not None:
                 energy = energy + self.electrostatics.weighted_energies(distance, soft, shell.product, shell.weight)
             pairs = pairs + 0.5 * energy.sum(1)  # each pair stands in two rows

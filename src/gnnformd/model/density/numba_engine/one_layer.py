@@ -16,17 +16,15 @@ from gnnformd.model.density.electrostatics import SWITCH
 from gnnformd.model.density.kernels.atom_network import ATOMS, network_alone
 from gnnformd.model.density.kernels.neighbor_lists import NEIGHBOR_BITS, sort_into_slots
 from gnnformd.model.density.kernels.one_layer import evaluate
-from gnnformd.model.density.model import DensityModel
+from gnnformd.model.density.model import MOST_KINDS, DensityModel
 from gnnformd.model.density.numba_engine.packed_weights import energies_of_kinds, packed_mixing, packed_network
 from gnnformd.model.density.numba_engine.pair_tables import pair_tables, smooth_table, step_of
-from gnnformd.model.interface import ForceModel
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
-__all__ = ["CompiledDensity", "LocalPrediction", "add_parts", "can_compile", "symmetric"]
+__all__ = ["CompiledDensity", "LocalPrediction", "add_parts", "symmetric"]
 
 Array = NDArray[Any]
-MOST = 16  # kinds of atoms; weights are packed for each
 
 
 @dataclass(frozen=True)
@@ -52,21 +50,6 @@ class LocalPrediction:
     nearest: tuple[int, int, float, float] | None
 
 
-def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
-    """Whether there are compiled loops for this network and system.
-
-    They are for the density model on a processor, for at most sixteen kinds of atoms, and, where it has electrostatics,
-    for boxes that are periodic in all directions or in none.
-    """
-    if not isinstance(model, DensityModel):
-        return False
-    if model.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
-        return False
-    if atoms.atom_count == 0 or atoms.positions.device.type != "cpu":
-        return False
-    return len(torch.unique(_properties(atoms), dim=0)) <= MOST
-
-
 class CompiledDensity:
     """Energy and forces of a one-layer density model without its long-range electrostatics.
 
@@ -76,7 +59,7 @@ class CompiledDensity:
     Parameters
     ----------
     model
-        See `can_compile`; its floating-point type is the one computed in.
+        On a processor; its floating-point type is the one computed in.
     atoms
         Gives type, charge, epsilon and sigma of each atom, and the weights of ``special_coul``; its edges and
         positions are not looked at. Atoms that are equal in all of these are of one kind.
@@ -84,13 +67,13 @@ class CompiledDensity:
     Raises
     ------
     ValueError
-        There are more kinds of atoms than weights are packed for (see `can_compile`).
+        There are more kinds of atoms than weights are packed for .
     """
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         self._settings, self._cutoff = model.settings, model.cutoff
-        kinds, of_atom = (t.numpy() for t in torch.unique(_properties(atoms), dim=0, return_inverse=True))
-        if len(kinds) > MOST:
+        kinds, of_atom = (t.numpy() for t in torch.unique(atoms.physical_kinds, dim=0, return_inverse=True))
+        if len(kinds) > MOST_KINDS:
             raise ValueError(f"{len(kinds)} kinds of atoms")
         self._kinds, self._properties = len(kinds), kinds
         self._kind_of_center = np.zeros(0, np.int64)
@@ -106,7 +89,7 @@ class CompiledDensity:
 
     def kinds_of(self, atoms: AtomicGraph) -> Array | None:
         """Kind of each atom, (N,), or None if one is of a kind that was not among the atoms given at first."""
-        properties = _properties(atoms).numpy()
+        properties = atoms.physical_kinds.numpy()
         same = (properties[:, None] == self._properties).all(axis=2)  # (N, kinds)
         return same.argmax(axis=1) if same.any(axis=1).all() else None
 
@@ -263,17 +246,11 @@ def _blocks(kind: Array, depth: Array, layers: int) -> tuple[Array, Array, Array
     """Centers in the order of blocks, where these start, and kind and depth of each; those too deep are left out."""
     order = np.lexsort((kind, depth))
     order = order[: np.count_nonzero(depth < layers)]
-    group = depth[order] * MOST + kind[order]
+    group = depth[order] * MOST_KINDS + kind[order]
     start, groups = [0], []
     for which, count in zip(*np.unique(group, return_counts=True), strict=True):
         for begin in range(0, count, ATOMS):
             start.append(start[-1] + min(ATOMS, count - begin))
             groups.append(which)
     found = np.array(groups, np.int64)
-    return order, np.array(start), found % MOST, found // MOST
-
-
-def _properties(atoms: AtomicGraph) -> torch.Tensor:
-    """Type, charge, epsilon and sigma of each atom, (N, 4)."""
-    columns = atoms.type_index, atoms.charges, atoms.epsilons, atoms.sigmas
-    return torch.stack([column.double() for column in columns], dim=1)
+    return order, np.array(start), found % MOST_KINDS, found // MOST_KINDS

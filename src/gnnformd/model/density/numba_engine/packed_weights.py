@@ -58,7 +58,7 @@ class Shells:
     @classmethod
     def of(cls, model: DensityModel, bonds: int) -> Shells:
         """Take them from a model, for so many kinds of bond."""
-        counts = model.classical.counts
+        counts = model.settings.function_counts
         first = [sum(counts[:shell]) for shell in range(len(counts))]
         return cls(counts, first, [b if b < len(counts) else 0 for b in range(bonds)])
 
@@ -235,7 +235,9 @@ def energies_of_kinds(model: DensityModel, inputs: Tensor, types: Array) -> tupl
     energies
         kcal/mol, (kinds,).
     """
-    by_end = torch.einsum("kp,npq,tq->ktn", inputs, model.classical.angles.double(), inputs)  # (kinds, kinds, POWERS)
+    by_end = torch.einsum(
+        "kp,npq,tq->ktn", inputs, model.angles.coefficients.double(), inputs
+    )  # (kinds, kinds, POWERS)
     energies = model.network.type_energies.double()[torch.from_numpy(types)]
     exact = np.dtype(np.float64)
     return _array(by_end[:, :, None] + by_end[:, None], exact), _array(energies, exact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from gnnformd.model.density.kernels.simd_functions import COLUMNS
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.numba_engine.packed_weights import Shells, dtype_of
+from gnnformd.model.density.terms import PairKinds
 
 __all__ = ["pair_tables", "smooth_table", "step_of"]
 
@@ -27,7 +29,7 @@ def step_of(model: DensityModel) -> float:
     What the polynomials leave out of a slope is ``step^6/46080`` of the seventh derivative: below 3e-12 of its size for
     the shortest wave, which has 100 places or more.
     """
-    waves = max(model.classical.counts) / 2  # of the shortest, up to the cutoff
+    waves = max(model.settings.function_counts) / 2  # of the shortest, up to the cutoff
     return model.cutoff / math.ceil(max(PLACES * model.cutoff, PLACES_OF_A_WAVE * waves))
 
 
@@ -50,19 +52,46 @@ def pair_tables(model: DensityModel, inputs: Tensor, used: Array) -> tuple[Array
     """
     r = _places(model)
     r[0] = r[1]  # no softened distance is as small
-    shells = Shells.of(model, used.shape[1])
-    potentials = torch.einsum("kp,npq,tq->ktn", inputs, model.classical.pairs.double(), inputs)  # (kinds, kinds, K)
     which = np.zeros(used.shape, np.int64)
     tables = [np.zeros((len(r) - 1, COLUMNS))]
-    for shell, (first, count) in enumerate(zip(shells.first, shells.counts, strict=True)):
-        functions = _with_derivatives(r, model.cutoff, count)  # (4, K, places)
-        bonds = [b for b, its in enumerate(shells.of_bond) if its == shell]
-        for k, t in np.ndindex(len(inputs), len(inputs)):
-            factors = potentials[k, t, first : first + count].numpy()
-            if factors.any() and used[k, bonds, t].any():
-                which[k, bonds, t] = len(tables)
-                tables.append(_polynomials(factors @ functions, step_of(model)))
+    shell_of_bond = Shells.of(model, used.shape[1]).of_bond
+    for k, bond, t in zip(*np.nonzero(used), strict=True):
+        derivatives = _fitted(model, (inputs[k], inputs[t]), shell_of_bond[bond], r)
+        derivatives += _other_terms(model, inputs, (k, t, bond), r)
+        if derivatives.any():
+            which[k, bond, t] = len(tables)
+            tables.append(_polynomials(0.5 * derivatives, step_of(model)))  # half of it for each of the two atoms
     return which.reshape(len(inputs), -1), np.stack(tables).astype(dtype_of(model))
+
+
+def _fitted(model: DensityModel, atoms: tuple[Tensor, Tensor], shell: int, r: Array) -> Array:
+    """Fitted pair potential with three derivatives, (4, places), in float64: large factors that nearly cancel."""
+    counts = model.settings.function_counts
+    first = sum(counts[:shell])
+    matrices = model.fitted_pairs.coefficients[first : first + counts[shell]].double()
+    x, y = atoms
+    factors = torch.einsum("p,npq,q->n", x, matrices, y) + torch.einsum("p,npq,q->n", y, matrices, x)
+    found: Array = factors.numpy() @ _with_derivatives(r, model.cutoff, counts[shell])
+    return found
+
+
+def _other_terms(model: DensityModel, inputs: Tensor, pair: tuple[int, int, int], r: Array) -> Array:
+    """Sum of all other pair terms with three derivatives by automatic differentiation, (4, places)."""
+    total = np.zeros((4, len(r)))
+    for term in model.each_pair_term():
+        if term is model.fitted_pairs:
+            continue
+        exact = copy.deepcopy(term).double()
+        distance = torch.from_numpy(r).requires_grad_()
+        first, second, bond = (torch.full((len(r),), int(number)) for number in pair)
+        derivative = exact.energies(distance, PairKinds(inputs, first, second, bond))
+        total[0] += derivative.detach().numpy()
+        for order in range(1, 4):
+            if not derivative.requires_grad:
+                break
+            (derivative,) = torch.autograd.grad(derivative.sum(), distance, create_graph=True)
+            total[order] += derivative.detach().numpy()
+    return total
 
 
 def smooth_table(model: DensityModel) -> Array:
