@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.closest import of_edges
+from gnnformd.graph.distances import of_edges
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.radial import INNER
 from gnnformd.model.density.repulsion import MARGIN

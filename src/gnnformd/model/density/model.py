@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.closest import closest_distances
+from gnnformd.graph.distances import shortest_distances
 from gnnformd.model.density.classical import ClassicalPart
 from gnnformd.model.density.electrostatics import Electrostatics
 from gnnformd.model.density.network import DensityNetwork, Geometries
@@ -144,7 +144,7 @@ class DensityModel(ForceModel):
         self.eval()
         places, network = _places(graph), self.network
         types = self.contacts.distances.shape[1]
-        self.contacts.take(closest_distances(graph, places.distances.detach(), types) if closest is None else closest)
+        self.contacts.take(shortest_distances(graph, places.distances.detach(), types) if closest is None else closest)
         network.measure(graph, places.vectors, *self._softened(graph, places))
         if graph.forces is not None:
             network.energy_scale.zero_()
