@@ -35,7 +35,9 @@ ROOMS = {
     "graph": "Graphs",
     "model": "Models and model files",
     "training": "Training",
+    "inference": "Forces of a model",
     "evaluation": "Evaluation and reports",
+    "interfaces": "ASE, torch-sim and LAMMPS's mliap",
     "simulation": "Molecular dynamics",
     "demo": "The demo",
 }

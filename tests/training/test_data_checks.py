@@ -55,7 +55,7 @@ def test_data_that_repeat_themselves_are_told(tmp_path: Path, liquid: DataSettin
 def test_bonds_that_nothing_tells_are_missed(tmp_path: Path, liquid: DataSettings) -> None:
     field = Path(str(liquid.force_field))
     field.write_text(field.read_text().replace("bonds: []", "bonds: [{types: [1, 2], stiffness: 100.0, length: 1.5}]"))
-    assert "those of the atoms are not known" in " ".join(said(liquid))
+    assert "those of the atoms are unknown" in " ".join(said(liquid))
 
 
 def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: DataSettings) -> None:

@@ -13,7 +13,7 @@ import yaml
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.settings import DensitySettings, SeedSettings
-from gnnformd.training.data_range import extent_of
+from gnnformd.training.data_range import data_range_of
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import finetune, train
@@ -82,8 +82,8 @@ def test_the_model_file_says_how_far_the_training_data_went(liquid: DataSettings
 def test_types_of_one_name_share_the_larger_force(liquid: DataSettings) -> None:
     datasets = open_datasets(liquid)
     closest = torch.full((4, 2, 2), torch.inf)
-    apart = extent_of(datasets, [(0, 0)], closest, ["A", "B"])["largest_forces"]
-    together = extent_of(datasets, [(0, 0)], closest, ["A", "A"])["largest_forces"]
+    apart = data_range_of(datasets, [(0, 0)], closest, ["A", "B"])["largest_forces"]
+    together = data_range_of(datasets, [(0, 0)], closest, ["A", "A"])["largest_forces"]
     assert together == {"A": max(apart.values())}
     assert apart["A"] != apart["B"]
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnformd.graph.closest import CONTACT_SHARE
+from gnnformd.graph.distances import CONTACT_SHARE
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel
 

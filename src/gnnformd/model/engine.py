@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph, HalfEdges
 from gnnformd.graph.build import collate
-from gnnformd.graph.closest import of_edges
+from gnnformd.graph.distances import of_edges
 from gnnformd.graph.within_cutoff import within_cutoff
 from gnnformd.model.interface import ForceModel, Prediction
 

@@ -128,7 +128,7 @@ class ForceModel(nn.Module, ABC):
         graph
             A batch of training frames with their targets.
         closest
-            How close atoms come (see `gnnformd.graph.closest.closest_distances`) in more frames than these; by default
+            Shortest distances (see `gnnformd.graph.distances.shortest_distances`) in more frames than these; by default
             those of the batch.
         """
 

@@ -1,4 +1,4 @@
-"""The systems that are built in: LAMMPS inputs with names."""
+"""The built-in systems: named LAMMPS inputs."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ SPC_FW = ForceField(
 
 @dataclass(frozen=True)
 class System:
-    """A LAMMPS input that comes with the package.
+    """A LAMMPS input that is part of the package.
 
     Attributes
     ----------
     name
-        What it is called on the command line.
+        Name on the command line.
     input_file
         File below ``reference/inputs``.
     description
         One or two sentences, kept in ``reference.yaml``.
     force_field
-        What the input says about types and bonds.
+        Force field of the input.
     frames
-        Frames written unless asked otherwise.
+        Default number of frames.
     variables
-        Values of variables in which this system differs from the input file as it stands.
+        Values of variables that differ from the defaults of the input file.
     """
 
     name: str

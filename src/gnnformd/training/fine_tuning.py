@@ -1,26 +1,32 @@
-"""Weights of a model file as the start of a training on other data."""
+"""Fine-tuning: start a training from the weights of a model file, and freeze parts of a network."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from torch import nn
 
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import LoadedModel
 from gnnformd.model.interface import ForceModel
 
-__all__ = ["take_weights"]
+__all__ = ["copy_weights", "freeze"]
 
 
-def take_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str, ...]) -> None:
+def copy_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str, ...]) -> None:
     """Copy the weights into a network for data with these types.
 
     Raises
     ------
     InputError
-        The weights do not fit.
+        The weights do not match.
     """
     same_types = type_names == start.card.type_names
     if start.card.settings.node_features == "embedding" and not same_types:
         raise InputError(
-            f"{start.path}: it learned a vector for each of the types {', '.join(start.card.type_names)}, and the "
+            f"{start.path}: it has learned vectors for the types {', '.join(start.card.type_names)}, and the "
             f"data has {', '.join(type_names)}; fine-tune on the same types."
         )
     wanted = network.state_dict()
@@ -32,3 +38,39 @@ def take_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str,
                 "use the settings the model was trained with (gnnformd inspect shows them)."
             )
     network.load_state_dict(weights)
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Exclude parameters from training.
+
+    Parameters
+    ----------
+    model
+        The network.
+    patterns
+        Names of parameters or of parts of the network; ``*`` and ``?`` are wildcards.
+
+    Returns
+    -------
+    list of str
+        Names of the frozen parameters.
+
+    Raises
+    ------
+    InputError
+        A pattern matches nothing, or nothing is left to train.
+    """
+    parameters = dict(model.named_parameters())
+    frozen: set[str] = set()
+    for pattern in patterns:
+        matched = {name for name in parameters if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")}
+        if not matched:
+            parts = [name for name, _ in model.named_modules() if name]
+            near = get_close_matches(pattern.removesuffix(".*"), parts, n=1, cutoff=0) or [parts[0]]
+            raise InputError(f"training.freeze: nothing in the model is named '{pattern}'; the nearest is '{near[0]}'.")
+        frozen |= matched
+    if len(frozen) == len(parameters):
+        raise InputError("training.freeze: all parameters are frozen; remove a pattern.")
+    for name in frozen:
+        parameters[name].requires_grad_(False)
+    return sorted(frozen)

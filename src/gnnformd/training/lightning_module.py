@@ -128,7 +128,7 @@ class ForceFitting(lightning.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """Adam, with a learning rate that changes from epoch to epoch or, annealed, is set by `Pace`."""
+        """Adam, with a learning rate that changes from epoch to epoch or, annealed, is set by `TrainingProgress`."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
         if self.settings.schedule == "cosine":

@@ -7,7 +7,6 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.figures.force_figures import (
-    error_figure,
     force_curve_figure,
     learning_curve_figure,
     molecular_dynamics_figure,
@@ -27,7 +26,6 @@ def forces():
 def _figures(stand_ins, forces):
     time = np.arange(50.0)
     yield parity_figure(*forces)
-    yield error_figure(*forces, np.tile([1, 2], 250), ["O", "H"])
     yield learning_curve_figure(range(1, 9), 9.0 - np.arange(8), 10.0 - np.arange(8), np.full(8, 1e-3))
     yield force_curve_figure(force_curves(stand_ins.load(stand_ins.ClassicalModel())))
     yield molecular_dynamics_figure(time, 300 + time, time, target=300)

@@ -246,8 +246,12 @@ def test_numbers_that_are_missing_leave_gaps(demo):
     ("name", "content", "message"),
     [
         ("evaluate.json", '{"model": "x"', "is not whole JSON"),
-        ("evaluate.json", "[1]", "holds no mapping"),
-        ("evaluate.json", '{"model": "x", "datasets": [{}]}', r"is not what 'gnnformd evaluate' writes \(KeyError"),
+        ("evaluate.json", "[1]", "is not a mapping"),
+        (
+            "evaluate.json",
+            '{"model": "x", "datasets": [{}]}',
+            r"'gnnformd evaluate' writes \('datasets.0.path' is missing\)",
+        ),
         ("curves.json", '{"model": "x", "curves": [{"name": 3}]}', "is not what 'gnnformd curves' writes"),
         ("simulate.json", '{"model": "x"}', "is not what 'gnnformd simulate' writes"),
         ("reference.yaml", "a: [", "is not plain YAML"),
@@ -261,7 +265,7 @@ def test_a_damaged_file_is_named_and_no_page_is_written(demo, name, content, mes
 
 
 def test_a_folder_without_results_or_no_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no run and no result"):
+    with pytest.raises(InputError, match="contains no run and no result"):
         write_report(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         write_report(tmp_path / "nowhere")

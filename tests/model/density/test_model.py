@@ -9,7 +9,7 @@ from tests.model.conftest import FIELD, random_graph
 
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.build import build_graph, collate
-from gnnformd.graph.closest import closest_distances
+from gnnformd.graph.distances import shortest_distances
 from gnnformd.model.density.harmonics import harmonics, product_tensors, product_vectors
 from gnnformd.model.density.radial import fade, radial_functions, softened
 from gnnformd.model.density.sums.neighbor_table import neighbor_table
@@ -29,7 +29,7 @@ def density(types=2, seed=0, **settings):
 
 
 def approaches(graph, types=2):
-    return closest_distances(graph, graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1), types)
+    return shortest_distances(graph, graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1), types)
 
 
 def no_part_at_zero(model):

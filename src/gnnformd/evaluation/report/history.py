@@ -1,4 +1,4 @@
-"""History: the errors of a training, epoch by epoch, read back from the files of a run folder."""
+"""History: the errors of a training by epoch, from the files of a run folder."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SEED_LOG: Mapping[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class History:
-    """Errors and learning rate by epoch; a number that the file does not have is NaN.
+    """Errors and learning rate by epoch; a number that is not in the file is NaN.
 
     Attributes
     ----------
     path
-        The file it was read from.
+        The file they were read from.
     epoch
         Numbered from 1.
     train_loss, validation_loss
@@ -75,7 +75,7 @@ def read_history(folder: Path) -> History | None:
     Raises
     ------
     InputError
-        A file is there but cannot be understood.
+        A file exists but cannot be parsed.
     """
     for name, read in (("metrics.csv", read_metrics), ("training_log.txt", read_training_log)):
         if (folder / name).is_file():
@@ -89,7 +89,7 @@ def read_metrics(path: Path) -> History | None:
     Raises
     ------
     InputError
-        A needed column is missing, or an entry is not a number.
+        A required column is missing, or an entry is not a number.
     """
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
@@ -99,7 +99,7 @@ def read_metrics(path: Path) -> History | None:
         return None
     missing = [name for name in COLUMNS if name not in rows[0]]
     if missing:
-        raise InputError(f"{path}: has no column '{missing[0]}'; it must be the table that a training writes.")
+        raise InputError(f"{path}: has no column '{missing[0]}'; train again or remove it.")
 
     def column(name: str) -> tuple[float, ...]:
         return tuple(_number(path, k, name, row.get(name)) for k, row in enumerate(rows, start=2))
@@ -131,7 +131,7 @@ def read_training_log(path: Path) -> History | None:
     epochs = EPOCH_LINE.findall(text)
     if not epochs:
         if text.strip():
-            raise InputError(f"{path}: holds no line 'Epoch: 01, Train Loss: ...'; it must be a training log.")
+            raise InputError(f"{path}: holds no line 'Epoch: 01, Train Loss: ...'; train again or remove it.")
         return None
     axes = AXES_LINE.findall(text)[: len(epochs)]
     axes += [("nan", "nan", "nan")] * (len(epochs) - len(axes))

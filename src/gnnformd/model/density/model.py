@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.closest import closest_distances
+from gnnformd.graph.distances import shortest_distances
 from gnnformd.model.density.bond_angles import AnglePotentials
 from gnnformd.model.density.classical_fit import fit_classical
 from gnnformd.model.density.electrostatics import Electrostatics
@@ -242,7 +242,7 @@ class DensityModel(ForceModel):
         coordinates, network = _coordinates(graph), self.network
         types = self.contacts.distances.shape[1]
         self.contacts.take(
-            closest_distances(graph, coordinates.distances.detach(), types) if closest is None else closest
+            shortest_distances(graph, coordinates.distances.detach(), types) if closest is None else closest
         )
         network.measure(graph, coordinates.vectors, *self._softened(graph, coordinates))
         if graph.forces is not None:

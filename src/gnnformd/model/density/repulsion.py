@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
-from gnnformd.graph.closest import CONTACT_SHARE, of_edges
+from gnnformd.graph.distances import CONTACT_SHARE, of_edges
 
 __all__ = ["Contacts"]
 
@@ -61,7 +61,7 @@ class Contacts(nn.Module):
 
     @torch.no_grad()
     def take(self, closest: Tensor) -> None:
-        """Take the contact distances from closest approaches, as of `gnnformd.graph.closest.closest_distances`."""
+        """Take the contact distances from closest approaches, as of `gnnformd.graph.distances.shortest_distances`."""
         closest = CONTACT_SHARE * closest.to(self.distances)
         known = torch.where(closest.isfinite(), closest, self.distances)
         self.distances.copy_(known.clamp(SMALLEST, LARGEST * self.cutoff))

@@ -238,7 +238,7 @@ class Coupling:
         """Check what only all ranks know together; every rank comes to the same answer."""
         try:
             count = int(totals[3])
-            self._guard.check_heat(step, float(totals[2]), count)
+            self._guard.check_kinetic_energy(step, float(totals[2]), count)
             if count != self._count:
                 raise Unstable(step, f"{self._count - count} of {self._count} atoms are lost.")
         except Unstable as error:
@@ -262,7 +262,7 @@ class Coupling:
             return None
         reason = self.ranks.first_of(outside)
         assert reason is not None
-        self.departures.note(step, reason, aloud=self.ranks.first and not self._guard.stop_outside)
+        self.departures.note(step, reason, warn=self.ranks.first and not self._guard.stop_outside)
         self._lmp.set_internal_variable(_INSIDE, float(not self.departures.to_be_written))
         return Unstable(step, reason) if self._guard.stop_outside else None
 

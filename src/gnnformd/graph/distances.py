@@ -1,4 +1,4 @@
-"""How close atoms come, for each pair of types and kind of bond."""
+"""Distances by pair of types and kind of bond."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
 
-__all__ = ["CONTACT_SHARE", "closest_distances", "of_edges"]
+__all__ = ["CONTACT_SHARE", "of_edges", "shortest_distances"]
 
 CONTACT_SHARE = 0.95
 """Contact distance of two types over the closest approach in the data."""
 
 
-def closest_distances(graph: AtomicGraph, distance: Tensor, type_count: int) -> Tensor:
+def shortest_distances(graph: AtomicGraph, distance: Tensor, type_count: int) -> Tensor:
     """Shortest edge of each kind of bond and pair of types, symmetric in the types; infinite where there is none.
 
     Parameters
@@ -34,9 +34,9 @@ def closest_distances(graph: AtomicGraph, distance: Tensor, type_count: int) -> 
     center, neighbor, _, bond_kind = graph.half_edges
     first, second = graph.type_index[center], graph.type_index[neighbor]
     key = (bond_kind * type_count + first) * type_count + second
-    closest = distance.new_full((BOND_KINDS * type_count * type_count,), torch.inf)
-    closest = closest.scatter_reduce(0, key, distance, "amin").view(BOND_KINDS, type_count, type_count)
-    return torch.minimum(closest, closest.transpose(1, 2))
+    shortest = distance.new_full((BOND_KINDS * type_count * type_count,), torch.inf)
+    shortest = shortest.scatter_reduce(0, key, distance, "amin").view(BOND_KINDS, type_count, type_count)
+    return torch.minimum(shortest, shortest.transpose(1, 2))
 
 
 def of_edges(values: Tensor, graph: AtomicGraph) -> Tensor:
