@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +13,8 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
-from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files, read_deepmd
-from gnnformd.trajectory.formats.dump import read_dump
-from gnnformd.trajectory.formats.extxyz import read_extxyz
+from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files
+from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.frame import Float, Frame, Int, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.trajectory.paths import matching_files
@@ -125,7 +123,7 @@ def read_frames(
     for source in find_sources(path, topology):
         table = {} if source.thermo is None else _thermo_targets(source.thermo)
         labels = _Labels(source)
-        for frame in _read_file(source.file, require_forces, elements):
+        for frame in format_of(source.file).read(source.file, require_forces=require_forces, elements=elements):
             frame = labels.attach(frame)
             energy, virial = table.get(frame.timestep, (None, None))
             if frame.energy is None and energy is not None:
@@ -133,24 +131,6 @@ def read_frames(
             if frame.virial is None and virial is not None:
                 frame = replace(frame, virial=virial)
             yield frame
-
-
-def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
-    """Choose the reader by the name or the first line of the file."""
-    if file.name == TYPES:
-        return read_deepmd(file.parent, require_forces=require_forces, elements=elements)
-    try:
-        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
-            start = opened.read(64).lstrip()
-    except (OSError, EOFError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); give a readable file.") from error
-    if start.startswith(b"ITEM:") or not start:
-        return read_dump(file, require_forces=require_forces, elements=elements)
-    if start.split(b"\n")[0].strip().isdigit():
-        return read_extxyz(file, require_forces=require_forces, elements=elements)
-    raise InputError(
-        f"{file}: is neither a LAMMPS dump (first line 'ITEM: ...') nor extxyz (first line a number); give one."
-    )
 
 
 class _Labels:

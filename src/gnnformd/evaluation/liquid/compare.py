@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.evaluation.liquid.energy_drift import GRAMS_PER_CM3, energy_drift
+from gnnformd.evaluation.liquid.observables import System, compare_observables
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.statistics import Estimate, estimate
 from gnnformd.evaluation.liquid.structure import structure
@@ -117,7 +118,8 @@ def compare_runs(
     columns = run.thermo.columns
     drift = energy_drift(columns["time_fs"], columns["conserved_energy"], len(run.topology.ids))
     notes = _timestep_notes(run, reference)
-    observables = _from_thermo(run, reference, ensemble, masses, notes)
+    observables = compare_observables(run, reference, System(masses, tuple(names)))
+    observables |= _from_thermo(run, reference, ensemble, masses, notes)
     if ensemble == "nve" and math.isfinite(drift.value):
         per_kt = 100.0 / (BOLTZMANN * temperature.value)
         found = Estimate(per_kt * drift.value, per_kt * drift.standard_error, drift.degrees_of_freedom)
@@ -148,8 +150,8 @@ def compare_runs(
 def _from_thermo(
     run: ObservedRun, reference: ObservedRun | None, ensemble: str, masses: Float, notes: list[str]
 ) -> dict[str, Observable]:
-    """Temperature, pressure and density."""
-    observables = {"temperature, K": _compared(run, reference, "temperature_K")}
+    """Pressure and density."""
+    observables = {}
     volumes = [observed.column("volume_A3") for observed in (run, reference) if observed is not None]
     if ensemble == "npt":
         observables["pressure, atm"] = _compared(run, reference, "pressure_atm")
