@@ -17,8 +17,8 @@ from gnnformd.inference.training_range import ClosePair, TrainingRange, nearest_
 from gnnformd.model.density.compile_engine.engine import AcceleratedDensity, can_accelerate
 from gnnformd.model.density.kernels.neighbor_lists import NEIGHBOR_BITS
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.learned_charges import compile_density
-from gnnformd.model.density.numba_engine.one_layer import CompiledDensity, LocalPrediction, can_compile
+from gnnformd.model.density.numba_engine.learned_charges import build_loops
+from gnnformd.model.density.numba_engine.one_layer import LocalPrediction, OneLayer, can_compile
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
@@ -69,7 +69,7 @@ class _Listed:
     lists: NeighborLists
     graph: AtomicGraph
     contact: Tensor | None
-    density: CompiledDensity | AcceleratedDensity | None
+    density: OneLayer | AcceleratedDensity | None
 
 
 class DomainForces:
@@ -105,7 +105,7 @@ class DomainForces:
         self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
         self._range = TrainingRange.of(loaded)
         self._listed: _Listed | None = None
-        self._density: CompiledDensity | None = None
+        self._density: OneLayer | None = None
         self._accelerated: AcceleratedDensity | None = None
         if loaded.compiled and can_accelerate(self._model):
             assert isinstance(self._model, DensityModel)
@@ -180,15 +180,15 @@ class DomainForces:
             bond_kind=kinds.repeat(2),
         )
 
-    def _compiled(self, graph: AtomicGraph, lists: NeighborLists) -> CompiledDensity | None:
+    def _compiled(self, graph: AtomicGraph, lists: NeighborLists) -> OneLayer | None:
         """Give the lists to the compiled loops, if there are some."""
-        kinds = None if self._density is None else self._density.kinds_of(graph)
+        kinds = None if self._density is None else self._density.species_of(graph)
         if kinds is None:
             model = self._model
             if not self._may_compile or not isinstance(model, DensityModel) or not can_compile(model, graph):
                 return None
-            self._density = compile_density(model, graph)
-            kinds = self._density.kinds_of(graph)
+            self._density = build_loops(model, graph)
+            kinds = self._density.species_of(graph)
         assert self._density is not None and kinds is not None
         own = len(lists.start) - 1
         everybody = graph.atom_count if self._model.layers > 1 else own  # ghosts send something in several layers

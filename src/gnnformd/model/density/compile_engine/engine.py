@@ -185,7 +185,7 @@ class AcceleratedDensity:
         coefficients = torch.einsum("ap,npq,aq->na", self._inputs[middle], self._model.classical.angles, outer)
         number = torch.zeros(graph.edge_count // 2, dtype=torch.int64, device=middle.device)
         number[pairs] = torch.arange(len(pairs), device=middle.device)
-        arms = [table.place[number[edges] + (sign < 0) * len(pairs)][known] for edges, sign in sides]
+        arms = [table.cell[number[edges] + (sign < 0) * len(pairs)][known] for edges, sign in sides]
         moved = (row[middle] - middle) * table.columns  # from the rows of all atoms to those of centers
         return Angles(row[middle], torch.stack(arms) + moved, coefficients.contiguous())
 

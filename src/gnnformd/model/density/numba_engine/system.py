@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.ewald import CompiledCluster, CompiledEwald, LongRange
+from gnnformd.model.density.numba_engine.ewald import ClusterSum, EwaldSum, LongRange
 from gnnformd.model.density.numba_engine.ghosts import Ghosts
-from gnnformd.model.density.numba_engine.learned_charges import CompiledCharges, compile_density
-from gnnformd.model.density.numba_engine.one_layer import CompiledDensity, can_compile
-from gnnformd.model.density.numba_engine.pme import CompiledMesh
+from gnnformd.model.density.numba_engine.learned_charges import LearnedCharges, build_loops
+from gnnformd.model.density.numba_engine.one_layer import OneLayer, can_compile
+from gnnformd.model.density.numba_engine.pme import ParticleMeshEwald
 from gnnformd.model.interface import Prediction
 
 __all__ = ["CompiledGraph", "Places"]
@@ -48,10 +48,10 @@ class Places:
 class _Ready:
     """What serves until there is another graph; ``atoms`` is the graph in the type of the model."""
 
-    density: CompiledDensity
+    density: OneLayer
     ghosts: Ghosts
     atoms: AtomicGraph
-    waves: CompiledEwald | CompiledMesh | CompiledCluster | None
+    waves: EwaldSum | ParticleMeshEwald | ClusterSum | None
 
 
 class CompiledGraph:
@@ -85,9 +85,9 @@ class CompiledGraph:
         if last is None and not can_compile(self._model, graph):
             self._ready = None
             return False
-        density = compile_density(self._model, atoms) if last is None else last.density
+        density = build_loops(self._model, atoms) if last is None else last.density
         waves = _waves_for(self._model, atoms) if last is None else last.waves
-        kinds = density.kinds_of(atoms)
+        kinds = density.species_of(atoms)
         assert kinds is not None  # it was made for them
         ghosts = Ghosts.of(graph)
         density.set_neighbors(ghosts.start, ghosts.neighbor, kinds[ghosts.owner], ghosts.owner)
@@ -118,7 +118,7 @@ class CompiledGraph:
         """Everything but the long-range electrostatics; that, too, if charges are learned, since all depends on it."""
         assert self._ready is not None
         density = self._ready.density
-        if isinstance(density, CompiledCharges):
+        if isinstance(density, LearnedCharges):
             found = density.evaluate_with(places.with_ghosts, lambda charges: self._smooth(charges, places))
         else:
             found = density.evaluate(places.with_ghosts)
@@ -150,7 +150,7 @@ class CompiledGraph:
     def _smooth(self, charges: NDArray[np.floating[Any]], places: Places) -> LongRange:
         """Long-range electrostatics of charges, e, (N,)."""
         assert self._ready is not None and self._ready.waves is not None
-        if isinstance(self._ready.waves, CompiledCluster):
+        if isinstance(self._ready.waves, ClusterSum):
             return self._ready.waves.evaluate(charges, places.own, np.eye(3))
         scaled = places.own @ np.linalg.inv(places.box)
         return self._ready.waves.evaluate(charges, scaled - np.floor(scaled), places.box)
@@ -170,12 +170,12 @@ def _same_atoms(one: AtomicGraph, other: AtomicGraph) -> bool:
     return all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
 
 
-def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | CompiledMesh | CompiledCluster | None:
+def _waves_for(model: DensityModel, atoms: AtomicGraph) -> EwaldSum | ParticleMeshEwald | ClusterSum | None:
     coulomb, dtype = model.electrostatics, atoms.charges.numpy().dtype
     if coulomb is None:
         return None
     if not atoms.periodic.all():
-        return CompiledCluster(coulomb.splitting)
+        return ClusterSum(coulomb.splitting)
     if atoms.atom_count * (SOONER if dtype == np.float32 else 1) >= coulomb.mesh_from:
-        return CompiledMesh(dtype, coulomb.splitting)
-    return CompiledEwald(dtype, coulomb.splitting, coulomb.reach)
+        return ParticleMeshEwald(dtype, coulomb.splitting)
+    return EwaldSum(dtype, coulomb.splitting, coulomb.reach)
