@@ -17,7 +17,7 @@ from gnnformd.errors import InputError
 from gnnformd.inference.domain import Domain, NeighborLists
 from gnnformd.inference.domain_forces import DomainForces
 from gnnformd.inference.system import Evaluator
-from gnnformd.model.density.numba_engine.one_layer import CompiledDensity
+from gnnformd.model.density.numba_engine.one_layer import OneLayer
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
 from gnnformd.trajectory.frame import Frame
 
@@ -203,7 +203,7 @@ def test_the_command_can_ask_for_pytorch(engine, argon, tmp_path, monkeypatch):
     def no(*arguments):
         raise AssertionError("compiled loops were used")
 
-    monkeypatch.setattr(CompiledDensity, "evaluate", no)
+    monkeypatch.setattr(OneLayer, "evaluate", no)
     words = ["simulate", "argon", str(argon), "--steps", "2", "--engine", engine, "--out", str(tmp_path / "md")]
     assert CliRunner().invoke(app, words).exit_code != 0
     assert CliRunner().invoke(app, [*words, "--torch"]).exit_code == 0

@@ -13,7 +13,7 @@ from gnnformd.graph.distances import shortest_distances
 from gnnformd.model.density.harmonics import harmonics, product_tensors, product_vectors
 from gnnformd.model.density.radial import fade, radial_functions, softened
 from gnnformd.model.density.sums.neighbor_table import neighbor_table
-from gnnformd.model.density.sums.table_sum import DensityGeometry, atomic_densities
+from gnnformd.model.density.sums.table_sum import TableGeometry, table_densities
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import DensitySettings
@@ -158,8 +158,8 @@ def test_sums_over_neighbors_and_their_derivatives_are_those_of_plain_sums():
         spread = table.spread(torch.cat([vectors, -vectors], 1), vectors.new_tensor([7.0, 0, 0]))
         r = spread.detach().norm(dim=0)
         values, slopes = radial_functions(r.flatten(), torch.ones_like(r.flatten()), 3.4, 4)
-        geometry = DensityGeometry(table, r, spread.detach() / r, values.view(4, *r.shape), slopes.view(4, *r.shape), 2)
-        return atomic_densities(sent, spread, geometry)
+        geometry = TableGeometry(table, r, spread.detach() / r, values.view(4, *r.shape), slopes.view(4, *r.shape), 2)
+        return table_densities(sent, spread, geometry)
 
     def plain():
         edges = torch.cat([vectors, -vectors], 1)

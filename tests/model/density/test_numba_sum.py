@@ -8,10 +8,10 @@ import torch
 from tests.model.density.test_model import density, pair, water
 from tests.threads import torch_threads
 
-from gnnformd.model.density.kernels.neighbor_scratch import compiled
 from gnnformd.model.density.kernels.one_layer import evaluate
 from gnnformd.model.density.kernels.simd import lanes_of, load, store, transpose
 from gnnformd.model.density.kernels.simd_functions import total
+from gnnformd.numba_jit import kernel
 
 VARIANTS = {
     "water": {},
@@ -68,22 +68,22 @@ def test_an_atom_without_neighbors_is_no_trouble():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_block_of_numbers_is_turned(dtype):
-    @compiled
-    def turned(source, target, width):
+def test_a_block_of_numbers_is_transposed(dtype):
+    @kernel
+    def transposed(source, target, width):
         transpose(source, 1, width + 2, target, 0, width)
 
     width = 64 // np.dtype(dtype).itemsize
     source = np.arange(width * (width + 2) + 1).astype(dtype)
     target = np.zeros((width, width), dtype)
-    turned(source, target, width)
+    transposed(source, target, width)
     rows = np.stack([source[1 + k * (width + 2) :][:width] for k in range(width)])
     assert (target == rows.T).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_vectors_compute_what_numbers_do(dtype):
-    @compiled
+    @kernel
     def result(a, b, out):
         x, y = load(a, 0), load(b, 0)
         store(out, 0, (x + 2.0 * y) * x - y / x)

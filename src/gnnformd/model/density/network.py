@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,15 @@ from gnnformd.model.density.layer import DensityLayer, Readout
 from gnnformd.model.density.node_inputs import NodeInputs
 from gnnformd.model.density.radial import radial_functions
 from gnnformd.model.density.sums.neighbor_table import neighbor_table
-from gnnformd.model.density.sums.numba_sum import CompiledGeometry, Shell, compiled_densities
-from gnnformd.model.density.sums.table_sum import DensityGeometry, atomic_densities
+from gnnformd.model.density.sums.table_sum import TableGeometry, table_densities
 from gnnformd.model.settings import DensitySettings
 
 __all__ = ["DensityNetwork", "Geometries"]
 
-Geometries = list[tuple[DensityGeometry, Tensor]] | list[tuple[CompiledGeometry, Tensor]]
+if TYPE_CHECKING:
+    from gnnformd.model.density.sums.numba_sum import NumbaGeometry
+
+Geometries: TypeAlias = "list[tuple[TableGeometry, Tensor]] | list[tuple[NumbaGeometry, Tensor]]"
 """What densities are made of, and the vectors that carry its gradient."""
 
 
@@ -194,16 +197,18 @@ class DensityNetwork(nn.Module):
             with torch.no_grad():
                 distance = spread.square().sum(0).sqrt()
                 unit = spread / distance
-            geometries.append((DensityGeometry(table, distance, unit, values, slopes, self.l_max), spread))
+            geometries.append((TableGeometry(table, distance, unit, values, slopes, self.l_max), spread))
         return geometries
 
     def _compiled_geometry(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+        from gnnformd.model.density.sums.numba_sum import NumbaGeometry, make_shell
+
         settings = self.settings
         center, neighbor, _, kind = graph.half_edges
         kind = kind.where(kind <= settings.bond_kinds, 0)
         counts = settings.function_counts
         shells = tuple(
-            Shell.of(
+            make_shell(
                 center,
                 neighbor,
                 torch.nonzero(kind == number).squeeze(1),
@@ -215,16 +220,18 @@ class DensityNetwork(nn.Module):
         )
         places = vectors.detach()
         distance = places.norm(dim=1)
-        geometry = CompiledGeometry(shells, places, distance, soft, softening, settings.cutoff, self.l_max)
+        geometry = NumbaGeometry(shells, places, distance, soft, softening, settings.cutoff, self.l_max)
         return [(geometry, vectors)]
 
     def _densities(self, sent: Tensor, geometries: Geometries) -> Tensor:
         """Sum over all neighbors, (L, N, C K) with K over all functions."""
         parts = []
         for geometry, vectors in geometries:
-            if isinstance(geometry, CompiledGeometry):
-                return compiled_densities(sent, vectors, geometry).flatten(2)
-            parts.append(atomic_densities(sent, vectors, geometry))  # (N, L C, K)
+            if not isinstance(geometry, TableGeometry):
+                from gnnformd.model.density.sums.numba_sum import numba_densities
+
+                return numba_densities(sent, vectors, geometry).flatten(2)
+            parts.append(table_densities(sent, vectors, geometry))  # (N, L C, K)
         shape = (len(sent), (self.l_max + 1) ** 2, sent.shape[1])
         return torch.cat([part.view(*shape, part.shape[2]).transpose(0, 1) for part in parts], dim=3).flatten(2)
 

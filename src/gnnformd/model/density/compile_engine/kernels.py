@@ -16,7 +16,7 @@ from gnnformd.model.density.bond_angles import bond_pairs
 from gnnformd.model.density.compile_engine.energies import Angles, Energies, Shell
 from gnnformd.model.density.electrostatics import weights_of
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.one_layer import LocalPrediction
+from gnnformd.model.density.numba_engine.results import LocalPrediction
 from gnnformd.model.density.sums.neighbor_table import NeighborTable, neighbor_table
 
 __all__ = ["CompiledEnergies"]
@@ -179,7 +179,7 @@ class CompiledEnergies:
         coefficients = torch.einsum("ap,npq,aq->na", self._inputs[middle], self._model.angles.coefficients, outer)
         number = torch.zeros(len(graph.half_edges.center), dtype=torch.int64, device=middle.device)
         number[pairs] = torch.arange(len(pairs), device=middle.device)
-        arms = [table.place[number[edges] + (sign < 0) * len(pairs)][known] for edges, sign in sides]
+        arms = [table.cell[number[edges] + (sign < 0) * len(pairs)][known] for edges, sign in sides]
         moved = (row[middle] - middle) * table.columns  # from the rows of all atoms to those of centers
         return Angles(row[middle], torch.stack(arms) + moved, coefficients.contiguous())
 

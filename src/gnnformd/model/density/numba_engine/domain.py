@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.learned_charges import compile_density
+from gnnformd.model.density.numba_engine.loops import build_loops
 from gnnformd.model.engine import ClosePair, DomainNeighbors, Evaluation
 
 __all__ = ["NumbaDomainEngine"]
@@ -32,16 +32,16 @@ class NumbaDomainEngine:
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         self._layers = model.layers
-        self._loops = compile_density(model, atoms)
+        self._loops = build_loops(model, atoms)
 
     def serves(self, atoms: AtomicGraph) -> bool:
         """See `gnnformd.model.engine.Engine.serves`: any atoms of kinds that were among the first ones."""
-        return self._loops.kinds_of(atoms) is not None
+        return self._loops.species_of(atoms) is not None
 
     def set_neighbors(self, neighbors: DomainNeighbors) -> None:
         """See `gnnformd.model.engine.Engine.set_neighbors`."""
         atoms = neighbors.atoms
-        kinds = self._loops.kinds_of(atoms)
+        kinds = self._loops.species_of(atoms)
         assert kinds is not None and atoms.owned is not None
         own = int(atoms.owned.sum())
         lists = neighbors.of_first(atoms.atom_count if self._layers > 1 else own)  # later layers need what others send

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.ewald import CompiledCluster, CompiledEwald, LongRange
+from gnnformd.model.density.numba_engine.ewald import ClusterSum, EwaldSum
 from gnnformd.model.density.numba_engine.ghosts import Ghosts
-from gnnformd.model.density.numba_engine.learned_charges import CompiledCharges, compile_density
-from gnnformd.model.density.numba_engine.pme import CompiledMesh
+from gnnformd.model.density.numba_engine.loops import build_loops
+from gnnformd.model.density.numba_engine.pme import ParticleMeshEwald
+from gnnformd.model.density.numba_engine.results import LongRangeCoulomb
 from gnnformd.model.engine import ClosePair, Evaluation
 
 __all__ = ["NumbaEngine"]
@@ -41,11 +42,12 @@ class NumbaEngine:
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         self._dtype = model.contacts.distances.dtype
         self._atoms = atoms.to(dtype=self._dtype)
-        self._loops = compile_density(model, self._atoms)
+        self._loops = build_loops(model, self._atoms)
         self._coulomb = _long_range_sum(model, self._atoms)
-        kinds = self._loops.kinds_of(self._atoms)
+        self._long_range_apart = model.long_range is not None and model.long_range.fixed_charges
+        kinds = self._loops.species_of(self._atoms)
         assert kinds is not None  # it was made for them
-        self._kinds = kinds
+        self._species = kinds
         self._ghosts: Ghosts | None = None
 
     def serves(self, atoms: AtomicGraph) -> bool:
@@ -56,12 +58,12 @@ class NumbaEngine:
     def set_neighbors(self, neighbors: AtomicGraph) -> None:
         """See `gnnformd.model.engine.Engine.set_neighbors`."""
         ghosts = self._ghosts = Ghosts.of(neighbors)
-        self._loops.set_neighbors(ghosts.start, ghosts.neighbor, self._kinds[ghosts.owner], ghosts.owner)
+        self._loops.set_neighbors(ghosts.start, ghosts.neighbor, self._species[ghosts.owner], ghosts.owner)
 
     def evaluate(self, positions: Float, cell: Float) -> Evaluation:
         """See `gnnformd.model.engine.Engine.evaluate`."""
         local = self._local(positions, cell)
-        if self._coulomb is None or isinstance(self._loops, CompiledCharges):
+        if not self._long_range_apart:
             return local
         smooth = self._long_range(self._atoms.charges.numpy(), positions, cell)
         assert local.energy is not None and local.virial is not None
@@ -72,7 +74,7 @@ class NumbaEngine:
     def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
         """See `gnnformd.model.engine.Engine.parts`; with learned charges all electrostatics are in ``short_range``."""
         found: dict[str, Callable[[], object]] = {"short_range": lambda: self._local(positions, cell)}
-        if self._coulomb is not None and not isinstance(self._loops, CompiledCharges):
+        if self._long_range_apart:
             charges = self._atoms.charges.numpy()
             found["long_range"] = lambda: self._long_range(charges, positions, cell)
         if self._loops.network_alone is not None:
@@ -87,10 +89,7 @@ class NumbaEngine:
         """Everything but long-range electrostatics; that, too, if charges are learned, since all depends on it."""
         assert self._ghosts is not None
         with_ghosts = self._ghosts.positions(positions, cell)
-        if isinstance(self._loops, CompiledCharges):
-            found = self._loops.evaluate_with(with_ghosts, lambda charges: self._long_range(charges, positions, cell))
-        else:
-            found = self._loops.evaluate(with_ghosts)
+        found = self._loops.evaluate(with_ghosts, lambda charges: self._long_range(charges, positions, cell))
         nearest = None
         if found.nearest is not None:
             one, other, distance, contact = found.nearest
@@ -98,21 +97,21 @@ class NumbaEngine:
             nearest = ClosePair(int(owner[one]), int(owner[other]), distance, contact)
         return Evaluation(self._ghosts.fold(found.forces), float(found.energies.sum()), found.virial, nearest)
 
-    def _long_range(self, charges: NDArray[np.floating[Any]], positions: Float, cell: Float) -> LongRange:
+    def _long_range(self, charges: NDArray[np.floating[Any]], positions: Float, cell: Float) -> LongRangeCoulomb:
         """Long-range electrostatics of charges, e, (N,)."""
         assert self._coulomb is not None
-        if isinstance(self._coulomb, CompiledCluster):
+        if isinstance(self._coulomb, ClusterSum):
             return self._coulomb.evaluate(charges, positions, np.eye(3))
         scaled = positions @ np.linalg.inv(cell)
         return self._coulomb.evaluate(charges, scaled - np.floor(scaled), cell)
 
 
-def _long_range_sum(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | CompiledMesh | CompiledCluster | None:
+def _long_range_sum(model: DensityModel, atoms: AtomicGraph) -> EwaldSum | ParticleMeshEwald | ClusterSum | None:
     coulomb, dtype = model.electrostatics, atoms.charges.numpy().dtype
     if coulomb is None:
         return None
     if not atoms.periodic.all():
-        return CompiledCluster(coulomb.splitting)
+        return ClusterSum(coulomb.splitting)
     if atoms.atom_count * (FLOAT32_MESH if dtype == np.float32 else 1) >= coulomb.mesh_from:
-        return CompiledMesh(dtype, coulomb.splitting)
-    return CompiledEwald(dtype, coulomb.splitting, coulomb.reach)
+        return ParticleMeshEwald(dtype, coulomb.splitting)
+    return EwaldSum(dtype, coulomb.splitting, coulomb.reach)
