@@ -30,8 +30,8 @@ Settings that are left out have the defaults below; a misspelt one is an error w
 setting can be changed on the command line: `--set training.epochs=20`.
 
 Ready-made files are used by name: {presets}. `gnnformd train seed-water` uses the file
-[seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains each of its lines. The run folder contains the
-complete configuration in `config.yaml`, which can be trained again.
+[seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains each of its lines. The run folder contains
+the complete configuration in `config.yaml`, which can be trained again.
 
 Lengths are in angstrom. This page is written by `make docs` from the settings classes.
 """

@@ -124,7 +124,7 @@ def test_what_is_missing_or_wrong_is_named(folder: Path) -> None:
         (part / "force.npy", force[:, :17], r"force\.npy: does not contain rows of 18 numbers"),
         (part / "force.npy", force[:1], r"force\.npy: has 1 rows of float64, and coord\.npy 2"),
         (part / "force.npy", wrong, r"force\.npy: row 2 contains NaN or infinity"),
-        (part / "force.npy", np.array([{}, {}]), r"force\.npy: does not hold rows"),
+        (part / "force.npy", np.array([{}, {}]), r"force\.npy: does not contain rows"),
         (part / "force.npy", np.full((2, 18), "a"), r"force\.npy: has 2 rows of <U1"),
         (part / "real_atom_types.npy", force, r"set\.001: types change from frame to frame"),
         (folder / "type.raw", "0 1 x", r"type\.raw: must hold the type of each atom"),
