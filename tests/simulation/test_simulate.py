@@ -415,7 +415,7 @@ def test_velocities_that_the_file_does_not_have_are_asked_for(argon, helpers, tm
 def test_atoms_that_are_others_than_the_models_are_pointed_out(argon, helpers, tmp_path):
     oxygen = ForceField((AtomType("O", 15.9994, -0.82, 0.155, 3.165),))
     loaded = helpers.load(helpers.LennardJones(8.0), oxygen, ("O",))
-    with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but is O with mass 15.9994"):
+    with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but it is O with mass 15.9994"):
         simulate(loaded, argon, settings(steps=1), tmp_path)
 
 
