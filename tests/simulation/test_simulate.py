@@ -12,7 +12,7 @@ import yaml
 from tests.model.density.test_model import density
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.liquid.observed_run import Side
+from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.structure import structure
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.interfaces.ase import Calculator
@@ -168,7 +168,7 @@ def test_a_short_run_is_no_ground_for_a_verdict(argon, helpers, reference, tmp_p
 def test_the_last_frame_stands_for_a_run_that_has_none_after_its_equilibration(water_data, water_model, tmp_path):
     few = settings(velocities="create", timestep=0.5, steps=3, dump_every=2)
     simulate(load_model(water_model, dtype=torch.float64), water_data, few, tmp_path / "out")
-    side = Side.of_run(tmp_path / "out", read_topology(water_data), 0.5)
+    side = ObservedRun.of_run(tmp_path / "out", read_topology(water_data), 0.5)
     late, last = (structure(replace(side, first_step=step), None, ["O", "H"]) for step in (3, 2))
     assert json.dumps(late.curves) == json.dumps(last.curves)
     name = "mean bond O-H, angstrom"
@@ -415,7 +415,7 @@ def test_velocities_that_the_file_does_not_have_are_asked_for(argon, helpers, tm
 def test_atoms_that_are_others_than_the_models_are_pointed_out(argon, helpers, tmp_path):
     oxygen = ForceField((AtomType("O", 15.9994, -0.82, 0.155, 3.165),))
     loaded = helpers.load(helpers.LennardJones(8.0), oxygen, ("O",))
-    with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but is O with mass 15.9994"):
+    with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but it is O with mass 15.9994"):
         simulate(loaded, argon, settings(steps=1), tmp_path)
 
 

@@ -68,5 +68,5 @@ def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: Data
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             evaluate(loaded, open_datasets(data), frames=1)
-        said = [str(w.message) for w in caught if "was trained on frames of these data" in str(w.message)]
+        said = [str(w.message) for w in caught if "was trained on frames of this dataset" in str(w.message)]
         assert len(said) == known

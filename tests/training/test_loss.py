@@ -138,9 +138,9 @@ def test_data_without_energies_leave_their_columns_empty(liquid: DataSettings, t
 
 
 def test_a_target_that_is_not_there_is_an_error_that_names_the_file(liquid: DataSettings, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"liquid\.dump: frame 1 \(timestep 0\) has no energy to learn; add it to the"):
+    with pytest.raises(InputError, match=r"liquid\.dump: frame 1 \(timestep 0\) has no energy; add it to the"):
         train(MODEL, liquid, settings(energy_weight=1.0), tmp_path / "run")
-    with pytest.raises(InputError, match=r"has no virial to learn; .* training\.virial_weight to 0"):
+    with pytest.raises(InputError, match=r"has no virial; .* training\.virial_weight to 0"):
         train(MODEL, liquid, settings(virial_weight=1.0), tmp_path / "run")
     with pytest.raises(InputError, match=r"model\.kind: a 'seed' model has no energy; choose 'density'"):
         train(SeedSettings(), liquid, settings(energy_weight=1.0), tmp_path / "run")

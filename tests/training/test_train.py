@@ -122,7 +122,7 @@ def test_a_checkpoint_of_other_networks_is_no_start(liquid: DataSettings, tmp_pa
     content = torch.load(checkpoint, weights_only=True)
     content["model_format_version"] -= 1
     torch.save(content, checkpoint)
-    with pytest.raises(InputError, match=r"last\.ckpt: was written by another gnnformd, .* start anew\."):
+    with pytest.raises(InputError, match=r"last\.ckpt: was written by another version of gnnformd .* to start again\."):
         train(MODEL, liquid, settings(epochs=3), tmp_path / "run", resume=True)
 
 
@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_is_named(liquid: DataSettings, tmp_path: Path) -> 
         without_optimizer.getvalue(),
     ):
         checkpoint.write_bytes(bad)
-        with pytest.raises(InputError, match=r"last\.ckpt: is damaged; go on from another .* start anew\."):
+        with pytest.raises(InputError, match=r"last\.ckpt: is damaged; continue from another one .* start again"):
             train(MODEL, liquid, settings(epochs=2), tmp_path / "run", resume=True)
 
 
@@ -163,9 +163,11 @@ def test_a_training_goes_on_with_the_network_it_was_started_with(liquid: DataSet
     before = run.model.read_bytes(), (run.folder / "config.yaml").read_text()
     for name, other in (("dropout", 0.2), ("residual", "plain"), ("width", 16), ("cutoff", 4.0)):
         changed = MODEL.model_copy(update={name: other})
-        with pytest.raises(InputError, match=rf"last\.ckpt: model\.{name} was .*, not {other}; give the same settings"):
+        with pytest.raises(InputError, match=rf"last\.ckpt: model\.{name} was .*, not {other}; use the same settings"):
             train(changed, liquid, settings(epochs=3), tmp_path / "run", resume=True)
-    with pytest.raises(InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, not 1; ask for more\."):
+    with pytest.raises(
+        InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, more than 1; set at"
+    ):
         train(MODEL, liquid, settings(epochs=1), tmp_path / "run", resume=True)
     assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
 
@@ -174,7 +176,7 @@ def test_a_training_goes_on_with_the_frames_it_began_with(liquid: DataSettings, 
     run = train(MODEL, liquid, settings(epochs=2), tmp_path / "run")
     before = run.model.read_bytes()
     for other in ({"validation_fraction": 0.5}, {"frames": 10}):
-        with pytest.raises(InputError, match=r"last\.ckpt: has learned from other frames; give the same data"):
+        with pytest.raises(InputError, match=r"last\.ckpt: was trained on other frames; give the same data"):
             train(MODEL, liquid.model_copy(update=other), settings(epochs=3), tmp_path / "run", resume=True)
     assert run.model.read_bytes() == before
 
@@ -247,13 +249,13 @@ def test_fine_tuning_starts_from_the_weights_and_leaves_frozen_parts_alone(
 
 def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_path: Path) -> None:
     first = train(MODEL, liquid, settings(epochs=1), tmp_path / "first")
-    with pytest.raises(InputError, match=r"holds a training already; go on with --resume"):
+    with pytest.raises(InputError, match=r"already contains a training; continue it with --resume"):
         train(MODEL, liquid, settings(), tmp_path / "first")
-    with pytest.raises(InputError, match=r"there is no such checkpoint"):
+    with pytest.raises(InputError, match=r"no such checkpoint"):
         train(MODEL, liquid, settings(), tmp_path / "none", resume=True)
     with pytest.raises(InputError, match=r"training\.freeze: nothing in the model is named 'decodr'.* 'decoder'"):
         train(MODEL, liquid, settings(freeze=("decodr",)), tmp_path / "x")
-    with pytest.raises(InputError, match=r"training\.freeze: every parameter is frozen"):
+    with pytest.raises(InputError, match=r"training\.freeze: all parameters are frozen"):
         train(MODEL, liquid, settings(freeze=("*",)), tmp_path / "x")
     with pytest.raises(InputError, match=r"nan: the errors are not finite; lower training\.learning_rate"):
         train(MODEL, liquid, settings(epochs=2, learning_rate=1e30, warmup_epochs=0), tmp_path / "nan")
@@ -263,10 +265,10 @@ def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_pat
     learned = MODEL.model_copy(update={"node_features": "embedding"})
     own = train(learned, liquid, settings(epochs=1), tmp_path / "learned")
     others = liquid.model_copy(update={"force_field": None, "elements": None})
-    with pytest.raises(InputError, match=r"learned a vector for each of the types Ar, Kr, and the data has 1, 2;"):
+    with pytest.raises(InputError, match=r"has learned vectors for the types Ar, Kr, and the data has 1, 2;"):
         finetune(own.model, learned, others, settings(), tmp_path / "x")
     with pytest.raises(InputError, match=r"training\.compile: a 'density' model differentiates its energy twice"):
         train(DensitySettings(), liquid, settings(compile=True), tmp_path / "x")
     if not torch.cuda.is_available():
-        with pytest.raises(InputError, match=r"training\.accelerator: there is no gpu here"):
+        with pytest.raises(InputError, match=r"training\.accelerator: no gpu is available"):
             train(MODEL, liquid, settings(accelerator="gpu"), tmp_path / "y")

@@ -134,7 +134,7 @@ def _frames(name: str, run: ReferenceRun | None = None) -> Part:
             None if temperature is None else f"{_range(temperature[::2])}, mean {number(temperature[1])}",
         ),
         ("force on an atom, kcal/mol/angstrom", _force(force) if force else "no forces"),
-        ("largest net force of a frame, kcal/mol/angstrom", force.get("largest_sum_over_frame")),
+        ("largest net force, kcal/mol/angstrom", force.get("largest_sum_over_frame")),
         ("shortest distance, angstrom", found["closest_pair_A"]),
         *(("warning", text) for text in found["warnings"]),
     ]

@@ -205,5 +205,5 @@ def test_a_mistake_is_told_once_by_all_ranks_together(argon_model, tmp_path):
 
 def test_more_ranks_than_processes_are_refused_by_the_function(helpers, argon, tmp_path):
     loaded = helpers.load(helpers.LennardJones(8.0))
-    with pytest.raises(InputError, match="ranks: 3 are asked for, but 1 started"):
+    with pytest.raises(InputError, match="ranks: 3 requested, but 1 started"):
         simulate(loaded, argon, SimulationSettings(ranks=3), tmp_path)

@@ -95,7 +95,7 @@ def radial_distribution(
             counter = _PairCounter(frame, default, bins, exclude_molecules)
         counter.add(frame)
     if counter is None:
-        raise InputError("the trajectory holds no frames to count neighbors in; run more steps or dump more often.")
+        raise InputError("the trajectory contains no frames; run more steps or dump more often.")
     return counter.result(type_names)
 
 

@@ -18,7 +18,7 @@ def summary(found: ResultFolder) -> Raw:
     """Sentences on training, accuracy and molecular dynamics, where there are results, and tiles."""
     sentences = [s for s in (_training(found), _accuracy(found), _dynamics(found)) if s]
     if not sentences:
-        sentences = ["The folder holds reference data; no network has been trained or evaluated here yet."]
+        sentences = ["The folder contains reference data; no network has been trained or evaluated here yet."]
     return Raw(f'<p class="lead">{escape(" ".join(sentences))}</p><div class="tiles">{"".join(_tiles(found))}</div>')
 
 
