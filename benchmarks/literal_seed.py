@@ -19,14 +19,10 @@ def perceptron(part: Perceptron, values: Tensor) -> Tensor:
     return part.last(values)
 
 
-def graph_norm(part: GraphNorm, features: Tensor, graph: AtomicGraph) -> Tensor:
-    """Graph by graph, with moments of that graph."""
-    parts = []
-    for g in range(graph.graph_count):
-        x = features[graph.graph_index == g]
-        centered = x - part.share * x.mean(0)
-        parts.append(part.gain * centered / (centered.square().mean(0) + 1e-5).sqrt() + part.bias)
-    return torch.cat(parts)
+def graph_norm(part: GraphNorm, features: Tensor) -> Tensor:
+    """With moments over all atoms of the batch."""
+    centered = features - part.share * features.mean(0)
+    return part.gain * centered / (centered.square().mean(0) + 1e-5).sqrt() + part.bias
 
 
 def literal_forces(model: SeedModel, graph: AtomicGraph) -> Tensor:
@@ -38,12 +34,12 @@ def literal_forces(model: SeedModel, graph: AtomicGraph) -> Tensor:
     one_hot = torch.eye(3, dtype=geometry.dtype, device=geometry.device)[graph.bond_kind]
     x = perceptron(model.node_encoder, torch.stack([graph.charges, graph.epsilons, graph.sigmas], dim=1))
     for k, (norm, layer) in enumerate(zip(model.norms, model.message_layers, strict=True)):
-        normed = graph_norm(norm, x, graph)
+        normed = graph_norm(norm, x)
         encoder = model.first_edge_encoder if k == 0 else model.edge_encoder
         edges = perceptron(encoder, torch.cat([one_hot, geometry], dim=1) if k == 0 else geometry)
         product = normed[graph.center_index] * normed[graph.neighbor_index]  # (E, F)
         messages = perceptron(layer.message, torch.cat([product, edges], dim=1))  # (E, F)
         summed = torch.zeros_like(x).index_add(0, graph.center_index, messages)
         new = perceptron(layer.update, summed)
-        x = new if k == 0 else (normed if model.settings.residual == "normalized" else x) + new
+        x = new if k == 0 else (x if model.plain_residual else normed) + new
     return perceptron(model.decoder, x)

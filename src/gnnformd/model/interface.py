@@ -54,6 +54,11 @@ class ForceModel(nn.Module, ABC):
         """Why a system cannot be cut into domains (`AtomicGraph.owned`) for this model; None if it can."""
         return "it looks at all atoms at once"
 
+    @property
+    def batch_wide(self) -> bool:
+        """Whether the forces on a graph depend on the other graphs of its batch."""
+        return False
+
     def initialize(self, graph: AtomicGraph, closest: Tensor | None = None) -> None:
         """Take scales from data before a training from fresh weights.
 

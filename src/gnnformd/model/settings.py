@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["LONGEST_CUTOFF", "DensitySettings", "ModelSettings", "SeedSettings"]
+__all__ = ["LONGEST_CUTOFF", "DensitySettings", "ModelSettings", "PlainResidualSettings", "SeedSettings"]
 
 LONGEST_CUTOFF = 50.0
 """angstrom; an atom in a liquid has some 50 000 neighbors within it."""
@@ -28,15 +28,20 @@ class SeedSettings(BaseModel):
     locally_equivariant: bool = Field(
         False, description="First layer predicts one number per edge, times the direction of the edge."
     )
-    residual: Literal["normalized", "plain"] = Field(
-        "normalized",
-        description="Layers after the first add to what GraphNorm makes of their input, or to the input as it was.",
+    statistics: Literal["batch", "stored"] = Field(
+        "batch",
+        description="What GraphNorm averages over outside training: all atoms that are evaluated together, or the "
+        "running averages of training (needed where a system is cut into domains).",
     )
-    statistics: Literal["graph", "stored"] = Field(
-        "graph",
-        description="What GraphNorm uses outside training: the atoms of the graph at hand, or the running averages of "
-        "training (needed where a graph is cut into domains).",
-    )
+
+
+class PlainResidualSettings(SeedSettings):
+    """Settings of seed networks in model files up to format version 5 whose residual layers add to the plain input.
+
+    They are read, not trained.
+    """
+
+    residual: Literal["plain"] = "plain"
 
 
 class DensitySettings(BaseModel):

@@ -204,7 +204,9 @@ class _Fit:
                 f"training.compile: a '{self.model.kind}' model differentiates its energy twice, which PyTorch does "
                 "not compile; set it to false."
             )
-        frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
+        frames = FrameData(
+            datasets, self.data, self.training, self.model.cutoff, batch_wide=network.batch_wide
+        )
         some = some_digests(datasets, frames.train_graphs.frames)
         if start is not None:
             refuse_other_frames(start, some)
@@ -216,7 +218,7 @@ class _Fit:
         keep = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, some)
         pace = Pace(self.training, stopwatch, progress)
         with computing(self.training):
-            trainer = make_trainer(self.training, self.out, [log, keep, pace])
+            trainer = make_trainer(self.training, self.out, [log, keep, pace], batch_wide=network.batch_wide)
             if is_main_process():
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)
                 checkpoints.mkdir(exist_ok=True)
