@@ -18,7 +18,7 @@ A training is described by a YAML file with three parts, `model`, `data` and `tr
 
 ```yaml
 model:
-  kind: seed
+  kind: gamd
   cutoff: 3.4
 data:
   paths: [data/water]

@@ -22,7 +22,7 @@ TINY = DemoSize(
     md_steps=20,
 )
 PRESET = """
-model: {kind: seed, cutoff: 3.4, width: 8, layers: 1}
+model: {kind: gamd, cutoff: 3.4, width: 8, layers: 1}
 training: {epochs: 1, batch_size: 2, loggers: []}
 """
 

@@ -55,11 +55,11 @@ class DemoSize:
     Attributes
     ----------
     argon, argon_test
-        The whole run of the seed, and a second one with another random seed that no model is trained on.
+        The whole run of the original study, and a second one with another random seed that no model is trained on.
     water, water_test, water_large
         216 molecules for training; another run and a box of 1600 molecules that no model is trained on.
-    seed_minutes, water_minutes, argon_minutes
-        Longest training of the seed's network on water and, from there, on argon; of the density model on each.
+    gamd_minutes, water_minutes, argon_minutes
+        Longest training of the GAMD network on water and, from there, on argon; of the density model on each.
     md_steps
         Steps of molecular dynamics of water, 1 fs each.
     """
@@ -69,7 +69,7 @@ class DemoSize:
     water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
     water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
     water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
-    seed_minutes: float = 0.7
+    gamd_minutes: float = 0.7
     water_minutes: float = 0.6
     argon_minutes: float = 0.2
     md_steps: int = 2000
@@ -126,20 +126,20 @@ class Demo:
         """Name, title and work of each step; the work returns a summary of its result."""
         size = self._size
         return [
-            ("argon", "argon by the seed's script", lambda: self._generate("argon", size.argon)),
+            ("argon", "argon by the original script", lambda: self._generate("argon", size.argon)),
             ("argon-test", "argon once more, for testing", lambda: self._generate("argon-test", size.argon_test)),
             ("water", "216 water molecules", lambda: self._generate("water", size.water)),
             ("water-test", "water once more, for testing", lambda: self._generate("water-test", size.water_test)),
             ("water-large", "1600 water molecules", lambda: self._generate("water-large", size.water_large)),
             (
                 "train-seed",
-                "the seed's network on water",
-                lambda: self._train("seed-water", "water", size.seed_minutes),
+                "the GAMD network on water",
+                lambda: self._train("seed-water", "water", size.gamd_minutes),
             ),
             (
                 "finetune",
-                "the seed's network from water to argon",
-                lambda: self._train("seed-argon-from-water", "argon", size.seed_minutes, start="seed-water"),
+                "the GAMD network from water to argon",
+                lambda: self._train("seed-argon-from-water", "argon", size.gamd_minutes, start="seed-water"),
             ),
             ("train-water", "the density model on water", lambda: self._train("water", "water", size.water_minutes)),
             ("train-argon", "the density model on argon", lambda: self._train("argon", "argon", size.argon_minutes)),

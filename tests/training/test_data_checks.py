@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.model.files.model_file import load_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.training.data import FrameData
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
@@ -60,7 +60,7 @@ def test_bonds_that_nothing_tells_are_missed(tmp_path: Path, liquid: DataSetting
 
 def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: DataSettings) -> None:
     settings = TrainingSettings(epochs=1, accelerator="cpu", threads=1, warmup_epochs=1, loggers=())
-    run = train(SeedSettings(width=4, layers=1, cutoff=4.4), liquid, settings, tmp_path / "run")
+    run = train(GamdSettings(width=4, layers=1, cutoff=4.4), liquid, settings, tmp_path / "run")
     write_liquid(tmp_path / "other.dump", seed=1)
     other = liquid.model_copy(update={"paths": [str(tmp_path / "other.dump")]})
     loaded = load_model(run.model)

@@ -12,7 +12,7 @@ import yaml
 
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import load_model
-from gnnformd.model.settings import DensitySettings, SeedSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings
 from gnnformd.training.data_range import data_range_of
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
@@ -21,7 +21,7 @@ from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.packed.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
-MODEL = SeedSettings(width=8, cutoff=4.4)
+MODEL = GamdSettings(width=8, cutoff=4.4)
 QUIET = {"loggers": (), "threads": 1, "accelerator": "cpu", "warmup_penalty": 50.0}
 
 
@@ -89,7 +89,7 @@ def test_types_of_one_name_share_the_larger_force(liquid: DataSettings) -> None:
 
 
 def test_training_lowers_the_error(liquid: DataSettings, tmp_path: Path) -> None:
-    model = SeedSettings(width=16, cutoff=4.4, dropout=0.0, locally_equivariant=True)
+    model = GamdSettings(width=16, cutoff=4.4, dropout=0.0, locally_equivariant=True)
     run = train(model, liquid, settings(epochs=45, learning_rate=1e-2, decay=0.97), tmp_path / "run")
     assert run.records[-1].validation_loss < 0.5 * run.records[0].validation_loss
 
@@ -165,9 +165,7 @@ def test_a_training_goes_on_with_the_network_it_was_started_with(liquid: DataSet
         changed = MODEL.model_copy(update={name: other})
         with pytest.raises(InputError, match=rf"last\.ckpt: model\.{name} was .*, not {other}; use the same settings"):
             train(changed, liquid, settings(epochs=3), tmp_path / "run", resume=True)
-    with pytest.raises(
-        InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, more than 1; set at"
-    ):
+    with pytest.raises(InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, more than 1; set at"):
         train(MODEL, liquid, settings(epochs=1), tmp_path / "run", resume=True)
     assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
 
@@ -213,7 +211,7 @@ def test_frames_one_by_one_or_together_give_the_same_steps(liquid: DataSettings,
 def test_a_time_limit_ends_the_training_with_a_model(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=100_000, max_minutes=0.01), tmp_path / "run")
     assert 1 <= len(run.records) < 1000
-    assert load_model(run.model).card.kind == "seed"
+    assert load_model(run.model).card.kind == "gamd"
 
 
 def test_ctrl_c_leaves_the_model_of_the_last_epoch_and_can_be_resumed(liquid: DataSettings, tmp_path: Path) -> None:

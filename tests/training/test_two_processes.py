@@ -16,14 +16,14 @@ import torch
 import yaml
 
 from gnnformd.model.files.model_file import load_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
 from gnnformd.trajectory.settings import DataSettings
 from tests.training.conftest import FIELD, write_liquid
 
 EPOCHS = 10
-MODEL = SeedSettings(width=8, cutoff=4.4)
+MODEL = GamdSettings(width=8, cutoff=4.4)
 TRAINING = TrainingSettings(
     epochs=EPOCHS,
     batch_size=4,

@@ -88,6 +88,11 @@ class ForceModel(nn.Module, ABC):
         return "it looks at all atoms at once"
 
     @property
+    def batch_wide(self) -> bool:
+        """Whether the forces on a graph depend on the other graphs of its batch."""
+        return False
+
+    @property
     def long_range(self) -> LongRange | None:
         """The part of the energy that reaches beyond the cutoff; None if there is none."""
         return None

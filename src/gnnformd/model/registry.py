@@ -16,13 +16,13 @@ def _density() -> type[ForceModel]:
     return DensityModel
 
 
-def _seed() -> type[ForceModel]:
-    from gnnformd.model.gamd.network import SeedModel
+def _gamd() -> type[ForceModel]:
+    from gnnformd.model.gamd.network import GamdModel
 
-    return SeedModel
+    return GamdModel
 
 
-MODELS: dict[str, Callable[[], type[ForceModel]]] = {"density": _density, "seed": _seed}
+MODELS: dict[str, Callable[[], type[ForceModel]]] = {"density": _density, "gamd": _gamd}
 """What loads the class of each kind of model; its settings are one of `gnnformd.model.settings.ModelSettings`."""
 
 

@@ -9,13 +9,13 @@ from pydantic import Field
 from gnnformd.model.base_settings import LONGEST_CUTOFF, NetworkSettings
 from gnnformd.model.density.settings import DensitySettings
 
-__all__ = ["DensitySettings", "ModelSettings", "SeedSettings"]
+__all__ = ["DensitySettings", "GamdSettings", "ModelSettings", "PlainResidualSettings"]
 
 
-class SeedSettings(NetworkSettings):
-    """Settings of the seed's network (see `gnnformd.model.gamd.network.SeedModel`)."""
+class GamdSettings(NetworkSettings):
+    """Settings of the GAMD network (see `gnnformd.model.gamd.network.GamdModel`)."""
 
-    kind: Literal["seed"] = "seed"
+    kind: Literal["gamd"] = "gamd"
     cutoff: float = Field(3.4, gt=0, le=LONGEST_CUTOFF, description="Edges join atoms closer than this, angstrom.")
     layers: int = Field(3, ge=1, description="Message-passing layers.")
     width: int = Field(128, ge=1, description="Width of every hidden layer.")
@@ -26,16 +26,21 @@ class SeedSettings(NetworkSettings):
     locally_equivariant: bool = Field(
         False, description="First layer predicts one number per edge, times the direction of the edge."
     )
-    residual: Literal["normalized", "plain"] = Field(
-        "normalized",
-        description="Layers after the first add to what GraphNorm makes of their input, or to the input as it was.",
-    )
-    statistics: Literal["graph", "stored"] = Field(
-        "graph",
-        description="What GraphNorm uses outside training: the atoms of the graph at hand, or the running averages of "
-        "training (needed where a graph is cut into domains).",
+    statistics: Literal["batch", "stored"] = Field(
+        "batch",
+        description="What GraphNorm averages over outside training: all atoms that are evaluated together, or the "
+        "running averages of training (needed where a system is cut into domains).",
     )
 
 
-ModelSettings: TypeAlias = Annotated[SeedSettings | DensitySettings, Field(discriminator="kind")]
+class PlainResidualSettings(GamdSettings):
+    """Settings of GAMD networks in model files up to format version 5 whose residual layers add to the plain input.
+
+    They are read, not trained.
+    """
+
+    residual: Literal["plain"] = "plain"
+
+
+ModelSettings: TypeAlias = Annotated[GamdSettings | DensitySettings, Field(discriminator="kind")]
 """Settings of any kind of model; ``kind`` tells which."""

@@ -1,4 +1,4 @@
-"""Random rotations of whole frames."""
+"""Random rotations of batches."""
 
 from __future__ import annotations
 
@@ -9,45 +9,46 @@ from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 
-__all__ = ["random_rotations", "rotate"]
+__all__ = ["random_rotation", "rotate"]
 
 
-def random_rotations(count: int, generator: torch.Generator) -> Tensor:
-    """Proper rotations drawn uniformly, (count, 3, 3), float64.
+def random_rotation(generator: torch.Generator) -> Tensor:
+    """Rotation by three Euler angles, each uniform between 0 and 2 pi, (3, 3), float64.
 
-    Four normal numbers make a unit quaternion, uniform on the sphere in four dimensions and so uniform over rotations
-    (Shoemake, Graphics Gems III, 1992).
+    ``R = Rz(yaw) Ry(pitch) Rx(roll)``, as the seed draws it: every direction is reached, those near the z axis more
+    often than by a uniform rotation.
     """
-    quaternion = torch.randn(count, 4, generator=generator, dtype=torch.float64)
-    w, x, y, z = (quaternion / quaternion.norm(dim=1, keepdim=True)).unbind(1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    angles = 2 * torch.pi * torch.rand(3, generator=generator, dtype=torch.float64)
+    (a, b, c), (p, q, r) = angles.cos().tolist(), angles.sin().tolist()  # of yaw, pitch and roll
+    return torch.tensor(
+        [
+            [a * b, a * q * r - p * c, a * q * c + p * r],
+            [p * b, p * q * r + a * c, p * q * c - a * r],
+            [-q, b * r, b * c],
+        ],
+        dtype=torch.float64,
+    )
 
 
-def rotate(graph: AtomicGraph, rotations: Tensor) -> AtomicGraph:
-    """Turn positions, cells and target forces and virials of each graph; edges stay the same.
+def rotate(graph: AtomicGraph, rotation: Tensor) -> AtomicGraph:
+    """Turn positions, cells and target forces and virials of all graphs alike; edges stay the same.
 
     Parameters
     ----------
     graph
         A batch.
-    rotations
-        One matrix ``R`` per graph, (B, 3, 3); vectors become ``R v``.
+    rotation
+        The matrix ``R``, (3, 3); vectors become ``R v``.
     """
-    rotations = rotations.to(graph.positions)
-    per_atom = rotations.index_select(0, graph.graph_index)  # (N, 3, 3)
+    rotation = rotation.to(graph.positions.device, torch.float64)
 
-    def turn(vectors: Tensor) -> Tensor:
-        return torch.einsum("nab,nb->na", per_atom, vectors)
+    def turn(vectors: Tensor) -> Tensor:  # not in fewer digits, to which products of float32 may be rounded
+        return (vectors.double() @ rotation.T).to(vectors.dtype)
 
     return replace(
         graph,
         positions=turn(graph.positions),
-        cells=graph.cells @ rotations.transpose(1, 2),
+        cells=turn(graph.cells),
         forces=None if graph.forces is None else turn(graph.forces),
-        virials=None if graph.virials is None else rotations @ graph.virials @ rotations.transpose(1, 2),
+        virials=None if graph.virials is None else turn((rotation @ graph.virials.double()).to(graph.virials.dtype)),
     )

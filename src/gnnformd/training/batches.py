@@ -15,8 +15,9 @@ from torch.utils.data import Dataset, Sampler
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
+from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["EpochOrder", "GraphBatches", "Portion"]
+__all__ = ["EpochOrder", "GraphBatches", "Portion", "frames_at_once"]
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,28 @@ class Portion:
     indices
         Frames in the dataset.
     weights
-        Share of each frame in the mean over its batch, times ``portions`` and ``ranks`` because the framework divides
-        by both; zero for frames that only fill up.
+        Weight of each frame in the loss of a step, ``1 / batch_size`` also in a last batch that is smaller, times
+        ``portions`` and ``ranks`` because the framework divides by both; zero for a frame that only fills up.
     seed
-        Of the rotations and the dropout of this portion.
+        Of the dropout of this portion.
+    batch_seed
+        Of the rotation, the same for all portions of a batch.
+    share
+        Of the frames of its batch.
     """
 
     indices: tuple[int, ...]
     weights: tuple[float, ...]
     seed: int
+    batch_seed: int = 0
+    share: float = 1.0
 
 
 class EpochOrder(Sampler[Portion]):
     """Portions of the shuffled frames for one of ``ranks`` devices.
 
-    Batch ``b`` of an epoch is the same set of frames for any number of ranks. The last batch may be smaller; it is
-    filled up with frames of weight zero until every rank has the same number of portions.
+    Batch ``b`` of an epoch is the same set of frames for any number of ranks. The last batch may be smaller; a rank
+    that has nothing left of it when others do gets a portion of one frame of weight zero.
 
     Parameters
     ----------
@@ -92,13 +99,17 @@ class EpochOrder(Sampler[Portion]):
         step = self.frames_at_once * self.ranks
         for start in range(0, self.frames, self.batch_size):
             batch = order[start : start + self.batch_size]
-            weight = self.portions * self.ranks / len(batch)
+            weight = self.portions * self.ranks / self.batch_size
+            batch_seed = _seed_of(self.seed, self.epoch, start)
             for first in range(0, len(batch), step):
-                mine = range(first + self.rank * self.frames_at_once, first + (self.rank + 1) * self.frames_at_once)
+                begin = first + self.rank * self.frames_at_once
+                mine = batch[begin : begin + self.frames_at_once]
                 yield Portion(
-                    indices=tuple(int(batch[k % len(batch)]) for k in mine),
-                    weights=tuple(weight if k < len(batch) else 0.0 for k in mine),
-                    seed=_seed_of(self.seed, self.epoch, start + mine.start),
+                    indices=tuple(mine.tolist()) or (int(batch[0]),),
+                    weights=(weight,) * len(mine) or (0.0,),
+                    seed=_seed_of(self.seed, self.epoch, self.frames + start + begin),
+                    batch_seed=batch_seed,
+                    share=len(mine) / len(batch),
                 )
 
 
@@ -111,6 +122,34 @@ class GraphBatches(Dataset[tuple[AtomicGraph, Portion]]):
     def __getitem__(self, portion: Portion) -> tuple[AtomicGraph, Portion]:
         """Batch the graphs of a portion."""
         return self.graphs.batch(portion.indices), portion
+
+
+def frames_at_once(settings: TrainingSettings, *, batch_wide: bool, on_processor: bool) -> int:
+    """Frames a device takes at a time.
+
+    Parameters
+    ----------
+    settings
+        ``frames_at_once``, or else batch size and devices.
+    batch_wide
+        Whether forces on a frame depend on the others of its batch.
+    on_processor
+        Whether the device is a processor.
+
+    Raises
+    ------
+    InputError
+        A batch that must not be divided is to be divided.
+    """
+    share = max(1, settings.batch_size // settings.devices)
+    if batch_wide and settings.frames_at_once not in (None, share):
+        raise InputError(
+            f"training.frames_at_once: GraphNorm takes the whole batch at once, on each of {settings.devices} devices "
+            f"{share} frames; set it to null."
+        )
+    if batch_wide:
+        return share
+    return settings.frames_at_once or (1 if on_processor else share)
 
 
 def _seed_of(seed: int, epoch: int, position: int) -> int:

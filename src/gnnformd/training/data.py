@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
-from gnnformd.training.batches import EpochOrder, GraphBatches, Portion
+from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once
 from gnnformd.training.data_checks import check_targets, warn_of_data_problems
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import PackedDataset
@@ -37,13 +37,21 @@ class FrameData(lightning.LightningDataModule):
         Batch size and seed.
     cutoff
         Of the edges, angstrom.
+    batch_wide
+        Whether forces on a frame depend on the others of its batch, so that a device takes all of them at once.
     """
 
     def __init__(
-        self, datasets: Sequence[PackedDataset], data: DataSettings, training: TrainingSettings, cutoff: float
+        self,
+        datasets: Sequence[PackedDataset],
+        data: DataSettings,
+        training: TrainingSettings,
+        cutoff: float,
+        *,
+        batch_wide: bool,
     ) -> None:
         super().__init__()
-        self.training = training
+        self.training, self.batch_wide = training, batch_wide
         frames = split_frames(
             [len(dataset) for dataset in datasets],
             method=data.split,
@@ -84,17 +92,18 @@ class FrameData(lightning.LightningDataModule):
         chosen = [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each segment
         mine = chosen[self.trainer.global_rank :: self.trainer.world_size]
         size = self._frames_at_once()
-        parts = [tuple(mine[k : k + size]) for k in range(0, len(mine), size)]
-        portions = [Portion(part, (1.0,) * len(part), 0) for part in parts]
-        nothing = [Portion((0,), (0.0,), 0)]  # for a device without frames: all must take part in the reduction
+        portions = []
+        for start in range(0, len(mine), self.training.batch_size):
+            batch = mine[start : start + self.training.batch_size]
+            parts = (tuple(batch[k : k + size]) for k in range(0, len(batch), size))
+            portions.extend(Portion(part, (1.0,) * len(part), 0, share=len(part) / len(batch)) for part in parts)
+        nothing = [Portion((0,), (0.0,), 0, share=0.0)]  # for a device without frames: all take part in the reduction
         return self._loader(self.validation_graphs, portions or nothing)
 
     def _frames_at_once(self) -> int:
-        if self.training.frames_at_once is not None:
-            return self.training.frames_at_once
         assert self.trainer is not None
         on_processor = self.trainer.strategy.root_device.type == "cpu"
-        return 1 if on_processor else max(1, self.training.batch_size // self.trainer.world_size)
+        return frames_at_once(self.training, batch_wide=self.batch_wide, on_processor=on_processor)
 
     def _loader(self, graphs: GraphDataset, order: Sequence[Portion] | EpochOrder) -> DataLoader[Batch]:
         assert self.trainer is not None

@@ -11,22 +11,23 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.gamd.layers import Perceptron
 from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.training.augmentation import random_rotations, rotate
+from gnnformd.training.augmentation import random_rotation, rotate
 from gnnformd.training.batches import Portion
-from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, warmup_term
+from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, warmup_terms
 from gnnformd.training.schedule import learning_rate_factor
 from gnnformd.training.settings import TrainingSettings
 
 __all__ = ["ForceFitting"]
 
-TOTALS = 10
+TOTALS = 14
 
 
 class ForceFitting(lightning.LightningModule):
-    """Minimizes the mean over frames of the loss (see `Loss`).
+    """Minimizes the loss of each batch, the sum over its frames of theirs (see `Loss`).
 
-    In the warm-up epochs of schedule ``exponential`` the loss of a frame also holds its share of ``warmup_penalty``
-    over the mean of ``|Fx| + |Fy| + |Fz|`` predicted.
+    In the warm-up epochs of schedule ``exponential`` the loss of a batch also holds ``warmup_penalty`` over the sum of
+    the absolute components predicted for all of its atoms; so do its losses along x, y and z, each over the sum of
+    these components alone.
 
     Attributes
     ----------
@@ -35,7 +36,7 @@ class ForceFitting(lightning.LightningModule):
     validation_totals
         Sums of absolute errors of forces along x, y, z, number of frames, number of atoms, number of frames with an
         energy, sums over them of the error per atom and of its square, number of components of virials, sum over them
-        of the squared error per atom, (10,).
+        of the squared error per atom, sums over batches of the warm-up penalties in all and along x, y, z, (14,).
     validated
         Whether the running epoch was validated.
     """
@@ -60,20 +61,27 @@ class ForceFitting(lightning.LightningModule):
     def training_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> Tensor:
         """Loss of one portion."""
         graph, portion = batch
-        generator = torch.manual_seed(portion.seed)
+        torch.manual_seed(portion.seed)  # of the dropout
         if self.settings.rotations:
-            graph = rotate(graph, random_rotations(graph.graph_count, generator))
+            graph = rotate(graph, random_rotation(torch.Generator().manual_seed(portion.batch_seed)))
         prediction = self._predict(graph, portion, self._fixed["training"])
         loss = self.loss(prediction, graph)  # (B,)
-        if self.settings.schedule == "exponential" and self.current_epoch < self.settings.warmup_epochs:
-            forces = prediction.forces.to(graph.positions.dtype)
-            penalty = self.settings.warmup_penalty / self.settings.batch_size  # share of a frame of what a batch pays
-            loss = loss + warmup_term(forces, graph, penalty)
+        penalty = self._penalties(prediction, portion)[0].to(loss)
         weights = loss.new_tensor(portion.weights)
         with torch.no_grad():
             real = weights > 0
-            self.train_totals += torch.stack([(loss * real).sum(), real.sum()]).to(self.train_totals)
-        return (loss * weights).sum()
+            self.train_totals += torch.stack([(loss * real).sum() + penalty, real.sum()]).to(self.train_totals)
+        return (loss * weights).sum() + penalty * weights.max()
+
+    def _penalties(self, prediction: Prediction, portion: Portion) -> Tensor:
+        """Penalties of warm-up in all and along x, y, z for a portion; those of a batch's portions add up, (4,).
+
+        A portion knows its own forces only; it takes the sum over the batch to be larger than theirs as the batch is
+        larger than it, and pays for its share of the batch.
+        """
+        if self.settings.schedule == "exponential" and self.current_epoch < self.settings.warmup_epochs:
+            return warmup_terms(prediction.forces, self.settings.warmup_penalty * portion.share**2)
+        return prediction.forces.new_zeros(4)
 
     def _predict(self, graph: AtomicGraph, portion: Portion, known: dict[int, Prediction | None]) -> Prediction:
         """Predict; of a frame on its own, what depends on no parameter is computed the first time it is seen."""
@@ -110,7 +118,8 @@ class ForceFitting(lightning.LightningModule):
         errors = absolute_error_per_axis(prediction.forces, graph).to(self.validation_totals)  # (B, 3)
         real = errors.new_tensor(portion.weights)
         atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count)
-        parts = [real @ errors, real.sum()[None], (atoms * real).sum()[None], errors.new_zeros(5)]
+        penalties = self._penalties(prediction, portion).to(errors)
+        parts = [real @ errors, real.sum()[None], (atoms * real).sum()[None], errors.new_zeros(5), penalties]
         if prediction.energies is not None and graph.energies is not None:
             energy = (prediction.energies - graph.energies).to(errors) / atoms  # (B,)
             parts[3][:3] = torch.stack([real.sum(), real @ energy, real @ energy.square()])

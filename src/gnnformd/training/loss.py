@@ -11,7 +11,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.interface import Prediction
 from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["Loss", "Scales", "absolute_error_per_axis", "measure_scales", "warmup_term"]
+__all__ = ["Loss", "Scales", "absolute_error_per_axis", "measure_scales", "warmup_terms"]
 
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
 
@@ -68,7 +68,7 @@ def measure_scales(graph: AtomicGraph) -> Scales:
 class Loss:
     """Loss of each frame, ``sum_i f(dF_i) + N s_F [w_E g(dE/(s_E sqrt N)) + w_W g(dW/(s_W sqrt N))]``.
 
-    ``l1`` (the seed's): ``f`` is the sum of absolute components, ``g`` the mean of absolute components. ``huber``:
+    ``l1`` (the original): ``f`` is the sum of absolute components, ``g`` the mean of absolute components. ``huber``:
     ``f = s_F h(|dF|/s_F)`` and ``g(x) = h(root mean square of x)`` with ``h(x) = sqrt(x^2 + b^2) - b`` and b = 0.01, so
     that the loss is the same in every direction, quadratic for errors below a hundredth of what is usual in the data,
     and grows no faster than its largest errors. The scales ``s`` make a weight of one count an energy that is off
@@ -135,10 +135,23 @@ def absolute_error_per_axis(forces: Tensor, graph: AtomicGraph) -> Tensor:
     return _sum_per_graph((forces - graph.forces).abs(), graph)
 
 
-def warmup_term(forces: Tensor, graph: AtomicGraph, penalty: float) -> Tensor:
-    """``penalty / mean_i (|F_ix| + |F_iy| + |F_iz|)`` of each graph, large when the prediction is near zero, (B,)."""
-    sums = _sum_per_graph(forces.abs(), graph).sum(1)
-    return penalty * torch.bincount(graph.graph_index, minlength=graph.graph_count) / sums
+def warmup_terms(forces: Tensor, penalty: float) -> Tensor:
+    """``penalty / S``, large when the prediction is near zero, with the sum of ``|F|`` over all atoms of a batch.
+
+    Parameters
+    ----------
+    forces
+        Prediction for all frames of the batch, kcal/mol/angstrom, (N, 3).
+    penalty
+        Numerator.
+
+    Returns
+    -------
+    Tensor
+        With S over all components, then over those along x, y and z, (4,).
+    """
+    sums = forces.abs().sum(0)  # (3,)
+    return penalty / torch.cat([sums.sum()[None], sums])
 
 
 def _sum_per_graph(values: Tensor, graph: AtomicGraph) -> Tensor:

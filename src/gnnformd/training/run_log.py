@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
+import torch
 
 from gnnformd.files import replacing, write_text
 from gnnformd.model.files.model_card import FORMAT_VERSION
@@ -37,9 +38,10 @@ class EpochRecord:
     epoch
         Counted from 1.
     train_loss
-        With dropout and, in warm-up, with the warm-up term, kcal/mol/angstrom.
+        With dropout and, in warm-up, with the warm-up penalty, kcal/mol/angstrom.
     validation_loss, validation_x, validation_y, validation_z
-        Sum of absolute errors of a frame, total and along each axis, kcal/mol/angstrom.
+        Sum of absolute errors of a frame, total and along each axis, kcal/mol/angstrom; in warm-up each of the four
+        with its own penalty, so that the three add up to more than the total.
     validation_l1_per_atom
         ``|dFx| + |dFy| + |dFz|`` averaged over atoms, kcal/mol/angstrom.
     learning_rate
@@ -100,15 +102,17 @@ class RunLog(lightning.Callback):
         if not pl_module.validated:
             return
         train, validation = pl_module.sums_over_ranks()
-        per_frame = (validation[:3] / validation[3]).tolist()
+        along = validation[:3]
+        losses = torch.cat([along.sum()[None], along]) + validation[10:14]  # in warm-up each with its penalty
+        per_frame = (losses / validation[3]).tolist()
         record = EpochRecord(
             epoch=trainer.current_epoch + 1,
             train_loss=float(train[0] / train[1]),
-            validation_loss=sum(per_frame),
-            validation_l1_per_atom=float(validation[:3].sum() / validation[4]),
-            validation_x=per_frame[0],
-            validation_y=per_frame[1],
-            validation_z=per_frame[2],
+            validation_loss=per_frame[0],
+            validation_l1_per_atom=float(along.sum() / validation[4]),
+            validation_x=per_frame[1],
+            validation_y=per_frame[2],
+            validation_z=per_frame[3],
             learning_rate=self._learning_rate,
             seconds=self.stopwatch.seconds,
             validation_energy_rmse_per_atom=_standard_deviation(*validation[5:8].tolist()),

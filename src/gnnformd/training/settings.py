@@ -27,7 +27,8 @@ class TrainingSettings(BaseModel):
         default=None,
         ge=1,
         description="Frames a device holds at a time; gradients of a batch are added up. By default one on a "
-        "processor, where it is fastest, and the whole batch on an accelerator.",
+        "processor, where it is fastest, and the whole batch on an accelerator. The GAMD network always takes the "
+        "whole batch.",
     )
     seed: int = Field(default=0, ge=0, description="Of weights, order of frames, rotations and dropout.")
     loss: Literal["l1", "huber"] = Field(
@@ -59,7 +60,7 @@ class TrainingSettings(BaseModel):
         default=6912.0,
         ge=0,
         description="Added in these epochs to the loss of a batch, a sum over its frames: this number (216 * 32) over "
-        "the mean over atoms of |Fx| + |Fy| + |Fz| predicted.",
+        "the sum of |Fx| + |Fy| + |Fz| predicted for all its atoms.",
     )
     decay: float = Field(
         default=0.9,
@@ -67,7 +68,7 @@ class TrainingSettings(BaseModel):
         le=1,
         description="With schedule exponential: factor on the learning rate per epoch after warm-up.",
     )
-    rotations: bool = Field(default=True, description="Turn every frame by a random rotation each time it is seen.")
+    rotations: bool = Field(default=True, description="Turn every batch by a random rotation, all its frames alike.")
     checkpoint_every: int = Field(
         default=6, ge=1, description="Validations between kept checkpoints; the best one wins."
     )
@@ -97,11 +98,11 @@ class TrainingSettings(BaseModel):
     )
     round_gradients: bool = Field(
         default=False,
-        description="Compute the gradients of the seed's network from bfloat16 numbers; faster on processors that have "
+        description="Compute the gradients of the GAMD network from bfloat16 numbers; faster on processors that have "
         "instructions for them. Its forces are not rounded.",
     )
     compile: bool = Field(
-        default=False, description="Compile the seed's network; pays on an accelerator. Other models refuse it."
+        default=False, description="Compile the GAMD network; pays on an accelerator. Other models refuse it."
     )
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         default=("tensorboard",), description="Where to log besides training_log.txt and metrics.csv."

@@ -203,7 +203,7 @@ class _Fit:
                 f"training.compile: a '{self.model.kind}' model differentiates its energy twice, which PyTorch does "
                 "not compile; set it to false."
             )
-        frames = FrameData(datasets, self.data, self.training, self.model.cutoff)
+        frames = FrameData(datasets, self.data, self.training, self.model.cutoff, batch_wide=network.batch_wide)
         digests = training_digests(datasets, frames.train_graphs.frames)
         if start is not None:
             refuse_other_frames(start, digests)
@@ -215,7 +215,8 @@ class _Fit:
         saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests)
         schedule = TrainingProgress(self.training, stopwatch, progress)
         with computing(self.training):
-            trainer = make_trainer(self.training, self.out, [log, saving, schedule])
+            callbacks = [log, saving, schedule]
+            trainer = make_trainer(self.training, self.out, callbacks, batch_wide=network.batch_wide)
             if is_main_process():
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)
                 checkpoints.mkdir(exist_ok=True)

@@ -19,14 +19,17 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from gnnformd.errors import InputError
+from gnnformd.training.batches import frames_at_once
 from gnnformd.training.run_folder import is_main_process
 from gnnformd.training.settings import TrainingSettings
 
 __all__ = ["averaging", "computing", "make_trainer"]
 
 
-def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
-    """Trainer for these settings; it prints nothing and saves nothing itself.
+def make_trainer(
+    settings: TrainingSettings, out: Path, callbacks: list[lightning.Callback], *, batch_wide: bool
+) -> lightning.Trainer:
+    """Trainer for these settings, which prints and saves nothing itself; see `frames_at_once`.
 
     Raises
     ------
@@ -40,7 +43,7 @@ def make_trainer(settings: TrainingSettings, out: Path, callbacks: list[lightnin
         raise InputError(
             f"training.devices: {settings.devices} requested, {torch.cuda.device_count()} gpus available; use fewer."
         )
-    at_once = settings.frames_at_once or (settings.batch_size // settings.devices if gpu else 1)
+    at_once = frames_at_once(settings, batch_wide=batch_wide, on_processor=not gpu)
     if settings.ema_decay is not None:
         callbacks = [WeightAveraging(multi_avg_fn=averaging(settings.ema_decay)), *callbacks]
     return lightning.Trainer(

@@ -11,7 +11,7 @@ __all__ = ["molecules_to_bonds"]
 
 
 def molecules_to_bonds(molecule_ids: Int, types: Int) -> Int:
-    """Bonds of molecules of one central atom and its ligands, such as water, by the seed's rule.
+    """Bonds of molecules of one central atom and its ligands, such as water, by the original rule.
 
     Atoms of different type in one molecule are bonded, atoms of the same type are second neighbors. That is true where
     the central atom is the only one of its type and the ligands are all of one other type (or where there are two

@@ -70,7 +70,7 @@ def test_a_sideways_force_fits_into_its_panel(stand_ins):
 
 def test_the_learning_curve_marks_the_best_epoch_and_shows_the_seeds_log():
     figure = learning_curve_figure(
-        [1, 2, 3], [9, 8, 7], [5.0, 3.0, 4.0], [1, 1, 1], seed_epochs=[1], seed_validation=[6]
+        [1, 2, 3], [9, 8, 7], [5.0, 3.0, 4.0], [1, 1, 1], original_epochs=[1], original_validation=[6]
     )
     assert figure.axes[0].get_title(loc="left") == "Best epoch 2: 3"
     names = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]

@@ -19,7 +19,7 @@ def _run(folder, name="water"):
     folder.mkdir(parents=True)
     rows = ["1,9000,6480,10,2160,2160,2160,2e-4,30", "2,7000,3240,5,1080,1080,1080,4e-4,60"]
     (folder / "metrics.csv").write_text("\n".join([HEADER, *rows]) + "\n")
-    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "seed"}, "data": {"paths": [name]}}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "gamd"}, "data": {"paths": [name]}}))
 
 
 def _evaluation(model, path):
@@ -136,7 +136,7 @@ def test_the_plots_hold_the_data_of_the_files_and_the_seeds_log_beside_its_own_s
     by_name = {trace["name"]: trace for trace in plots["plot-1"]["data"]}
     assert by_name["sum"]["y"] == [10, 5]
     assert by_name["x"]["y"] == pytest.approx([10 / 3, 5 / 3], rel=1e-4)
-    assert by_name["seed"]["y"] == pytest.approx([26.2, 9.4, 6.9, 6.1], abs=0.06)  # as SEED's results page converts it
+    assert by_name["original"]["y"] == pytest.approx([26.2, 9.4, 6.9, 6.1], abs=0.06)  # the slide
     temperatures = [p for p in plots.values() if p["layout"]["yaxis"]["title"]["text"] == "temperature (K)"]
     assert temperatures[0]["data"][0]["x"] == [0, 0.02, 0.04]
     assert temperatures[0]["data"][0]["y"] == [300, None, 303]

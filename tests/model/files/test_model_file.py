@@ -25,9 +25,9 @@ from gnnformd.model.files.model_file import (
 )
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import DensitySettings, ModelSettings, SeedSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings, ModelSettings
 
-SETTINGS = SeedSettings(width=8, statistics="stored")
+SETTINGS = GamdSettings(width=8, statistics="stored")
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
         (change_card(trained_on=[{"closest_pairs": [["O", "H", 1.0]]}]), r"'closest_pairs' is no list of bonds"),
         (change_card(run="rm -rf"), r"'run' is not known"),
         (change_card(force_field={"types": [{"name": "O"}]}), r"mass"),
-        (change_settings(width=16), r"weight '.*' does not fit a 'seed' model"),
+        (change_settings(width=16), r"weight '.*' does not fit a 'gamd' model"),
         (change_settings(width="8"), r"'width' must be a whole number, not '8'"),
         (change_settings(depth=8), r"'depth' is not known"),
         (change_settings(cutoff=float("inf")), r"a setting is not a finite number"),

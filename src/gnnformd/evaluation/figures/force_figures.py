@@ -80,8 +80,8 @@ def learning_curve_figure(
     learning_rate: Sequence[float],
     *,
     per_axis: Mapping[str, Sequence[float]] | None = None,
-    seed_epochs: Sequence[int] | None = None,
-    seed_validation: Sequence[float] | None = None,
+    original_epochs: Sequence[int] | None = None,
+    original_validation: Sequence[float] | None = None,
     label: str = f"loss per frame, Σ|ΔF| ({FORCE})",
 ) -> Figure:
     """Errors and learning rate over the epochs.
@@ -92,8 +92,8 @@ def learning_curve_figure(
         One entry per epoch; the two errors in the same unit.
     per_axis
         Validation error along ``x``, ``y`` and ``z``.
-    seed_epochs, seed_validation
-        Another run's validation error to compare with (the log printed on the seed's slide).
+    original_epochs, original_validation
+        Another run's validation error to compare with (the log printed on the original slide).
     label
         What the errors are, with the unit.
     """
@@ -104,9 +104,9 @@ def learning_curve_figure(
         loss.plot(epochs, values, color=AXIS_COLORS[name], linewidth=1, alpha=0.7, label=f"validation, {name}")
     loss.plot(epochs, train, color=COLORS["reference"], label="training", **marker)
     loss.plot(epochs, validation, color=COLORS["model"], label="validation", **marker)
-    if seed_epochs is not None and seed_validation is not None:
+    if original_epochs is not None and original_validation is not None:
         style = {"linestyle": "none", "marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
-        loss.plot(seed_epochs, seed_validation, color=COLORS["second"], label="validation, seed's log", **style)
+        loss.plot(original_epochs, original_validation, color=COLORS["second"], label="validation, seed's log", **style)
     best = int(np.nanargmin(validation))
     loss.plot(
         epochs[best], validation[best], "o", color=COLORS["model"], markersize=7, markerfacecolor="white", zorder=4

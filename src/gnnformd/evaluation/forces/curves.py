@@ -27,7 +27,7 @@ BOX = 60.0
 """Edge of the empty box, angstrom: far beyond every cutoff, and so large that the periodic images of the pair add
 less than 0.02 kcal/mol/angstrom in a model with an Ewald sum."""
 
-# The ranges of the seed's figures and the parameters they were drawn for; for other systems they are scaled.
+# The ranges of the original figures and the parameters they were drawn for; for other systems they are scaled.
 LENNARD_JONES_RANGE, LENNARD_JONES_SIGMA = (2.5, 4.5), 3.165
 COULOMB_RANGE = (1.0, 5.0)
 BOND_RANGE, BOND_LENGTH = (0.90, 1.15), 1.012
@@ -132,7 +132,7 @@ class Curve:
 
 
 def force_curves(loaded: LoadedModel, *, points: int = 101) -> list[Curve]:
-    """Scan two isolated atoms over the distances of the seed's figures.
+    """Scan two isolated atoms over the distances of the original figures.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gnnformd.errors import InputError
 
-__all__ = ["SEED_LOG", "History", "read_history", "read_metrics", "read_training_log"]
+__all__ = ["ORIGINAL_LOG", "History", "read_history", "read_metrics", "read_training_log"]
 
 COLUMNS = ("epoch", "train_loss", "validation_loss", "learning_rate")
 EPOCH_LINE = re.compile(
@@ -19,11 +19,11 @@ EPOCH_LINE = re.compile(
 )
 AXES_LINE = re.compile(r"Losses: x:\s*(\S+), y:\s*(\S+), z:\s*(\S+)")
 
-SEED_LOG: Mapping[str, tuple[float, ...]] = {
+ORIGINAL_LOG: Mapping[str, tuple[float, ...]] = {
     "epoch": (1, 2, 3, 4),
     "validation_loss": (16993.3735, 6105.3166, 4500.1855, 3926.5310),
 }
-"""The log printed on the seed's slide: 216 waters, sum of absolute errors per frame, kcal/mol/angstrom."""
+"""The log printed on the original slide: 216 waters, sum of absolute errors per frame, kcal/mol/angstrom."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,12 @@ def read_metrics(path: Path) -> History | None:
 
 
 def read_training_log(path: Path) -> History | None:
-    """Read a log in the seed's format: a line of losses and a line of their parts along x, y and z per epoch.
+    """Read a log in the original format: a line of losses and a line of their parts along x, y and z per epoch.
 
     Raises
     ------
     InputError
-        The file cannot be read, or holds text but no epoch in the seed's format.
+        The file cannot be read, or holds text but no epoch in the original format.
     """
     try:
         text = path.read_text(encoding="utf-8")

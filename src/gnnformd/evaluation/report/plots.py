@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
-from gnnformd.evaluation.report.history import SEED_LOG, History
+from gnnformd.evaluation.report.history import ORIGINAL_LOG, History
 from gnnformd.evaluation.results import ComparedCurve, CurveResult
 
 __all__ = [
@@ -29,12 +29,12 @@ __all__ = [
 Spec = dict[str, Any]
 
 FORCE = "kcal mol⁻¹ Å⁻¹"
-SEED_ATOMS = 648
+ORIGINAL_ATOMS = 648
 AXES = {"x": "--model", "y": "--second", "z": "--third"}
 
 
-def validation_plot(history: History, *, seed: bool) -> Spec:
-    """Draw the validation error per atom over the epochs, its parts along the axes, and the seed's own log."""
+def validation_plot(history: History, *, with_original: bool) -> Spec:
+    """Draw the validation error per atom over the epochs, its parts along the axes, and the original log."""
     scale = [
         a / b if b else math.nan for a, b in zip(history.validation_l1_per_atom, history.validation_loss, strict=True)
     ]
@@ -43,9 +43,9 @@ def validation_plot(history: History, *, seed: bool) -> Spec:
         for axis, values in history.per_axis.items()
     ]
     traces.append(_line(history.epoch, history.validation_l1_per_atom, "sum", "--ink", mode="lines+markers", width=2.4))
-    if seed:
-        known = [loss / SEED_ATOMS for loss in SEED_LOG["validation_loss"]]
-        trace = _line(SEED_LOG["epoch"], known, "seed", "--fourth", mode="markers")
+    if with_original:
+        known = [loss / ORIGINAL_ATOMS for loss in ORIGINAL_LOG["validation_loss"]]
+        trace = _line(ORIGINAL_LOG["epoch"], known, "original", "--fourth", mode="markers")
         traces.append(trace | {"marker": {"color": "--fourth", "symbol": "diamond-open", "size": 9}})
     return _plot(traces, "epoch", f"error per atom ({FORCE})", log=True)
 

@@ -76,8 +76,10 @@ def training_section(found: ResultFolder, page: Page) -> Raw:
         plots = []
         history = run.history
         if any(v == v for v in history.validation_l1_per_atom):
-            seed = run.model_kind == "seed" and abs(history.atoms - 648) < 1
-            plots.append(page.plot(validation_plot(history, seed=seed), "Validation error", "|ΔFx| + |ΔFy| + |ΔFz|"))
+            original = run.model_kind in ("gamd", "seed") and abs(history.atoms - 648) < 1
+            plots.append(
+                page.plot(validation_plot(history, with_original=original), "Validation error", "|ΔFx| + |ΔFy| + |ΔFz|")
+            )
         plots.append(page.plot(loss_plot(history), "Loss", "with a penalty in warm-up"))
         plots.append(page.plot(learning_rate_plot(history), "Learning rate"))
         parts.append(Raw(f"<h3>{escape(run.name)}</h3>{grid(plots, len(plots))}"))

@@ -48,8 +48,8 @@ class LoadedModel:
     path: Path
     compiled: bool = True
 
-    def with_statistics(self, statistics: Literal["graph", "stored"]) -> LoadedModel:
-        """Copy of a ``seed`` model whose GraphNorm uses the graph's own averages or the stored ones."""
+    def with_statistics(self, statistics: Literal["batch", "stored"]) -> LoadedModel:
+        """Copy of a ``gamd`` model whose GraphNorm uses averages over what is evaluated or the stored ones."""
         settings = self.card.settings.model_copy(update={"statistics": statistics})
         first = next(self.model.parameters())
         model = build_model(settings, len(self.card.type_names)).to(device=first.device, dtype=first.dtype)

@@ -1,11 +1,10 @@
-"""Building blocks: the perceptron of the seed and GraphNorm."""
+"""Building blocks: the perceptron of the original study and GraphNorm."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.gamd.prelu_dropout import prelu_dropout
 from gnnformd.model.gamd.rounded_linear import rounded_linear
 
@@ -15,7 +14,7 @@ __all__ = ["GraphNorm", "Perceptron"]
 class Perceptron(nn.Module):
     """Linear(in, width) PReLU, twice [Dropout, Linear(width, width) without bias, PReLU], Linear(width, out).
 
-    All matrices start as Xavier uniform, all biases at zero. The parts are public because callers fold the last
+    Matrices start as Xavier uniform, biases as PyTorch draws them. The parts are public because callers fold the last
     linear map into what follows (it commutes with a sum) and the first into what precedes.
 
     Parameters
@@ -43,8 +42,6 @@ class Perceptron(nn.Module):
         self.slopes = nn.ParameterList([torch.full((1,), 0.25) for _ in range(3)])
         for linear in (self.first, *self.middle, self.last):
             nn.init.xavier_uniform_(linear.weight)
-        nn.init.zeros_(self.first.bias)
-        nn.init.zeros_(self.last.bias)
 
     def hidden_from(self, values: Tensor) -> Tensor:
         """Everything between the first linear map and the last: values (..., width) to (..., width)."""
@@ -67,13 +64,14 @@ class Perceptron(nn.Module):
 
 
 class GraphNorm(nn.Module):
-    """Normalization over the atoms of one graph, with a learned share of the mean removed.
+    """Normalization over all atoms of a batch, with a learned share of the mean removed.
 
-    ``y = gain * (x - share * mean) / sqrt(variance + 1e-5) + bias``, per feature, with the mean over the atoms of the
-    graph and ``variance = mean((x - share * mean)**2)``. Source: Cai et al., GraphNorm, arXiv:2009.03294.
+    ``y = gain * (x - share * mean) / sqrt(variance + 1e-5) + bias``, per feature, with the mean over the atoms of all
+    graphs of the batch together and ``variance = mean((x - share * mean)**2)``. Source: Cai et al., GraphNorm,
+    arXiv:2009.03294, where each graph has its own moments; the seed takes those of the batch.
 
     In training the moments of the batches are averaged; with ``statistics='stored'`` these averages stand in for the
-    graph's own, so that the result for an atom does not depend on atoms far away.
+    batch's own outside training, so that the result for an atom does not depend on atoms far away.
     """
 
     running_mean: Tensor
@@ -89,33 +87,23 @@ class GraphNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(width))
         self.register_buffer("running_variance", torch.ones(width))
 
-    def forward(self, features: Tensor, graph: AtomicGraph) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """Normalize features (N, F); moments are taken in the type of the weights also under mixed precision."""
         features = features.to(self.gain.dtype)
-        if self.training or self.statistics == "graph":
-            mean = _mean_over_graph(features, graph)  # (B, F)
-            centered = features - (self.share * mean).index_select(0, graph.graph_index)  # (N, F)
-            variance = _mean_over_graph(centered.square(), graph)  # (B, F)
+        if self.training or self.statistics == "batch":
+            mean = features.mean(0)  # (F,)
+            centered = features - self.share * mean  # (N, F)
+            variance = centered.square().mean(0)
             if self.training:
                 self._remember(mean.detach(), variance.detach())
-            variance = variance.index_select(0, graph.graph_index)
         else:
             centered = features - self.share * self.running_mean
             variance = self.running_variance + ((1 - self.share) * self.running_mean).square()
-        return self.gain * centered * torch.rsqrt(variance + 1e-5) + self.bias
+        return self.gain * torch.rsqrt(variance + 1e-5) * centered + self.bias
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         """Average the mean and the variance about it; ``variance`` given is the one about ``share * mean``."""
         about_mean = variance - ((1 - self.share) * mean).square()
-        self.running_mean.lerp_(mean.mean(0), self.momentum)
-        self.running_variance.lerp_(about_mean.mean(0), self.momentum)
-
-
-def _mean_over_graph(values: Tensor, graph: AtomicGraph) -> Tensor:
-    """Mean of (N, F) over the atoms of each graph, (B, F)."""
-    if graph.graph_count == 1:
-        return values.mean(0, keepdim=True)
-    zeros = values.new_zeros(graph.graph_count, values.shape[1])
-    counts = torch.bincount(graph.graph_index, minlength=graph.graph_count).clamp(min=1)
-    return zeros.index_add(0, graph.graph_index, values) / counts[:, None].to(values.dtype)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_variance.lerp_(about_mean, self.momentum)

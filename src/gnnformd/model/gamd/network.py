@@ -1,8 +1,10 @@
-"""The seed's network: message passing after GAMD (Li et al., arXiv:2112.03383), forces read out directly."""
+"""The GAMD network: message passing after GAMD (Li et al., arXiv:2112.03383), forces read out directly."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +13,9 @@ from torch.nn.functional import linear, pad
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.gamd.layers import GraphNorm, Perceptron
 from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.model.settings import ModelSettings, SeedSettings
+from gnnformd.model.settings import GamdSettings, ModelSettings, PlainResidualSettings
 
-__all__ = ["SeedModel"]
+__all__ = ["GamdModel"]
 
 ROWS = 256  # pairs are filled up to a multiple of this number
 BOND_KINDS = 3  # not in one molecule, bonded, farther along the molecule
@@ -21,7 +23,7 @@ BOND_KINDS = 3  # not in one molecule, bonded, farther along the molecule
 
 @dataclass(frozen=True)
 class EdgeRows:
-    """The edges as rows of matrices, filled up to a round number of rows.
+    """The edges of one graph, or of a batch, as rows of matrices, filled up to a round number of rows.
 
     The libraries behind matrix products prepare code for each new size, which takes longer than a product; with round
     numbers the sizes repeat from frame to frame. Rows that fill up are added to an atom that does not exist.
@@ -49,29 +51,59 @@ class EdgeRows:
         """Distance and unit vector, (2P, 4)."""
         return self.inputs[:, BOND_KINDS:]
 
+    @property
+    def atom_count(self) -> int:
+        """N."""
+        return self.degree.shape[0]
+
     @classmethod
     def of(cls, graph: AtomicGraph) -> EdgeRows:
         """Lay out the edges of a graph or batch."""
+        inputs = _edge_inputs(graph)
         center, neighbor, _, _ = graph.half_edges
-        half, atoms = len(center), graph.atom_count
-        fill = -half % ROWS
-        vectors = graph.edge_vectors().to(graph.charges.dtype)  # (E, 3); positions may have more digits
-        distance = vectors.norm(dim=1, keepdim=True)  # (E, 1)
-        kind = nn.functional.one_hot(graph.bond_kind.clamp(max=BOND_KINDS - 1), BOND_KINDS)
-        inputs = torch.cat([kind.to(vectors.dtype), distance, vectors / distance], dim=1)  # (E, K + 4)
+        return cls._filled(center, neighbor, inputs.view(2, len(center), -1), graph.atom_count)
+
+    @classmethod
+    def of_each(cls, graph: AtomicGraph) -> list[EdgeRows]:
+        """Lay out the edges of the graphs of a batch, whose atoms and pairs follow one another."""
+        center, neighbor, _, _ = graph.half_edges
+        inputs = _edge_inputs(graph)
+        pairs = torch.bincount(graph.graph_of_half_edge, minlength=graph.graph_count).tolist()
+        atoms = graph.atoms_per_graph.tolist()
+        first_atom = accumulate(atoms, initial=0)
+        columns = (torch.split(center, pairs), torch.split(neighbor, pairs))
+        return [
+            cls._filled(center - first, neighbor - first, part, count)
+            for center, neighbor, part, first, count in zip(
+                *columns, torch.split(inputs.view(2, len(center), -1), pairs, dim=1), first_atom, atoms, strict=False
+            )
+        ]
+
+    @classmethod
+    def _filled(cls, center: Tensor, neighbor: Tensor, inputs: Tensor, atoms: int) -> EdgeRows:
+        """Fill up pairs and their inputs, (2, P, K + 4)."""
+        fill = -len(center) % ROWS
+        degree = torch.bincount(torch.cat([center, neighbor]), minlength=atoms)
         return cls(
             center=pad(center, (0, fill)),
             neighbor=pad(neighbor, (0, fill)),
             receiver=torch.cat([pad(center, (0, fill), value=atoms), pad(neighbor, (0, fill), value=atoms)]),
-            degree=torch.bincount(graph.center_index, minlength=atoms)[:, None].to(vectors.dtype),
-            inputs=pad(inputs.view(2, half, inputs.shape[1]), (0, 0, 0, fill)).flatten(0, 1),
+            degree=degree[:, None].to(inputs.dtype),
+            inputs=pad(inputs, (0, 0, 0, fill)).flatten(0, 1),
         )
 
     def sum_over_neighbors(self, messages: Tensor) -> Tensor:
         """``sum_j m_ij`` for every center i: (2P, F) to (N, F)."""
-        atoms = self.degree.shape[0]
-        zeros = messages.new_zeros(atoms + 1, messages.shape[1])
-        return zeros.index_add(0, self.receiver, messages)[:atoms]
+        zeros = messages.new_zeros(self.atom_count + 1, messages.shape[1])
+        return zeros.index_add(0, self.receiver, messages)[: self.atom_count]
+
+
+def _edge_inputs(graph: AtomicGraph) -> Tensor:
+    """Kind of bond as one-hot, distance and unit vector of each edge, (E, K + 4)."""
+    vectors = graph.edge_vectors().to(graph.charges.dtype)  # (E, 3); positions may have more digits
+    distance = vectors.norm(dim=1, keepdim=True)  # (E, 1)
+    kind = nn.functional.one_hot(graph.bond_kind.clamp(max=BOND_KINDS - 1), BOND_KINDS)
+    return torch.cat([kind.to(vectors.dtype), distance, vectors / distance], dim=1)
 
 
 @dataclass(frozen=True)
@@ -108,12 +140,11 @@ class MessageLayer(nn.Module):
         self.message = Perceptron(2 * width, width, width, dropout)
         self.update = Perceptron(width, width, width, dropout)
 
-    def forward(self, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
-        """Features (N, F) and encoded edges to new features (N, F)."""
-        hidden = edge_messages(self.message, features, edges, rows)  # (2P, F)
-        last = self.message.last
-        total = linear(rows.sum_over_neighbors(hidden), last.weight) + rows.degree * last.bias  # (N, F)
-        return self.update(total)  # type: ignore[no-any-return]
+    def forward(self, features: Tensor, edges: list[EncodedEdges], rows: list[EdgeRows]) -> Tensor:
+        """Features (N, F) and the encoded edges of each part of the batch to new features (N, F)."""
+        summed, last = sum_of_messages(self.message, features, edges, rows), self.message.last
+        degree = torch.cat([part.degree for part in rows])
+        return self.update(linear(summed, last.weight) + degree * last.bias)  # type: ignore[no-any-return]
 
 
 class DirectedLayer(nn.Module):
@@ -128,14 +159,36 @@ class DirectedLayer(nn.Module):
         self.message = Perceptron(2 * width, 1, width, dropout)
         self.update = Perceptron(3, width, width, dropout)
 
-    def vectors(self, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
+    def vectors(self, features: Tensor, edges: list[EncodedEdges], rows: list[EdgeRows]) -> Tensor:
         """``sum_j s_ij u_ij``, (N, 3)."""
-        hidden = edge_messages(self.message, features, edges, rows)
-        return rows.sum_over_neighbors(self.message.last(hidden) * rows.inputs[:, -3:])
+        return sum_of_messages(
+            self.message, features, edges, rows, lambda hidden, part: self.message.last(hidden) * part.inputs[:, -3:]
+        )
 
-    def forward(self, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
+    def forward(self, features: Tensor, edges: list[EncodedEdges], rows: list[EdgeRows]) -> Tensor:
         """Features (N, F) and edges encoded without their directions to new features (N, F)."""
         return self.update(self.vectors(features, edges, rows))  # type: ignore[no-any-return]
+
+
+def sum_of_messages(
+    message: Perceptron,
+    features: Tensor,
+    edges: list[EncodedEdges],
+    rows: list[EdgeRows],
+    finish: Callable[[Tensor, EdgeRows], Tensor] = lambda hidden, _: hidden,
+) -> Tensor:
+    """Sum over neighbors of what ``finish`` makes of hidden values of the message, part by part of the batch, (N, F).
+
+    The parts are the frames of a batch on a processor, whose caches hold the values of the edges of one frame but not
+    of many.
+    """
+    of_part = torch.split(features, [part.atom_count for part in rows])
+    return torch.cat(
+        [
+            part.sum_over_neighbors(finish(edge_messages(message, own, encoded, part), part))
+            for own, encoded, part in zip(of_part, edges, rows, strict=True)
+        ]
+    )
 
 
 def edge_messages(message: Perceptron, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
@@ -149,29 +202,30 @@ def edge_messages(message: Perceptron, features: Tensor, edges: EncodedEdges, ro
     return message.hidden_from(both.flatten(0, 1))
 
 
-class SeedModel(ForceModel):
-    """The network of the seed, to the letter.
+class GamdModel(ForceModel):
+    """The network of the original study, to the letter.
 
     Nodes carry charge, epsilon and sigma (or a learned vector per type); edges carry the kind of bond as one-hot, the
     distance and the unit vector. Node encoder, ``layers`` message-passing layers with GraphNorm before each, decoder
     to the force. Only the first layer sees the kind of bond; the others share an encoding of distance and direction
-    alone, and are residual: what a layer was given is added to what it makes of it. At the defaults it has 644 769
-    weights, as the seed's code has. Invariant under translation and permutation; *not* equivariant under rotation
+    alone, and are residual: ``x <- norm(x)``, then ``x <- x + layer(x)``. At the defaults it has 644 769 weights, as
+    the original code has. Invariant under translation and permutation; *not* equivariant under rotation
     (training rotates the data instead) and not conservative.
 
     Parameters
     ----------
     settings
-        See `SeedSettings`.
+        See `GamdSettings`.
     type_count
         Number of atom types, used by learned node features only.
     """
 
     conservative = False
 
-    def __init__(self, settings: SeedSettings, type_count: int) -> None:
+    def __init__(self, settings: GamdSettings, type_count: int) -> None:
         super().__init__()
         self.settings = settings
+        self.plain_residual = isinstance(settings, PlainResidualSettings)
         self.cutoff, self.layers = settings.cutoff, settings.layers
         width, drop = settings.width, settings.dropout
         self.embedding = nn.Embedding(type_count, 3) if settings.node_features == "embedding" else None
@@ -186,9 +240,9 @@ class SeedModel(ForceModel):
         self.decoder = Perceptron(width, 3, width, drop)
 
     @classmethod
-    def from_settings(cls, settings: ModelSettings, type_count: int) -> SeedModel:
+    def from_settings(cls, settings: ModelSettings, type_count: int) -> GamdModel:
         """See `ForceModel.from_settings`."""
-        assert isinstance(settings, SeedSettings)
+        assert isinstance(settings, GamdSettings)
         return cls(settings, type_count)
 
     @classmethod
@@ -211,17 +265,24 @@ class SeedModel(ForceModel):
         """Stored statistics let it be cut: forces on owned atoms are right, those on others are not."""
         return None if self.settings.statistics == "stored" else "GraphNorm averages over all atoms"
 
+    @property
+    def batch_wide(self) -> bool:
+        """GraphNorm averages over the atoms of a batch, in training always."""
+        return self.training or self.settings.statistics == "batch"
+
     def forward(self, graph: AtomicGraph, fixed: Prediction | None = None) -> Prediction:
         """Predict the force on every atom."""
-        rows = EdgeRows.of(graph)
+        on_processor = graph.positions.device.type == "cpu"
+        rows = EdgeRows.of_each(graph) if on_processor and graph.graph_count > 1 else [EdgeRows.of(graph)]
         features = self.node_encoder(self.node_inputs(graph))  # (N, F)
-        edges = EncodedEdges.of(self.first_edge_encoder, rows.inputs[:, : self.first_edge_inputs])
-        features = self.message_layers[0](self.norms[0](features, graph), edges, rows)
+        inputs = self.first_edge_inputs
+        edges = [EncodedEdges.of(self.first_edge_encoder, part.inputs[:, :inputs]) for part in rows]
+        features = self.message_layers[0](self.norms[0](features), edges, rows)
         if self.edge_encoder is not None:
-            edges = EncodedEdges.of(self.edge_encoder, rows.geometry)
+            edges = [EncodedEdges.of(self.edge_encoder, part.geometry) for part in rows]
             for norm, layer in zip(self.norms[1:], self.message_layers[1:], strict=True):
-                normalized = norm(features, graph)
-                given = normalized if self.settings.residual == "normalized" else features
+                normalized = norm(features)
+                given = features if self.plain_residual else normalized
                 features = given + layer(normalized, edges, rows)
         return Prediction(forces=self.decoder(features))
 
