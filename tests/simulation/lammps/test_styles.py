@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.simulation.lammps import style_cases as cases
 
 from gnnformd.errors import InputError
+from gnnformd.model.interface import Prediction
 from gnnformd.reference.library import find_mpich_file, load_lammps, open_lammps
 from gnnformd.simulation.lammps.checks import Defined, Inventory, check_inventory
 from gnnformd.simulation.lammps.coupling import Coupling
@@ -215,8 +217,12 @@ def test_a_fix_that_holds_bonds_needs_their_lengths(lmp):
     lmp.commands_string("bond_style zero nocoeff\nbond_coeff *")
     coupling = Coupling(lmp, cases.loaded())
     lmp.command(case.commands.splitlines()[0])
-    with pytest.raises(InputError, match=r"fix tried \(shake\) needs lengths of bonds, .*; give bond_style"):
+    with pytest.raises(
+        InputError, match=r"fix tried \(shake\) asks LAMMPS for each length, .*; write 'bond_style zero'"
+    ):
         coupling.run(1)
+    lmp.commands_string("bond_style zero\nbond_coeff 1 3.9\nfix n all nve")
+    coupling.run(1)
 
 
 def test_bonds_keep_their_lengths_under_shake(lmp):
@@ -229,6 +235,40 @@ def test_bonds_keep_their_lengths_under_shake(lmp):
     vectors = x[1::2] - x[::2]
     vectors -= 20.8 * np.round(vectors / 20.8)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(3.9, abs=1e-6)
+
+
+def test_rigid_water_keeps_bonds_and_angles_if_the_input_says_where_the_model_acts(lmp):
+    lmp.commands_string(
+        """units real
+        atom_style full
+        region box block 0 20 0 20 0 20
+        create_box 2 box bond/types 1 angle/types 1 extra/bond/per/atom 2 &
+        extra/angle/per/atom 1 extra/special/per/atom 2
+        create_atoms 1 single 5 5 5
+        create_atoms 2 single 6 5 5
+        create_atoms 2 single 5 6 5
+        mass 1 16
+        mass 2 1
+        pair_style zero 7
+        pair_coeff * *
+        bond_style harmonic
+        bond_coeff 1 450 1.0
+        angle_style harmonic
+        angle_coeff 1 55 90
+        create_bonds single/bond 1 1 2
+        create_bonds single/bond 1 1 3
+        create_bonds single/angle 1 2 1 3
+        velocity all create 300 5 loop all
+        fix gnnformd all external pf/callback 1 1
+        fix hold all shake 1e-8 50 0 b 1 a 1
+        fix n all nve"""
+    )
+    loaded = cases.loaded()
+    loaded.model.forward = lambda graph: Prediction(torch.zeros_like(graph.positions), torch.zeros(1))
+    Coupling(lmp, loaded).run(100)
+    x = cases.by_id(lmp, "x")
+    assert np.linalg.norm(x[1:] - x[0], axis=1) == pytest.approx(1.0, abs=1e-6)
+    assert np.linalg.norm(x[1] - x[2]) == pytest.approx(2**0.5, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gnnformd.simulation.lammps.ranks import Ranks
 
-__all__ = ["equilibrium_values"]
+__all__ = ["bond_lengths", "equilibrium_values", "has_coefficients"]
 
 _COLUMN = {
     "bond": {"class2": 0, "gromos": 1, "harmonic": 1, "lepton": 0, "mm3": 1, "morse": 2, "nonlinear": 1, "zero": 0},
@@ -34,13 +34,45 @@ _COLUMN = {
 """Which of the coefficients is the length in angstrom or the angle in degrees."""
 
 
+def bond_lengths(lmp: lammps, ranks: Ranks) -> list[float] | None:
+    """Equilibrium length of each type of bond by ``bond_write``, angstrom, (T,); None if LAMMPS has none.
+
+    Unlike ``write_coeff`` this does not initialize fixes, which would drop what a restart file holds for fixes that are
+    defined later.
+    """
+    count = int(lmp.extract_setting("nbondtypes"))
+    style = str(lmp.extract_global("bond_style"))
+    if count == 0 or style in ("none", "zero") or style.startswith("hybrid"):  # bond_write crashes for zero nocoeff
+        return None
+    with tempfile.TemporaryDirectory(prefix="gnnformd-") as folder:
+        path = Path(ranks.share(str(Path(folder) / "bonds.txt")))
+        try:
+            for number in range(1, count + 1):
+                lmp.command(f'bond_write {number} 2 0.9 1.1 "{path}" type{number}')
+        except Exception:  # LAMMPS's Python interface raises nothing more specific: a style without coefficients
+            return None
+        text = ranks.share(path.read_text(encoding="utf-8") if ranks.first else "")
+    lengths = [float(value) for value in re.findall(r"^N 2 EQ (\S+)$", text, re.MULTILINE)]
+    return lengths if len(lengths) == count and min(lengths) > 0 else None
+
+
+def has_coefficients(lmp: lammps, ranks: Ranks, kind: str) -> bool:
+    """Whether each type of "bond", "angle", "dihedral" or "improper" has coefficients; all ranks together."""
+    with tempfile.TemporaryDirectory(prefix="gnnformd-") as folder:
+        path = Path(ranks.share(str(Path(folder) / "coefficients.txt")))
+        lmp.command(f'info out overwrite "{path}" coeffs')
+        text = ranks.share(path.read_text(encoding="utf-8") if ranks.first else "")
+    section = re.search(rf"^{kind.capitalize()} coeffs\n((?:\s+\d+:.*\n)*)", text, re.MULTILINE)
+    return section is not None and section[1].count("is set") == lmp.extract_setting(f"n{kind}types")
+
+
 def equilibrium_values(lmp: lammps, ranks: Ranks, kind: str) -> list[float] | None:
     """Equilibrium value of each type of bond or angle, angstrom or degrees, (T,).
 
     Parameters
     ----------
     lmp
-        With the styles of the force field still there, and no pair style that needs coefficients.
+        With coefficients for its pair style; its fixes are initialized.
     ranks
         All of them; they call it together.
     kind

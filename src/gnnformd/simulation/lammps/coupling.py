@@ -15,7 +15,7 @@ from gnnformd.errors import InputError
 from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.reference.library import lammps_sentence
 from gnnformd.simulation.guard import Departures, Guard, failure_of
-from gnnformd.simulation.lammps.bond_lengths import equilibrium_values
+from gnnformd.simulation.lammps.bond_lengths import bond_lengths, equilibrium_values, has_coefficients
 from gnnformd.simulation.lammps.checks import (
     Inventory,
     check_command,
@@ -39,6 +39,7 @@ Float = NDArray[np.float64]
 _FIX = "gnnformd"
 _FAILED = "gnnformd_failed"
 _INSIDE = "gnnformd_inside"
+_CONSTRAINTS = ("shake", "rattle")
 
 
 class Coupling:
@@ -134,14 +135,18 @@ class Coupling:
         self._source: Domains | Whole = choose_source(lmp, loaded, self.ranks, kspace_accuracy)
         self.keeps_momentum = self._source.keeps_momentum
         self._cutoff = loaded.model.cutoff
-        self._lengths = True  # LAMMPS knows the lengths of all bonds and angles
         self._install()
         self._styles = _force_field_styles(lmp)
         self._checked: tuple[str, ...] = ()
         self.check()
 
-    def check(self) -> None:
+    def check(self) -> Inventory:
         """See that nothing is defined in LAMMPS that would give wrong numbers; `run` and `command` do this first.
+
+        Returns
+        -------
+        Inventory
+            What is defined.
 
         Raises
         ------
@@ -150,18 +155,26 @@ class Coupling:
         """
         inventory = Inventory.read(self._lmp, self.ranks)
         check_inventory(self._lmp, inventory, _FIX, self._allow)
-        constraints = [fix for fix in inventory.fixes if fix.style in ("shake", "rattle")]
-        if constraints and not self._lengths:
-            raise InputError(
-                f"fix {constraints[0].name} ({constraints[0].style}) needs lengths of bonds, which LAMMPS did not have "
-                "when the model was coupled; give bond_style (or angle_style) zero and its coefficients."
-            )
         for kind, style in _force_field_styles(self._lmp).items():
             if style != self._styles[kind]:
                 raise InputError(
                     f"{kind} is {style} now, on top of the model's forces; define no force field after the Coupling."
                 )
         self._checked = self._defined()
+        return inventory
+
+    def _check_constraints(self, inventory: Inventory) -> None:
+        """Refuse a fix that holds bonds whose lengths LAMMPS does not know."""
+        constraints = [fix for fix in inventory.fixes if fix.style in _CONSTRAINTS]
+        for kind in ("bond", "angle"):
+            if not constraints or self._lmp.extract_setting(f"n{kind}types") == 0:
+                continue
+            if equilibrium_values(self._lmp, self.ranks, kind) is None:
+                fix, value = constraints[0], "length" if kind == "bond" else "angle"
+                raise InputError(
+                    f"fix {fix.name} ({fix.style}) asks LAMMPS for each {value}, which it does not know under a model; "
+                    f"write '{kind}_style zero' and '{kind}_coeff TYPE {value.upper()}' after the Coupling."
+                )
 
     def run(self, steps: int) -> None:
         """Run LAMMPS for a number of steps; all ranks together.
@@ -190,7 +203,7 @@ class Coupling:
             LAMMPS refused to run, or something is defined that would give wrong numbers.
         """
         check_command(text, self._allow)
-        self.check()
+        self._check_constraints(self.check())
         with self.ranks.together():
             self._source.renew()
         self._count = int(self._lmp.get_natoms())
@@ -241,16 +254,19 @@ class Coupling:
         lmp.set_fix_external_callback(_FIX, self._callback)
         for command in without_forces(self._cutoff):  # no PPPM is set up where coefficients are written
             lmp.command(command)
-        values = {kind: equilibrium_values(lmp, self.ranks, kind) for kind in ("bond", "angle")}
+        values = {"bond": bond_lengths(lmp, self.ranks)}
+        if any(fix.style in _CONSTRAINTS for fix in Inventory.read(lmp, self.ranks).fixes):
+            values["angle"] = equilibrium_values(lmp, self.ranks, "angle")
         for kind in ("bond", "angle", "dihedral", "improper"):
             count = int(lmp.extract_setting(f"n{kind}types"))
             known = values.get(kind)
-            if count > 0 and known is not None:
+            if lmp.extract_global(f"{kind}_style") == "zero" and has_coefficients(lmp, self.ranks, kind):
+                continue
+            if count > 0 and known is not None:  # fix shake and fix rattle ask for them
                 lmp.command(f"{kind}_style zero")
                 for number, value in enumerate(known, start=1):
                     lmp.command(f"{kind}_coeff {number} {value!r}")
             elif count > 0:
-                self._lengths = self._lengths and kind not in values
                 lmp.command(f"{kind}_style zero nocoeff")
                 lmp.command(f"{kind}_coeff *")
         for command in self._source.commands():
