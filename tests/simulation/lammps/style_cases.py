@@ -251,6 +251,80 @@ FIXES: dict[str, Case] = {
     "wall/region": Case("fix tried all wall/region around lj93 0.2 2 4", "region around block -5 22 -5 22 -5 22\n"),
     "wall/table": Case("fix tried all wall/table linear 100 zlo -3 table.txt W 4.5", WALLS, files=(TABLE,)),
 }
+NEEDED = """compute chunks all chunk/atom molecule
+compute centers all com/chunk chunks
+compute shape all gyration
+compute shapes all gyration/chunk chunks tensor
+fix bodies some rigid/nve single
+fix n more nve
+"""
+COMPUTES: dict[str, str] = {
+    "ackland/atom": "",
+    "adf": "10 1 1 1 0 5 0 5",
+    "angmom/chunk": "chunks",
+    "ave/sphere/atom": "cutoff 5",
+    "basal/atom": "",
+    "centro/atom": "fcc",
+    "chunk/atom": "molecule",
+    "chunk/spread/atom": "chunks c_centers[*]",
+    "cluster/atom": "4",
+    "cna/atom": "4.5",
+    "cnp/atom": "4.5",
+    "com": "",
+    "com/chunk": "chunks",
+    "coord/atom": "cutoff 4.5 *",
+    "count/type": "atom",
+    "dipole": "",
+    "dipole/chunk": "chunks",
+    "displace/atom": "",
+    "entropy/atom": "0.25 5",
+    "erotate/rigid": "bodies",
+    "fragment/atom": "",
+    "global/atom": "c_chunks c_centers[1]",
+    "gyration": "",
+    "gyration/chunk": "chunks",
+    "gyration/shape": "shape",
+    "gyration/shape/chunk": "shapes",
+    "hexorder/atom": "",
+    "inertia/chunk": "chunks",
+    "ke": "",
+    "ke/atom": "",
+    "ke/rigid": "bodies",
+    "momentum": "",
+    "msd": "com yes",
+    "msd/chunk": "chunks",
+    "msd/nongauss": "",
+    "nbond/atom": "",
+    "omega/chunk": "chunks",
+    "orientorder/atom": "",
+    "property/atom": "x fx vx mass q",
+    "property/chunk": "chunks count",
+    "rattlers/atom": "type 1 10",
+    "rdf": "50 * * cutoff 6",
+    "reduce": "sumsq x fx",
+    "reduce/chunk": "chunks sum c_forces",
+    "reduce/region": "part sumsq fx",
+    "saed": "0.02 Ar Kr Kmax 0.8 c 1 1 1",
+    "slice": "1 3 1 c_list",
+    "temp": "",
+    "temp/chunk": "chunks",
+    "temp/com": "",
+    "temp/deform": "",
+    "temp/partial": "1 1 0",
+    "temp/profile": "1 1 1 x 4",
+    "temp/ramp": "vx 0 0.1 z 0 16",
+    "temp/region": "part",
+    "temp/rotate": "",
+    "torque/chunk": "chunks",
+    "vacf": "",
+    "vacf/chunk": "chunks",
+    "vcm/chunk": "chunks",
+    "viscosity/cos": "",
+    "voronoi/atom": "",
+    "xrd": "1.5 Ar Kr c 1 1 1 2Theta 10 60",
+}
+NEEDED += "compute forces all property/atom fx\ncompute list all vacf\n"
+
 BONDED = ("rattle", "shake")
 """Fixes that are tried on molecules of two atoms, whose bonds they hold."""
 
@@ -331,6 +405,29 @@ def run(name: str, case: Case, couple: str, model: Callable[[], ForceModel] = Ch
         coupling = Coupling(lmp, loaded(model())) if couple == "after" else coupling
         (lmp if coupling is None else coupling).command(case.run)
         return state(lmp)
+    finally:
+        lmp.close()
+
+
+def computed(style: str, couple: bool) -> list[np.ndarray]:
+    """What a compute gives after some steps, of all kinds it has."""
+    lmp = open_lammps()
+    try:
+        lmp.commands_string(SYSTEM + MOLECULES + FIELD_COMMANDS)
+        coupling = Coupling(lmp, loaded()) if couple else None
+        lmp.commands_string(NEEDED + f"compute tried all {style} {COMPUTES[style]}")
+        (coupling or lmp).command("run 10")
+        found = []
+        for whose in (0, 1):  # of the system, of its atoms
+            for shape in (0, 1, 2):  # scalar, vector, array
+                try:
+                    values = lmp.numpy.extract_compute("tried", whose, shape)
+                except Exception:
+                    continue
+                if values is not None:
+                    values = np.array(values, dtype=float)
+                    found.append(values[: lmp.extract_setting("nlocal")] if whose else values)
+        return found
     finally:
         lmp.close()
 

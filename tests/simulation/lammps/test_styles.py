@@ -1,5 +1,6 @@
 """Every style that the table calls exact gives LAMMPS's own numbers; every other one is refused in a sentence."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,36 @@ def test_a_fix_gives_the_numbers_of_lammps_itself(name):
         ) as refusal:
             cases.run(name, case, "after")
         assert str(refusal.value).endswith(REMEDY)
+
+
+@pytest.mark.parametrize("style", cases.COMPUTES)
+def test_a_compute_gives_the_numbers_of_lammps_itself(style):
+    own, ours = cases.computed(style, False), cases.computed(style, True)
+    assert len(own) == len(ours) > 0
+    for one, other in zip(own, ours, strict=True):
+        assert one.shape == other.shape
+        assert np.abs(np.nan_to_num(one) - np.nan_to_num(other)).max() < 1e-6 * max(1, np.abs(np.nan_to_num(one)).max())
+
+
+def test_computes_that_are_exact_but_not_tried_are_known():
+    exact = {name for name, (judged, _) in COMPUTES.items() if judged is not Verdict.REFUSED}
+    assert set(cases.COMPUTES) <= exact
+    assert exact - set(cases.COMPUTES) == {
+        "aggregate/atom",
+        "property/grid",
+        "property/local",
+        "rigid/local",
+        "temp/uef",
+    }
+
+
+def test_the_page_of_styles_is_what_the_code_says():
+    path = Path(__file__).parents[3] / "docs" / "write_lammps_styles.py"
+    spec = importlib.util.spec_from_file_location("write_lammps_styles", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = path.with_name("lammps-styles.md").read_text(encoding="utf-8")
+    assert page == module.page(), "run: python docs/write_lammps_styles.py"
 
 
 @pytest.mark.parametrize("name", ["setforce", "shake", "rigid/small", "msst"])
@@ -144,7 +175,7 @@ def test_a_style_that_is_in_no_table_is_refused(liquid):
             "thermo_style prints evdwl, which does not hold the model's energy; write pe",
         ),
         ("variable e equal 2*epair", "variable e reads epair, which does not hold the model's energy; write pe"),
-        ("run_style respa 2 2 pair 2", "run_style respa does not work .*; write 'run_style verlet'"),
+        ("run_style respa 2 2 pair 2", "run_style respa never applies .*; write 'run_style verlet'"),
         ("variable w atom fx/2\nfix d all addforce v_w 0 0", r"fix d \(addforce\) .* variable w reads forces"),
     ],
 )

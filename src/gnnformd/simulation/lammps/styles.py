@@ -532,7 +532,7 @@ COMMANDS: dict[str, tuple[Verdict, str]] = {
 """Commands that evaluate forces or change the system."""
 
 RUN_STYLES: dict[str, tuple[Verdict, str]] = {
-    "respa": (REFUSED, "the model's forces act at no level; write 'run_style verlet' and a short time step"),
+    "respa": (REFUSED, "never applies the model's forces, which belong to no level"),
     "verlet": (EXACT, _EVALUATES),
     "verlet/split": (REFUSED, _UNTESTED),
 }
