@@ -92,7 +92,7 @@ class FrameData(lightning.LightningDataModule):
         chosen = [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each segment
         mine = chosen[self.trainer.global_rank :: self.trainer.world_size]
         size = self._frames_at_once()
-        portions = []
+        portions: list[Portion] = []
         for start in range(0, len(mine), self.training.batch_size):
             batch = mine[start : start + self.training.batch_size]
             parts = (tuple(batch[k : k + size]) for k in range(0, len(batch), size))

@@ -347,8 +347,8 @@ def test_a_type_that_the_model_does_not_know_is_refused(helpers):
 
 
 def test_an_error_of_lammps_itself_is_one_sentence(argon, helpers):
-    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
+    with helpers.lammps(*read(argon, "fix 1 all nve", "compute 2 all temp", "thermo_style custom step c_2")) as lmp:
         coupling = Coupling(lmp, helpers.load(helpers.LennardJones(8.0)))
-        lmp.command("pair_style lj/cut 5.0")
-        with pytest.raises(InputError, match=r"^LAMMPS cannot run: .*coeffs are not set[^\n]*$"):
+        lmp.command("uncompute 2")
+        with pytest.raises(InputError, match=r"^LAMMPS cannot run: .*Could not find thermo[^\n]*$"):
             coupling.run(1)
