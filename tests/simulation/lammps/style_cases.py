@@ -15,7 +15,7 @@ from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_file import LoadedModel, ModelCard
 from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.reference.library import open_lammps
 from gnnformd.simulation.lammps.coupling import Coupling
 from gnnformd.simulation.lammps.ranks import Ranks
@@ -53,7 +53,7 @@ class WholeLiquid(ChargedLiquid):
 
 
 def loaded(model: ForceModel | None = None) -> LoadedModel:
-    card = ModelCard(SeedSettings(cutoff=CUTOFF), ("Ar", "Kr"), FIELD)
+    card = ModelCard(GamdSettings(cutoff=CUTOFF), ("Ar", "Kr"), FIELD)
     return LoadedModel(ChargedLiquid() if model is None else model, card, Path("liquid.safetensors"))
 
 
