@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_is_named(liquid: DataSettings, tmp_path: Path) -> 
 def test_a_damaged_checkpoint_is_left_out_of_the_choice_of_the_best(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=2, checkpoint_every=1), tmp_path / "run")
     (run.folder / "checkpoints" / "epoch-02.ckpt").write_bytes(b"junk")
-    with pytest.warns(UserWarning, match=r"epoch-02\.ckpt: is damaged; the best of the other checkpoints is taken\."):
+    with pytest.warns(UserWarning, match=r"epoch-02\.ckpt: is damaged; the best of the other checkpoints is used\."):
         again = train(MODEL, liquid, settings(epochs=3, checkpoint_every=1), tmp_path / "run", resume=True)
     assert [record.epoch for record in again.records] == [1, 2, 3]
     assert load_model(again.model).card.trained_on[-1]["epoch"] != 2
@@ -165,9 +165,7 @@ def test_a_training_goes_on_with_the_network_it_was_started_with(liquid: DataSet
         changed = MODEL.model_copy(update={name: other})
         with pytest.raises(InputError, match=rf"last\.ckpt: model\.{name} was .*, not {other}; use the same settings"):
             train(changed, liquid, settings(epochs=3), tmp_path / "run", resume=True)
-    with pytest.raises(
-        InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, more than 1; set at"
-    ):
+    with pytest.raises(InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, more than 1; set at"):
         train(MODEL, liquid, settings(epochs=1), tmp_path / "run", resume=True)
     assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
 
