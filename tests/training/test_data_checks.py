@@ -41,7 +41,7 @@ def test_frames_that_stand_on_both_sides_are_counted(tmp_path: Path, liquid: Dat
             "force_field": None,
         }
     )
-    assert said(both) == ["data: 13 of 13 validation frames are training frames, too: the error will be too low."]
+    assert said(both) == ["data: 13 of 13 validation frames are also training frames; the error will be too low."]
 
 
 def test_data_that_repeat_themselves_are_told(tmp_path: Path, liquid: DataSettings) -> None:

@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_is_named(liquid: DataSettings, tmp_path: Path) -> 
 def test_a_damaged_checkpoint_is_left_out_of_the_choice_of_the_best(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=2, checkpoint_every=1), tmp_path / "run")
     (run.folder / "checkpoints" / "epoch-02.ckpt").write_bytes(b"junk")
-    with pytest.warns(UserWarning, match=r"epoch-02\.ckpt: is damaged; the best of the other checkpoints is taken\."):
+    with pytest.warns(UserWarning, match=r"epoch-02\.ckpt: is damaged; the best of the other checkpoints is used\."):
         again = train(MODEL, liquid, settings(epochs=3, checkpoint_every=1), tmp_path / "run", resume=True)
     assert [record.epoch for record in again.records] == [1, 2, 3]
     assert load_model(again.model).card.trained_on[-1]["epoch"] != 2
