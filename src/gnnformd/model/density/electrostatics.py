@@ -96,13 +96,13 @@ class Electrostatics(nn.Module):
         parts = zip(
             torch.split(scaled, sizes), torch.split(charges, sizes), cells, graph.periodic.tolist(), strict=True
         )
-        for places, own, cell, periodic in parts:
+        for own_scaled, own, cell, periodic in parts:
             if all(periodic) and len(own) >= self.mesh_from:
-                energies.append(mesh_energy(places, own, cell, self.splitting))
+                energies.append(mesh_energy(own_scaled, own, cell, self.splitting))
             elif all(periodic):
-                energies.append(periodic_energy(places, own, cell, self.splitting, self.reach))
+                energies.append(periodic_energy(own_scaled, own, cell, self.splitting, self.reach))
             elif not any(periodic):
-                energies.append(cluster_energy(places @ cell, own, self.splitting))
+                energies.append(cluster_energy(own_scaled @ cell, own, self.splitting))
             else:
                 raise InputError(
                     "the box is periodic in some directions only, and the Coulomb energy of such a slab is not "

@@ -60,8 +60,8 @@ def periodic_energy(scaled: Tensor, charges: Tensor, cell: Tensor, splitting: fl
 
 def _phases(angle: Tensor, numbers: Tensor) -> Tensor:
     """``exp(i n angle)``, (n, X)."""
-    turned = angle[:, None] * numbers
-    return torch.complex(torch.cos(turned), torch.sin(turned))
+    phase = angle[:, None] * numbers
+    return torch.complex(torch.cos(phase), torch.sin(phase))
 
 
 def _kernel(cell: Tensor, ranges: list[Tensor], splitting: float, reach: float) -> Tensor:

@@ -333,8 +333,8 @@ class DensityModel(ForceModel):
 
     def _learned_energies(self, graph: AtomicGraph, coordinates: _Coordinates) -> tuple[Tensor, Geometries]:
         """Energies of each graph that depend on parameters, kcal/mol, (B,), and what the densities were made of."""
-        soft, softening = softened(coordinates.distances, self.contacts.of_edges(graph))
-        energies, charges, geometries = self.network(graph, coordinates.vectors, soft.detach(), softening.detach())
+        soft, soft_slope = softened(coordinates.distances, self.contacts.of_edges(graph))
+        energies, charges, geometries = self.network(graph, coordinates.vectors, soft.detach(), soft_slope.detach())
         if self.settings.electrostatics == "learned":
             energies = energies + self._coulomb(graph, coordinates, soft, charges)
         return energies, geometries

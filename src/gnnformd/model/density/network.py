@@ -79,7 +79,7 @@ class DensityNetwork(nn.Module):
         self.register_buffer("type_energies", torch.zeros(type_count))
 
     def forward(
-        self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor
+        self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor
     ) -> tuple[Tensor, Tensor, Geometries]:
         """Energies of the graphs, kcal/mol, (B,), charges of the atoms, e, (N,), and what the densities were made of.
 
@@ -89,11 +89,11 @@ class DensityNetwork(nn.Module):
             Its positions are not looked at.
         vectors
             Of the half edges, angstrom, (E/2, 3); the energies can be differentiated by them.
-        soft, softening
+        soft, soft_slope
             Softened distances of the half edges, angstrom, and their derivatives, (E/2,).
         """
         inputs = self.inputs(graph)  # (N, P)
-        geometries = self._geometries(graph, vectors, soft, softening)
+        geometries = self._geometries(graph, vectors, soft, soft_slope)
         chosen = None
         if graph.owned is not None and not self.messages:  # nobody asks for more of the others
             chosen = torch.nonzero(graph.owned).squeeze(1)
@@ -137,7 +137,7 @@ class DensityNetwork(nn.Module):
         return energy, scalars
 
     @torch.no_grad()
-    def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> None:
+    def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> None:
         """Take mean and spread of the densities from a batch of frames; arguments as those of `forward`.
 
         The mean of degree 0 is a linear map of the node inputs, fitted by least squares, so that it differs from type
@@ -145,7 +145,7 @@ class DensityNetwork(nn.Module):
         """
         inputs = self.inputs(graph)
         self.inputs.measure(inputs)
-        geometries = self._geometries(graph, vectors, soft, softening)
+        geometries = self._geometries(graph, vectors, soft, soft_slope)
         densities = self._densities(self.inputs.sent(inputs), geometries).double()  # (L, N, C K)
         mean = torch.linalg.pinv(inputs.double(), rtol=1e-6) @ densities[0]  # (P, C K)
         densities[0] -= inputs.double() @ mean
@@ -168,10 +168,10 @@ class DensityNetwork(nn.Module):
         fitted = torch.linalg.pinv(counts, rtol=1e-9) @ energies.double()
         self.type_energies.copy_(fitted)
 
-    def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+    def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:
         """Lay out the neighbors that are not bonded, and those that are."""
         if self.compiled and vectors.device.type == "cpu":
-            return self._compiled_geometry(graph, vectors, soft, softening)
+            return self._compiled_geometry(graph, vectors, soft, soft_slope)
         settings = self.settings
         center, neighbor, _, kind = graph.half_edges
         bonded = (kind > 0) & (kind <= settings.bond_kinds)
@@ -183,8 +183,8 @@ class DensityNetwork(nn.Module):
             first, second = center.index_select(0, pairs), neighbor.index_select(0, pairs)
             table = neighbor_table(first, second, graph.atom_count)
             with torch.no_grad():
-                beyond = soft.new_full((1,), 2.0 * settings.cutoff)  # of empty places; every function is zero there
-                s, slope = (torch.cat([f.index_select(0, pairs), beyond]) for f in (soft, softening))
+                beyond = soft.new_full((1,), 2.0 * settings.cutoff)  # of empty entries; every function is zero there
+                s, slope = (torch.cat([f.index_select(0, pairs), beyond]) for f in (soft, soft_slope))
                 functions: list[Tensor] = [*radial_functions(s, slope, settings.cutoff, count)]  # (K, E'/2 + 1)
                 if chosen is bonded:
                     kinds = torch.arange(1, settings.bond_kinds + 1, device=kind.device)
@@ -200,7 +200,7 @@ class DensityNetwork(nn.Module):
             geometries.append((TableGeometry(table, distance, unit, values, slopes, self.l_max), spread))
         return geometries
 
-    def _compiled_geometry(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+    def _compiled_geometry(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:
         from gnnformd.model.density.sums.numba_sum import NumbaGeometry, make_shell
 
         settings = self.settings
@@ -218,9 +218,9 @@ class DensityNetwork(nn.Module):
             )
             for number, count in enumerate(counts)
         )
-        places = vectors.detach()
-        distance = places.norm(dim=1)
-        geometry = NumbaGeometry(shells, places, distance, soft, softening, settings.cutoff, self.l_max)
+        fixed = vectors.detach()
+        distance = fixed.norm(dim=1)
+        geometry = NumbaGeometry(shells, fixed, distance, soft, soft_slope, settings.cutoff, self.l_max)
         return [(geometry, vectors)]
 
     def _densities(self, sent: Tensor, geometries: Geometries) -> Tensor:

@@ -39,7 +39,7 @@ class LoadedModel:
     path
         Where it came from.
     compiled
-        Whether evaluation and molecular dynamics may use compiled loops in the place of PyTorch; they say the same
+        Whether evaluation and molecular dynamics may use compiled loops instead of PyTorch; the results are equal
         to rounding; in float32 the energies of compiled loops have more digits.
     """
 
@@ -149,7 +149,7 @@ def _resolve(path_or_name: str | Path) -> Path:
         return path
     if str(path_or_name) in names:
         return Path(str(resources.files("gnnformd") / "pretrained" / f"{path_or_name}.safetensors"))
-    known = f" or a model that comes along ({', '.join(names)})" if names else ""
+    known = f" or a shipped model ({', '.join(names)})" if names else ""
     raise InputError(f"{path_or_name}: there is no such model file; name one{known}.")
 
 

@@ -87,7 +87,7 @@ class Coupling:
     ranks
         The processes that run LAMMPS.
     has_energy, has_virial
-        Whether the model said an energy and a virial; known after the first evaluation.
+        Whether the model has an energy and a virial; known after the first evaluation.
     departures
         Steps outside of what the model was trained on.
     seconds

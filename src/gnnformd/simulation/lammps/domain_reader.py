@@ -110,9 +110,9 @@ def _ghost_pairs(ids: Int, positions: Float, cell: Float, reach: float, bonds: B
     if bonds is not None and len(bonds.keys):
         low, high = np.minimum(ids[first], ids[second]) - 1, np.maximum(ids[first], ids[second]) - 1
         keys = low * bonds.atom_count + high
-        place = np.searchsorted(bonds.keys, keys).clip(max=len(bonds.keys) - 1)
+        index = np.searchsorted(bonds.keys, keys).clip(max=len(bonds.keys) - 1)
         scaled = (positions[second] - positions[first]) @ np.linalg.inv(cell)
         nearest = (np.abs(scaled) <= 0.5).all(axis=1)
-        bonded = (bonds.keys[place] == keys) & (high < bonds.atom_count)
-        kinds = np.where(bonded & nearest, bonds.kinds[place], 0).astype(np.int64)
+        bonded = (bonds.keys[index] == keys) & (high < bonds.atom_count)
+        kinds = np.where(bonded & nearest, bonds.kinds[index], 0).astype(np.int64)
     return np.stack([first, second], axis=1), kinds

@@ -189,7 +189,7 @@ class Domains:
         )
 
     def commands(self) -> list[str]:
-        """Commands that put lists, ghosts and PPPM in the place of LAMMPS's force field."""
+        """Commands that replace LAMMPS's force field by lists, ghosts and PPPM."""
         model, cutoff = self._model, repr(self._model.cutoff)
         zero = f"zero {cutoff} nocoeff full"
         every = "neigh_modify every 1 delay 0 check yes"

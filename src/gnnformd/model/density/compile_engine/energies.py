@@ -19,7 +19,7 @@ __all__ = ["Angles", "Energies", "Shell"]
 class Shell(NamedTuple):
     """Neighbors that share radial functions, in rows of equal length, one for each center.
 
-    Empty places hold the center itself, two cutoffs away, where everything is zero.
+    Empty entries hold the center itself, two cutoffs away, where everything is zero.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Shell(NamedTuple):
     shift
         Lattice vectors crossed on the way to the neighbor, (N, M, 3).
     filling
-        angstrom, added to the vector: not zero in empty places, (N, M).
+        angstrom, added to the vector: not zero in empty entries, (N, M).
     contact
         Contact distance, angstrom, (N, M).
     pair
@@ -53,7 +53,7 @@ class Shell(NamedTuple):
 
 
 class Angles(NamedTuple):
-    """Angles between two bonds: row of the middle, (A,), places of both arms, (2, A), factors of cos^n, (POWERS, A)."""
+    """Angles between two bonds: row of the middle, (A,), entries of both arms, (2, A), factors of cos^n, (POWERS, A)."""
 
     middle: Tensor
     arms: Tensor
@@ -81,12 +81,12 @@ class Energies(nn.Module):
     ) -> Tensor:
         """All but the long-range electrostatics, kcal/mol, (N,) centers; vectors are (N, M, 3) for each shell."""
         network, settings = self.network, self.network.settings
-        places, pairs, first = [], inputs.new_zeros(len(centers)), 0
+        sum_factors, pairs, first = [], inputs.new_zeros(len(centers)), 0
         for shell, spread in zip(shells, vectors, strict=True):
             distance = spread.square().sum(2).sqrt()  # (N, M)
-            soft, softening = softened(distance, shell.contact)
+            soft, soft_slope = softened(distance, shell.contact)
             count = settings.radial_functions if shell.is_kind is None else settings.bonded_functions
-            functions = radial_functions(soft.flatten(), softening.flatten(), self.cutoff, count)[0]
+            functions = radial_functions(soft.flatten(), soft_slope.flatten(), self.cutoff, count)[0]
             functions = functions.view(count, *soft.shape)  # (K, N, M)
             if shell.is_kind is not None:
                 functions = (shell.is_kind[:, None] * functions).flatten(0, 1)
@@ -104,11 +104,11 @@ class Energies(nn.Module):
             pairs = pairs + 0.5 * energy.sum(1)  # each pair stands in two rows
             first += len(functions)
             angular = harmonics((spread / distance[:, :, None]).permute(2, 0, 1), network.l_max)  # (L, N, M)
-            places.append((shell.neighbor, angular, functions))
+            sum_factors.append((shell.neighbor, angular, functions))
 
         def densities(sent: Tensor) -> Tensor:
             parts = []
-            for neighbor, angular, functions in places:
+            for neighbor, angular, functions in sum_factors:
                 received = sent[neighbor].permute(0, 2, 1)  # (N, C, M)
                 terms = angular.transpose(0, 1)[:, :, None] * received[:, None]  # (N, L, C, M)
                 sums = torch.bmm(terms.flatten(1, 2), functions.permute(1, 2, 0))  # (N, L C, K)

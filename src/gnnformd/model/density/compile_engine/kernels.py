@@ -134,9 +134,9 @@ class CompiledEnergies:
             if shell.neighbor.numel() == 0:
                 continue
             distance = spread.detach().norm(dim=2)
-            share, place = (distance / shell.contact).flatten().min(0)
+            share, entry = (distance / shell.contact).flatten().min(0)
             if share < 1:
-                at = divmod(int(place), shell.neighbor.shape[1])
+                at = divmod(int(entry), shell.neighbor.shape[1])
                 pair = int(self._centers[at[0]]), int(shell.neighbor[at])
                 found.append((float(share), *pair, float(distance[at]), float(shell.contact[at])))
         return min(found)[1:] if found else None
