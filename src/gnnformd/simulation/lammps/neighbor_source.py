@@ -158,7 +158,7 @@ class Domains:
     LAMMPS builds the neighbor list and marks kinds of bond in it. Ghosts reach ``layers`` cutoffs far, so that what the
     energies of own atoms depend on is complete; forces on ghosts are sent home. With fixed charges LAMMPS's PPPM
     computes what the model leaves out (see `gnnformd.graph.atomic_graph.AtomicGraph.owned`), with the model's own
-    splitting: ``pair_style coul/long`` is there because PPPM requires it, and computes nothing. Where it can, PPPM takes
+    splitting: ``pair_style coul/long`` is there because PPPM requires it, and computes nothing. Where it can, it takes
     forces as derivatives of the energy of its mesh: two Fourier transforms instead of four, and half the drift of the
     energy, but a small force on the whole system is left.
 
