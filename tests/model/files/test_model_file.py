@@ -230,7 +230,7 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
         (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 6\)"),
         (change_card(format_version=0), r"'format_version' is '0'"),
         (change_card(format_version="2"), r"'format_version' is '2'"),
-        (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows seed and density"),
+        (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows gamd and density"),
         (change_card(settings=[]), r"kind 'None', this program knows"),
         (change_card(units="metal"), r"is in units 'metal'"),
         (change_card(type_names=[]), r"'type_names' is no list of names"),

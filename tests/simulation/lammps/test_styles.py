@@ -25,6 +25,10 @@ REMEDY = "define it after the Coupling, or write 'fix gnnformd all external pf/c
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # the cases read and write files here
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them only wait for each other in so small a system
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
