@@ -118,6 +118,6 @@ import gnnformd.model.density.kernels.many_layers
 from numba.core.typing.templates import builtin_registry
 templates = [t for _, function in builtin_registry.globals for t in getattr(function, "templates", ())]
 assert templates
-sys.exit(any(t.__module__.startswith("gnnformd") for t in templates))
+sys.exit(any(base.__module__.startswith("gnnformd") for t in templates for base in t.__mro__))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
