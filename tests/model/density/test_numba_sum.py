@@ -1,5 +1,7 @@
 """The compiled loops against the same sums by PyTorch, which the physics tests check by themselves."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +104,20 @@ def test_machine_code_is_renewed_when_any_file_of_the_loops_has_changed():
     folder = Path(evaluate.py_func.__code__.co_filename).parent
     newest = max(path.stat().st_mtime_ns for path in folder.glob("*.py"))
     assert evaluate._cache._cache_file._source_stamp[1] == newest
+
+
+def test_models_are_built_without_numba():
+    code = "import sys, gnnformd.model.registry; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_importing_the_loops_changes_no_operator_of_other_users_of_numba():
+    code = """
+import sys
+import gnnformd.model.density.kernels.many_layers
+from numba.core.typing.templates import builtin_registry
+templates = [t for _, function in builtin_registry.globals for t in getattr(function, "templates", ())]
+assert templates
+sys.exit(any(base.__module__.startswith("gnnformd") for t in templates for base in t.__mro__))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

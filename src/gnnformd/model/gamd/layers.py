@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gnnformd.model.gamd.prelu_dropout import prelu_dropout
 from gnnformd.model.gamd.rounded_linear import rounded_linear
 
 __all__ = ["GraphNorm", "Perceptron"]
@@ -45,6 +44,8 @@ class Perceptron(nn.Module):
 
     def hidden_from(self, values: Tensor) -> Tensor:
         """Everything between the first linear map and the last: values (..., width) to (..., width)."""
+        from gnnformd.model.gamd.prelu_dropout import prelu_dropout  # loads numba
+
         rate = self.dropout if self.training else 0.0
         values = prelu_dropout(values, self.slopes[0], rate)
         for layer, slope, after in zip(self.middle, self.slopes[1:], (rate, 0.0), strict=True):

@@ -16,12 +16,14 @@ from gnnformd.model.density.kernels.group_sums import group_densities, groups_vj
 from gnnformd.model.density.kernels.neighbor_lists import columns_needed
 from gnnformd.model.density.kernels.neighbor_scratch import RECEIVED
 from gnnformd.model.density.kernels.pair_terms import find_neighbors, pair_energies, parameters_of
-from gnnformd.model.density.kernels.simd import lanes_of
+from gnnformd.model.density.kernels.simd import borrowed_row, lanes_of
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
     HARMONICS,
     Doubles,
     EnergyTerms,
+    Floats,
+    Indices,
     Layer,
     Layout,
     Neighborhood,
@@ -39,14 +41,30 @@ __all__ = ["evaluate", "layout_of"]
 def layout_of(layout: Layout, s: int) -> Layout:
     """Layout of the densities of centers of species s."""
     return Layout(
-        layout.counts[s],
-        layout.offsets[s],
+        borrowed_row(layout.counts, s),
+        borrowed_row(layout.offsets, s),
         layout.padded,
         layout.inner,
         layout.cutoff,
         layout.degree,
         layout.channels,
         layout.functions,
+    )
+
+
+@kernel
+def _neighborhood(
+    values: Floats, begins: Indices, ends: Indices, atoms: Indices, center: int, row: int
+) -> Neighborhood:
+    """Memory for the neighbors of the center in a row of its block."""
+    return Neighborhood(
+        borrowed_row(values, row),
+        atoms.shape[1],
+        borrowed_row(begins, row),
+        borrowed_row(ends, row),
+        borrowed_row(atoms, row),
+        center,
+        row,
     )
 
 
@@ -91,17 +109,18 @@ def evaluate(
         s, first = blocks.species[block], blocks.start[block]
         count = blocks.start[block + 1] - first
         pairs, own_layout = parameters_of(terms.pairs, s), layout_of(layout, s)
+        table, angles = borrowed_row(terms.tables.table, s), borrowed_row(terms.angles, s)
         densities[:] = 0.0
         for a in range(count):
             i = blocks.order[first + a]
-            hood = Neighborhood(values[a], columns, begins[a], ends[a], atoms[a], i, a)
+            hood = _neighborhood(values, begins, ends, atoms, i, a)
             energy = find_neighbors(hood, positions, lists, pairs, results.nearest)
-            energies[i] = energy + pair_energies(hood, terms.tables.table[s], terms.tables.tables, pairs.step)
+            energies[i] = energy + pair_energies(hood, table, terms.tables.tables, pairs.step)
             group_densities(hood, own_layout, sums, densities)
         block_energies(densities, s, layer, workspace)
         for a in range(count):
             i = blocks.order[first + a]
-            hood = Neighborhood(values[a], columns, begins[a], ends[a], atoms[a], i, a)
+            hood = _neighborhood(values, begins, ends, atoms, i, a)
             energies[i] += workspace.energies[a] + terms.species[s]
-            energies[i] += angle_energies(hood, terms.angles[s], results.sums)
+            energies[i] += angle_energies(hood, angles, results.sums)
             groups_vjp(hood, own_layout, densities, results.sums)

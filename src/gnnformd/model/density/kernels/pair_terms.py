@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gnnformd.model.density.kernels.neighbor_scratch import DISTANCE, PAIR_SLOPE, SOFT, SOFT_SLOPE, UNIT
-from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store
+from gnnformd.model.density.kernels.simd import borrowed_row, fill, lanes_of, load, store
 from gnnformd.model.density.kernels.simd_functions import piecewise, root, smaller, total
 from gnnformd.model.density.kernels.smoothing import smoothstep, smoothstep_slope, softened
 from gnnformd.model.density.kernels.structures import (
@@ -22,7 +22,11 @@ __all__ = ["find_neighbors", "pair_energies", "parameters_of"]
 @kernel
 def parameters_of(pairs: PairParameters, s: int) -> PairParameters:
     """Parameters of the pairs of a center of species s."""
-    charge, weight, contact = pairs.charge[s], pairs.weight[s], pairs.contact[s]
+    charge, weight, contact = (
+        borrowed_row(pairs.charge, s),
+        borrowed_row(pairs.weight, s),
+        borrowed_row(pairs.contact, s),
+    )
     return PairParameters(charge, weight, contact, pairs.strength, pairs.cutoff, pairs.switch, pairs.step, pairs.smooth)
 
 

@@ -23,6 +23,7 @@ from numba.core.typing import templates
 from numba.core.typing.context import BaseContext as TypingContext
 from numba.core.typing.templates import AbstractTemplate, Signature, signature
 from numba.extending import intrinsic, register_model
+from numba.np.arrayobj import make_array, populate_array
 
 __all__ = [
     "BYTES",
@@ -31,6 +32,7 @@ __all__ = [
     "Lanes",
     "Vector",
     "align",
+    "borrowed_row",
     "call",
     "fill",
     "lanes_of",
@@ -146,6 +148,26 @@ def lanes_of(typing: TypingContext, array: types.Array) -> Typed:
         return ir.Constant(ir.IntType(64), count)
 
     return signature(types.int64, array), generate
+
+
+@intrinsic
+def borrowed_row(typing: TypingContext, array: types.Array, index: types.Integer) -> Typed:
+    """Row of a contiguous array, as ``array[index]``, but without counting the reference.
+
+    Counting takes an atomic instruction each time a view is made, passed on or dropped, which shows in loops over
+    atoms. The array has to outlive the row: it is to be a variable of the same function that is used after the loop, or
+    an argument.
+    """
+    row_type = types.Array(array.dtype, array.ndim - 1, "C")
+
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
+        whole, row = make_array(sig.args[0])(context, builder, args[0]), make_array(row_type)(context, builder)
+        shape, strides = (cgutils.unpack_tuple(builder, values) for values in (whole.shape, whole.strides))
+        data = cgutils.pointer_add(builder, whole.data, builder.mul(args[1], strides[0]))
+        populate_array(row, data, shape[1:], strides[1:], whole.itemsize, meminfo=None)
+        return row._getvalue()
+
+    return signature(row_type, array, types.intp), generate
 
 
 def call(builder: ir.IRBuilder, name: str, kind: Lanes, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
