@@ -131,9 +131,8 @@ def _sentence(
     path = _path_in_data(error["loc"], data)
     key = ".".join(path)
     known = [origin[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origin]
-    below = [
-        location for longer, location in origin.items() if longer[: len(path)] == path
-    ]  # --set a.b=c where a is wrong
+    # --set a.b=c where a is wrong
+    below = [location for longer, location in origin.items() if longer[: len(path)] == path]
     where = (known + below + [name])[0]
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":

@@ -53,7 +53,7 @@ class Shell(NamedTuple):
 
 
 class Angles(NamedTuple):
-    """Angles between two bonds: row of the middle, (A,), entries of the arms, (2, A), and factors of cos^n, (POWERS, A)."""
+    """Angles between two bonds: row of the middle, (A,), entries of the arms, (2, A), factors of cos^n, (POWERS, A)."""
 
     middle: Tensor
     arms: Tensor
