@@ -10,6 +10,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.files.model_file import LoadedModel
 from gnnformd.model.interface import ForceModel
+from gnnformd.model.settings import PlainResidualSettings
 
 __all__ = ["meet_data", "take_weights"]
 
@@ -25,6 +26,11 @@ def take_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str,
     InputError
         The weights do not fit.
     """
+    if isinstance(start.card.settings, PlainResidualSettings):
+        raise InputError(
+            f"{start.path}: its layers add to their input as it was, as seed networks did up to model format version "
+            "5; it can be used, but not trained further, so train a new one."
+        )
     same_types = type_names == start.card.type_names
     if start.card.settings.node_features == "embedding" and not same_types:
         raise InputError(

@@ -330,6 +330,8 @@ def _message_lane(hidden, features, pairs, weights, bias, numbers, seed, marks, 
         for r in range(min(PAIRS, count - edge)):
             _finish(x[r], marks[block, 2, r], totals[center[edge + r]], numbers[0][2])
             _finish(x[PAIRS + r], marks[block, 2, PAIRS + r], totals[neighbor[edge + r]], numbers[0][2])
+        for r in range(max(0, count - edge), PAIRS):  # pairs that fill up
+            marks[block, 2, r] = marks[block, 2, PAIRS + r] = np.uint16(0)
     release_tiles()
 
 
