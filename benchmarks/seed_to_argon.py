@@ -3,8 +3,9 @@
 Usage: python -m benchmarks.seed_to_argon MODEL --water TEST... --argon TRAIN --argon-test TEST
                                            [--minutes 5] [--out DIR]
 
-MODEL is a network of ``gnnformd train seed-water``. It is judged with GraphNorm's averages over the graph at hand, as
-the original code takes them, and with those stored in training; then it is fine-tuned on argon by the preset
+MODEL is a network of ``gnnformd train seed-water``. It is judged with GraphNorm's averages over the
+frames evaluated together, as the original study takes them, and with those stored in training; then it is fine-tuned
+on argon by the preset
 ``seed-argon`` with two frames a step, since there are few, and beside it the same network is trained on argon from
 scratch, each for so many minutes. Errors are ``l1_per_atom`` in kcal/mol/angstrom and sums of absolute errors over sums
 of absolute forces.
@@ -39,7 +40,7 @@ def main() -> None:
     changes += ["training.batch_size=2", "training.threads=1"]
     config = load_config("seed-argon", changes)
     trained = load_model(options.model)
-    for statistics in ("graph", "stored"):
+    for statistics in ("batch", "stored"):
         loaded = trained.with_statistics(statistics)
         for path in options.water:
             judge(f"as trained, {statistics} averages", loaded, path)
@@ -55,7 +56,7 @@ def main() -> None:
                 train(config.model, config.data, config.training, out)
             else:
                 finetune(start, config.model, config.data, config.training, out)
-        for statistics in ("graph", "stored"):
+        for statistics in ("batch", "stored"):
             judge(f"{name}, {statistics} averages", load_model(out).with_statistics(statistics), options.argon_test)
 
 

@@ -39,7 +39,7 @@ def test_the_presets_of_the_seed_say_what_the_slides_say() -> None:
         assert (config.model.kind, config.model.cutoff) == ("gamd", cutoff)
         assert (config.model.layers, config.model.width, config.model.dropout) == (3, 128, 0.1)
         training = config.training
-        assert (training.batch_size, training.epochs, training.warmup_epochs) == (16, 50, 5)
+        assert (training.batch_size, training.epochs, training.warmup_epochs) == (16, 36, 5)
         assert (training.learning_rate, training.decay, training.checkpoint_every) == (1e-3, 0.9, 6)
         assert training.rotations
         assert training.warmup_penalty == 216 * 32

@@ -200,7 +200,7 @@ def test_a_folder_that_is_taken_is_refused_and_overwritten_only_on_request(argon
     replaced = generate(argon_input(), user_run.folder, overwrite=True)
     assert ReferenceRun.open(user_run.folder).manifest["seed"] == replaced.manifest["seed"] == "42"
     (user_run.folder / "reference.yaml").unlink()
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="contains other files"):
         generate(argon_input(), user_run.folder, overwrite=True)
 
 

@@ -16,14 +16,14 @@ import torch
 import yaml
 
 from gnnformd.model.files.model_file import load_model
-from gnnformd.model.settings import GamdSettings
+from gnnformd.model.settings import DensitySettings
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
 from gnnformd.trajectory.settings import DataSettings
 from tests.training.conftest import FIELD, write_liquid
 
 EPOCHS = 10
-MODEL = GamdSettings(width=8, cutoff=4.4)
+MODEL = DensitySettings(cutoff=4.4, features=4, width=8, radial_functions=6, electrostatics="none", bond_kinds=0)
 TRAINING = TrainingSettings(
     epochs=EPOCHS,
     batch_size=4,

@@ -141,15 +141,19 @@ def frames_at_once(settings: TrainingSettings, *, batch_wide: bool, on_processor
     InputError
         A batch that must not be divided is to be divided.
     """
-    share = max(1, settings.batch_size // settings.devices)
-    if batch_wide and settings.frames_at_once not in (None, share):
+    if not batch_wide:
+        return settings.frames_at_once or (1 if on_processor else max(1, settings.batch_size // settings.devices))
+    if settings.devices > 1:
         raise InputError(
-            f"training.frames_at_once: GraphNorm takes the whole batch at once, on each of {settings.devices} devices "
-            f"{share} frames; set it to null."
+            "training.devices: the GAMD network averages over all atoms of a batch, which one device must hold; set "
+            "it to 1 (training.threads may be more)."
         )
-    if batch_wide:
-        return share
-    return settings.frames_at_once or (1 if on_processor else share)
+    if settings.frames_at_once not in (None, settings.batch_size):
+        raise InputError(
+            "training.frames_at_once: the GAMD network averages over all atoms of a batch, so its frames go through "
+            "it together; set it to null."
+        )
+    return settings.batch_size
 
 
 def _seed_of(seed: int, epoch: int, position: int) -> int:

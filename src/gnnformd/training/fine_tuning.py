@@ -11,6 +11,7 @@ from torch import nn
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import LoadedModel
 from gnnformd.model.interface import ForceModel
+from gnnformd.model.settings import PlainResidualSettings
 
 __all__ = ["copy_weights", "freeze"]
 
@@ -23,6 +24,11 @@ def copy_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str,
     InputError
         The weights do not match.
     """
+    if isinstance(start.card.settings, PlainResidualSettings):
+        raise InputError(
+            f"{start.path}: its layers add to their input as it was, as GAMD networks did up to model format version "
+            "5; it can be used, but not trained further, so train a new one."
+        )
     same_types = type_names == start.card.type_names
     if start.card.settings.node_features == "embedding" and not same_types:
         raise InputError(

@@ -8,6 +8,7 @@ from benchmarks.literal_seed import literal_forces
 from tests.model.conftest import random_graph
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.gamd.layers import GraphNorm, Perceptron
 from gnnformd.model.gamd.network import DirectedLayer, EdgeRows, EncodedEdges, GamdModel
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import GamdSettings
@@ -41,6 +42,44 @@ def test_the_folded_form_gives_the_gradients_of_the_equations() -> None:
     plain = torch.autograd.grad((literal_forces(model, graph) * weights).sum(), parameters)
     for mine, theirs in zip(ours, plain, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_matrices_are_xavier_uniform_and_biases_as_pytorch_draws_them() -> None:
+    torch.manual_seed(0)
+    part = Perceptron(256, 128, 128, 0.1)
+    for linear in (part.first, *part.middle, part.last):
+        limit = (6 / (linear.in_features + linear.out_features)) ** 0.5
+        assert 0.99 * limit < linear.weight.abs().max() <= limit
+        assert abs(linear.weight.std().item() / (limit / 3**0.5) - 1) < 0.02
+    for linear in (part.first, part.last):
+        limit = linear.in_features**-0.5
+        assert 0.9 * limit < linear.bias.abs().max() <= limit
+    assert all(linear.bias is None for linear in part.middle)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_graph_norm_takes_the_moments_of_all_atoms_of_a_batch(training: bool) -> None:
+    """Three sizes of system; in float64 against mean and variance written out."""
+    torch.manual_seed(0)
+    norm = GraphNorm(5, "batch").double().train(training)
+    for weight in (norm.gain, norm.bias, norm.share):
+        torch.nn.init.normal_(weight, 1.0, 0.3)
+    features = torch.cat([torch.randn(n, 5, dtype=torch.float64) * n + n for n in (3, 7, 20)])
+    mean = features.sum(0) / 30
+    variance = ((features - norm.share * mean) ** 2).sum(0) / 30
+    expected = norm.gain * (features - norm.share * mean) / (variance + 1e-5) ** 0.5 + norm.bias
+    torch.testing.assert_close(norm(features), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_forces_on_a_frame_depend_on_the_others_of_its_batch_unless_statistics_are_stored() -> None:
+    graph, first = random_graph(3), random_graph(1)
+    for statistics, batch_wide in (("batch", True), ("stored", False)):
+        model = make(statistics=statistics).eval()
+        assert model.batch_wide is batch_wide
+        assert model.train().batch_wide
+        with torch.no_grad():
+            together, alone = model.eval()(graph).forces[: first.atom_count], model(first).forces
+        assert torch.allclose(together, alone, atol=1e-9) is not batch_wide
 
 
 def test_the_default_network_has_the_layers_and_widths_of_the_seed() -> None:

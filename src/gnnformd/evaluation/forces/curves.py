@@ -215,10 +215,15 @@ def pair_force(case: PairCase) -> Float:
 
 
 def _scan(loaded: LoadedModel, case: PairCase) -> Curve:
+    import torch
+
     from gnnformd.graph.build import build_graph, collate
 
     graphs = [build_graph(_pair(case, float(d)), loaded.card.cutoff, case.force_field) for d in case.distance]
-    forces = predict(loaded.model, collate(graphs)).forces.detach().cpu().double().numpy()  # (2 n, 3)
+    # a network that averages over all it is given must not average over several distances
+    parts = [[graph] for graph in graphs] if loaded.model.batch_wide else [graphs]
+    predictions = [predict(loaded.model, collate(part)).forces.detach().cpu() for part in parts]
+    forces = torch.cat(predictions).double().numpy()  # (2 n, 3)
     first, second = (t - 1 for t in case.types)
     shortest = loaded.model.closest_in_data(int(case.bonded), first, second) if case.in_data else None
     return Curve(case.name, case.detail, case.distance, pair_force(case), forces[1::2], shortest)

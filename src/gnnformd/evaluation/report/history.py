@@ -37,8 +37,8 @@ class History:
     epoch
         Numbered from 1.
     train_loss, validation_loss
-        As the loss was logged: the sum of absolute errors per frame, kcal/mol/angstrom (the training loss has a
-        penalty on top while the training warms up).
+        As the loss was logged: the sum of absolute errors per frame, kcal/mol/angstrom (with a penalty on top while the
+        training warms up).
     validation_l1_per_atom
         ``|dFx| + |dFy| + |dFz|``, mean over atoms, kcal/mol/angstrom.
     per_axis

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnformd.model.gamd.rounded_linear import rounded_linear
+from gnnformd.model.gamd.tiles.products import has_tiles
 
 __all__ = ["GraphNorm", "Perceptron"]
 
@@ -28,7 +29,8 @@ class Perceptron(nn.Module):
     Attributes
     ----------
     round_gradients
-        Compute the gradients of the wide linear maps from bfloat16 numbers; training sets it.
+        Compute the gradients of the wide linear maps from bfloat16 numbers; training sets it. Where a processor has
+        tiles, edges then take `gnnformd.model.gamd.tiles`.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int, dropout: float) -> None:
@@ -41,6 +43,12 @@ class Perceptron(nn.Module):
         self.slopes = nn.ParameterList([torch.full((1,), 0.25) for _ in range(3)])
         for linear in (self.first, *self.middle, self.last):
             nn.init.xavier_uniform_(linear.weight)
+
+    def in_tiles(self, values: Tensor) -> bool:
+        """Whether the loops of `gnnformd.model.gamd.tiles` compute hidden values from these."""
+        width = self.first.out_features
+        suits = self.round_gradients and values.device.type == "cpu" and values.dtype == torch.float32
+        return suits and width % 32 == 0 and not torch.is_autocast_enabled("cpu") and has_tiles()
 
     def hidden_from(self, values: Tensor) -> Tensor:
         """Everything between the first linear map and the last: values (..., width) to (..., width)."""
@@ -69,7 +77,7 @@ class GraphNorm(nn.Module):
 
     ``y = gain * (x - share * mean) / sqrt(variance + 1e-5) + bias``, per feature, with the mean over the atoms of all
     graphs of the batch together and ``variance = mean((x - share * mean)**2)``. Source: Cai et al., GraphNorm,
-    arXiv:2009.03294, where each graph has its own moments; the seed takes those of the batch.
+    arXiv:2009.03294, where each graph has its own moments; the original study takes those of the batch.
 
     In training the moments of the batches are averaged; with ``statistics='stored'`` these averages stand in for the
     batch's own outside training, so that the result for an atom does not depend on atoms far away.

@@ -12,6 +12,7 @@ from torch.nn.functional import linear, pad
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.gamd.layers import GraphNorm, Perceptron
+from gnnformd.model.gamd.tiles.edges import encoded, summed_messages
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.settings import GamdSettings, ModelSettings, PlainResidualSettings
 
@@ -34,6 +35,8 @@ class EdgeRows:
         Atoms of each pair, (P,).
     receiver
         Center of each directed edge, N for rows that fill up, (2P,).
+    pair_count
+        Pairs that do not fill up.
     degree
         Neighbors of each atom, (N, 1).
     inputs
@@ -43,6 +46,7 @@ class EdgeRows:
     center: Tensor
     neighbor: Tensor
     receiver: Tensor
+    pair_count: int
     degree: Tensor
     inputs: Tensor
 
@@ -88,6 +92,7 @@ class EdgeRows:
             center=pad(center, (0, fill)),
             neighbor=pad(neighbor, (0, fill)),
             receiver=torch.cat([pad(center, (0, fill), value=atoms), pad(neighbor, (0, fill), value=atoms)]),
+            pair_count=len(center),
             degree=degree[:, None].to(inputs.dtype),
             inputs=pad(inputs, (0, 0, 0, fill)).flatten(0, 1),
         )
@@ -124,6 +129,8 @@ class EncodedEdges:
     @classmethod
     def of(cls, encoder: Perceptron, inputs: Tensor) -> EncodedEdges:
         """Encode edge features (2P, G)."""
+        if encoder.in_tiles(inputs) and not inputs.requires_grad:
+            return cls(encoded(encoder, inputs), encoder.last)
         return cls(encoder.hidden_from(encoder.first(inputs)), encoder.last)
 
 
@@ -175,35 +182,43 @@ def sum_of_messages(
     features: Tensor,
     edges: list[EncodedEdges],
     rows: list[EdgeRows],
-    finish: Callable[[Tensor, EdgeRows], Tensor] = lambda hidden, _: hidden,
+    finish: Callable[[Tensor, EdgeRows], Tensor] | None = None,
 ) -> Tensor:
-    """Sum over neighbors of what ``finish`` makes of hidden values of the message, part by part of the batch, (N, F).
+    """Sum over neighbors of hidden values of the message, or of what ``finish`` makes of them, part by part, (N, F).
 
     The parts are the frames of a batch on a processor, whose caches hold the values of the edges of one frame but not
     of many.
     """
     of_part = torch.split(features, [part.atom_count for part in rows])
-    return torch.cat(
-        [
-            part.sum_over_neighbors(finish(edge_messages(message, own, encoded, part), part))
-            for own, encoded, part in zip(of_part, edges, rows, strict=True)
-        ]
-    )
+    sums = []
+    for own, hidden, part in zip(of_part, edges, rows, strict=True):
+        if finish is None and message.in_tiles(own):
+            pairs = part.center, part.neighbor, part.pair_count
+            sums.append(summed_messages(message, own, hidden.hidden, first_maps(message, hidden.last), pairs))
+            continue
+        messages = edge_messages(message, own, hidden, part)
+        sums.append(part.sum_over_neighbors(messages if finish is None else finish(messages, part)))
+    return torch.cat(sums)
+
+
+def first_maps(message: Perceptron, last: nn.Linear) -> tuple[Tensor, Tensor, Tensor]:
+    """First map of the message on hidden values of the edge and on the product of features, and its bias."""
+    first, width = message.first, last.out_features
+    on_product, on_edge = first.weight[:, :width], first.weight[:, width:]
+    return on_edge @ last.weight, on_product, first.bias + on_edge @ last.bias
 
 
 def edge_messages(message: Perceptron, features: Tensor, edges: EncodedEdges, rows: EdgeRows) -> Tensor:
     """Hidden values of the message before its last linear map, (2P, F)."""
-    first, last = message.first, edges.last
-    width = features.shape[1]
-    on_product, on_edge = first.weight[:, :width], first.weight[:, width:]
+    on_edge, on_product, bias = first_maps(message, edges.last)
     product = features.index_select(0, rows.center) * features.index_select(0, rows.neighbor)  # (P, F)
-    encoded = message.linear(edges.hidden, on_edge @ last.weight, first.bias + on_edge @ last.bias)  # (2P, F)
-    both = encoded.view(2, product.shape[0], width) + message.linear(product, on_product)  # (2, P, F)
+    from_edge = message.linear(edges.hidden, on_edge, bias)  # (2P, F)
+    both = from_edge.view(2, -1, from_edge.shape[1]) + message.linear(product, on_product)  # (2, P, F)
     return message.hidden_from(both.flatten(0, 1))
 
 
 class GamdModel(ForceModel):
-    """The network of the original study, to the letter.
+    """The network of the original study.
 
     Nodes carry charge, epsilon and sigma (or a learned vector per type); edges carry the kind of bond as one-hot, the
     distance and the unit vector. Node encoder, ``layers`` message-passing layers with GraphNorm before each, decoder
@@ -272,8 +287,8 @@ class GamdModel(ForceModel):
 
     def forward(self, graph: AtomicGraph, fixed: Prediction | None = None) -> Prediction:
         """Predict the force on every atom."""
-        on_processor = graph.positions.device.type == "cpu"
-        rows = EdgeRows.of_each(graph) if on_processor and graph.graph_count > 1 else [EdgeRows.of(graph)]
+        on_processor, in_tiles = graph.positions.device.type == "cpu", self.decoder.in_tiles(graph.charges)
+        rows = EdgeRows.of_each(graph) if on_processor and not in_tiles else [EdgeRows.of(graph)]
         features = self.node_encoder(self.node_inputs(graph))  # (N, F)
         inputs = self.first_edge_inputs
         edges = [EncodedEdges.of(self.first_edge_encoder, part.inputs[:, :inputs]) for part in rows]

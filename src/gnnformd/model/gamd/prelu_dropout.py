@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["prelu_dropout"]
+__all__ = ["hashed", "prelu_dropout"]
 
 BLOCK = 1 << 14  # values per task, 64 kB: stays in the fastest cache
 
@@ -69,7 +69,7 @@ _compile_parallel = numba.njit(cache=True, parallel=True)
 
 
 @numba.njit(cache=True, inline="always")
-def _hash(index, seed):  # type: ignore[no-untyped-def]
+def hashed(index, seed):  # type: ignore[no-untyped-def]
     """32 pseudo-random bits of a position: the finalizer of MurmurHash3."""
     h = np.uint32(index) * np.uint32(0x9E3779B1) + seed
     h = np.uint32(h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B)
@@ -82,7 +82,7 @@ def _forward_block(values, result, slope, threshold, scale, seed):  # type: igno
     for k in range(values.size):
         x = values[k]
         y = scale * (max(x, np.float32(0)) + slope * min(x, np.float32(0)))
-        result[k] = y if _hash(k, seed) >= threshold else np.float32(0)
+        result[k] = y if hashed(k, seed) >= threshold else np.float32(0)
 
 
 @_compile
@@ -90,7 +90,7 @@ def _backward_block(values, gradient, result, slope, threshold, scale, seed):  #
     total = np.float32(0)
     for k in range(values.size):
         x = values[k]
-        kept = scale if _hash(k, seed) >= threshold else np.float32(0)
+        kept = scale if hashed(k, seed) >= threshold else np.float32(0)
         g = gradient[k] * kept
         result[k] = g * (np.float32(1) if x > 0 else slope)
         total += g * min(x, np.float32(0))
@@ -101,7 +101,7 @@ def _backward_block(values, gradient, result, slope, threshold, scale, seed):  #
 def _forward(values, result, slope, threshold, scale, seed):  # type: ignore[no-untyped-def]
     for block in numba.prange((values.size + BLOCK - 1) // BLOCK):
         part = slice(block * BLOCK, (block + 1) * BLOCK)
-        block_seed = np.uint32(_hash(block, seed))
+        block_seed = np.uint32(hashed(block, seed))
         _forward_block(values[part], result[part], slope, threshold, scale, block_seed)
 
 
@@ -109,7 +109,7 @@ def _forward(values, result, slope, threshold, scale, seed):  # type: ignore[no-
 def _backward(values, gradient, result, partial, slope, threshold, scale, seed):  # type: ignore[no-untyped-def]
     for block in numba.prange((values.size + BLOCK - 1) // BLOCK):
         part = slice(block * BLOCK, (block + 1) * BLOCK)
-        block_seed = np.uint32(_hash(block, seed))
+        block_seed = np.uint32(hashed(block, seed))
         partial[block] = _backward_block(
             values[part], gradient[part], result[part], slope, threshold, scale, block_seed
         )
