@@ -230,7 +230,7 @@ def test_epochs_are_counted_where_not_all_were_validated(demo):
     rows = ["5,9000,6480,10,2160,2160,2160,2e-4,30", "73,7000,3240,5,1080,1080,1080,4e-4,60"]
     (demo / "runs" / "water" / "metrics.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     text, _, _ = _parsed(write_report(demo))
-    assert re.search(r"water\s+seed\s+73\s+73\s+5\s", text)
+    assert re.search(r"water\s+gamd\s+73\s+73\s+5\s", text)
 
 
 def test_numbers_that_are_missing_leave_gaps(demo):

@@ -109,7 +109,7 @@ def test_a_run_folder_stands_for_its_model(saved: Path) -> None:
 
 def test_the_statistics_of_the_seed_can_be_chosen_afterwards(saved: Path) -> None:
     stored = load_model(saved)
-    own = stored.with_statistics("graph")
+    own = stored.with_statistics("batch")
     graph = random_graph(1, dtype=torch.float32)
     with torch.no_grad():
         assert not torch.allclose(own.model(graph).forces, stored.model(graph).forces)
