@@ -187,7 +187,7 @@ def test_a_training_goes_on_with_the_frames_it_began_with(liquid: DataSettings, 
 
 def test_without_a_force_field_a_model_learns_what_each_type_is(liquid: DataSettings, tmp_path: Path) -> None:
     plain = liquid.model_copy(update={"force_field": None, "elements": None})
-    with pytest.warns(UserWarning, match=r"has no force field, so the model learns what each type is"):
+    with pytest.warns(UserWarning, match=r"has no force field, so the model learns a vector for each type"):
         run = train(MODEL, plain, settings(epochs=1), tmp_path / "run")
     assert load_model(run.model).card.settings.node_features == "embedding"
     assert yaml.safe_load((run.folder / "config.yaml").read_text())["model"]["node_features"] == "embedding"

@@ -48,7 +48,7 @@ class FrameData(lightning.LightningDataModule):
         training: TrainingSettings,
         cutoff: float,
         *,
-        batch_wide: bool,
+        batch_wide: bool = False,
     ) -> None:
         super().__init__()
         self.training, self.batch_wide = training, batch_wide

@@ -65,7 +65,7 @@ class EdgeRows:
         """Lay out the edges of a graph or batch."""
         inputs = _edge_inputs(graph)
         center, neighbor, _, _ = graph.half_edges
-        return cls._filled(center, neighbor, inputs.view(2, len(center), -1), graph.atom_count)
+        return cls._filled(center, neighbor, inputs.view(2, len(center), inputs.shape[1]), graph.atom_count)
 
     @classmethod
     def of_each(cls, graph: AtomicGraph) -> list[EdgeRows]:
@@ -79,7 +79,11 @@ class EdgeRows:
         return [
             cls._filled(center - first, neighbor - first, part, count)
             for center, neighbor, part, first, count in zip(
-                *columns, torch.split(inputs.view(2, len(center), -1), pairs, dim=1), first_atom, atoms, strict=False
+                *columns,
+                torch.split(inputs.view(2, len(center), inputs.shape[1]), pairs, dim=1),
+                first_atom,
+                atoms,
+                strict=False,
             )
         ]
 
@@ -213,7 +217,7 @@ def edge_messages(message: Perceptron, features: Tensor, edges: EncodedEdges, ro
     on_edge, on_product, bias = first_maps(message, edges.last)
     product = features.index_select(0, rows.center) * features.index_select(0, rows.neighbor)  # (P, F)
     from_edge = message.linear(edges.hidden, on_edge, bias)  # (2P, F)
-    both = from_edge.view(2, -1, from_edge.shape[1]) + message.linear(product, on_product)  # (2, P, F)
+    both = from_edge.view(2, *product.shape) + message.linear(product, on_product)  # (2, P, F)
     return message.hidden_from(both.flatten(0, 1))
 
 
