@@ -19,8 +19,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-
 from gnnformd.inference.compiled_system import CompiledSystem
+
 from gnnformd.inference.moving_graph import MovingGraph
 from gnnformd.model.files.model_file import load_model
 from gnnformd.trajectory.frame import Frame

@@ -17,8 +17,8 @@ from tests.simulation.lammps.rank_cases import case, run
 
 from gnnformd.errors import InputError
 from gnnformd.inference.system import Evaluator
+from gnnformd.model.density import engines
 from gnnformd.model.density.compile_engine import kernels
-from gnnformd.model.density.model import DensityModel
 from gnnformd.simulation.lammps.ranks import Ranks
 
 
@@ -26,7 +26,7 @@ from gnnformd.simulation.lammps.ranks import Ranks
 def processors_are_accelerators(monkeypatch):
     """Take the compiler's front end, which refuses what it cannot take whole, but no code generator."""
 
-    monkeypatch.setattr(DensityModel, "_on_processor", False)
+    monkeypatch.setattr(engines, "_on_processor", lambda model: False)
     monkeypatch.setattr(kernels, "BACKEND", "eager")
     torch._dynamo.reset()
 

@@ -193,7 +193,7 @@ def test_after_forgetting_nothing_depends_on_earlier_boxes():
 
 
 def test_what_has_no_compiled_loops_is_left_to_pytorch(monkeypatch):
-    monkeypatch.setattr("gnnformd.model.density.model.MOST_KINDS", 1)  # kinds of atoms
+    monkeypatch.setattr("gnnformd.model.density.engines.MAX_SPECIES", 1)  # kinds of atoms
     fast, plain = both(model_with_scales(), molecules(), loops=False)
     assert torch.equal(fast.forces, plain.forces)
 

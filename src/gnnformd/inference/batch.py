@@ -31,7 +31,7 @@ class Predictor:
     """
 
     def __init__(self, loaded: LoadedModel, force_field: ForceField | None) -> None:
-        from gnnformd.model.engine import GraphPredictor
+        from gnnformd.model.choose_engine import GraphPredictor
 
         self._loaded, self._force_field = loaded, force_field
         self._predict = GraphPredictor(loaded.model.eval(), fast=loaded.compiled)

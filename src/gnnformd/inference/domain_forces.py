@@ -14,7 +14,9 @@ from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.domain import Domain, ListedAtoms, NeighborLists
 from gnnformd.inference.training_range import TrainingRange
-from gnnformd.model.engine import ClosePair, DomainNeighbors, Engine, build_domain_engine, weight_of
+from gnnformd.model.choose_engine import build_domain_engine
+from gnnformd.model.engine import ClosePair, DomainNeighbors, Engine
+from gnnformd.model.interface import weight_of
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel

@@ -11,8 +11,9 @@ from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.moving_graph import MovingGraph
 from gnnformd.inference.training_range import TrainingRange
-from gnnformd.model.engine import ClosePair, Engine, build_engine, prediction_of, weight_of
-from gnnformd.model.interface import Prediction
+from gnnformd.model.choose_engine import build_engine, prediction_of
+from gnnformd.model.engine import ClosePair, Engine
+from gnnformd.model.interface import Prediction, weight_of
 from gnnformd.trajectory.frame import Frame
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ except ImportError:
 
 from gnnformd.errors import InputError
 from gnnformd.graph.build import build_graph
-from gnnformd.model.engine import GraphPredictor
+from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.files.model_file import LoadedModel, load_model
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.frame import Frame, Topology

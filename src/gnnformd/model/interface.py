@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gnnformd.model.engine import DomainNeighbors, Engine
     from gnnformd.model.settings import ModelSettings
 
-__all__ = ["ForceModel", "LongRange", "Prediction"]
+__all__ = ["ForceModel", "LongRange", "Prediction", "weight_of"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,9 @@ class ForceModel(nn.Module, ABC):
     cutoff: float
     layers: int
     conservative: bool
+
+    kind: ClassVar[str] = ""
+    """Name in `gnnformd.model.registry.MODELS`."""
 
     per_type: ClassVar[tuple[str, ...]] = ()
     """Weights that belong to types of atoms and mean nothing for others; all other weights carry over to new types."""
@@ -182,28 +185,6 @@ class ForceModel(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no forces of pairs")
 
-    def fast_engine(self, atoms: AtomicGraph, *, weights_change: bool) -> Engine[AtomicGraph] | None:
-        """Build the fastest engine for a whole system of these atoms where the model is; None: the model itself.
-
-        Parameters
-        ----------
-        atoms
-            Types, parameters and periodic directions; its edges and positions are not used.
-        weights_change
-            Whether the engine serves for a few evaluations only, as in the validations of a training.
-        """
-        return None
-
-    def fast_domain_engine(self, atoms: AtomicGraph) -> Engine[DomainNeighbors] | None:
-        """Build the fastest engine for a domain, a part of a system with the atoms around it; None: the model itself.
-
-        Parameters
-        ----------
-        atoms
-            Types, parameters, and which atoms are owned; its edges and positions are not used.
-        """
-        return None
-
     @abstractmethod
     def forward(self, graph: AtomicGraph, fixed: Prediction | None = None) -> Prediction:
         """Predict forces (and energy and virial where the model has them) for a graph or a batch.
@@ -220,3 +201,8 @@ class ForceModel(nn.Module, ABC):
         """Weights of a model of the same settings, with this model's own where types of atoms matter and differ."""
         own = {} if same_types else {name: value for name, value in self.state_dict().items() if name in self.per_type}
         return {**weights, **own}
+
+
+def weight_of(model: ForceModel) -> Tensor:
+    """One of the model's parameters, which tells its device and floating-point type; float64 if there are none."""
+    return next((p.detach() for p in model.parameters() if p.is_floating_point()), torch.empty(0, dtype=torch.float64))

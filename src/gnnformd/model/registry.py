@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.engine import DomainNeighbors, Engine
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.settings import ModelSettings
 
-__all__ = ["MODELS", "ModelSettings", "build_model", "model_class"]
+__all__ = ["FAST_ENGINES", "MODELS", "FastEngines", "ModelSettings", "build_model", "fast_engines", "model_class"]
+
+
+class FastEngines(NamedTuple):
+    """How the fastest engine of a kind of model is built; both give None where PyTorch is to be taken.
+
+    Attributes
+    ----------
+    whole
+        For a whole system: takes the model, atoms (types, parameters, periodic directions; edges and positions are not
+        used) and whether the engine serves for a few evaluations only, as in the validations of a training.
+    domain
+        For a domain, a part of a system with the atoms around it: takes the model and atoms, which tell what is owned.
+    """
+
+    whole: Callable[[Any, AtomicGraph, bool], Engine[AtomicGraph] | None]
+    domain: Callable[[Any, AtomicGraph], Engine[DomainNeighbors] | None]
 
 
 def _density() -> type[ForceModel]:
@@ -24,6 +43,22 @@ def _gamd() -> type[ForceModel]:
 
 MODELS: dict[str, Callable[[], type[ForceModel]]] = {"density": _density, "gamd": _gamd}
 """What loads the class of each kind of model; its settings are one of `gnnformd.model.settings.ModelSettings`."""
+
+
+def _density_engines() -> FastEngines:
+    from gnnformd.model.density.engines import build_density_domain_engine, build_density_engine
+
+    return FastEngines(build_density_engine, build_density_domain_engine)
+
+
+FAST_ENGINES: dict[str, Callable[[], FastEngines]] = {"density": _density_engines}
+"""What loads the engines of a kind of model, where it has some beside PyTorch."""
+
+
+def fast_engines(model: ForceModel) -> FastEngines | None:
+    """Engines of a model beside PyTorch; None if its kind has none."""
+    load = FAST_ENGINES.get(model.kind)
+    return None if load is None else load()
 
 
 def model_class(settings: ModelSettings) -> type[ForceModel]:

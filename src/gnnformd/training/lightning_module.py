@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.engine import GraphPredictor
+from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.gamd.layers import Perceptron
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.training.augmentation import random_rotation, rotate

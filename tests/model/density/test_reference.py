@@ -7,12 +7,14 @@ from tests.inference.test_system import CUBE, MODELS, TILTED, model_with_scales,
 from tests.model.conftest import FIELD
 
 from gnnformd.graph.build import build_graph, collate
+from gnnformd.model.choose_engine import build_engine, prediction_of
 from gnnformd.model.density.compile_engine import kernels
 from gnnformd.model.density.compile_engine.system import CompileEngine
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.reference import reference_prediction
-from gnnformd.model.density.terms import PAIR_TERMS, PairKinds, PairTerm
-from gnnformd.model.engine import TorchEngine, build_engine, prediction_of
+from gnnformd.model.density.term_registry import PAIR_TERMS
+from gnnformd.model.density.terms import PairKinds, PairTerm
+from gnnformd.model.torch_engine import TorchEngine
 
 
 def graph_of(model, cell=CUBE):

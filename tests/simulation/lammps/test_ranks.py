@@ -76,7 +76,7 @@ def test_every_number_of_ranks_gives_the_same_to_the_last_digits(results, name):
 
 def test_the_network_in_pytorch_says_the_same_as_the_compiled_loops(results, monkeypatch):
     name = "water 27 with charges"
-    monkeypatch.setattr("gnnformd.model.density.model.MOST_KINDS", 0)
+    monkeypatch.setattr("gnnformd.model.density.engines.MAX_SPECIES", 0)
     found, loops = run(case(name), Ranks()), results[0][name, 1]
     assert np.abs(found["forces"] - loops["forces"]).max() < 1e-7  # the loops have erf from a table
     assert found["energy"] == pytest.approx(float(loops["energy"]), abs=1e-7)

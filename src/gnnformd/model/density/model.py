@@ -21,16 +21,14 @@ from gnnformd.model.density.pair_potentials import PairPotentials
 from gnnformd.model.density.radial import INNER, softened
 from gnnformd.model.density.repulsion import Contacts
 from gnnformd.model.density.settings import DensitySettings
-from gnnformd.model.density.terms import PairKinds, PairTerm, pair_terms
+from gnnformd.model.density.term_registry import pair_terms
+from gnnformd.model.density.terms import PairKinds, PairTerm
 from gnnformd.model.interface import ForceModel, LongRange, Prediction
 
 if TYPE_CHECKING:
-    from gnnformd.model.engine import DomainNeighbors, Engine
     from gnnformd.model.settings import ModelSettings
 
 __all__ = ["DensityModel"]
-
-MOST_KINDS = 16  # of atoms, for which compiled loops have weights
 
 _RENAMED = {"classical.pairs": "pair_terms.fitted.coefficients", "classical.angles": "angles.coefficients"}
 """Weights of model files up to format version 5, and their names now."""
@@ -80,6 +78,7 @@ class DensityModel(ForceModel):
         Number of atom types.
     """
 
+    kind = "density"
     conservative = True
     per_type: ClassVar[tuple[str, ...]] = ("contacts.distances", "network.type_energies")
     blind_below = INNER
@@ -119,7 +118,7 @@ class DensityModel(ForceModel):
         return term
 
     def each_pair_term(self) -> Iterator[PairTerm]:
-        """All pair terms, in the order of `gnnformd.model.density.terms.PAIR_TERMS`."""
+        """All pair terms, in the order of `gnnformd.model.density.term_registry.PAIR_TERMS`."""
         for term in self.pair_terms.values():
             assert isinstance(term, PairTerm)
             yield term
@@ -148,37 +147,6 @@ class DensityModel(ForceModel):
     def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:
         """How close two atoms of these types (from 0) came in the training data, angstrom; None if they never met."""
         return self.contacts.closest(bond_kind, first, second)
-
-    def fast_engine(self, atoms: AtomicGraph, *, weights_change: bool) -> Engine[AtomicGraph] | None:
-        """Compiled loops on a processor; on an accelerator kernels of PyTorch's compiler."""
-        if not self._on_processor:
-            from gnnformd.model.density.compile_engine.system import CompileEngine
-
-            unfit = weights_change or self.settings.electrostatics == "learned"
-            return None if unfit else CompileEngine(self)
-        from gnnformd.model.density.numba_engine.system import NumbaEngine
-
-        return NumbaEngine(self, atoms) if self._loops_serve(atoms) else None
-
-    def fast_domain_engine(self, atoms: AtomicGraph) -> Engine[DomainNeighbors] | None:
-        """See `fast_engine`."""
-        if not self._on_processor:
-            from gnnformd.model.density.compile_engine.system import CompileDomainEngine
-
-            return None if self.settings.electrostatics == "learned" else CompileDomainEngine(self)
-        from gnnformd.model.density.numba_engine.domain import NumbaDomainEngine
-
-        return NumbaDomainEngine(self, atoms) if self._loops_serve(atoms) else None
-
-    @property
-    def _on_processor(self) -> bool:
-        return self.contacts.distances.device.type == "cpu"
-
-    def _loops_serve(self, atoms: AtomicGraph) -> bool:
-        """Whether compiled loops serve: for some kinds of atoms, and with charges in boxes or in empty space."""
-        if self.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
-            return False
-        return atoms.atom_count > 0 and len(torch.unique(atoms.physical_kinds, dim=0)) <= MOST_KINDS
 
     def fixed_part(self, graph: AtomicGraph) -> Prediction:
         """Predict what was fitted, repulsion and, unless charges are learned, the Coulomb energy."""

@@ -1,25 +1,23 @@
-"""Energy terms of pairs: what a new one promises, and the list of those there are.
+"""PairTerm: what an energy term of pairs promises.
 
 The energy of the density model is a sum of terms: the network (`network`), pair terms (here), bond angles
 (`bond_angles`), the repulsion below contact (`repulsion`) and the Coulomb energy (`electrostatics`). A pair term is a
 function of the softened distance (`gnnformd.model.density.radial.softened`) and of what describes the two atoms. The
 engines tabulate the sum of all of them once for each pair of kinds of atoms, so that a new term costs no time and needs
-its own file, its test and its line in `PAIR_TERMS`.
+its own file, its test and its line in `gnnformd.model.density.term_registry.PAIR_TERMS`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.density.settings import DensitySettings
 
-__all__ = ["PAIR_TERMS", "PairKinds", "PairTerm", "pair_terms"]
+__all__ = ["PairKinds", "PairTerm"]
 
 
 class PairKinds(NamedTuple):
@@ -65,18 +63,3 @@ class PairTerm(nn.Module, ABC):
         pairs
             The two atoms of each pair.
         """
-
-
-def pair_terms(settings: DensitySettings, inputs: int) -> nn.ModuleDict:
-    """Build every pair term, for P numbers that describe an atom."""
-    return nn.ModuleDict({name: build(settings, inputs) for name, build in PAIR_TERMS.items()})
-
-
-def _fitted(settings: DensitySettings, inputs: int) -> PairTerm:
-    from gnnformd.model.density.pair_potentials import PairPotentials
-
-    return PairPotentials(settings, inputs)
-
-
-PAIR_TERMS: dict[str, Callable[[DensitySettings, int], PairTerm]] = {"fitted": _fitted}
-"""Name of each pair term and what builds it; the name is part of its weights' names in model files."""

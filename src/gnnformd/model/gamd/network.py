@@ -239,6 +239,7 @@ class GamdModel(ForceModel):
         Number of atom types, used by learned node features only.
     """
 
+    kind = "gamd"
     conservative = False
 
     def __init__(self, settings: GamdSettings, type_count: int) -> None:

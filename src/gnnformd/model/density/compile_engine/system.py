@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.compile_engine.kernels import CompiledEnergies
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.engine import ClosePair, DomainNeighbors, Evaluation, weight_of
+from gnnformd.model.engine import ClosePair, DomainNeighbors, Evaluation
+from gnnformd.model.interface import weight_of
 
 __all__ = ["CompileDomainEngine", "CompileEngine"]
 

@@ -25,7 +25,7 @@ class NumbaDomainEngine:
     model
         On a processor, with charges that are not learned.
     atoms
-        See `gnnformd.model.density.model.DensityModel.fast_domain_engine`.
+        See `gnnformd.model.registry.FastEngines`.
     """
 
     name = "numba"

@@ -29,7 +29,7 @@ from gnnformd.model.density.kernels.structures import (
     PairParameters,
     Results,
 )
-from gnnformd.model.density.model import MOST_KINDS, DensityModel
+from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.numba_engine.packed_weights import energies_of_species, packed_mixing, packed_network
 from gnnformd.model.density.numba_engine.pair_tables import pair_tables, smooth_table, step_of
 from gnnformd.model.density.numba_engine.results import LocalPrediction, LongRangeOf, add_parts, symmetric
@@ -39,6 +39,7 @@ from gnnformd.units import COULOMB
 __all__ = ["OneLayer"]
 
 Array = NDArray[Any]
+MAX_SPECIES = 16  # weights are packed for each
 
 
 class OneLayer:
@@ -64,7 +65,7 @@ class OneLayer:
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         self._settings, self._cutoff = model.settings, model.cutoff
         properties, of_atom = (t.numpy() for t in torch.unique(atoms.physical_kinds, dim=0, return_inverse=True))
-        if len(properties) > MOST_KINDS:
+        if len(properties) > MAX_SPECIES:
             raise ValueError(f"{len(properties)} species of atoms")
         self._species, self._properties = len(properties), properties
         self._species_of_center: Indices = np.zeros(0, np.int64)
@@ -221,11 +222,11 @@ def _blocks(species: Indices, depth: Indices, layers: int) -> Blocks:
     """Centers in blocks of one species and depth; those that are too deep are left out."""
     order = np.lexsort((species, depth))
     order = order[: np.count_nonzero(depth < layers)]
-    combined = depth[order] * MOST_KINDS + species[order]
+    combined = depth[order] * MAX_SPECIES + species[order]
     start, blocks = [0], []
     for which, count in zip(*np.unique(combined, return_counts=True), strict=True):
         for begin in range(0, count, ATOMS):
             start.append(start[-1] + min(ATOMS, count - begin))
             blocks.append(which)
     found = np.array(blocks, np.int64)
-    return Blocks(order, np.array(start), found % MOST_KINDS, found // MOST_KINDS)
+    return Blocks(order, np.array(start), found % MAX_SPECIES, found // MAX_SPECIES)

@@ -34,7 +34,7 @@ class NumbaEngine:
     model
         On a processor.
     atoms
-        See `gnnformd.model.density.model.DensityModel.fast_engine`.
+        See `gnnformd.model.registry.FastEngines`.
     """
 
     name = "numba"

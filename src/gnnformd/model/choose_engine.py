@@ -1,0 +1,131 @@
+"""The one choice of how a model is evaluated: everything that asks a model about atoms comes here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from ase.geometry import complete_cell
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.graph.build import collate
+from gnnformd.model.engine import DomainNeighbors, Engine, Evaluation
+from gnnformd.model.interface import ForceModel, Prediction, weight_of
+from gnnformd.model.registry import fast_engines
+from gnnformd.model.torch_engine import TorchDomainEngine, TorchEngine
+
+__all__ = ["GraphPredictor", "build_domain_engine", "build_engine", "prediction_of"]
+
+Float = NDArray[np.float64]
+
+
+def build_engine(
+    model: ForceModel,
+    atoms: AtomicGraph,
+    *,
+    fast: bool = True,
+    contact: Tensor | None = None,
+    weights_change: bool = False,
+) -> Engine[AtomicGraph]:
+    """Choose what evaluates a model for a whole system of atoms that move.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode, on its device, in its floating-point type.
+    atoms
+        Types, parameters and periodic directions; edges and positions are not used.
+    fast
+        Whether anything but PyTorch is allowed.
+    contact
+        Contact distances of models that know none, angstrom, (4, T, T).
+    weights_change
+        Whether the engine serves for a few evaluations only.
+    """
+    engines = fast_engines(model) if fast else None
+    found = None if engines is None else engines.whole(model, atoms, weights_change)
+    return TorchEngine(model, contact) if found is None else found
+
+
+def build_domain_engine(
+    model: ForceModel, atoms: AtomicGraph, *, fast: bool = True, contact: Tensor | None = None
+) -> Engine[DomainNeighbors]:
+    """Choose what evaluates a model for a domain; parameters as for `build_engine`."""
+    engines = fast_engines(model) if fast else None
+    found = None if engines is None else engines.domain(model, atoms)
+    return TorchDomainEngine(model, contact) if found is None else found
+
+
+class GraphPredictor:
+    """A model asked about whole graphs: one after another by its fast engine, or as a batch by PyTorch.
+
+    Parameters
+    ----------
+    model
+        On its device, in its floating-point type.
+    fast, weights_change
+        As for `build_engine`.
+    """
+
+    def __init__(self, model: ForceModel, *, fast: bool = True, weights_change: bool = False) -> None:
+        self._model, self._fast, self._weights_change = model, fast, weights_change
+        self._engine: Engine[AtomicGraph] | None = None
+
+    def __call__(self, graphs: Sequence[AtomicGraph]) -> Prediction:
+        """Predict; the result is that of the graphs as one batch, without gradients.
+
+        Parameters
+        ----------
+        graphs
+            Single graphs, or one that is a batch already.
+        """
+        found = []
+        for graph in graphs:
+            engine = self._engine_for(graph)
+            if engine is None:
+                return self._by_model(graphs[0] if len(graphs) == 1 else collate(graphs))
+            engine.set_neighbors(graph)
+            positions = graph.positions.numpy(force=True).astype(np.float64)
+            found.append(prediction_of(engine.evaluate(positions, _completed_cell(graph)), weight_of(self._model)))
+        if len(found) == 1:
+            return found[0]
+        energies, virials = [p.energies for p in found], [p.virials for p in found]
+        return Prediction(
+            torch.cat([p.forces for p in found]),
+            torch.cat([e for e in energies if e is not None]),
+            torch.cat([v for v in virials if v is not None]),
+        )
+
+    def _engine_for(self, graph: AtomicGraph) -> Engine[AtomicGraph] | None:
+        if graph.graph_count != 1 or not self._fast:
+            return None
+        if self._engine is None or not self._engine.serves(graph):
+            engines = fast_engines(self._model)
+            self._engine = None if engines is None else engines.whole(self._model, graph, self._weights_change)
+        return self._engine
+
+    def _by_model(self, graph: AtomicGraph) -> Prediction:
+        weight = weight_of(self._model)
+        with torch.set_grad_enabled(self._model.conservative):  # a conservative model differentiates its energy
+            found: Prediction = self._model(graph.to(weight.device, weight.dtype))
+        return found
+
+
+def _completed_cell(graph: AtomicGraph) -> Float:
+    """Lattice vectors, (3, 3), with unit vectors in directions that are not periodic."""
+    periodic = graph.periodic[0].numpy(force=True)
+    cell = graph.cells[0].numpy(force=True).astype(np.float64)
+    return np.asarray(complete_cell(np.where(periodic[:, None], cell, 0.0)), dtype=np.float64)
+
+
+def prediction_of(evaluation: Evaluation, like: Tensor) -> Prediction:
+    """Make tensors of the type and on the device of ``like``."""
+    virial = evaluation.virial
+    return Prediction(
+        torch.from_numpy(evaluation.forces).to(like),
+        None if evaluation.energy is None else torch.tensor([evaluation.energy], dtype=torch.float64).to(like),
+        None if virial is None else torch.from_numpy(virial[None]).to(like),
+    )
