@@ -16,10 +16,10 @@ from tests.inference.test_system import (
 from tests.simulation.lammps.rank_cases import case, run
 
 from gnnformd.errors import InputError
+from gnnformd.inference import domain_forces
 from gnnformd.inference.system import Evaluator
 from gnnformd.model.density.compile_engine import engine, system
 from gnnformd.model.density.model import DensityModel
-from gnnformd.inference import domain_forces
 from gnnformd.simulation.lammps.ranks import Ranks
 
 

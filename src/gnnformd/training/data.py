@@ -49,7 +49,7 @@ class FrameData(lightning.LightningDataModule):
         training: TrainingSettings,
         cutoff: float,
         *,
-        batch_wide: bool,
+        batch_wide: bool = False,
     ) -> None:
         super().__init__()
         self.training, self.batch_wide = training, batch_wide
@@ -96,8 +96,8 @@ class FrameData(lightning.LightningDataModule):
         portions = []
         for start in range(0, len(mine), self.training.batch_size):
             batch = mine[start : start + self.training.batch_size]
-            for part in (tuple(batch[k : k + size]) for k in range(0, len(batch), size)):
-                portions.append(Portion(part, (1.0,) * len(part), 0, share=len(part) / len(batch)))
+            parts = [tuple(batch[k : k + size]) for k in range(0, len(batch), size)]
+            portions += [Portion(part, (1.0,) * len(part), 0, share=len(part) / len(batch)) for part in parts]
         nothing = [Portion((0,), (0.0,), 0, share=0.0)]  # for a device without a frame, since all must take part
         return self._loader(self.validation_graphs, portions or nothing)
 

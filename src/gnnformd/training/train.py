@@ -204,9 +204,7 @@ class _Fit:
                 f"training.compile: a '{self.model.kind}' model differentiates its energy twice, which PyTorch does "
                 "not compile; set it to false."
             )
-        frames = FrameData(
-            datasets, self.data, self.training, self.model.cutoff, batch_wide=network.batch_wide
-        )
+        frames = FrameData(datasets, self.data, self.training, self.model.cutoff, batch_wide=network.batch_wide)
         some = some_digests(datasets, frames.train_graphs.frames)
         if start is not None:
             refuse_other_frames(start, some)

@@ -5,16 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
+from tests.model.conftest import random_graph
 from torch import Tensor
 
 from gnnformd.model.gamd.layers import Perceptron
 from gnnformd.model.gamd.network import SeedModel
+from gnnformd.model.gamd.tiles.blocks import PAIRS
 from gnnformd.model.gamd.tiles.edges import encoded, summed_messages
-from gnnformd.model.gamd.tiles.loops import PAIRS
 from gnnformd.model.gamd.tiles.products import has_tiles
 from gnnformd.model.settings import SeedSettings
 from gnnformd.training.loss import absolute_error_per_axis
-from tests.model.conftest import random_graph
 
 pytestmark = pytest.mark.skipif(not has_tiles(), reason="this processor has no instructions for tiles")
 

@@ -185,13 +185,15 @@ def _settings(data: Any, source: str, version: int) -> ModelSettings:
         return adapter.validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _damaged(source, f"'{'.'.join(map(str, first['loc'][0 if plain else 1 :]))}' {fault_of(first)}") from error
+        raise _damaged(
+            source, f"'{'.'.join(map(str, first['loc'][0 if plain else 1 :]))}' {fault_of(first)}"
+        ) from error
     except ValueError as error:  # only json.dumps raises it
         raise _damaged(source, "a setting is not a finite number") from error
 
 
 def _seed_up_to_version_5(data: Mapping[str, Any], version: int) -> dict[str, Any]:
-    """Settings of a seed network as they are called now; single systems have the same forces as before."""
+    """Call settings of a seed network what they are called now; single systems have the forces they had."""
     data = dict(data)
     if version < 5:
         data.setdefault("residual", "plain")

@@ -65,7 +65,12 @@ class EdgeRows:
         """Lay out the edges of a graph or batch."""
         half = graph.edge_count // 2
         inputs = _edge_inputs(graph)
-        return cls._filled(graph.center_index[:half], graph.neighbor_index[:half], inputs.unflatten(0, (2, half)), graph.atom_count)
+        return cls._filled(
+            graph.center_index[:half],
+            graph.neighbor_index[:half],
+            inputs.view(2, half, inputs.shape[1]),
+            graph.atom_count,
+        )
 
     @classmethod
     def of_each(cls, graph: AtomicGraph) -> list[EdgeRows]:
@@ -76,12 +81,14 @@ class EdgeRows:
         pairs = torch.bincount(graph_of_pair, minlength=graph.graph_count).tolist()
         atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count).tolist()
         first_atom = accumulate(atoms, initial=0)
-        columns = (graph.center_index[:half].split(pairs), graph.neighbor_index[:half].split(pairs))
+        columns = (
+            torch.split(graph.center_index[:half], pairs),
+            torch.split(graph.neighbor_index[:half], pairs),
+            torch.split(inputs.view(2, half, inputs.shape[1]), pairs, dim=1),
+        )
         return [
             cls._filled(center - first, neighbor - first, part, count)
-            for center, neighbor, part, first, count in zip(
-                *columns, inputs.unflatten(0, (2, half)).split(pairs, dim=1), first_atom, atoms, strict=False
-            )
+            for center, neighbor, part, first, count in zip(*columns, first_atom, atoms, strict=False)
         ]
 
     @classmethod
@@ -190,7 +197,7 @@ def sum_of_messages(
     The parts are the frames of a batch on a processor, whose caches hold the values of the edges of one frame but not
     of many.
     """
-    of_part = features.split([part.atom_count for part in rows])
+    of_part = torch.split(features, [part.atom_count for part in rows])
     sums = []
     for own, hidden, part in zip(of_part, edges, rows, strict=True):
         if finish is None and message.in_tiles(own):
@@ -214,7 +221,7 @@ def edge_messages(message: Perceptron, features: Tensor, edges: EncodedEdges, ro
     on_edge, on_product, bias = first_maps(message, edges.last)
     product = features.index_select(0, rows.center) * features.index_select(0, rows.neighbor)  # (P, F)
     from_edge = message.linear(edges.hidden, on_edge, bias)  # (2P, F)
-    both = from_edge.unflatten(0, (2, -1)) + message.linear(product, on_product)  # (2, P, F)
+    both = from_edge.view(2, *product.shape) + message.linear(product, on_product)  # (2, P, F)
     return message.hidden_from(both.flatten(0, 1))
 
 

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from gnnformd.model.gamd.tiles.loops import PAIRS, decode_edges, encode_edges, message_edges, unmessage_edges
+from gnnformd.model.gamd.tiles.blocks import PAIRS
+from gnnformd.model.gamd.tiles.encode import decode_edges, encode_edges
+from gnnformd.model.gamd.tiles.messages import message_edges, unmessage_edges
 from gnnformd.model.gamd.tiles.products import TILES, packed
 
 if TYPE_CHECKING:
@@ -39,7 +41,11 @@ def encoded(part: Perceptron, inputs: Tensor) -> Tensor:
 
 
 def summed_messages(
-    part: Perceptron, features: Tensor, hidden: Tensor, maps: tuple[Tensor, Tensor, Tensor], pairs: tuple[Tensor, Tensor, int]
+    part: Perceptron,
+    features: Tensor,
+    hidden: Tensor,
+    maps: tuple[Tensor, Tensor, Tensor],
+    pairs: tuple[Tensor, Tensor, int],
 ) -> Tensor:
     """Sum over neighbors of hidden values of the message, before its last linear map, (N, F).
 
@@ -154,8 +160,6 @@ class _SummedMessages(Function):
         of_hidden = torch.empty(hidden.shape)
         shapes = (features.shape, (4, width, width), (width,), (3,))
         out = tuple(np.zeros((lanes, *shape), np.float32) for shape in shapes)
-        unmessage_edges(
-            *known, _array(gradients[0]), _back(*matrices), numbers, marks, of_hidden.numpy(), out, TILES
-        )
+        unmessage_edges(*known, _array(gradients[0]), _back(*matrices), numbers, marks, of_hidden.numpy(), out, TILES)
         of_features, maps, bias, slopes = _total(*out)
         return of_features, of_hidden, None, None, maps[0].T, maps[1].T, bias, maps[2].T, maps[3].T, *slopes[:, None]

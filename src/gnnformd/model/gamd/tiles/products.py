@@ -57,7 +57,7 @@ def packed(matrix: Tensor) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     small = (matrix.detach().float() - large.float()).bfloat16()
 
     def paired(part: Tensor) -> NDArray[np.uint32]:
-        rows = part.unflatten(0, (-1, 2)).transpose(1, 2).contiguous()  # (K/2, N, 2)
+        rows = part.view(-1, 2, part.shape[1]).transpose(1, 2).contiguous()  # (K/2, N, 2)
         numbers: NDArray[np.uint32] = rows.view(torch.int32).squeeze(-1).numpy().view(np.uint32)
         return numbers
 
@@ -125,7 +125,9 @@ class _Block:
 
     def right(self, matrix: Any, step: Any) -> None:
         """Load 32 columns of the right factor."""
-        address = self._shift(matrix, self.builder.mul(step, self.builder.mul(self.right_stride, ir.Constant(_LONG, 16))))
+        address = self._shift(
+            matrix, self.builder.mul(step, self.builder.mul(self.right_stride, ir.Constant(_LONG, 16)))
+        )
         self._load(6, address, self.right_stride)
         self._load(7, self._shift(address, 64), self.right_stride)
 
@@ -218,7 +220,15 @@ def split_product(large, small, right, rest, target, rows, inner, columns, add):
         for r in range(rows // 32):
             begin, down, across = target + (r * 32 * columns + n * 32) * 4, r * 64 * inner, n * 128
             _split_block(
-                large + down, small + down, right + across, rest + across, begin, 2 * inner, 4 * columns, inner // 32, add
+                large + down,
+                small + down,
+                right + across,
+                rest + across,
+                begin,
+                2 * inner,
+                4 * columns,
+                inner // 32,
+                add,
             )
 
 
