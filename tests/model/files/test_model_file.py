@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 from tests.model.conftest import FIELD, random_graph
 
 from gnnformd.errors import InputError
@@ -25,7 +26,7 @@ from gnnformd.model.files.model_file import (
 )
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import DensitySettings, GamdSettings, ModelSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings, ModelSettings, PlainResidualSettings
 
 SETTINGS = GamdSettings(width=8, statistics="stored")
 
@@ -299,6 +300,22 @@ def test_a_file_of_each_version_gives_the_forces_it_gave_when_it_was_written(ver
         [0.06707856820355303, 0.0070978509501755625, -0.031878176625440305],
     ]
     torch.testing.assert_close(forces, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-12)
+
+
+def test_settings_of_version_5_are_read_as_they_are_called_now(saved: Path) -> None:
+    edit(saved, change_settings(statistics="graph", residual="normalized"))
+    edit(saved, change_card(format_version=5))
+    assert read_card(saved).settings == SETTINGS.model_copy(update={"statistics": "batch"})
+    edit(saved, change_settings(residual="plain"))
+    assert read_card(saved).settings == PlainResidualSettings(width=8, statistics="stored")
+    edit(saved, change_settings(residual="other"))
+    with pytest.raises(InputError, match=r"'residual' must be 'plain'"):
+        read_card(saved)
+
+
+def test_no_training_can_be_told_to_add_to_plain_features() -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(ModelSettings).validate_python({"kind": "gamd", "residual": "plain"})
 
 
 def test_a_file_of_an_older_version_is_written_again_in_the_newest(tmp_path: Path) -> None:

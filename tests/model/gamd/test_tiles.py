@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gnnformd.model.gamd.layers import Perceptron
 from gnnformd.model.gamd.network import GamdModel
+from gnnformd.model.gamd.tiles.blocks import PAIRS
 from gnnformd.model.gamd.tiles.edges import encoded, summed_messages
-from gnnformd.model.gamd.tiles.loops import PAIRS
 from gnnformd.model.gamd.tiles.products import has_tiles
 from gnnformd.model.settings import GamdSettings
 from gnnformd.training.loss import absolute_error_per_axis
