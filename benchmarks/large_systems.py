@@ -19,9 +19,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from gnnformd.inference.compiled_system import CompiledSystem
 
-from gnnformd.inference.moving_graph import MovingGraph
+from gnnformd.inference.system import Evaluator
+from gnnformd.model.density.numba_engine.system import NumbaEngine
 from gnnformd.model.files.model_file import load_model
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import open_dataset
@@ -72,22 +72,17 @@ def measure(options: argparse.Namespace, copies: int) -> dict[str, float]:
     torch.set_num_threads(options.threads)
     loaded = load_model(options.model)
     frame = copied(open_dataset(options.data)[0], copies)
-    moving = MovingGraph(
-        frame, loaded.model.cutoff, loaded.card.force_field, dtype=torch.float32, device=torch.device("cpu")
-    )
-    system = CompiledSystem(loaded.model, moving)
-    assert system.atoms is not None
-    loops = system.atoms
+    evaluator = Evaluator(loaded, frame)
     where = frame.positions, frame.cell, frame.periodic
     begin = time.perf_counter()
-    places = system.places(*where)
+    engine, positions, cell = evaluator.at(*where)
     search = time.perf_counter() - begin
-    assert places is not None
-    atoms = len(frame.ids)
+    assert isinstance(engine, NumbaEngine)
+    parts, atoms = engine.parts(positions, cell), len(frame.ids)
     times = {}
     for name, work in (
-        ("short_range", lambda: loops.local(places)),
-        ("forces", lambda: system.evaluate(*where)),
+        ("short_range", parts["short_range"]),
+        ("forces", lambda: evaluator.evaluate(*where)),
     ):
         work()
         seconds = []
@@ -96,13 +91,13 @@ def measure(options: argparse.Namespace, copies: int) -> dict[str, float]:
             work()
             seconds.append(time.perf_counter() - begin)
         times[name] = 1e6 * min(seconds) / atoms
-    assert loops._ready is not None
+    assert engine._ghosts is not None
     return {
         "atoms": atoms,
         **times,
         "search": 1e6 * search / atoms,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-        "list": loops._ready.ghosts.neighbor.nbytes / atoms,
+        "list": engine._ghosts.neighbor.nbytes / atoms,
     }
 
 
