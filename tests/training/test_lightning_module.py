@@ -79,3 +79,11 @@ def test_the_penalties_of_portions_of_one_batch_are_that_of_the_batch() -> None:
     whole = fitting._penalties(same, Portion((0, 1), (0.5, 0.5), 0))
     part = fitting._penalties(replace(same, forces=same.forces[:half]), Portion((0,), (0.5,), 0, share=0.5))
     torch.testing.assert_close(2 * part, whole, rtol=1e-12, atol=0)
+
+
+def test_a_step_leaves_the_random_generator_as_it_was():
+    fitting, graph, _ = fitting_of(3)
+    fitting.model.train()
+    before = torch.get_rng_state()
+    fitting.training_step((graph, Portion((0, 1, 2), (1.0,) * 3, 7)), 0)
+    assert torch.equal(torch.get_rng_state(), before)

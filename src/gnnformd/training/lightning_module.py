@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -63,10 +65,10 @@ class ForceFitting(lightning.LightningModule):
     def training_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> Tensor:
         """Loss of one portion."""
         graph, portion = batch
-        torch.manual_seed(portion.seed)  # of the dropout
         if self.settings.rotations:
             graph = rotate(graph, random_rotation(torch.Generator().manual_seed(portion.batch_seed)))
-        prediction = self._predict(graph, portion)
+        with _seeded(portion.seed, graph.positions.device):  # for the dropout
+            prediction = self._predict(graph, portion)
         loss = self.loss(prediction, graph)  # (B,)
         penalty = self._penalties(prediction, portion)[0].to(loss)
         weights = loss.new_tensor(portion.weights)
@@ -152,3 +154,11 @@ class ForceFitting(lightning.LightningModule):
             lambda epoch: learning_rate_factor(epoch, self.settings.warmup_epochs, self.settings.decay),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's random generators, and put them back afterwards as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

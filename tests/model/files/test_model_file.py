@@ -303,7 +303,7 @@ def test_a_file_of_each_version_gives_the_forces_it_gave_when_it_was_written(ver
 
 
 def test_settings_of_version_5_are_read_as_they_are_called_now(saved: Path) -> None:
-    edit(saved, change_settings(statistics="graph", residual="normalized"))
+    edit(saved, change_settings(kind="seed", statistics="graph", residual="normalized"))
     edit(saved, change_card(format_version=5))
     assert read_card(saved).settings == SETTINGS.model_copy(update={"statistics": "batch"})
     edit(saved, change_settings(residual="plain"))
