@@ -127,8 +127,8 @@ def test_what_is_missing_or_wrong_is_named(folder: Path) -> None:
         (part / "force.npy", np.array([{}, {}]), r"force\.npy: does not contain rows"),
         (part / "force.npy", np.full((2, 18), "a"), r"force\.npy: has 2 rows of <U1"),
         (part / "real_atom_types.npy", force, r"set\.001: types differ between frames"),
-        (folder / "type.raw", "0 1 x", r"type\.raw: must hold the type of each atom"),
-        (folder / "type.raw", "0 1 1 0 1 2", r"type_map\.raw: names 2 types, and type\.raw has a type 2; add its name"),
+        (folder / "type.raw", "0 1 x", r"type\.raw: must contain the type of each atom"),
+        (folder / "type.raw", "0 1 1 0 1 2", r"type_map\.raw: lists 2 types, but type\.raw has a type 2; add its name"),
     ]:
         if content is None:
             path.unlink()
