@@ -19,6 +19,7 @@ test: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/write_config.py
 	$(BIN)/python docs/write_errors.py
+	$(BIN)/python docs/write_lammps_styles.py
 	$(BIN)/python docs/write_licences.py
 
 install: $(STAMP)

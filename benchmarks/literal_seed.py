@@ -1,4 +1,4 @@
-"""The seed's network written as its equations stand, without regard to speed: the yardstick of speed and exactness."""
+"""The GAMD network written as its equations stand, without regard to speed: the yardstick of speed and exactness."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.gamd.layers import GraphNorm, Perceptron
-from gnnformd.model.gamd.network import SeedModel
+from gnnformd.model.gamd.network import GamdModel
 
 
 def perceptron(part: Perceptron, values: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def graph_norm(part: GraphNorm, features: Tensor) -> Tensor:
     return part.gain * centered / (centered.square().mean(0) + 1e-5).sqrt() + part.bias
 
 
-def literal_forces(model: SeedModel, graph: AtomicGraph) -> Tensor:
+def literal_forces(model: GamdModel, graph: AtomicGraph) -> Tensor:
     """``x'_i = MLP( sum_j MLP( (x_i * x_j) || e_ji ) )`` layer by layer, with the weights of ``model``, (N, 3)."""
     shift = torch.einsum("ea,eab->eb", graph.cell_shift, graph.cells[graph.graph_index[graph.center_index]])
     vectors = graph.positions[graph.neighbor_index] - graph.positions[graph.center_index] + shift  # (E, 3)

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.md_table import show
-from gnnformd.model.density.numba_engine.one_layer import CompiledDensity
+from gnnformd.model.density.numba_engine.one_layer import OneLayer
 from gnnformd.model.files.model_file import load_model
 from gnnformd.reference.library import open_lammps
 from gnnformd.reference.systems import SYSTEMS
@@ -64,20 +64,20 @@ def classical(lmp: Any, steps: int) -> float:
 def learned(model: str, topology: Path, steps: int, out: Path) -> dict[str, float]:
     """Seconds of a step, and of it those of forces and of PPPM."""
     spent: list[float] = []
-    evaluate = CompiledDensity.evaluate
+    evaluate = OneLayer.evaluate
 
-    def timed(self: CompiledDensity, positions: Any) -> Any:
+    def timed(self: OneLayer, positions: Any) -> Any:
         begin = time.perf_counter()
         found = evaluate(self, positions)
         spent.append(time.perf_counter() - begin)
         return found
 
-    CompiledDensity.evaluate = timed  # type: ignore[method-assign]
+    OneLayer.evaluate = timed  # type: ignore[method-assign]
     try:
         settings = SimulationSettings(steps=steps, dump_every=steps, thermo_every=steps, velocities="file")
         run = simulate(load_model(model), topology, settings, out).to_dict()
     finally:
-        CompiledDensity.evaluate = evaluate  # type: ignore[method-assign]
+        OneLayer.evaluate = evaluate  # type: ignore[method-assign]
     mesh = re.findall(r"^Kspace *\| *\S+ *\| *(\S+)", (out / "log.lammps").read_text(), re.MULTILINE)[-1]
     step = 1e-6 * run["microseconds_per_atom_step"] * run["atoms"]
     return {"step": step, "forces": sum(spent[-steps:]) / steps, "PPPM": float(mesh) / steps}

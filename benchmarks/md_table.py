@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gnnformd.evaluation.liquid.statistics import with_error
+from gnnformd.evaluation.formatting import with_error
 from gnnformd.simulation.md_run import MDRun
 
 __all__ = ["compared", "show", "stable"]
@@ -22,7 +22,7 @@ def show(title: str, rows: Sequence[Sequence[str]]) -> None:
 def compared(run: MDRun) -> list[tuple[str, ...]]:
     """Each observable of a run beside that of the reference, and the verdicts."""
     rows: list[tuple[str, ...]] = [("observable", "model", "reference", "apart", "verdict")]
-    for name, observable in run.judgment.observables.items():
+    for name, observable in run.comparison.observables.items():
         data, verdict = observable.to_dict(), observable.verdict
         rows.append(
             (
@@ -33,7 +33,7 @@ def compared(run: MDRun) -> list[tuple[str, ...]]:
                 "-" if verdict is None else verdict.text,
             )
         )
-    verdict = run.judgment.verdict
+    verdict = run.comparison.verdict
     rows.append(("all", "", "", "", "-" if verdict is None else verdict.text))
     rows.append(("stable", stable(run), "", "", ""))
     return rows
@@ -43,7 +43,7 @@ def stable(run: MDRun) -> str:
     """For how long the run stayed sound and within the band around its reference."""
     if run.reason is not None:
         return f"stopped at step {run.stopped_at_step}: {run.reason}"
-    stability = run.judgment.stability
+    stability = run.comparison.stability
     if stability is None:
         return "came to its end"
     length = f"{stability.stable_ps:.3g} ps"

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.md_table import compared, show, stable
-from gnnformd.evaluation.liquid.statistics import with_error
+from gnnformd.evaluation.formatting import with_error
 from gnnformd.model.files.model_file import load_model
 from gnnformd.reference.generate import generate
 from gnnformd.reference.run import ReferenceRun
@@ -73,7 +73,7 @@ def nve(options: argparse.Namespace, start: ReferenceRun) -> None:
         run = simulate(
             model, start.topology, settings(options, options.nve_ps, ensemble="nve"), options.out / f"nve-{name}"
         )
-        drift = run.judgment.observables["drift, % of kT per atom and ns"]
+        drift = run.comparison.observables["drift, % of kT per atom and ns"]
         value = with_error(drift.value.value, drift.value.standard_error)
         rows.append((name, value, drift.verdict.text if drift.verdict else "-", stable(run)))
     show(f"Water, NVE, {options.nve_ps:g} ps of {options.timestep:g} fs, model {options.model}", rows)
@@ -103,7 +103,7 @@ def starts(options: argparse.Namespace) -> None:
             options.out / f"start-{temperature:.0f}",
             compare=known.folder,
         )
-        mean = run.judgment.temperature
+        mean = run.comparison.temperature
         rows.append((f"{temperature:.0f}", with_error(mean.value, mean.standard_error), stable(run)))
     count = len(options.temperatures)
     show(f"Water, {count} NVT runs of {options.starts_ps:g} ps, model {options.model}; goal: all stable", rows)

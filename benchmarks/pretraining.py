@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.pretraining TRAIN TEST --seed-water MODEL [--seconds 20] [--out FOLDER]
 
-TRAIN and TEST are folders of ``gnnformd generate argon`` with different seeds. MODEL is a seed network trained on water
+TRAIN and TEST are folders of ``gnnformd generate argon`` with different seeds. MODEL is a GAMD network trained on water
 (``gnnformd train demo-seed-water``); the density model starts from the shipped ``water``. Every training gets the
 same time. Errors are sums of absolute errors over sums of absolute forces on TEST. A run that is interrupted goes on
 where it stopped.

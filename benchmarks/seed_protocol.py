@@ -1,4 +1,4 @@
-"""The seed's result beside the product's: the test losses after each epoch, in a table and a figure.
+"""The original result beside the product's: the test losses after each epoch, in a table and a figure.
 
 Usage: python benchmarks/seed_protocol.py RUN [--figure FILE.svg]
 
@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from gnnformd.evaluation.figures.force_figures import learning_curve_figure, save_figure
-from gnnformd.evaluation.report.history import SEED_LOG, read_history
+from gnnformd.evaluation.report.history import ORIGINAL_LOG, read_history
 
 ATOMS = 648
 
@@ -24,7 +24,7 @@ def main() -> None:
     history = read_history(options.run)
     if history is None:
         raise SystemExit(f"{options.run}: has no epoch yet; train first.")
-    seed = dict(zip(SEED_LOG["epoch"], SEED_LOG["validation_loss"], strict=True))
+    seed = dict(zip(ORIGINAL_LOG["epoch"], ORIGINAL_LOG["validation_loss"], strict=True))
     print("epoch  this run  per atom      seed  per atom   ratio   minutes")
     for epoch, loss, seconds in zip(history.epoch, history.validation_loss, history.seconds, strict=True):
         theirs = seed.get(epoch)
@@ -36,8 +36,8 @@ def main() -> None:
             history.train_loss,
             history.validation_loss,
             history.learning_rate,
-            seed_epochs=SEED_LOG["epoch"],
-            seed_validation=SEED_LOG["validation_loss"],
+            original_epochs=ORIGINAL_LOG["epoch"],
+            original_validation=ORIGINAL_LOG["validation_loss"],
         )
         save_figure(figure, options.figure)
 

@@ -1,10 +1,11 @@
-"""The seed's network trained on water: its errors on water and on argon, and on argon after some training on argon.
+"""The GAMD network trained on water: its errors on water and on argon, and on argon after some training on argon.
 
 Usage: python -m benchmarks.seed_to_argon MODEL --water TEST... --argon TRAIN --argon-test TEST
                                            [--minutes 5] [--out DIR]
 
-MODEL is a network of ``gnnformd train seed-water``. It is judged with GraphNorm's averages over the frames evaluated
-together, as the seed takes them, and with those stored in training; then it is fine-tuned on argon by the preset
+MODEL is a network of ``gnnformd train seed-water``. It is judged with GraphNorm's averages over the
+frames evaluated together, as the original study takes them, and with those stored in training; then it is fine-tuned
+on argon by the preset
 ``seed-argon`` with two frames a step, since there are few, and beside it the same network is trained on argon from
 scratch, each for so many minutes. Errors are ``l1_per_atom`` in kcal/mol/angstrom and sums of absolute errors over sums
 of absolute forces.

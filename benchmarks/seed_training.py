@@ -1,4 +1,4 @@
-"""Training frames a second of the seed's network: as its equations stand, and as the product evaluates them.
+"""Training frames a second of the GAMD network: as its equations stand, and as the product evaluates them.
 
 Usage: python benchmarks/seed_training.py DATA [--threads 1] [--batches 3]
 
@@ -18,9 +18,9 @@ import torch
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.model.gamd.layers import Perceptron
-from gnnformd.model.gamd.network import SeedModel
+from gnnformd.model.gamd.network import GamdModel
 from gnnformd.model.gamd.tiles.products import has_tiles
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.training.loss import absolute_error_per_axis
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.trainer import computing
@@ -30,7 +30,7 @@ from literal_seed import literal_forces
 BATCH = 16
 
 
-def make_step(forces: Callable[[AtomicGraph], torch.Tensor], model: SeedModel) -> Callable[[list[AtomicGraph]], None]:
+def make_step(forces: Callable[[AtomicGraph], torch.Tensor], model: GamdModel) -> Callable[[list[AtomicGraph]], None]:
     """One step of the optimizer over the graphs given."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
 
@@ -55,9 +55,9 @@ def main() -> None:
     graphs = GraphDataset([dataset], frames, 3.4)
     batches = [range(start, start + BATCH) for start in range(0, count, BATCH)]
 
-    def model() -> SeedModel:
+    def model() -> GamdModel:
         torch.manual_seed(0)
-        return SeedModel(SeedSettings(), 2).train()
+        return GamdModel(GamdSettings(), 2).train()
 
     plain, ours, rounding = model(), model(), model()
     for part in rounding.modules():

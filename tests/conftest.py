@@ -14,7 +14,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, save_model
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.reference.library import open_lammps
 
 EPSILON, SIGMA, MASS = 0.2378, 3.405, 39.948
@@ -80,7 +80,7 @@ def load(
     model: ForceModel, force_field: ForceField | None = ARGON, names: tuple[str, ...] = ("Ar",), **extent: object
 ) -> LoadedModel:
     """``extent``: what the card says of the largest forces and closest pairs in training."""
-    card = ModelCard(SeedSettings(cutoff=model.cutoff), names, force_field, (extent,))
+    card = ModelCard(GamdSettings(cutoff=model.cutoff), names, force_field, (extent,))
     return LoadedModel(model, card, Path("test.safetensors"))
 
 
@@ -140,9 +140,9 @@ WATER = ForceField(
 
 @pytest.fixture
 def water_model(tmp_path) -> Path:
-    """File of a small network of the seed's kind with random weights."""
+    """File of a small network of the original kind with random weights."""
     torch.manual_seed(3)
-    settings = SeedSettings(width=16, cutoff=3.4)
+    settings = GamdSettings(width=16, cutoff=3.4)
     path = tmp_path / "water.safetensors"
     save_model(path, build_model(settings, 2), ModelCard(settings, ("O", "H"), WATER))
     return path

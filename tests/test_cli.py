@@ -21,7 +21,7 @@ from gnnformd.errors import InputError
 from gnnformd.files import write_json
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.reference.systems import ARGON, SYSTEMS
 from tests.training.conftest import write_liquid
 
@@ -66,7 +66,7 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    settings = SeedSettings(cutoff=4.4, width=8, layers=1)
+    settings = GamdSettings(cutoff=4.4, width=8, layers=1)
     torch.manual_seed(0)
     path = tmp_path / "argon.safetensors"
     save_model(path, build_model(settings, 1), ModelCard(settings, ARGON.names, ARGON))
@@ -147,7 +147,7 @@ def test_a_missing_configuration_is_refused(tmp_path: Path) -> None:
 
 def test_a_configuration_without_data_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
-    path.write_text("model: {kind: seed}\n")
+    path.write_text("model: {kind: gamd}\n")
     assert_refused(run("train", path), "my.yaml", "--data")
 
 
@@ -246,7 +246,7 @@ def test_a_bug_is_not_taken_for_a_mistake_of_the_user(monkeypatch: pytest.Monkey
 
 
 def test_data_that_names_elements_is_numbered_as_the_model_numbers_them(tmp_path: Path) -> None:
-    settings = SeedSettings(cutoff=3.4, width=8, layers=1, node_features="embedding")
+    settings = GamdSettings(cutoff=3.4, width=8, layers=1, node_features="embedding")
     path = tmp_path / "water.safetensors"
     save_model(path, build_model(settings, 2), ModelCard(settings, ("O", "H"), None))
     head = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n3\nITEM: BOX BOUNDS pp pp pp\n0 20\n0 20\n0 20\n"
@@ -359,7 +359,7 @@ def test_a_signal_lets_a_simulation_save_what_was_done(tmp_path: Path, model: Pa
 def test_a_signal_lets_a_training_save_its_best_model(tmp_path: Path) -> None:
     write_liquid(tmp_path / "liquid.dump")
     config = {
-        "model": {"kind": "seed", "width": 4, "layers": 1},
+        "model": {"kind": "gamd", "width": 4, "layers": 1},
         "data": {"paths": [str(tmp_path / "liquid.dump")]},
         "training": {"epochs": 100_000, "accelerator": "cpu", "threads": 1, "loggers": []},
     }

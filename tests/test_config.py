@@ -36,7 +36,7 @@ def write(tmp_path: Path):
 def test_the_presets_of_the_seed_say_what_the_slides_say() -> None:
     for name, cutoff in (("seed-water", 3.4), ("seed-argon", 4.4)):
         config = load_config(name)
-        assert (config.model.kind, config.model.cutoff) == ("seed", cutoff)
+        assert (config.model.kind, config.model.cutoff) == ("gamd", cutoff)
         assert (config.model.layers, config.model.width, config.model.dropout) == (3, 128, 0.1)
         training = config.training
         assert (training.batch_size, training.epochs, training.warmup_epochs) == (16, 36, 5)
@@ -64,7 +64,7 @@ def test_a_dumped_configuration_reads_back_equal(write) -> None:
 
 
 def test_what_a_file_leaves_out_takes_its_default(write) -> None:
-    config = load_config(write("model: {kind: seed}\n"))
+    config = load_config(write("model: {kind: gamd}\n"))
     assert config == Config(model=type(config.model)())
     assert config.data.split == "blocks"
 
@@ -78,14 +78,14 @@ def test_overrides_are_applied_in_order_and_read_as_yaml() -> None:
 
 
 def test_a_misspelt_key_names_file_line_and_the_nearest_key(write) -> None:
-    path = write("model: {kind: seed}\ntraining:\n  epochs: 3\n  lerning_rate: 0.1\n")
+    path = write("model: {kind: gamd}\ntraining:\n  epochs: 3\n  lerning_rate: 0.1\n")
     assert complaint(path) == (
         f"{path}, line 4: training.lerning_rate is no setting; did you mean training.learning_rate?"
     )
 
 
 def test_a_key_in_the_wrong_part_is_sent_to_the_right_one(write) -> None:
-    path = write("model: {kind: seed}\nlearning_rate: 0.1\n")
+    path = write("model: {kind: gamd}\nlearning_rate: 0.1\n")
     assert complaint(path) == f"{path}, line 2: learning_rate is no setting; did you mean training.learning_rate?"
 
 
@@ -112,7 +112,7 @@ def test_a_misspelt_override_is_quoted() -> None:
     ],
 )
 def test_a_wrong_value_is_explained_in_a_sentence(write, line: str, sentence: str) -> None:
-    path = write(f"model:\n  kind: seed\ntraining:\n  {line}\n")
+    path = write(f"model:\n  kind: gamd\ntraining:\n  {line}\n")
     assert complaint(path) == f"{path}, line 4: {sentence}"
 
 
@@ -121,9 +121,9 @@ def test_a_wrong_value_is_explained_in_a_sentence(write, line: str, sentence: st
     [
         ("- a\n- b\n", "holds no mapping"),
         ("", "model is missing; add it"),
-        ("model: seed\n", "line 1: model must be a mapping of settings, not 'seed'"),
-        ("model: {kind: seed}\nmodel: {kind: seed}\n", "line 2: model is given twice"),
-        ("model: {kind: seed, cutoff: .nan}\n", "a number is not finite"),
+        ("model: gamd\n", "line 1: model must be a mapping of settings, not 'gamd'"),
+        ("model: {kind: gamd}\nmodel: {kind: gamd}\n", "line 2: model is given twice"),
+        ("model: {kind: gamd, cutoff: .nan}\n", "a number is not finite"),
         ("model: [\n", "is not plain YAML"),
         ("a: *b\n", "is not plain YAML"),
         ("model: {? [1, 2] : 3}\n", "is not plain YAML"),

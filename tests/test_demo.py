@@ -22,7 +22,7 @@ TINY = DemoSize(
     md_steps=20,
 )
 PRESET = """
-model: {kind: seed, cutoff: 3.4, width: 8, layers: 1}
+model: {kind: gamd, cutoff: 3.4, width: 8, layers: 1}
 training: {epochs: 1, batch_size: 2, loggers: []}
 """
 
@@ -78,7 +78,7 @@ def test_a_second_demo_uses_what_is_there_and_only_writes_the_report_again(place
     report.unlink()
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file() and path.name != "demo.json"}
     said, labels, _ = tell(place)
-    assert sum("there already" in line for line in said) == 12
+    assert sum("done before" in line for line in said) == 12
     assert labels == []
     assert report.is_file()
     assert before == {path: path.stat().st_mtime_ns for path in before}

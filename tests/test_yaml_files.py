@@ -31,7 +31,7 @@ def test_each_key_has_its_line() -> None:
     ("text", "sentence"),
     [
         ("a: 1\na: 2\n", r"f, line 2: a is given twice; remove one of them\."),
-        ("a: 1\nyes: 2\n", r"f, line 2: the key yes is not plain YAML text; quote or mend it\."),
+        ("a: 1\nyes: 2\n", r"f, line 2: the key yes is not plain YAML text; quote or correct it\."),
         ("a: 1\n2024-01-01: 2\n", r"f, line 2: the key 2024-01-01 is not plain YAML text"),
         ("? [a]\n: 1\n", r"f, line 1: the key a list or mapping is not plain YAML text"),
         ("a: 1\nb: [", r"f, line 2: is not plain YAML"),

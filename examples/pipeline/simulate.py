@@ -16,6 +16,6 @@ reference = Path("data/argon")
 settings = SimulationSettings(temperature=50.0, timestep=1.0, steps=steps)
 model = load_model("runs/argon/model.safetensors")
 run = simulate(model, reference / "topology.data", settings, Path("runs/argon/md"), compare=reference)
-for name, observable in run.judgment.observables.items():
+for name, observable in run.comparison.observables.items():
     print(f"{name}: {observable.value.value:.4g}")
-print(f"compared with the reference: {run.judgment.verdict.text}")
+print(f"compared with the reference: {run.comparison.verdict.text}")

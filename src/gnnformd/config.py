@@ -113,25 +113,26 @@ def _apply(data: dict[str, Any], override: str) -> tuple[str, ...]:
         value = parse_mapping("value", f"value: {text}")[0]["value"]
     except InputError as error:
         raise InputError(f"--set {override}: the value is not YAML; quote it.") from error
-    place = data
+    node = data
     for part in path[:-1]:
-        if place.get(part) is None:
-            place[part] = {}
-        place = place[part]
-        if not isinstance(place, dict):
+        if node.get(part) is None:
+            node[part] = {}
+        node = node[part]
+        if not isinstance(node, dict):
             raise InputError(f"--set {override}: {part} has no settings below it; name a key such as training.epochs.")
-    place[path[-1]] = value
+    node[path[-1]] = value
     return path
 
 
 def _sentence(
     error: Mapping[str, Any], data: Mapping[str, Any], origin: Mapping[tuple[str, ...], str], name: str
 ) -> str:
-    """Turn pydantic's first finding into one sentence with a place and a remedy."""
+    """Turn pydantic's first finding into one sentence with its location and a remedy."""
     path = _path_in_data(error["loc"], data)
     key = ".".join(path)
     known = [origin[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origin]
-    below = [place for longer, place in origin.items() if longer[: len(path)] == path]  # --set a.b=c where a is wrong
+    # --set a.b=c where a is wrong
+    below = [location for longer, location in origin.items() if longer[: len(path)] == path]
     where = (known + below + [name])[0]
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
@@ -146,15 +147,15 @@ def _sentence(
 
 
 def _path_in_data(location: Sequence[str | int], data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Find the keys of the file in an error's place, which has the names of a union's members between them."""
+    """Find the keys of the file in an error's location, which has the names of a union's members between them."""
     path: list[str] = []
-    place: Any = data
+    node: Any = data
     for index, part in enumerate(location):
         last = index == len(location) - 1
-        inside = (isinstance(place, Mapping) and part in place) or (isinstance(place, list) and isinstance(part, int))
+        inside = (isinstance(node, Mapping) and part in node) or (isinstance(node, list) and isinstance(part, int))
         if inside:
-            place = place[part]
-        elif not (last and isinstance(place, Mapping)):
+            node = node[part]
+        elif not (last and isinstance(node, Mapping)):
             continue  # a tag, not a key
         path.append(str(part))
     return tuple(path)

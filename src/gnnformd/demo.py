@@ -1,4 +1,4 @@
-"""The whole story in five minutes: data, training, judgment, molecular dynamics, report."""
+"""The whole workflow in five minutes: data, training, evaluation, molecular dynamics, report."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class DemoSize:
     Attributes
     ----------
     argon, argon_test
-        The seed's run, whole, and a second one with another seed that no model is trained on.
+        The whole run of the original study, and a second one with another random seed that no model is trained on.
     water, water_test, water_large
-        216 molecules to learn from; another run and a box of 1600 molecules that no model is trained on.
-    seed_minutes, water_minutes, argon_minutes
-        Longest training of the seed's network on water and, from there, on argon; of the density model on each.
+        216 molecules for training; another run and a box of 1600 molecules that no model is trained on.
+    gamd_minutes, water_minutes, argon_minutes
+        Longest training of the GAMD network on water and, from there, on argon; of the density model on each.
     md_steps
         Steps of molecular dynamics of water, 1 fs each.
     """
@@ -69,27 +69,27 @@ class DemoSize:
     water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
     water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
     water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
-    seed_minutes: float = 0.7
+    gamd_minutes: float = 0.7
     water_minutes: float = 0.6
     argon_minutes: float = 0.2
     md_steps: int = 2000
 
 
 class Demo:
-    """Runs the story step by step; a finished step is not done again.
+    """Runs the workflow step by step; a finished step is not repeated.
 
     Parameters
     ----------
     out
         Folder to write.
     say
-        Receives each line to show.
+        Prints a line.
     progress
         ``progress(label)`` is a context that gives a callback ``(done, total)``.
     presets
         Configuration of each run that is trained.
     size
-        How much of everything.
+        Frames, minutes and steps of each part.
     """
 
     def __init__(
@@ -108,12 +108,12 @@ class Demo:
         self._size = size or DemoSize()
 
     def run(self) -> Path:
-        """Do what is left to do; returns the path of the report.
+        """Run the remaining steps and return the path of the report.
 
         Raises
         ------
         InputError
-            The folder cannot be written, or holds something else.
+            The folder cannot be written, or contains something else.
         """
         steps = self._steps()
         begin = time.monotonic()
@@ -123,23 +123,23 @@ class Demo:
         return self._out / "report.html"
 
     def _steps(self) -> list[tuple[str, str, Callable[[], str]]]:
-        """Name, title and work of each step; the work returns what is worth telling."""
+        """Name, title and work of each step; the work returns a summary of its result."""
         size = self._size
         return [
-            ("argon", "argon by the seed's script", lambda: self._generate("argon", size.argon)),
+            ("argon", "argon by the original script", lambda: self._generate("argon", size.argon)),
             ("argon-test", "argon once more, for testing", lambda: self._generate("argon-test", size.argon_test)),
             ("water", "216 water molecules", lambda: self._generate("water", size.water)),
             ("water-test", "water once more, for testing", lambda: self._generate("water-test", size.water_test)),
             ("water-large", "1600 water molecules", lambda: self._generate("water-large", size.water_large)),
             (
                 "train-seed",
-                "the seed's network on water",
-                lambda: self._train("seed-water", "water", size.seed_minutes),
+                "the GAMD network on water",
+                lambda: self._train("seed-water", "water", size.gamd_minutes),
             ),
             (
                 "finetune",
-                "the seed's network from water to argon",
-                lambda: self._train("seed-argon-from-water", "argon", size.seed_minutes, start="seed-water"),
+                "the GAMD network from water to argon",
+                lambda: self._train("seed-argon-from-water", "argon", size.gamd_minutes, start="seed-water"),
             ),
             ("train-water", "the density model on water", lambda: self._train("water", "water", size.water_minutes)),
             ("train-argon", "the density model on argon", lambda: self._train("argon", "argon", size.argon_minutes)),
@@ -152,14 +152,14 @@ class Demo:
     def _step(self, number: str, name: str, title: str, work: Callable[[], str]) -> None:
         done = self._finished()
         if name in done and name != "report":
-            self._say(f"{number}  {title}: there already")
+            self._say(f"{number}  {title}: done before")
             return
         self._say(f"{number}  {title} ...")
         begin = time.monotonic()
-        told = work()
+        result = work()
         seconds = time.monotonic() - begin
-        self._say(f"       {told} ({seconds:.0f} s)")
-        write_json(self._out / "demo.json", {**done, name: {"seconds": round(seconds, 1), "result": told}})
+        self._say(f"       {result} ({seconds:.0f} s)")
+        write_json(self._out / "demo.json", {**done, name: {"seconds": round(seconds, 1), "result": result}})
 
     def _finished(self) -> dict[str, Any]:
         path = self._out / "demo.json"
@@ -203,14 +203,14 @@ class Demo:
         fit = train if start is None else partial(finetune, self._model(start))
         with self._progress(f"Training {name}") as progress:
             run = fit(config.model, config.data, config.training, out, resume=_started(out), progress=progress)
-        return _told(run)
+        return _training_summary(run)
 
     def _evaluate(self) -> str:
         import numpy as np
 
         from gnnformd.evaluation.figures.force_figures import parity_figure, save_figure
         from gnnformd.evaluation.forces.metrics import evaluate
-        from gnnformd.evaluation.report.page import percent
+        from gnnformd.evaluation.formatting import percent
         from gnnformd.model.files.model_file import load_model
         from gnnformd.trajectory.packed.dataset import open_dataset
 
@@ -220,32 +220,32 @@ class Demo:
             "water": ["water-test", "water-large"],
             "argon": ["argon-test"],
         }
-        told = []
+        parts = []
         for run, names in pairs.items():
             datasets = [open_dataset(self._data(name)) for name in names]
             with self._progress(f"Evaluating {run}") as progress:
                 result = evaluate(load_model(self._model(run)), datasets, batch_size=1, progress=progress).to_dict()
             write_json(self._out / f"evaluate-{run}.json", result)
             for name, entry in zip(names, result["datasets"], strict=True):
-                told.append(f"{run} on {name} {percent(entry['force']['relative_l1'])}")
+                parts.append(f"{run} on {name} {percent(entry['force']['relative_l1'])}")
                 parity = entry["parity"]
                 figure = parity_figure(np.array(parity["reference"]), np.array(parity["predicted"]))
                 save_figure(figure, self._figure(f"parity-{run}-on-{name}"))
-        return "sum of errors over sum of forces: " + ", ".join(told)
+        return "sum of errors over sum of forces: " + ", ".join(parts)
 
     def _curves(self) -> str:
         from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
         from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
-        from gnnformd.evaluation.report.page import percent
+        from gnnformd.evaluation.formatting import percent
         from gnnformd.model.files.model_file import load_model
 
-        told = []
+        parts = []
         for run in ("seed-water", "water", "argon"):
             found = force_curves(load_model(self._model(run)))
             write_json(self._out / f"curves-{run}.json", curves_to_dict(str(self._model(run)), found))
             save_figure(force_curve_figure(found), self._figure(f"curves-{run}"))
-            told += [f"{run}, {curve.name} {percent(curve.relative_rms_error)}" for curve in found]
-        return "rms error over rms force: " + ", ".join(told)
+            parts += [f"{run}, {curve.name} {percent(curve.relative_rms_error)}" for curve in found]
+        return "rms error over rms force: " + ", ".join(parts)
 
     def _simulate(self) -> str:
         from gnnformd.model.files.model_file import load_model
@@ -253,8 +253,8 @@ class Demo:
         from gnnformd.simulation.settings import SimulationSettings
         from gnnformd.simulation.simulate import simulate
 
-        reference = ReferenceRun.open(self._data("water"))  # at one temperature, unlike that of argon
-        # Velocities drawn anew would leave bonds warmer than the reference's for longer than the run takes.
+        reference = ReferenceRun.open(self._data("water"))  # at constant temperature, unlike that of argon
+        # With new velocities, bonds would stay warmer than in the reference for longer than the run.
         settings = SimulationSettings.from_options(
             temperature=300.0, timestep=MD_TIMESTEP, steps=self._size.md_steps, velocities="file"
         )
@@ -276,7 +276,7 @@ class Demo:
         return f"written from the files in {write_report(self._out).parent}"
 
 
-def _told(run: TrainedRun) -> str:
+def _training_summary(run: TrainedRun) -> str:
     return f"{len(run.records)} epochs, validation {run.best.validation_l1_per_atom:.3g} kcal/mol/angstrom per atom"
 
 

@@ -1,4 +1,4 @@
-"""The one exception a user can cause, and what is said of a value that is refused."""
+"""The one exception a user can cause, and the sentence about a value that is refused."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def fault_of(error: Mapping[str, Any]) -> str:
     """
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("missing", "extra_forbidden", "unexpected_keyword_argument"):
-        return "is missing; add it" if kind == "missing" else "is not known; remove or mend it"
+        return "is missing; add it" if kind == "missing" else "is not known; remove or correct it"
     wanted = _WANTED.get(kind)
     if wanted is None:
         reason = str(context.get("error", error["msg"]))
-        remedy = "" if "; " in reason else "; mend it"
+        remedy = "" if "; " in reason else "; correct it"
         return f"is refused: {reason[0].lower() + reason[1:].rstrip('.')}{remedy}"
     value = repr(error.get("input"))
     return f"must be {wanted.format(**context)}, not {value if len(value) < 80 else value[:77] + '...'}"

@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); make room or name another place."
+            f"{path}: cannot be written ({error.strerror or error}); make room or choose another folder."
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -121,12 +121,12 @@ def work_folder(out: Path) -> Iterator[Path]:
         # others look for this name, so it may have it only once it is locked
         work = fresh.rename(fresh.with_name(prefix + fresh.name.rpartition("-")[2]))
     except OSError as error:
-        raise InputError(f"{out}: the folder cannot be made ({error.strerror}); choose another place.") from error
+        raise InputError(f"{out}: the folder cannot be made ({error.strerror}); choose another folder.") from error
     try:
         yield work.resolve()
     except OSError as error:
         raise InputError(
-            f"{out}: cannot be written ({error.strerror or error}); make room or choose another place."
+            f"{out}: cannot be written ({error.strerror or error}); make room or choose another folder."
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -170,7 +170,7 @@ def _checked(data: Mapping[str, Any], lines: Lines, source: str) -> ForceField:
         if number > len(field.types):
             raise InputError(
                 f"{_place(source, lines, key)}: {'.'.join(key)} names type {number}, but there are "
-                f"{len(field.types)}; add the type or mend the number."
+                f"{len(field.types)}; add the type or correct the number."
             )
     return field
 

@@ -1,34 +1,67 @@
-"""Compilation of number-crunching functions."""
+"""Compilation by numba: the one decorator of all compiled loops."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 from llvmlite import ir
+from numba.core.caching import FunctionCache
 
-__all__ = ["compiled", "read_integer"]
+__all__ = ["compiled", "kernel", "read_integer"]
 
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with numba; the machine code is kept on disk where there is a place for it."""
-    try:
-        kernel = numba.njit(cache=True, error_model="numpy")(function)
-    except RuntimeError:  # numba found no folder it may write to
-        kernel = numba.njit(error_model="numpy")(function)
-
-    @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
-        try:
-            return kernel(*arguments)
-        except OSError:  # the machine code could not be written, but it is in memory now
-            return kernel(*arguments)
-
-    return call
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def read_integer(builder: Any, place: Any, bits: int) -> Any:
+def compiled(function: Callable[P, R], *, fast: bool = False) -> Callable[P, R]:
+    """Compile with numba at the first call; the machine code is kept on disk where that is possible.
+
+    Parameters
+    ----------
+    function
+        What to compile.
+    fast
+        Release Python's lock, and let the processor reorder sums and products (``fastmath``). The machine code is
+        renewed when any file in the folder of the function has changed: by itself numba looks at the file of the
+        function only, and not at the files of the functions that it calls.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": True} if fast else {}
+    dispatcher = numba.njit(error_model="numpy", **options)(function)
+    with suppress(RuntimeError):  # numba found no folder it may write to
+        dispatcher._cache = _Cache(function, fast)
+    return dispatcher  # type: ignore[no-any-return]
+
+
+kernel = partial(compiled, fast=True)
+"""Decorator of the loops that take the time: `compiled`, fast."""
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Machine code on disk; a full disk is no error, since the code is in memory, too."""
+
+    def __init__(self, function: Callable[..., Any], whole_folder: bool) -> None:
+        super().__init__(function)
+        if whole_folder:
+            file = self._cache_file
+            file._source_stamp = (file._source_stamp, _newest(Path(function.__code__.co_filename).parent))
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Write the machine code of one signature."""
+        with suppress(OSError):
+            super().save_overload(signature, data)
+
+
+@lru_cache
+def _newest(folder: Path) -> int:
+    """When the last of the Python files in a folder was changed."""
+    return max(path.stat().st_mtime_ns for path in folder.glob("*.py"))
+
+
+def read_integer(builder: Any, address: Any, bits: int) -> Any:
     """Build the code that reads an integer of so many bits at an address, aligned or not; for intrinsics of numba."""
-    return builder.load(builder.inttoptr(place, ir.IntType(bits).as_pointer()), align=1)
+    return builder.load(builder.inttoptr(address, ir.IntType(bits).as_pointer()), align=1)

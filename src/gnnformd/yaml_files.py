@@ -100,10 +100,10 @@ def parse_mapping(name: str, text: str) -> tuple[dict[str, Any], Lines]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}, line {mark.line + 1}" if mark else name
-        raise InputError(f"{where}: is not plain YAML ({error.problem}); mend this line.") from error
+        raise InputError(f"{where}: is not plain YAML ({error.problem}); correct this line.") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise InputError(f"{name}, line {line}: is not plain YAML ({error.reason}); mend this line.") from error
+        raise InputError(f"{name}, line {line}: is not plain YAML ({error.reason}); correct this line.") from error
     except (ValueError, OverflowError) as error:
         raise InputError(f"{name}: holds a value that cannot be read ({error}); write an ordinary one.") from error
     finally:
@@ -126,7 +126,7 @@ def _note_lines(node: yaml.Node | None, path: tuple[str, ...], lines: Lines, nam
         line = key.start_mark.line + 1
         if key.tag != "tag:yaml.org,2002:str":
             shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
-            raise InputError(f"{name}, line {line}: the key {shown[:40]} is not plain YAML text; quote or mend it.")
+            raise InputError(f"{name}, line {line}: the key {shown[:40]} is not plain YAML text; quote or correct it.")
         here = (*path, str(key.value))
         if here in lines:
             raise InputError(f"{name}, line {line}: {'.'.join(here)[:80]} is given twice; remove one of them.")

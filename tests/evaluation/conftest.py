@@ -10,7 +10,7 @@ import torch
 from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
 from gnnformd.model.files.model_file import LoadedModel, ModelCard
 from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.trajectory.frame import Frame
 from gnnformd.units import COULOMB
 
@@ -89,7 +89,7 @@ class MemoryDataset:
 def load(model: ForceModel, field: ForceField | None = WATER, *, node_features: str = "physical"):
     """What `load_model` returns, for a model in memory."""
     names = ("O", "H") if field is None else field.names
-    settings = SeedSettings(cutoff=model.cutoff, node_features=node_features)
+    settings = GamdSettings(cutoff=model.cutoff, node_features=node_features)
     card = ModelCard(settings=settings, type_names=names, force_field=field)
     return LoadedModel(model=model, card=card, path=Path("model.safetensors"))
 

@@ -49,6 +49,6 @@ def test_atoms_far_outside_of_the_box_are_brought_back():
 
 
 def test_what_has_no_compiled_loops_is_left_to_pytorch(monkeypatch):
-    monkeypatch.setattr("gnnformd.model.density.numba_engine.one_layer.MOST", 1)  # kinds of atoms
+    monkeypatch.setattr("gnnformd.model.density.model.MOST_KINDS", 1)  # kinds of atoms
     fast, plain = both(density(cutoff=4.0).double(), frames()[:2])
     assert torch.equal(fast.forces, plain.forces)

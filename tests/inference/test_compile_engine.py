@@ -16,9 +16,8 @@ from tests.inference.test_system import (
 from tests.simulation.lammps.rank_cases import case, run
 
 from gnnformd.errors import InputError
-from gnnformd.inference import domain_forces
 from gnnformd.inference.system import Evaluator
-from gnnformd.model.density.compile_engine import engine, system
+from gnnformd.model.density.compile_engine import kernels
 from gnnformd.model.density.model import DensityModel
 from gnnformd.simulation.lammps.ranks import Ranks
 
@@ -27,20 +26,15 @@ from gnnformd.simulation.lammps.ranks import Ranks
 def processors_are_accelerators(monkeypatch):
     """Take the compiler's front end, which refuses what it cannot take whole, but no code generator."""
 
-    def suits(model):
-        return isinstance(model, DensityModel) and model.settings.electrostatics != "learned"
-
-    for module in (system, domain_forces):
-        monkeypatch.setattr(module, "can_accelerate", suits)
-    monkeypatch.setattr(domain_forces, "can_compile", lambda model, graph: False)
-    monkeypatch.setattr(engine, "BACKEND", "eager")
+    monkeypatch.setattr(DensityModel, "_on_processor", False)
+    monkeypatch.setattr(kernels, "BACKEND", "eager")
     torch._dynamo.reset()
 
 
 def both(loaded, frame):
     """What the kernels and the model itself say."""
     fast, plain = (Evaluator(replace(loaded, compiled=compiled), frame) for compiled in (True, False))
-    assert type(fast.compiled.atoms) is system.AcceleratedGraph
+    assert fast.at(frame.positions, frame.cell, frame.periodic)[0].name == "torch.compile"
     return tuple(e.evaluate(frame.positions, frame.cell, frame.periodic) for e in (fast, plain))
 
 
@@ -77,7 +71,7 @@ def test_atoms_pushed_into_each_other():
 
 
 def test_generated_derivatives(monkeypatch):
-    monkeypatch.setattr(engine, "BACKEND", "aot_eager")
+    monkeypatch.setattr(kernels, "BACKEND", "aot_eager")
     settings = {"features": 3, "width": 4, "radial_functions": 3, "bonded_functions": 2}
     assert_equal(*both(model_with_scales(**settings), molecules()), 1e-11)
 
@@ -94,7 +88,7 @@ def test_a_compiler_that_fails_is_named(monkeypatch):
     def broken(graph, inputs):
         raise RuntimeError("no compiler")
 
-    monkeypatch.setattr(engine, "BACKEND", broken)
+    monkeypatch.setattr(kernels, "BACKEND", broken)
     with pytest.raises(InputError, match=r"cannot compile the model here .*take --torch"):
         both(model_with_scales(), molecules())
 
@@ -116,13 +110,12 @@ def test_atoms_that_wander_in_a_box_that_changes_are_compiled_once():
 def test_domains_of_lammps(name, monkeypatch):
     this = case(name)
     calls = []
-    evaluate = engine.AcceleratedDensity.evaluate
+    evaluate = kernels.CompiledEnergies.evaluate
     monkeypatch.setattr(
-        engine.AcceleratedDensity, "evaluate", lambda *arguments: calls.append(1) or evaluate(*arguments)
+        kernels.CompiledEnergies, "evaluate", lambda *arguments: calls.append(1) or evaluate(*arguments)
     )
     fast = run(this, Ranks.world())
     assert calls
-    monkeypatch.setattr(domain_forces, "can_accelerate", lambda model: False)
     plain = run(replace(this, loaded=replace(this.loaded, compiled=False)), Ranks.world())
     for name, tolerance in (("forces", 1e-9), ("energy", 1e-10), ("pressure", 1e-9)):
         assert np.abs(fast[name] - plain[name]).max() < tolerance * np.abs(plain[name]).max()

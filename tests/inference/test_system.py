@@ -17,7 +17,7 @@ from gnnformd.errors import InputError
 from gnnformd.inference.domain import Domain, NeighborLists
 from gnnformd.inference.domain_forces import DomainForces
 from gnnformd.inference.system import Evaluator
-from gnnformd.model.density.numba_engine.one_layer import CompiledDensity
+from gnnformd.model.density.numba_engine.one_layer import OneLayer
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
 from gnnformd.trajectory.frame import Frame
 
@@ -66,7 +66,7 @@ def both(loaded, frame, loops=True):
         evaluator = Evaluator(replace(loaded, compiled=compiled), frame)
         answers.append(evaluator.evaluate(*place))
         if compiled:
-            assert (evaluator.compiled.places(*place) is not None) == loops
+            assert (evaluator.at(*place)[0].name == "numba") == loops
     return answers
 
 
@@ -193,7 +193,7 @@ def test_after_forgetting_nothing_depends_on_earlier_boxes():
 
 
 def test_what_has_no_compiled_loops_is_left_to_pytorch(monkeypatch):
-    monkeypatch.setattr("gnnformd.model.density.numba_engine.one_layer.MOST", 1)  # kinds of atoms
+    monkeypatch.setattr("gnnformd.model.density.model.MOST_KINDS", 1)  # kinds of atoms
     fast, plain = both(model_with_scales(), molecules(), loops=False)
     assert torch.equal(fast.forces, plain.forces)
 
@@ -203,7 +203,7 @@ def test_the_command_can_ask_for_pytorch(engine, argon, tmp_path, monkeypatch):
     def no(*arguments):
         raise AssertionError("compiled loops were used")
 
-    monkeypatch.setattr(CompiledDensity, "evaluate", no)
+    monkeypatch.setattr(OneLayer, "evaluate", no)
     words = ["simulate", "argon", str(argon), "--steps", "2", "--engine", engine, "--out", str(tmp_path / "md")]
     assert CliRunner().invoke(app, words).exit_code != 0
     assert CliRunner().invoke(app, [*words, "--torch"]).exit_code == 0
@@ -226,9 +226,9 @@ def test_operations_of_two_layers_are_counted():
     loaded = model_with_scales(layers=2, bond_kinds=0, node_features="embedding", electrostatics="none")
     frame = replace(molecules(), types=np.ones(81, np.int64), bonds=np.empty((0, 2), np.int64))
     evaluator = Evaluator(loaded, frame)
-    evaluator.evaluate(frame.positions, frame.cell, frame.periodic)
+    engine, *_ = evaluator.at(frame.positions, frame.cell, frame.periodic)
     k, f, w, c = 12, 6, 8, 8  # functions, features, width, messages; 9 harmonics, 17 components of mixtures, 3 degrees
     first = 4 * (17 * k * f + 3 * f * w + 2 * w * w + w * c)
     second = 4 * (17 * c * k * f + 3 * f * w + 2 * w * w)
     edges = 10 * (16 * k + 54 * k) + 10 * (16 * k + 54 * k * c)
-    assert evaluator.compiled.atoms.operations_per_atom(10.0) == first + second + edges
+    assert engine.operations_per_atom(10.0) == first + second + edges

@@ -19,7 +19,7 @@ from gnnformd.graph.build import build_graph
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import DensitySettings, SeedSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings
 from gnnformd.trajectory.frame import Frame
 
 
@@ -79,8 +79,8 @@ class ModelCase:
     repulsive: bool = False
 
 
-def seed(**settings) -> Callable[[], ForceModel]:
-    return lambda: build_model(SeedSettings(**settings), 2)
+def gamd(**settings) -> Callable[[], ForceModel]:
+    return lambda: build_model(GamdSettings(**settings), 2)
 
 
 def density(**settings) -> Callable[[], ForceModel]:
@@ -93,10 +93,10 @@ MODELS = [
     ModelCase(
         "pair potential", lambda: PairPotential(3.4), conservative=True, equivariant=True, smooth=True, local=True
     ),
-    ModelCase("seed", seed()),
-    ModelCase("seed, stored statistics", seed(statistics="stored"), local=True),
-    ModelCase("seed, embedding", seed(node_features="embedding")),
-    ModelCase("seed, locally equivariant", seed(locally_equivariant=True)),
+    ModelCase("gamd", gamd()),
+    ModelCase("gamd, stored statistics", gamd(statistics="stored"), local=True),
+    ModelCase("gamd, embedding", gamd(node_features="embedding")),
+    ModelCase("gamd, locally equivariant", gamd(locally_equivariant=True)),
     ModelCase("density", density(cutoff=3.4), **SYMMETRIC),
     ModelCase("density, local", density(cutoff=3.4, electrostatics="none", bond_kinds=2), **SYMMETRIC, local=True),
     ModelCase("density, two layers", density(cutoff=2.6, layers=2, electrostatics="learned"), **SYMMETRIC),

@@ -195,12 +195,12 @@ def test_a_seed_makes_a_run_that_can_be_repeated(argon_input, user_run, tmp_path
 
 
 def test_a_folder_that_is_taken_is_refused_and_overwritten_only_on_request(argon_input, user_run):
-    with pytest.raises(InputError, match="holds a reference run already"):
+    with pytest.raises(InputError, match="contains a reference run"):
         generate(argon_input(), user_run.folder)
     replaced = generate(argon_input(), user_run.folder, overwrite=True)
     assert ReferenceRun.open(user_run.folder).manifest["seed"] == replaced.manifest["seed"] == "42"
     (user_run.folder / "reference.yaml").unlink()
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="contains other files"):
         generate(argon_input(), user_run.folder, overwrite=True)
 
 

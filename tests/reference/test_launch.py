@@ -13,24 +13,24 @@ from gnnformd.reference.generate import generate
         (
             "fix 1 all nve",
             "fix 1 all nvx",
-            "line 12: LAMMPS says: Unrecognized fix style 'nvx' (in 'fix 1 all nvx'); mend the input.",
+            "line 12: LAMMPS says: Unrecognized fix style 'nvx' (in 'fix 1 all nvx'); correct the input.",
         ),
         (
             "run 30",
             "run ${nope}",
             "line 15: LAMMPS says: Substitution for illegal variable nope; see https://docs.lammps.org/err0013 "
-            "(in 'run ${nope}'); mend the input.",
+            "(in 'run ${nope}'); correct the input.",
         ),
         (
             "dump 1 all atom 10 movie.lammpstrj",
             "dump 1 all custom 10 x id type nonsense fx fy fz",
             "line 13: LAMMPS says: Invalid attribute nonsense in dump custom command "
-            "(in 'dump 1 all custom 10 x id type nonsense fx fy fz'); mend the input.",
+            "(in 'dump 1 all custom 10 x id type nonsense fx fy fz'); correct the input.",
         ),
         (
             "mass 1 39.948",
             "include ff.lmp",
-            "ff.lmp, line 2: LAMMPS says: Unknown command: masss 1 2 (in 'masss 1 2'); mend the input.",
+            "ff.lmp, line 2: LAMMPS says: Unknown command: masss 1 2 (in 'masss 1 2'); correct the input.",
         ),
         ("run 20", "quit", "line 14: 'quit' ends LAMMPS before the topology can be written; remove this line."),
     ],

@@ -28,7 +28,7 @@ from gnnformd.cli import main as gnnformd
 from gnnformd.config import load_config
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset
@@ -51,7 +51,7 @@ fix 1 all nve
 dump 1 all custom 100 trajectory.dump id type x y z fx fy fz
 run 4000
 """
-CONFIG = """model: {kind: seed, cutoff: 4.4, width: 4, layers: 1}
+CONFIG = """model: {kind: gamd, cutoff: 4.4, width: 4, layers: 1}
 data: {paths: [liquid.dump], force_field: field.yaml}
 training: {epochs: 6, accelerator: cpu, threads: 1, warmup_epochs: 1, checkpoint_every: 2, loggers: []}
 """
@@ -82,7 +82,7 @@ def prepare(folder: Path) -> None:
     write_liquid(folder / "liquid.dump")
     write_liquid(folder / "long.dump", frames=FRAMES)
     torch.manual_seed(0)
-    settings = SeedSettings(width=4, layers=1, cutoff=4.4, statistics="stored")
+    settings = GamdSettings(width=4, layers=1, cutoff=4.4, statistics="stored")
     save_model(folder / "small.safetensors", build_model(settings, 1), ModelCard(settings, ("Ar",)))
     atoms = "".join(f"{k + 1} 1 {5 * (k % 3)} {5 * (k // 3 % 3)} {5 * (k // 9)}\n" for k in range(27))
     head = "argon\n\n27 atoms\n1 atom types\n0 15 xlo xhi\n0 15 ylo yhi\n0 15 zlo zhi\n\nMasses\n\n1 39.948\n\n"

@@ -17,7 +17,7 @@ def main() -> None:
 
     with atheris.instrument_imports(
         include=["gnnformd.trajectory"],
-        exclude=["gnnformd.trajectory.fast_text.number_rows", "gnnformd.trajectory.fast_text.place_rows"],
+        exclude=["gnnformd.trajectory.fast_text.number_rows", "gnnformd.trajectory.fast_text.sort_rows"],
     ):
         from tests.robustness.targets import TARGETS, complaint
     dump = TARGETS["dump"]

@@ -17,7 +17,7 @@ from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import DensitySettings, SeedSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings
 from gnnformd.reference.systems import SPC_FW, SYSTEMS
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.packed.dataset import open_dataset
@@ -240,7 +240,7 @@ def _force_fields(folder: Path) -> list[bytes]:
 
 def _models(folder: Path) -> list[bytes]:
     contents = []
-    for settings in (SeedSettings(width=2, layers=1), DensitySettings(features=2, width=2, l_max=1)):
+    for settings in (GamdSettings(width=2, layers=1), DensitySettings(features=2, width=2, l_max=1)):
         torch.manual_seed(0)
         save_model(folder / "good.safetensors", build_model(settings, 2), ModelCard(settings, ("O", "H"), SPC_FW))
         contents.append((folder / "good.safetensors").read_bytes())
@@ -294,7 +294,7 @@ TARGETS = {
         load_config,
         _configs,
         (
-            b'model:\n', b'kind: density', b'kind: seed', b'training: {', b'&a ', b'*a',
+            b'model:\n', b'kind: density', b'kind: gamd', b'training: {', b'&a ', b'*a',
             b'!!python/name:os.system', b'!!binary ', b'<<: ', b'? ', b'|\n', b'2001-01-01', b'1:30', b'---\n',
             b'%YAML 1.1\n',
         ),

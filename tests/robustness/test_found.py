@@ -61,7 +61,7 @@ def test_positions_that_become_infinite_are_refused(tmp_path: Path) -> None:
 def test_a_box_too_large_for_numbers_is_refused(tmp_path: Path) -> None:
     path = dump(tmp_path, ["1 1 1 1 1"])
     path.write_text(path.read_text().replace("0 9\n", "-1e308 1e308\n"))
-    assert "the box has no volume, or no finite one" in refusal(path)
+    assert "the volume of the box is zero or not finite" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("types", "sections", "sentence"),
     [
-        ("1", "Atom Type Labels\n\n1\n\n", r"line 11: is no number and name of an atom type"),
+        ("1", "Atom Type Labels\n\n1\n\n", r"line 11: is not the number and the name of an atom type"),
         ("1", "Atom Type Labels\n\none Ar\n\n", r"line 11: 'one Ar' has no whole number as word 1"),
         ("1000000000000000000", "Masses\n\n1 39.9\n\n", r"line 11: 'Masses' does not list every atom type once"),
         ("1" * 30, "", r"line 4: '1{30}' has no whole number as word 1"),
-        ("1_0", "", r"line 4: '1_0 atom types' is no header line"),
+        ("1_0", "", r"line 4: '1_0 atom types' is not a header line"),
     ],
 )
 def test_a_data_file_that_cannot_be_is_refused(tmp_path: Path, types: str, sections: str, sentence: str) -> None:
@@ -162,7 +162,7 @@ def test_a_pack_with_an_array_cut_short_is_refused_without_memory_for_it(pack: P
     path = pack / f"{name}.npy"
     content = path.read_bytes()
     path.write_bytes(content[:-8])
-    with pytest.raises(InputError, match=f"{name}.npy is cut short"):
+    with pytest.raises(InputError, match=f"{name}.npy is truncated"):
         open_dataset(pack)
     path.write_bytes(content.replace(b"'shape': (", b"'shape': (9999999999", 1))
     with pytest.raises(InputError, match=f"{name}.npy"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.model.files.model_file import load_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.reference.generate import generate
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
@@ -29,7 +29,7 @@ def test_generate_gives_the_same_files(tmp_path: Path) -> None:
 def test_train_and_evaluate_give_the_same_files_and_numbers(tmp_path: Path) -> None:
     write_liquid(tmp_path / "liquid.dump")
     data = DataSettings(paths=[str(tmp_path / "liquid.dump")])
-    model = SeedSettings(width=8, layers=2, node_features="embedding", dropout=0.1)
+    model = GamdSettings(width=8, layers=2, node_features="embedding", dropout=0.1)
     settings = TrainingSettings(epochs=2, accelerator="cpu", threads=1, batch_size=4, warmup_epochs=1, loggers=())
     results = []
     for name in ("a", "b"):

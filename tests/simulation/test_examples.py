@@ -8,7 +8,7 @@ import torch
 
 from gnnformd.model.files.model_file import ModelCard, save_model
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.trajectory.formats.dump import read_dump
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -16,9 +16,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture
 def model(helpers, tmp_path) -> Path:
-    """File of a small network of the seed's kind with random weights."""
+    """File of a small network of the original kind with random weights."""
     torch.manual_seed(1)
-    settings = SeedSettings(width=8, cutoff=4.4)
+    settings = GamdSettings(width=8, cutoff=4.4)
     path = tmp_path / "argon.safetensors"
     save_model(path, build_model(settings, 1), ModelCard(settings, ("Ar",), helpers.argon))
     return path

@@ -16,8 +16,8 @@ def test_options_that_are_not_given_take_their_default():
         ({"dump_every": 0}, "--dump-every: "),
         ({"temperature": -1}, "--temperature: input should be greater than 0"),
         ({"ensemble": "nph"}, "--ensemble: input should be 'nve', 'nvt' or 'npt'"),
-        ({"ranks": 2, "engine": "ase"}, "many ranks are for LAMMPS only"),
-        ({"engine": "ase", "ensemble": "npt"}, "npt is done by LAMMPS only"),
+        ({"ranks": 2, "engine": "ase"}, "several ranks are available in LAMMPS only"),
+        ({"engine": "ase", "ensemble": "npt"}, "npt is available in LAMMPS only"),
         ({"tempo": 1}, "--tempo: "),
     ],
 )

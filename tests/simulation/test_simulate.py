@@ -12,7 +12,7 @@ import yaml
 from tests.model.density.test_model import density
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.liquid.observed_run import Side
+from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.structure import structure
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.interfaces.ase import Calculator
@@ -128,13 +128,13 @@ def test_a_conservative_model_conserves_energy(argon, helpers, tmp_path, engine)
     run = simulate(helpers.load(helpers.LennardJones(8.0, shifted=True)), argon, few, tmp_path)
     energy = np.genfromtxt(tmp_path / "thermo.csv", delimiter=",", names=True)["conserved_energy"]
     assert np.ptp(energy) / 108 < 2e-5  # kcal/mol; kT is 0.18
-    assert math.isfinite(run.judgment.energy_drift.value)
+    assert math.isfinite(run.comparison.energy_drift.value)
 
 
 def test_the_same_structure_as_the_reference_is_found_the_same(argon, helpers, reference, tmp_path):
     loaded = helpers.load(helpers.LennardJones(8.0))
     run = simulate(loaded, argon, settings(steps=200), tmp_path, compare=reference)
-    curve = run.judgment.curves["rdf"]["Ar-Ar"]
+    curve = run.comparison.curves["rdf"]["Ar-Ar"]
     g, r = np.array(curve["g"]), np.array(curve["r"])
     assert np.abs(g - np.array(curve["reference"])).max() < 0.02
     assert r[g.argmax()] == pytest.approx(3.7, abs=0.15)  # first shell of liquid argon
@@ -143,23 +143,23 @@ def test_the_same_structure_as_the_reference_is_found_the_same(argon, helpers, r
     assert np.abs(steps).max() < 1.0  # unwrapped: nothing jumps by a box
     outside = frames[-1].positions - frames[-1].origin
     assert (outside < 0).any() or (outside > 17.22).any()
-    temperature = run.judgment.observables["temperature, K"]
+    temperature = run.comparison.observables["temperature, K"]
     assert temperature.value.value == pytest.approx(temperature.reference.value, rel=1e-3)
-    assert run.judgment.verdict.answer != "differs"
-    assert (run.judgment.stability.stable_ps, run.judgment.stability.reason) == (0.8, None)
+    assert run.comparison.verdict.answer != "differs"
+    assert (run.comparison.stability.stable_ps, run.comparison.stability.reason) == (0.8, None)
 
 
 def test_another_structure_than_the_references_is_found_different(argon, helpers, reference, tmp_path):
     # atoms that do not feel each other lose their structure in less than a picosecond
     run = simulate(helpers.load(helpers.Push(0.0)), argon, settings(steps=400), tmp_path, compare=reference)
-    assert run.judgment.observables["largest gap of g(r), Ar-Ar"].value.value > 0.5
-    assert run.judgment.stability.stable_ps < 1.5
-    assert "g(r), Ar-Ar" in run.judgment.stability.reason
+    assert run.comparison.observables["largest gap of g(r), Ar-Ar"].value.value > 0.5
+    assert run.comparison.stability.stable_ps < 1.5
+    assert "g(r), Ar-Ar" in run.comparison.stability.reason
 
 
 def test_a_short_run_is_no_ground_for_a_verdict(argon, helpers, reference, tmp_path):
     run = simulate(helpers.load(helpers.LennardJones(8.0)), argon, settings(steps=10), tmp_path, compare=reference)
-    assert run.judgment.verdict.answer == "too short"
+    assert run.comparison.verdict.answer == "too short"
     data = json.loads((tmp_path / "simulate.json").read_text())
     assert data["temperature"]["standard_error"] is None
     assert data["observables"]["temperature, K"]["verdict"] == "too short to say"
@@ -168,7 +168,7 @@ def test_a_short_run_is_no_ground_for_a_verdict(argon, helpers, reference, tmp_p
 def test_the_last_frame_stands_for_a_run_that_has_none_after_its_equilibration(water_data, water_model, tmp_path):
     few = settings(velocities="create", timestep=0.5, steps=3, dump_every=2)
     simulate(load_model(water_model, dtype=torch.float64), water_data, few, tmp_path / "out")
-    side = Side.of_run(tmp_path / "out", read_topology(water_data), 0.5)
+    side = ObservedRun.of_run(tmp_path / "out", read_topology(water_data), 0.5)
     late, last = (structure(replace(side, first_step=step), None, ["O", "H"]) for step in (3, 2))
     assert json.dumps(late.curves) == json.dumps(last.curves)
     name = "mean bond O-H, angstrom"
@@ -197,20 +197,20 @@ def test_a_mesh_that_pushes_the_system_about_does_not_move_it(water_data, tmp_pa
     assert np.abs(momenta.sum(axis=0)).max() < 1e-12 < np.abs(momenta).max()
     assert np.abs(frame.forces.sum(axis=0)).max() < 1e-2
     assert "kspace_modify diff ad" in (tmp_path / "out" / "log.lammps").read_text()
-    assert "heat of the common center, K" not in run.judgment.observables
+    assert "center-of-mass temperature, K" not in run.comparison.observables
 
 
 def test_conservation_is_judged_in_per_cent_of_the_heat(argon, helpers, tmp_path):
     few = settings(timestep=0.4, steps=120, thermo_every=2)
     run = simulate(helpers.load(helpers.LennardJones(8.0, shifted=True)), argon, few, tmp_path)
-    found = run.judgment.observables["drift, % of kT per atom and ns"]
+    found = run.comparison.observables["drift, % of kT per atom and ns"]
     data = run.to_dict()
     kT = 0.0019872067 * data["temperature"]["mean"]
     drift = data["energy_drift_per_atom_per_ns"]
     assert found.value.value == pytest.approx(100 * drift / kT, rel=1e-9)
     assert data["energy_drift_percent_of_kT_per_atom_per_ns"] == pytest.approx(100 * drift / kT, rel=1e-9)
     # momentum is conserved to rounding
-    assert run.judgment.observables["heat of the common center, K"].value.value < 1e-12
+    assert run.comparison.observables["center-of-mass temperature, K"].value.value < 1e-12
 
 
 @BOTH
@@ -277,7 +277,7 @@ def test_in_a_wide_box_g_is_measured_up_to_15_angstrom(helpers, tmp_path):
     run = simulate(
         helpers.load(helpers.LennardJones(8.0)), file, settings(velocities="create", steps=20), tmp_path / "out"
     )
-    r = run.judgment.curves["rdf"]["Ar-Ar"]["r"]
+    r = run.comparison.curves["rdf"]["Ar-Ar"]["r"]
     assert r[-1] + r[0] == pytest.approx(15.0)
 
 
@@ -365,7 +365,7 @@ def test_the_thermostat_brings_the_system_to_its_temperature(argon, helpers, tmp
     volume = np.genfromtxt(tmp_path / "thermo.csv", delimiter=",", names=True)["volume_A3"]
     assert (np.ptp(volume) > 0) == (ensemble == "npt")
     # the thermostat's own energy is counted
-    drift = run.judgment.energy_drift.value * 400 * 4e-6
+    drift = run.comparison.energy_drift.value * 400 * 4e-6
     assert abs(drift) < 0.01  # kcal/mol per atom over the run
 
 
@@ -377,8 +377,8 @@ def test_langevin_holds_the_temperature_in_ase(argon, helpers, tmp_path):
         tmp_path,
     )
     assert run.thermo["temperature"][0] == pytest.approx(90, rel=1e-4)
-    assert run.judgment.temperature.value == pytest.approx(90, abs=30)
-    assert math.isnan(run.judgment.energy_drift.value)
+    assert run.comparison.temperature.value == pytest.approx(90, abs=30)
+    assert math.isnan(run.comparison.energy_drift.value)
 
 
 def test_constant_pressure_without_a_virial_is_refused(argon, helpers, tmp_path):
@@ -415,7 +415,7 @@ def test_velocities_that_the_file_does_not_have_are_asked_for(argon, helpers, tm
 def test_atoms_that_are_others_than_the_models_are_pointed_out(argon, helpers, tmp_path):
     oxygen = ForceField((AtomType("O", 15.9994, -0.82, 0.155, 3.165),))
     loaded = helpers.load(helpers.LennardJones(8.0), oxygen, ("O",))
-    with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but is O with mass 15.9994"):
+    with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but it is O with mass 15.9994"):
         simulate(loaded, argon, settings(steps=1), tmp_path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.model.files.model_file import load_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.training.data import FrameData
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
@@ -41,7 +41,7 @@ def test_frames_that_stand_on_both_sides_are_counted(tmp_path: Path, liquid: Dat
             "force_field": None,
         }
     )
-    assert said(both) == ["data: 13 of 13 validation frames are training frames, too: the error will be too low."]
+    assert said(both) == ["data: 13 of 13 validation frames are also training frames; the error will be too low."]
 
 
 def test_data_that_repeat_themselves_are_told(tmp_path: Path, liquid: DataSettings) -> None:
@@ -55,12 +55,12 @@ def test_data_that_repeat_themselves_are_told(tmp_path: Path, liquid: DataSettin
 def test_bonds_that_nothing_tells_are_missed(tmp_path: Path, liquid: DataSettings) -> None:
     field = Path(str(liquid.force_field))
     field.write_text(field.read_text().replace("bonds: []", "bonds: [{types: [1, 2], stiffness: 100.0, length: 1.5}]"))
-    assert "those of the atoms are not known" in " ".join(said(liquid))
+    assert "those of the atoms are unknown" in " ".join(said(liquid))
 
 
 def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: DataSettings) -> None:
     settings = TrainingSettings(epochs=1, accelerator="cpu", threads=1, warmup_epochs=1, loggers=())
-    run = train(SeedSettings(width=4, layers=1, cutoff=4.4), liquid, settings, tmp_path / "run")
+    run = train(GamdSettings(width=4, layers=1, cutoff=4.4), liquid, settings, tmp_path / "run")
     write_liquid(tmp_path / "other.dump", seed=1)
     other = liquid.model_copy(update={"paths": [str(tmp_path / "other.dump")]})
     loaded = load_model(run.model)
@@ -68,5 +68,5 @@ def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: Data
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             evaluate(loaded, open_datasets(data), frames=1)
-        said = [str(w.message) for w in caught if "was trained on frames of these data" in str(w.message)]
+        said = [str(w.message) for w in caught if "was trained on frames of this dataset" in str(w.message)]
         assert len(said) == known

@@ -14,7 +14,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.interface import Prediction
-from gnnformd.model.settings import DensitySettings, SeedSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings
 from gnnformd.training.loss import Loss, Scales, measure_scales
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
@@ -132,15 +132,15 @@ def test_the_table_and_evaluate_agree_on_the_error_of_the_energy(crystals: DataS
 
 
 def test_data_without_energies_leave_their_columns_empty(liquid: DataSettings, tmp_path: Path) -> None:
-    run = train(SeedSettings(width=8, cutoff=4.4, layers=1), liquid, settings(epochs=1), tmp_path / "run")
+    run = train(GamdSettings(width=8, cutoff=4.4, layers=1), liquid, settings(epochs=1), tmp_path / "run")
     row = next(csv.DictReader((run.folder / "metrics.csv").open()))
     assert row["validation_energy_rmse_per_atom"] == row["validation_virial_rmse_per_atom"] == ""
 
 
 def test_a_target_that_is_not_there_is_an_error_that_names_the_file(liquid: DataSettings, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"liquid\.dump: frame 1 \(timestep 0\) has no energy to learn; add it to the"):
+    with pytest.raises(InputError, match=r"liquid\.dump: frame 1 \(timestep 0\) has no energy; add it to the"):
         train(MODEL, liquid, settings(energy_weight=1.0), tmp_path / "run")
-    with pytest.raises(InputError, match=r"has no virial to learn; .* training\.virial_weight to 0"):
+    with pytest.raises(InputError, match=r"has no virial; .* training\.virial_weight to 0"):
         train(MODEL, liquid, settings(virial_weight=1.0), tmp_path / "run")
-    with pytest.raises(InputError, match=r"model\.kind: a 'seed' model has no energy; choose 'density'"):
-        train(SeedSettings(), liquid, settings(energy_weight=1.0), tmp_path / "run")
+    with pytest.raises(InputError, match=r"model\.kind: a 'gamd' model has no energy; choose 'density'"):
+        train(GamdSettings(), liquid, settings(energy_weight=1.0), tmp_path / "run")

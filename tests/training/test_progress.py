@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from gnnformd.config import load_config
 from gnnformd.errors import InputError
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.training.data import FrameData
 from gnnformd.training.schedule import annealed_factor
 from gnnformd.training.settings import TrainingSettings
@@ -21,7 +21,7 @@ from gnnformd.training.trainer import averaging
 from gnnformd.trajectory.packed.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
-MODEL = SeedSettings(width=8, cutoff=4.4, layers=1)
+MODEL = GamdSettings(width=8, cutoff=4.4, layers=1)
 
 
 def settings(**changes: object) -> TrainingSettings:

@@ -13,8 +13,8 @@ import yaml
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import DensitySettings, PlainResidualSettings, SeedSettings
-from gnnformd.training.data_range import extent_of
+from gnnformd.model.settings import DensitySettings, GamdSettings, PlainResidualSettings
+from gnnformd.training.data_range import data_range_of
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import finetune, train
@@ -23,7 +23,7 @@ from gnnformd.trajectory.packed.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
 from tests.training.conftest import FIELD
 
-MODEL = SeedSettings(width=8, cutoff=4.4)
+MODEL = GamdSettings(width=8, cutoff=4.4)
 DENSITY = DensitySettings(cutoff=4.4, features=4, width=8, radial_functions=6, electrostatics="none", bond_kinds=0)
 QUIET = {"loggers": (), "threads": 1, "accelerator": "cpu", "warmup_penalty": 50.0}
 
@@ -88,14 +88,14 @@ def test_the_model_file_says_how_far_the_training_data_went(liquid: DataSettings
 def test_types_of_one_name_share_the_larger_force(liquid: DataSettings) -> None:
     datasets = open_datasets(liquid)
     closest = torch.full((4, 2, 2), torch.inf)
-    apart = extent_of(datasets, [(0, 0)], closest, ["A", "B"])["largest_forces"]
-    together = extent_of(datasets, [(0, 0)], closest, ["A", "A"])["largest_forces"]
+    apart = data_range_of(datasets, [(0, 0)], closest, ["A", "B"])["largest_forces"]
+    together = data_range_of(datasets, [(0, 0)], closest, ["A", "A"])["largest_forces"]
     assert together == {"A": max(apart.values())}
     assert apart["A"] != apart["B"]
 
 
 def test_training_lowers_the_error(liquid: DataSettings, tmp_path: Path) -> None:
-    model = SeedSettings(width=16, cutoff=4.4, dropout=0.0, locally_equivariant=True)
+    model = GamdSettings(width=16, cutoff=4.4, dropout=0.0, locally_equivariant=True)
     run = train(model, liquid, settings(epochs=45, learning_rate=1e-2, decay=0.97), tmp_path / "run")
     assert run.records[-1].validation_loss < 0.5 * run.records[0].validation_loss
 
@@ -128,7 +128,7 @@ def test_a_checkpoint_of_other_networks_is_no_start(liquid: DataSettings, tmp_pa
     content = torch.load(checkpoint, weights_only=True)
     content["model_format_version"] -= 1
     torch.save(content, checkpoint)
-    with pytest.raises(InputError, match=r"last\.ckpt: was written by another gnnformd, .* start anew\."):
+    with pytest.raises(InputError, match=r"last\.ckpt: was written by another version of gnnformd .* to start again\."):
         train(MODEL, liquid, settings(epochs=3), tmp_path / "run", resume=True)
 
 
@@ -151,14 +151,14 @@ def test_a_damaged_checkpoint_is_named(liquid: DataSettings, tmp_path: Path) -> 
         without_optimizer.getvalue(),
     ):
         checkpoint.write_bytes(bad)
-        with pytest.raises(InputError, match=r"last\.ckpt: is damaged; go on from another .* start anew\."):
+        with pytest.raises(InputError, match=r"last\.ckpt: is damaged; continue from another one .* start again"):
             train(MODEL, liquid, settings(epochs=2), tmp_path / "run", resume=True)
 
 
 def test_a_damaged_checkpoint_is_left_out_of_the_choice_of_the_best(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=2, checkpoint_every=1), tmp_path / "run")
     (run.folder / "checkpoints" / "epoch-02.ckpt").write_bytes(b"junk")
-    with pytest.warns(UserWarning, match=r"epoch-02\.ckpt: is damaged; the best of the other checkpoints is taken\."):
+    with pytest.warns(UserWarning, match=r"epoch-02\.ckpt: is damaged; the best of the other checkpoints is used\."):
         again = train(MODEL, liquid, settings(epochs=3, checkpoint_every=1), tmp_path / "run", resume=True)
     assert [record.epoch for record in again.records] == [1, 2, 3]
     assert load_model(again.model).card.trained_on[-1]["epoch"] != 2
@@ -169,9 +169,9 @@ def test_a_training_goes_on_with_the_network_it_was_started_with(liquid: DataSet
     before = run.model.read_bytes(), (run.folder / "config.yaml").read_text()
     for name, other in (("dropout", 0.2), ("statistics", "stored"), ("width", 16), ("cutoff", 4.0)):
         changed = MODEL.model_copy(update={name: other})
-        with pytest.raises(InputError, match=rf"last\.ckpt: model\.{name} was .*, not {other}; give the same settings"):
+        with pytest.raises(InputError, match=rf"last\.ckpt: model\.{name} was .*, not {other}; use the same settings"):
             train(changed, liquid, settings(epochs=3), tmp_path / "run", resume=True)
-    with pytest.raises(InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, not 1; ask for more\."):
+    with pytest.raises(InputError, match=r"training\.epochs: .*last\.ckpt has done 2 epochs, more than 1; set at"):
         train(MODEL, liquid, settings(epochs=1), tmp_path / "run", resume=True)
     assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
 
@@ -180,14 +180,14 @@ def test_a_training_goes_on_with_the_frames_it_began_with(liquid: DataSettings, 
     run = train(MODEL, liquid, settings(epochs=2), tmp_path / "run")
     before = run.model.read_bytes()
     for other in ({"validation_fraction": 0.5}, {"frames": 10}):
-        with pytest.raises(InputError, match=r"last\.ckpt: has learned from other frames; give the same data"):
+        with pytest.raises(InputError, match=r"last\.ckpt: was trained on other frames; give the same data"):
             train(MODEL, liquid.model_copy(update=other), settings(epochs=3), tmp_path / "run", resume=True)
     assert run.model.read_bytes() == before
 
 
 def test_without_a_force_field_a_model_learns_what_each_type_is(liquid: DataSettings, tmp_path: Path) -> None:
     plain = liquid.model_copy(update={"force_field": None, "elements": None})
-    with pytest.warns(UserWarning, match=r"has no force field, so the model learns what each type is"):
+    with pytest.warns(UserWarning, match=r"has no force field, so the model learns a vector for each type"):
         run = train(MODEL, plain, settings(epochs=1), tmp_path / "run")
     assert load_model(run.model).card.settings.node_features == "embedding"
     assert yaml.safe_load((run.folder / "config.yaml").read_text())["model"]["node_features"] == "embedding"
@@ -217,7 +217,7 @@ def test_frames_one_by_one_or_together_give_the_same_steps(liquid: DataSettings,
 def test_a_time_limit_ends_the_training_with_a_model(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=100_000, max_minutes=0.01), tmp_path / "run")
     assert 1 <= len(run.records) < 1000
-    assert load_model(run.model).card.kind == "seed"
+    assert load_model(run.model).card.kind == "gamd"
 
 
 def test_ctrl_c_leaves_the_model_of_the_last_epoch_and_can_be_resumed(liquid: DataSettings, tmp_path: Path) -> None:
@@ -262,13 +262,13 @@ def test_fine_tuning_starts_from_the_weights_and_leaves_frozen_parts_alone(
 
 def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_path: Path) -> None:
     first = train(MODEL, liquid, settings(epochs=1), tmp_path / "first")
-    with pytest.raises(InputError, match=r"holds a training already; go on with --resume"):
+    with pytest.raises(InputError, match=r"already contains a training; continue it with --resume"):
         train(MODEL, liquid, settings(), tmp_path / "first")
-    with pytest.raises(InputError, match=r"there is no such checkpoint"):
+    with pytest.raises(InputError, match=r"no such checkpoint"):
         train(MODEL, liquid, settings(), tmp_path / "none", resume=True)
     with pytest.raises(InputError, match=r"training\.freeze: nothing in the model is named 'decodr'.* 'decoder'"):
         train(MODEL, liquid, settings(freeze=("decodr",)), tmp_path / "x")
-    with pytest.raises(InputError, match=r"training\.freeze: every parameter is frozen"):
+    with pytest.raises(InputError, match=r"training\.freeze: all parameters are frozen"):
         train(MODEL, liquid, settings(freeze=("*",)), tmp_path / "x")
     with pytest.raises(InputError, match=r"nan: the errors are not finite; lower training\.learning_rate"):
         train(MODEL, liquid, settings(epochs=2, learning_rate=1e30, warmup_epochs=0), tmp_path / "nan")
@@ -278,10 +278,10 @@ def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_pat
     learned = MODEL.model_copy(update={"node_features": "embedding"})
     own = train(learned, liquid, settings(epochs=1), tmp_path / "learned")
     others = liquid.model_copy(update={"force_field": None, "elements": None})
-    with pytest.raises(InputError, match=r"learned a vector for each of the types Ar, Kr, and the data has 1, 2;"):
+    with pytest.raises(InputError, match=r"has learned vectors for the types Ar, Kr, and the data has 1, 2;"):
         finetune(own.model, learned, others, settings(), tmp_path / "x")
     with pytest.raises(InputError, match=r"training\.compile: a 'density' model differentiates its energy twice"):
         train(DensitySettings(), liquid, settings(compile=True), tmp_path / "x")
     if not torch.cuda.is_available():
-        with pytest.raises(InputError, match=r"training\.accelerator: there is no gpu here"):
+        with pytest.raises(InputError, match=r"training\.accelerator: no gpu is available"):
             train(MODEL, liquid, settings(accelerator="gpu"), tmp_path / "y")

@@ -10,17 +10,17 @@ import pytest
 
 from gnnformd.reference.generate import generate
 from gnnformd.reference.systems import ARGON, SPC_FW
-from gnnformd.trajectory.data_checks import Suspicions, frame_key, suspicious_split
+from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_key
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
 
 def sentences(frames: list[Frame], field=None) -> str:
-    suspicions = Suspicions(field)
+    checks = DataChecks(field)
     for frame in frames:
-        suspicions.add(frame)
-    return " ".join(suspicions.sentences())
+        checks.add(frame)
+    return " ".join(checks.problems())
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +51,17 @@ def test_forces_in_other_units_are_noticed(argon: PackedDataset, water: PackedDa
 def test_numbers_that_are_no_forces_are_noticed(argon: PackedDataset) -> None:
     random = np.random.default_rng(0)
     wrong = [replace(frame, forces=random.normal(size=frame.positions.shape)) for frame in argon]
-    assert "do not sum to zero" in sentences(wrong)
-    assert "do not sum to zero" in sentences([replace(frame, forces=frame.positions - frame.origin) for frame in argon])
+    assert "do not even roughly sum to zero" in sentences(wrong)
+    assert "do not even roughly sum to zero" in sentences(
+        [replace(frame, forces=frame.positions - frame.origin) for frame in argon]
+    )
     assert "all forces are zero" in sentences([replace(f, forces=np.zeros_like(f.positions)) for f in argon])
 
 
 def test_frames_that_repeat_or_stand_still_are_noticed(argon: PackedDataset) -> None:
     assert "1 frames have the positions of an earlier frame" in sentences([*argon, argon[0]])
     still = [replace(argon[0], positions=argon[0].positions + shift) for shift in (0.0, 1e-4, -1e-4)]
-    assert "all frames are alike" in sentences(still)
+    assert "all frames are the same" in sentences(still)
 
 
 def test_charges_that_do_not_cancel_are_noticed(water: PackedDataset) -> None:
@@ -83,13 +85,13 @@ def test_overlap_and_huge_forces_are_noticed(argon: PackedDataset) -> None:
 
 
 def test_bonds_that_are_not_known_are_noticed(water: PackedDataset) -> None:
-    assert "those of the atoms are not known" in sentences([replace(water[0], bonds=None)], SPC_FW)
+    assert "those of the atoms are unknown" in sentences([replace(water[0], bonds=None)], SPC_FW)
 
 
 def test_frames_on_both_sides_of_a_split_are_counted(argon: PackedDataset) -> None:
     keys = [frame_key(frame) for frame in argon]
-    assert suspicious_split(keys[:2], keys[2:]) == []
-    assert suspicious_split(keys[:2], keys[1:])[0].startswith("1 of 2 validation frames are training frames")
+    assert check_split(keys[:2], keys[2:]) == []
+    assert check_split(keys[:2], keys[1:])[0].startswith("1 of 2 validation frames are also training frames")
 
 
 def test_two_atoms_or_frames_of_different_size_are_no_trouble(tmp_path: Path, argon: PackedDataset) -> None:

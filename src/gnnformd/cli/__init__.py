@@ -1,11 +1,11 @@
-"""The command line: parse, call one room, print. Nothing heavy is imported before a command needs it."""
+"""The command line: parse, call one part of the program, print. Slow imports are left to the commands."""
 
 import gc
 
-from gnnformd.cli import data, judge, learn, run, story
+from gnnformd.cli import data, evaluation, report, simulation, training
 from gnnformd.cli.app import app
 
-__all__ = ["app", "collect_seldom", "data", "judge", "learn", "main", "run", "story"]
+__all__ = ["app", "collect_seldom", "data", "evaluation", "main", "report", "simulation", "training"]
 
 
 def main() -> None:
@@ -15,5 +15,5 @@ def main() -> None:
 
 
 def collect_seldom() -> None:
-    """Look for garbage in cycles less often: by default half a second goes into looking through all PyTorch loads."""
+    """Collect cyclic garbage less often: while PyTorch is imported, the default would cost half a second."""
     gc.set_threshold(10_000, 20, 50)

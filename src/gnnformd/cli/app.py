@@ -1,4 +1,4 @@
-"""The application all commands register with, and what happens when one of them fails."""
+"""The application that all commands register with, and how their errors are reported."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ ORDER_OF_USE = (
 
 
 class _Commands(TyperGroup):
-    """Commands in the order of the work, and one place where errors become exit codes."""
+    """Commands in the order of the workflow; errors become exit statuses here."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order of use."""
         return sorted(self.commands, key=ORDER_OF_USE.index)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command: input at fault ends with one sentence and 2, a bug with 1.
+        """Run a command; an error in the input prints one sentence and ends with status 2, a bug with 1.
 
-        Ctrl-C and SIGTERM end with a line and, as usual, 128 and the number of the signal.
+        Ctrl-C and SIGTERM print a line and end with 128 plus the number of the signal, as usual.
         """
         received: list[int] = []
         previous = _note_signals(received)
@@ -52,10 +52,10 @@ class _Commands(TyperGroup):
             _say(f"Error: {error}")
             raise typer.Exit(2) from None
         except (KeyboardInterrupt, SystemExit) as error:
-            # Some libraries answer Ctrl-C with an exit of their own; what the user did is the same.
+            # Some libraries turn Ctrl-C into SystemExit.
             if isinstance(error, SystemExit) and not received:
                 raise
-            _say("Interrupted. What was written so far is complete and can be used.")
+            _say("Interrupted. All files written so far are complete and can be used.")
             raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
         finally:
             for number, handler in previous.items():
@@ -63,10 +63,10 @@ class _Commands(TyperGroup):
 
 
 def _note_signals(received: list[int]) -> dict[int, Any]:
-    """Note Ctrl-C and SIGTERM, which is treated alike; returns the handlers before.
+    """Record Ctrl-C and SIGTERM, which is treated like Ctrl-C; return the previous handlers.
 
-    Whatever saves its work on Ctrl-C has its own handler then or catches KeyboardInterrupt, so SIGTERM goes that way
-    too. Outside the main thread no signal can be handled and nothing is changed.
+    Code that saves its work on Ctrl-C has its own handler or catches KeyboardInterrupt, so SIGTERM is turned into
+    Ctrl-C. Outside the main thread no signal can be handled and nothing is changed.
     """
 
     def interrupt(number: int, frame: Any) -> None:
@@ -84,7 +84,7 @@ def _note_signals(received: list[int]) -> dict[int, Any]:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
-    """Print a warning as one line, without the place in the code that issued it."""
+    """Print a warning as one line, without its location in the code."""
     if issubclass(category, UserWarning):
         _say(f"Warning: {message}")
 
@@ -101,7 +101,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Learn the forces of a LAMMPS simulation with a graph neural network, judge them, and run the simulation "
+    help="Learn the forces of a LAMMPS simulation with a graph neural network, evaluate them, and run the simulation "
     "with them.",
 )
 

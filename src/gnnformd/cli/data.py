@@ -1,4 +1,4 @@
-"""Commands that make and look at data: ``generate`` and ``inspect``."""
+"""Commands that generate and inspect data: ``generate`` and ``inspect``."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def _list_systems(wanted: bool) -> None:
 
 @app.command()
 def generate(
-    system: Annotated[str, typer.Argument(help="A built-in system (see --list) or a LAMMPS input file of your own.")],
+    system: Annotated[str, typer.Argument(help="A built-in system (see --list) or your own LAMMPS input file.")],
     out: Annotated[Path, typer.Option(help="Folder to write: trajectory, topology, thermo table, log.")],
     seed: Annotated[int | None, typer.Option(help="Seed of the starting positions and velocities.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Frames to write instead of the system's own number.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames to write instead of the system's default.")] = None,
     var: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a LAMMPS variable; repeatable.")] = None,
     ranks: Annotated[int, typer.Option(min=1, help="MPI ranks.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
@@ -35,7 +35,7 @@ def generate(
         bool, typer.Option("--list", help="List the built-in systems.", callback=_list_systems, is_eager=True)
     ] = False,
 ) -> None:
-    """Run a simulation with LAMMPS and keep positions and forces."""
+    """Run a simulation with LAMMPS and write positions and forces."""
     from gnnformd.reference.generate import generate as run_lammps
 
     variables: dict[str, str] = {}
@@ -62,7 +62,7 @@ def generate(
 def inspect(
     path: Annotated[str, typer.Argument(help="A dump, reference run, run folder, data file, or model file or name.")],
 ) -> None:
-    """Say what is in a dump, dataset, run or model file."""
+    """Summarize a dump, dataset, run or model file."""
     from gnnformd.cli.inspection import describe
 
     for title, rows in describe(path):

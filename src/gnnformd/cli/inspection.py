@@ -1,4 +1,4 @@
-"""What ``inspect`` says about each kind of file and folder: a title and facts."""
+"""Facts that ``inspect`` prints about each kind of file and folder."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Part = tuple[str, Facts]
 
 
 def describe(name: str) -> list[Part]:
-    """Facts about whatever ``name`` names.
+    """Facts about a file, a folder or a shipped model.
 
     Raises
     ------
     InputError
-        There is no such file, or it is none of the kinds that are known.
+        There is no such file, or it is of an unknown kind.
     """
     path = Path(name)
     if path.suffix == ".safetensors" or (not path.exists() and _is_shipped(name)):
@@ -134,8 +134,8 @@ def _frames(name: str, run: ReferenceRun | None = None) -> Part:
             None if temperature is None else f"{_range(temperature[::2])}, mean {number(temperature[1])}",
         ),
         ("force on an atom, kcal/mol/angstrom", _force(force) if force else "no forces"),
-        ("largest sum of all forces", force.get("largest_sum_over_frame")),
-        ("closest two atoms, angstrom", found["closest_pair_A"]),
+        ("largest net force, kcal/mol/angstrom", force.get("largest_sum_over_frame")),
+        ("shortest distance, angstrom", found["closest_pair_A"]),
         *(("warning", text) for text in found["warnings"]),
     ]
     return f"Trajectory {run.trajectory if run else name}", facts
@@ -146,11 +146,11 @@ def _force(force: Mapping[str, float]) -> str:
 
 
 def _range(ends: Sequence[Any] | None) -> str:
-    """Least and most; once if they read alike."""
+    """Smallest and largest value; one of them if they print the same."""
     if ends is None:
         return number(None)
-    least, most = (number(end) for end in ends)
-    return least if least == most else f"{least} to {most}"
+    low, high = (number(end) for end in ends)
+    return low if low == high else f"{low} to {high}"
 
 
 def _force_field(field: ForceField | None) -> Facts:

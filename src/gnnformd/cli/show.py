@@ -1,4 +1,4 @@
-"""How results and progress look: bars and tables on a terminal, plain lines elsewhere, JSON in files."""
+"""Output of results and progress: bars and tables on a terminal, plain lines elsewhere, JSON in files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.table import Table
 from gnnformd.errors import InputError
 from gnnformd.files import write_json
 
-__all__ = ["Progress", "check_place", "number", "progress", "save_json", "say", "show_facts", "show_table"]
+__all__ = ["Progress", "check_writable", "number", "progress", "save_json", "say", "show_facts", "show_table"]
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -30,7 +30,7 @@ def say(text: str) -> None:
 
 
 class Progress:
-    """Callable ``progress(done, total)``; draws a bar on a terminal and prints a line now and then elsewhere."""
+    """Callable ``progress(done, total)``; draws a bar on a terminal and prints a line every few seconds elsewhere."""
 
     def __init__(self, label: str, bars: Bars | None) -> None:
         self._label = label
@@ -62,7 +62,7 @@ def progress(label: str) -> Iterator[Progress]:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Format a number for a table; a dash where there is none."""
+    """Format a number for a table; a dash for None or a number that is not finite."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
@@ -79,7 +79,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 
 def show_facts(title: str, facts: Iterable[tuple[str, Any]]) -> None:
-    """Print what is known about one thing, a line or paragraph each."""
+    """Print a table of names and values."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -88,8 +88,8 @@ def show_facts(title: str, facts: Iterable[tuple[str, Any]]) -> None:
     Console(markup=False, highlight=False).print(table)
 
 
-def check_place(path: Path | None) -> Path | None:
-    """Refuse a file that cannot be written before the work that is to fill it.
+def check_writable(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written, before the work whose result goes there.
 
     Raises
     ------
@@ -100,13 +100,13 @@ def check_place(path: Path | None) -> Path | None:
         return None
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
-        reason = "is a folder" if path.is_dir() else f"{above} is no folder that can be written to"
-        raise InputError(f"{path}: cannot be written ({reason}); name another place.")
+        reason = "is a folder" if path.is_dir() else f"{above} is not a writable folder"
+        raise InputError(f"{path}: cannot be written ({reason}); name another file.")
     return path
 
 
 def save_json(path: Path | None, data: Mapping[str, Any]) -> None:
-    """Write a result to the file that was asked for, if any."""
+    """Write a result to a file, if one is given."""
     if path is not None:
         write_json(path, data)
         say(f"Wrote {path}")

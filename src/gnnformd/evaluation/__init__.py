@@ -1,1 +1,1 @@
-"""Judgement: error metrics, force curves, observables, figures and the report."""
+"""Evaluation: error metrics, force curves, observables, figures and the report."""

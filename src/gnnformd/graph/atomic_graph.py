@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["AtomicGraph"]
+__all__ = ["AtomicGraph", "HalfEdges"]
+
+
+class HalfEdges(NamedTuple):
+    """Each pair of neighbors once.
+
+    Attributes
+    ----------
+    center, neighbor
+        Its atoms, (E/2,) int64.
+    shift
+        Integer lattice translation added to the neighbor, (E/2, 3).
+    bond_kind
+        0 to 3, see `AtomicGraph`, (E/2,) int64.
+    """
+
+    center: Tensor
+    neighbor: Tensor
+    shift: Tensor
+    bond_kind: Tensor
 
 
 @dataclass(frozen=True)
@@ -86,18 +106,75 @@ class AtomicGraph:
         """B."""
         return self.cells.shape[0]
 
+    @property
+    def half_edges(self) -> HalfEdges:
+        """The first half of the edges: each pair once."""
+        half = self.edge_count // 2
+        return HalfEdges(
+            self.center_index[:half], self.neighbor_index[:half], self.cell_shift[:half], self.bond_kind[:half]
+        )
+
+    @property
+    def graph_of_half_edge(self) -> Tensor:
+        """Graph of each pair, (E/2,)."""
+        return self.graph_index.index_select(0, self.half_edges.center)
+
+    @property
+    def physical_kinds(self) -> Tensor:
+        """Type, charge, epsilon and sigma of each atom, (N, 4) float64; atoms of one row are of one kind."""
+        columns = self.type_index, self.charges, self.epsilons, self.sigmas
+        return torch.stack([column.double() for column in columns], dim=1)
+
+    @property
+    def atoms_per_graph(self) -> Tensor:
+        """Number of atoms of each graph, (B,) int64."""
+        return torch.bincount(self.graph_index, minlength=self.graph_count)
+
+    def half_edge_vectors(self) -> Tensor:
+        """``r_ij = x_j - x_i + shift`` of each pair, angstrom, (E/2, 3); differentiable in positions and cells."""
+        center, neighbor, shift, _ = self.half_edges
+        # index_select, not brackets: half the time for short rows
+        cell = self.cells.index_select(0, self.graph_of_half_edge)  # (E/2, 3, 3)
+        moved = torch.einsum("ea,eab->eb", shift, cell)  # (E/2, 3)
+        return self.positions.index_select(0, neighbor) - self.positions.index_select(0, center) + moved
+
     def edge_vectors(self) -> Tensor:
         """``r_ij = x_j - x_i + shift``, angstrom, (E, 3); differentiable in positions and cells.
 
         Only the first half is computed from positions; the second is its negative.
         """
-        half = self.edge_count // 2
-        i, j = self.center_index[:half], self.neighbor_index[:half]
-        # index_select, not brackets: half the time for short rows
-        cell = self.cells.index_select(0, self.graph_index.index_select(0, i))  # (E/2, 3, 3)
-        shift = torch.einsum("ea,eab->eb", self.cell_shift[:half], cell)  # (E/2, 3)
-        vectors = self.positions.index_select(0, j) - self.positions.index_select(0, i) + shift
+        vectors = self.half_edge_vectors()
         return torch.cat([vectors, -vectors])
+
+    def sum_over_neighbors(self, values: Tensor) -> Tensor:
+        """``sum_j v_ij`` of every center i: values of the edges, (E, ...), to (N, ...)."""
+        sums = values.new_zeros(self.atom_count, *values.shape[1:])
+        return sums.index_add(0, self.center_index, values)
+
+    def sum_pair_forces(self, values: Tensor) -> Tensor:
+        """Sum what each pair does to its center and, with the opposite sign, to its neighbor: (E/2, 3) to (N, 3)."""
+        center, neighbor, _, _ = self.half_edges
+        sums = values.new_zeros(self.atom_count, *values.shape[1:])
+        return sums.index_add(0, center, values).index_add(0, neighbor, -values)
+
+    def sum_per_graph(self, values: Tensor) -> Tensor:
+        """Sum over the atoms of each graph: (N, ...) to (B, ...)."""
+        return values.new_zeros(self.graph_count, *values.shape[1:]).index_add(0, self.graph_index, values)
+
+    def sum_pairs_per_graph(self, values: Tensor) -> Tensor:
+        """Sum over the pairs of each graph: (E/2, ...) to (B, ...)."""
+        return values.new_zeros(self.graph_count, *values.shape[1:]).index_add(0, self.graph_of_half_edge, values)
+
+    def with_half_edges(self, edges: HalfEdges) -> AtomicGraph:
+        """Copy with other pairs."""
+        center, neighbor, shift, kind = edges
+        return replace(
+            self,
+            center_index=torch.cat([center, neighbor]),
+            neighbor_index=torch.cat([neighbor, center]),
+            cell_shift=torch.cat([shift, -shift]),
+            bond_kind=kind.repeat(2),
+        )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> AtomicGraph:
         """Copy to a device and floating-point type; integer fields keep theirs."""

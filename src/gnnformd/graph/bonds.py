@@ -1,4 +1,4 @@
-"""Kinds of bond: how many bonds apart two neighbors are."""
+"""Kinds of bond: the number of bonds between two neighbors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BOND_KINDS", "BondTable", "bond_kinds", "bond_table"]
 Int = NDArray[np.int64]
 
 BOND_KINDS = 4
-"""Not in one molecule, or one, two, three bonds apart."""
+"""More than three bonds apart or in different molecules; one, two or three bonds apart."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BondTable:
     keys
         ``i * N + j`` of each pair with ``i < j``, ascending, (T,).
     kinds
-        Bonds on the shortest way between the two atoms: 1, 2 or 3, (T,).
+        Number of bonds on the shortest path between the two atoms: 1, 2 or 3, (T,).
     """
 
     atom_count: int
@@ -39,7 +39,7 @@ class BondTable:
 def bond_table(bonds: Int | None, atom_count: int) -> BondTable:
     """Find the pairs one (1-2), two (1-3) and three (1-4) bonds apart.
 
-    Where two atoms are joined by several ways, as in a ring, the shortest counts.
+    Where two atoms are joined by several paths, as in a ring, the shortest counts.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def bond_table(bonds: Int | None, atom_count: int) -> BondTable:
     Raises
     ------
     InputError
-        A bond names an atom that is not there.
+        A bond names an atom that does not exist.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def bond_table(bonds: Int | None, atom_count: int) -> BondTable:
     if pairs.size and (pairs.min() < 0 or pairs.max() >= atom_count):
         raise InputError(
             f"the bonds name atoms {pairs.min() + 1} to {pairs.max() + 1} but there are atoms 1 to {atom_count}; "
-            "use the topology of this system."
+            "give the topology of this system."
         )
     both = np.concatenate([pairs, pairs[:, ::-1]])
     both = both[np.argsort(both[:, 0], kind="stable")]
@@ -100,8 +100,8 @@ def bond_kinds(
     """Kind of bond of each pair of a half list.
 
     A bond joins an atom to the nearest image of its partner, so of several images of a pair (in boxes shorter than
-    twice the cutoff) only the nearest gets the kind and the others are 0. This asks of the box that no bond, and no
-    distance across two or three bonds, is longer than half of it.
+    twice the cutoff) only the nearest gets the kind and the others are 0. This requires that no
+    bond, and no distance across two or three bonds, is longer than half of the box.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From frames to graphs, and from graphs to a batch."""
+"""Build graphs from frames, and batches from graphs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def find_edges(frame: Frame, cutoff: float, table: BondTable | None = None) -> H
     cutoff
         angstrom.
     table
-        ``bond_table(frame.bonds, len(frame.types))`` if it is at hand already.
+        ``bond_table(frame.bonds, len(frame.types))`` if it is known already.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def build_graph(
 ) -> AtomicGraph:
     """Make the graph of one frame, on the CPU.
 
-    Charges are the frame's own where it has them, else those of the force field's types, else zero; the
+    Charges are those of the frame, or of the types of the force field, or zero; the
     Lennard-Jones parameters come from the force field or are zero.
 
     Parameters
@@ -97,7 +97,7 @@ def build_graph(
     dtype
         Of the floating-point fields.
     table
-        ``bond_table(frame.bonds, len(frame.types))`` if it is at hand already, as for many frames of one system.
+        ``bond_table(frame.bonds, len(frame.types))`` if it is known already, as for many frames of one system.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def join_frames(
 ) -> AtomicGraph:
     """Make one batch of frames whose edges are known.
 
-    Targets (forces, energies, virials) are those that every frame has.
+    The batch has those targets (forces, energies, virials) that every frame has.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _features(frame: Frame, field: ForceField | None) -> tuple[NDArray[np.float6
         wrong = lowest if lowest < 1 else highest
         raise InputError(
             f"timestep {frame.timestep}: atom type {wrong} is not among the {len(field.types)} types of the force "
-            f"field ({', '.join(field.names)}); add it there or choose the force field of this system."
+            f"field ({', '.join(field.names)}); add it there or use the force field of this system."
         )
     per_type = np.array(field.parameters)
     charges, epsilons, sigmas = per_type[frame.types - 1].T

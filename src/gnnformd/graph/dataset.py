@@ -1,4 +1,4 @@
-"""GraphDataset: graphs of many frames, with their edges found once."""
+"""GraphDataset: graphs of many frames, each searched for neighbors once."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class FrameSource(Protocol):
 
 
 class GraphDataset(Dataset[AtomicGraph]):
-    """Chosen frames of one or more datasets as graphs.
+    """Selected frames of one or more datasets as graphs.
 
-    The edges of a frame are found when it is first asked for, or all of them by `prepare`, and kept: half of them, in
-    small integers (8 bytes per pair for fewer than 65 536 atoms). Positions and forces are read from the datasets every
-    time. Several threads may read at once.
+    The half list of edges of a frame is found at first use, or for all frames by `prepare`, and kept in small integers
+    (8 bytes per pair for fewer than 65 536 atoms). Positions and forces are read from the datasets every time. It is
+    thread-safe.
 
     Parameters
     ----------
     datasets
-        Where the frames are.
+        The data.
     frames
         ``(dataset_index, frame_index)`` of each graph.
     cutoff
@@ -65,7 +65,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         self.cutoff = cutoff
         self.dtype = dtype
         self._edges: list[HalfEdges | None] = [None] * len(self.frames)
-        # the last bonds seen in each dataset and their table; bonds hardly ever change along a trajectory
+        # the last bonds seen in each dataset and their table; bonds rarely change along a trajectory
         self._tables: list[tuple[Frame, BondTable] | None] = [None] * len(self.datasets)
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         Raises
         ------
         InputError
-            A frame cannot be made a graph: see `gnnformd.graph.build.build_graph`.
+            No graph of a frame can be built: see `gnnformd.graph.build.build_graph`.
         """
         frames = [self._frame(k) for k in indices]
         edges = [self._find(k, frame) for k, frame in zip(indices, frames, strict=True)]
@@ -95,7 +95,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         Parameters
         ----------
         progress
-            Called with the frames done and the frames in all, after each frame.
+            Called after each frame with the frames done and the total.
         threads
             Frames searched at once.
         """

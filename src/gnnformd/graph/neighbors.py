@@ -1,4 +1,4 @@
-"""Pairs of atoms closer than a cutoff, with every periodic image that is in reach."""
+"""Pairs of atoms closer than a cutoff, with all periodic images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Shift = NDArray[np.int32]
 
-_BYTES_A_PAIR = 100
-"""Of the search, of sorting what it finds, and of a graph."""
+_BYTES_PER_PAIR = 100
+"""Memory of the search, of sorting the pairs, and of a graph."""
 
 
 def neighbor_pairs(
@@ -28,8 +28,8 @@ def neighbor_pairs(
 ) -> tuple[Int, Int, Shift]:
     """Half list of the pairs with ``|x_j - x_i + shift @ cell| < cutoff``.
 
-    Every image in reach counts: a pair appears once per image, and an atom is paired with its own images when the
-    cutoff is longer than the box. Each pair is listed once, with ``i < j``, or ``i == j`` and the first nonzero
+    All images within the cutoff count: a pair appears once per image, and an atom is paired with its own images when
+    the cutoff is longer than the box. Each pair is listed once, with ``i < j``, or ``i == j`` and the first nonzero
     component of ``shift`` positive. The order is by ``i``, then ``j``, then ``shift``: the same atoms give the same
     list on every run and with any number of threads.
 
@@ -41,12 +41,12 @@ def neighbor_pairs(
         Rows are the lattice vectors, angstrom, (3, 3); any shape of box. Rows of directions that are not periodic
         are not used.
     periodic
-        Whether each direction is periodic; one value stands for all three.
+        Whether each direction is periodic; one value for all three.
     cutoff
         angstrom.
     threads
-        Threads of the search; the interpreter lock is released meanwhile, so many frames are better searched in
-        many Python threads of one search thread each.
+        Threads of the search; the interpreter lock is released meanwhile, so for many frames it is faster to use
+        many Python threads with one search thread each.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def neighbor_pairs(
 
     Examples
     --------
-    One atom in a cubic box meets its three nearest images (the opposite three are the same pairs):
+    One atom in a cubic box is paired with its three nearest images (the opposite three are the same pairs):
 
     >>> i, j, shift = neighbor_pairs([[0.0, 0.0, 0.0]], [[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]], True, 3.5)
     >>> shift.tolist()
@@ -80,7 +80,7 @@ def neighbor_pairs(
     reach = _search_cutoff(x, box, flags, float(cutoff))
     search = NeighborList(cutoff=reach, full_list=False, n_threads=threads)
     found = search.compute(x, box, flags, quantities="PSd" if reach > cutoff else "PS", copy=False)
-    # these arrays go away with the search: what is returned are copies
+    # these arrays are freed with the search; the result is a copy
     pairs, shift = found[0].view(np.int64), found[1]
     if reach > cutoff:
         near = found[2] < cutoff
@@ -95,23 +95,23 @@ def _check(positions: Float, cutoff: float) -> None:
     if not finite.all():
         atom = int(np.argmin(finite))
         raise InputError(
-            f"the position of atom number {atom + 1} is not finite ({positions[atom]}); repair or drop the frame."
+            f"the position of atom number {atom + 1} is not finite ({positions[atom]}); correct or remove the frame."
         )
 
 
 def _check_size(positions: Float, box: Float, periodic: NDArray[np.bool_], cutoff: float) -> None:
-    """Refuse a search whose pairs, at the mean density of the atoms, need more memory than there is."""
+    """Refuse a search whose pairs, at the mean density of the atoms, need more memory than the machine has."""
     spread = np.ptp(positions @ np.linalg.inv(box), axis=0)
     heights = np.where(periodic, 1.0, spread) / np.linalg.norm(np.linalg.inv(box), axis=0)
     volume = float(np.prod(np.maximum(heights, 1.0))) * _slant(box)
     reach = np.where(periodic, 2 * cutoff, np.minimum(2 * cutoff, np.maximum(heights, 1.0)))
     around = min(4 / 3 * np.pi * cutoff**3, float(np.prod(reach)))
-    gigabytes = _BYTES_A_PAIR * len(positions) ** 2 / 2 * around / volume / 1e9
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 if hasattr(os, "sysconf") else np.inf
-    if gigabytes > there:
+    gigabytes = _BYTES_PER_PAIR * len(positions) ** 2 / 2 * around / volume / 1e9
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 if hasattr(os, "sysconf") else np.inf
+    if gigabytes > available:
         raise InputError(
             f"a cutoff of {cutoff:g} angstrom joins so many pairs of the {len(positions)} atoms that they need about "
-            f"{gigabytes:.0f} GB of memory, of which this machine has {there:.0f}; lower model.cutoff."
+            f"{gigabytes:.0f} GB of memory, but this machine has {available:.0f}; lower model.cutoff."
         )
 
 
@@ -143,9 +143,9 @@ def _checked_cell(cell: Float, periodic: NDArray[np.bool_]) -> Float:
 
 
 def _without_gaps(positions: Float, directions: Float, cutoff: float) -> Float:
-    """Bring groups of atoms nearer that are out of each other's reach along a direction that is not periodic.
+    """Reduce gaps wider than twice the cutoff between groups of atoms along a direction that is not periodic.
 
-    One atom that flew far away would otherwise stretch the search over all the empty space between.
+    Otherwise the search would cover all the empty space up to a single atom far away.
     """
     for direction in directions:
         along = positions @ direction
@@ -159,16 +159,18 @@ def _without_gaps(positions: Float, directions: Float, cutoff: float) -> Float:
 
 
 def _search_cutoff(positions: Float, box: Float, periodic: NDArray[np.bool_], cutoff: float) -> float:
-    """Cutoff that vesin can search with, the given one in all but very long and thin boxes.
+    """Cutoff for the search by vesin: the given one, except in very long and thin boxes.
 
-    vesin sorts atoms into at most 1e5 cells no smaller than the cutoff; above that it coarsens all directions alike,
-    and where a thin direction is left with less than one cell it divides by zero and ends the process (0.6.2).
+    vesin sorts atoms into at most 1e5 cells no smaller than the cutoff; above that it coarsens all directions
+    equally, and if a thin direction has less than one cell it divides by zero and ends the process (0.6.2).
     """
     inverse = np.linalg.inv(box)
     fractional = positions @ inverse  # (N, 3)
     farthest = np.abs(fractional[:, periodic]).max(initial=0.0)
     if farthest > 1e6:  # image counts are 32-bit integers, and a position has no digits left
-        raise InputError(f"an atom is {farthest:.0e} boxes away from the box; the simulation blew up, drop the frame.")
+        raise InputError(
+            f"an atom is {farthest:.0e} box lengths outside the box; the simulation is unstable, remove the frame."
+        )
     heights = np.where(periodic, 1.0, np.ptp(fractional, axis=0)) / np.linalg.norm(inverse, axis=0)
     while True:
         cells = np.maximum(np.floor(heights / cutoff), 1.0)
@@ -178,25 +180,25 @@ def _search_cutoff(positions: Float, box: Float, periodic: NDArray[np.bool_], cu
 
 
 def _sorted_half(pairs: Int, shift: Shift, atom_count: int) -> tuple[Int, Int, Shift]:
-    """Give each pair its one form (see `neighbor_pairs`) and sort."""
+    """Bring each pair into its canonical form (see `neighbor_pairs`) and sort."""
     i, j = pairs[:, 0], pairs[:, 1]
     flip = i > j
-    own = np.flatnonzero(i == j)  # atoms paired with their own images
-    flip[own] = np.sign(shift[own]) @ np.array([4, 2, 1]) < 0  # the first nonzero component is negative
+    images = np.flatnonzero(i == j)  # atoms paired with their own images
+    flip[images] = np.sign(shift[images]) @ np.array([4, 2, 1]) < 0  # the first nonzero component is negative
     if flip.any():
         shift = np.where(flip[:, None], -shift, shift)
     low, high = np.minimum(i, j), np.maximum(i, j)
     order = _order_of_pairs(low, high, atom_count)
     first, second = low[order], high[order]
-    again = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
-    if again.any():  # several images of one pair: the cutoff is over half the box
+    repeated = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
+    if repeated.any():  # several images of one pair: the cutoff is over half the box
         order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], high, low))
     return first, second, np.take(shift, order, axis=0)
 
 
 @compiled
 def _order_of_pairs(first: Any, second: Any, atom_count: int) -> Any:
-    """Order by first atom, then by second, by counting: several times as fast as comparing."""
+    """Order by first atom, then by second, by counting sort, several times as fast as a comparison sort."""
     order, last = np.arange(len(first)), np.empty(len(first), np.int64)
     for atoms in (second, first):
         start = np.zeros(atom_count + 1, np.int64)

@@ -12,7 +12,6 @@ from ase.geometry import complete_cell
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField
     from gnnformd.graph.atomic_graph import AtomicGraph
-    from gnnformd.model.density.numba_engine.system import CompiledGraph
     from gnnformd.model.files.model_file import LoadedModel, ModelCard
     from gnnformd.model.interface import ForceModel, Prediction
     from gnnformd.trajectory.frame import Frame
@@ -21,7 +20,7 @@ __all__ = ["Predictor", "needs_physical_features", "predict"]
 
 
 class Predictor:
-    """A model asked about frames of one dataset: by compiled loops where there are some, else by PyTorch.
+    """A model asked about frames of one dataset, whatever engine computes them.
 
     Parameters
     ----------
@@ -32,23 +31,17 @@ class Predictor:
     """
 
     def __init__(self, loaded: LoadedModel, force_field: ForceField | None) -> None:
-        from gnnformd.model.density.model import DensityModel
-        from gnnformd.model.density.numba_engine.system import CompiledGraph
+        from gnnformd.model.engine import GraphPredictor
 
         self._loaded, self._force_field = loaded, force_field
-        self._compiled: CompiledGraph | None = None
-        model = loaded.model.eval()
-        on_processor = next(model.parameters()).device.type == "cpu"
-        if loaded.compiled and on_processor and isinstance(model, DensityModel):
-            self._compiled = CompiledGraph(model)
+        self._predict = GraphPredictor(loaded.model.eval(), fast=loaded.compiled)
 
     def __call__(self, frames: Sequence[Frame]) -> Prediction:
         """Predict for some frames, as for a batch of their graphs."""
-        from gnnformd.graph.build import build_graph, collate
+        from gnnformd.graph.build import build_graph
 
-        graphs = [build_graph(_wrapped(frame), self._loaded.card.cutoff, self._force_field) for frame in frames]
-        found = None if self._compiled is None else _by_loops(self._compiled, graphs)
-        return predict(self._loaded.model, collate(graphs)) if found is None else found
+        cutoff = self._loaded.card.cutoff
+        return self._predict([build_graph(_wrapped(frame), cutoff, self._force_field) for frame in frames])
 
 
 def _wrapped(frame: Frame) -> Frame:
@@ -59,27 +52,6 @@ def _wrapped(frame: Frame) -> Frame:
     box = complete_cell(np.where(periodic[:, None], frame.cell, 0.0))
     images = np.floor((frame.positions - frame.origin) @ np.linalg.inv(box)) * periodic
     return replace(frame, positions=frame.positions - images @ box)
-
-
-def _by_loops(compiled: CompiledGraph, graphs: Sequence[AtomicGraph]) -> Prediction | None:
-    """Predict one graph after another, or say None if there are no compiled loops for one of them."""
-    import torch
-
-    from gnnformd.model.interface import Prediction
-
-    found = []
-    for graph in graphs:
-        if not compiled.renew(graph):
-            return None
-        periodic = graph.periodic[0].numpy()
-        box = complete_cell(np.where(periodic[:, None], graph.cells[0].numpy(), 0.0))
-        found.append(compiled.evaluate(compiled.places(graph.positions.numpy(), box)))
-    energies, virials = [p.energies for p in found], [p.virials for p in found]
-    return Prediction(
-        torch.cat([p.forces for p in found]),
-        torch.cat([e for e in energies if e is not None]),
-        torch.cat([v for v in virials if v is not None]),
-    )
 
 
 def predict(model: ForceModel, graph: AtomicGraph) -> Prediction:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from gnnformd.model.density.kernels.neighbor_lists import NEIGHBOR_BITS
+from gnnformd.graph.atomic_graph import AtomicGraph, HalfEdges
+from gnnformd.model.engine import NEIGHBOR_BITS, FullLists
 
-__all__ = ["Domain", "NeighborLists"]
+__all__ = ["Domain", "ListedAtoms", "NeighborLists"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -22,7 +24,7 @@ class NeighborLists:
     Attributes
     ----------
     start
-        The neighbors of own atom i stand from ``start[i]`` to ``start[i + 1]``, (N + 1,).
+        The neighbors of own atom i are entries ``start[i]`` to ``start[i + 1]``, (N + 1,).
     neighbor
         Index of the neighbor, an own atom or a ghost, with the kind of bond in the two upper bits, (E,) int32.
     ghost_pairs
@@ -36,11 +38,11 @@ class NeighborLists:
     ghost_pairs: Int
     ghost_kinds: Int
 
-    def of_first(self, count: int) -> tuple[Int, NDArray[np.integer]]:
-        """``start`` and ``neighbor`` of own atoms alone, or of them and all ghosts, ``count`` in all."""
+    def of_first(self, count: int) -> FullLists:
+        """Full lists of own atoms alone, or of them and all ghosts, ``count`` in all."""
         own = len(self.start) - 1
         if count == own:
-            return self.start, self.neighbor.view(np.uint32)
+            return FullLists(self.start, self.neighbor.view(np.uint32))
         center = np.repeat(np.arange(own), np.diff(self.start))
         entry = self.neighbor.view(np.uint32).astype(np.int64)
         outwards = (entry & NEIGHBOR_BITS) >= own
@@ -50,12 +52,27 @@ class NeighborLists:
         centers = np.concatenate([center, entry[outwards] & NEIGHBOR_BITS, one, other])
         order = np.argsort(centers, kind="stable")
         ends = np.cumsum(np.bincount(centers, minlength=count))
-        return np.concatenate([[0], ends]), np.concatenate([entry, back, other | kind, one | kind])[order]
+        entries = np.concatenate([entry, back, other | kind, one | kind])[order]
+        return FullLists(np.concatenate([[0], ends]), entries)
+
+    def half_edges(self) -> tuple[Int, Int, Int]:
+        """Both atoms and kind of bond of each pair, which is once in it though own atoms list each other."""
+        own = len(self.start) - 1
+        center = np.repeat(np.arange(own), np.diff(self.start))
+        neighbor = (self.neighbor & NEIGHBOR_BITS).astype(np.int64)
+        kind = (self.neighbor.view(np.uint32) >> 30).astype(np.int64)
+        half = (neighbor >= own) | (center < neighbor)
+        one, other = self.ghost_pairs.T
+        return (
+            np.concatenate([center[half], one]),
+            np.concatenate([neighbor[half], other]),
+            np.concatenate([kind[half], self.ghost_kinds]),
+        )
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Everything that the forces of a rank's own atoms depend on; there are no periodic images, ghosts stand for them.
+    """Everything that the forces of a rank's own atoms depend on; there are no periodic images, only ghosts.
 
     Attributes
     ----------
@@ -77,3 +94,30 @@ class Domain:
     charges: Float | None
     positions: Float
     lists: NeighborLists
+
+
+@dataclass(frozen=True)
+class ListedAtoms:
+    """The atoms of a domain with their lists, as engines take them (`gnnformd.model.engine.DomainNeighbors`).
+
+    Attributes
+    ----------
+    atoms
+        Types, parameters, and which are owned; no edges.
+    lists
+        Of the same atoms.
+    """
+
+    atoms: AtomicGraph
+    lists: NeighborLists
+
+    @property
+    def half_edges(self) -> HalfEdges:
+        """Each pair once, on the device of the atoms; without shifts."""
+        like = self.atoms.positions
+        first, second, kind = (torch.from_numpy(a).to(like.device) for a in self.lists.half_edges())
+        return HalfEdges(first, second, like.new_zeros(len(first), 3), kind)
+
+    def of_first(self, count: int) -> FullLists:
+        """See `NeighborLists.of_first`."""
+        return self.lists.of_first(count)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from ase.geometry import complete_cell
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import bond_table
 from gnnformd.graph.build import build_graph
+from gnnformd.graph.within_cutoff import within_cutoff
 from gnnformd.trajectory.frame import Frame
 
 __all__ = ["MovingGraph"]
@@ -29,8 +29,6 @@ class _Search:
     ----------
     graph
         Edges up to cutoff plus skin, float64.
-    offsets
-        ``cell_shift @ cell`` of the first half of the edges, angstrom, (E/2, 3).
     scaled
         Fractional coordinates, (N, 3).
     cell
@@ -40,7 +38,6 @@ class _Search:
     """
 
     graph: AtomicGraph
-    offsets: Tensor
     scaled: Float
     cell: Float
     periodic: NDArray[np.bool_]
@@ -106,8 +103,9 @@ class MovingGraph:
         InputError
             The frame cannot be searched (see `gnnformd.graph.neighbors.neighbor_pairs`).
         """
-        last, places, box = self._current(positions, cell, periodic)
-        return self._inside(last, places, box)
+        last, moved, box = self._current(positions, cell, periodic)
+        x, cells = (torch.from_numpy(a).to(self._device) for a in (moved, box))
+        return within_cutoff(last.graph, x, cells, self._cutoff).to(dtype=self._dtype)
 
     def wide_at(
         self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]
@@ -123,13 +121,13 @@ class MovingGraph:
         cell
             The box, completed where it is not periodic, (3, 3).
         """
-        last, places, box = self._current(positions, cell, periodic)
-        return last.graph, places, box
+        last, moved, box = self._current(positions, cell, periodic)
+        return last.graph, moved, box
 
     def _current(
         self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]
     ) -> tuple[_Search, Float, Float]:
-        """Renew the search if it is outdated; places of the atoms for its shifts, and the box."""
+        """Renew the search if it is outdated; positions for its shifts, and the box."""
         flags = np.asarray(periodic, dtype=bool)
         box = np.asarray(complete_cell(np.where(flags[:, None], cell, 0.0)), dtype=np.float64)
         scaled = positions @ np.linalg.inv(box)  # (N, 3)
@@ -147,7 +145,7 @@ class MovingGraph:
         frame = replace(self._frame, positions=positions - images @ box, cell=box, periodic=periodic)
         graph = build_graph(frame, self._cutoff + self._skin, self._force_field, table=self._table)
         graph = graph.to(self._device)
-        return _Search(graph, _offsets(graph), scaled - images, box, flags)
+        return _Search(graph, scaled - images, box, flags)
 
     def _outdated(self, last: _Search, scaled: Float, box: Float) -> bool:
         """Whether a pair that was beyond cutoff plus skin may be within the cutoff now.
@@ -162,29 +160,3 @@ class MovingGraph:
         farthest = float(np.sqrt((moved * moved).sum(axis=1).max(initial=0.0)))
         strain = 1.0 if (box == last.cell).all() else float(np.linalg.norm(np.linalg.inv(box) @ last.cell, 2))
         return not (self._cutoff + 2.0 * farthest) * strain < self._cutoff + self._skin
-
-    def _inside(self, last: _Search, positions: Float, box: Float) -> AtomicGraph:
-        """Take the edges that are shorter than the cutoff now; distances are measured in float64."""
-        x = torch.from_numpy(positions).to(self._device)
-        cells = torch.from_numpy(box[None]).to(self._device)
-        wide = replace(last.graph, positions=x, cells=cells)
-        half = wide.edge_count // 2
-        center, neighbor, shift = wide.center_index[:half], wide.neighbor_index[:half], wide.cell_shift[:half]
-        vectors = x.index_select(0, neighbor)
-        vectors -= x.index_select(0, center)
-        vectors += last.offsets if (box == last.cell).all() else _offsets(wide)  # (E/2, 3)
-        inside = vectors.square_().sum(dim=1) < self._cutoff**2
-        keep = torch.nonzero(inside).squeeze(1)  # (E'/2,)
-        center, neighbor, shift = center[keep], neighbor[keep], shift[keep]
-        return replace(
-            wide,
-            center_index=torch.cat([center, neighbor]),
-            neighbor_index=torch.cat([neighbor, center]),
-            cell_shift=torch.cat([shift, -shift]),
-            bond_kind=wide.bond_kind[keep].repeat(2),
-        ).to(dtype=self._dtype)
-
-
-def _offsets(graph: AtomicGraph) -> Tensor:
-    """Lattice vectors added to the neighbors of the first half of the edges, (E/2, 3)."""
-    return graph.cell_shift[: graph.edge_count // 2] @ graph.cells[0]

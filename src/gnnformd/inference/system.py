@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.inference.compiled_system import CompiledSystem
 from gnnformd.inference.moving_graph import MovingGraph
-from gnnformd.inference.training_range import ClosePair, TrainingRange, nearest_pair
-from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.inference.training_range import TrainingRange
+from gnnformd.model.engine import ClosePair, Engine, build_engine, prediction_of, weight_of
+from gnnformd.model.interface import Prediction
 from gnnformd.trajectory.frame import Frame
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
 
 __all__ = ["Evaluator"]
+
+Float = NDArray[np.float64]
 
 
 class Evaluator:
@@ -34,8 +35,6 @@ class Evaluator:
 
     Attributes
     ----------
-    compiled
-        The compiled loops, or None if they are not to be used (see `gnnformd.model.files.model_file.load_model`).
     nearest
         After an evaluation, the pair of atoms that is closest in contact distances, by rows, if it is closer than one.
 
@@ -53,22 +52,22 @@ class Evaluator:
                 f"the system has atoms of type {highest}, but the model {loaded.path} knows only {known} "
                 f"({', '.join(loaded.card.type_names)}); choose a model of this system."
             )
-        self._model = loaded.model.eval()
-        dtype, device = _place(loaded.model)
-        self._graph = MovingGraph(frame, loaded.model.cutoff, loaded.card.force_field, dtype=dtype, device=device)
-        self._range = TrainingRange.of(loaded)
+        self._model, self._fast = loaded.model.eval(), loaded.compiled
+        weight = weight_of(self._model)
+        self._graph = MovingGraph(
+            frame, self._model.cutoff, loaded.card.force_field, dtype=weight.dtype, device=weight.device
+        )
+        self._contact = TrainingRange.of(loaded).contact
+        self._searched: AtomicGraph | None = None
+        self._engine: Engine[AtomicGraph] | None = None
         self.nearest: ClosePair | None = None
-        self.compiled = CompiledSystem(self._model, self._graph) if loaded.compiled else None
 
     def forget(self) -> None:
-        """Search neighbors anew at the next call; what comes out then depends on no earlier call."""
+        """Search neighbors anew at the next call; the result then depends on no earlier call."""
         self._graph.forget()
-        if self.compiled is not None:
-            self.compiled.forget()
+        self._searched = self._engine = None
 
-    def evaluate(
-        self, positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: tuple[bool, bool, bool]
-    ) -> Prediction:
+    def evaluate(self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]) -> Prediction:
         """Predict forces, and energy and virial where the model has them.
 
         Parameters
@@ -80,26 +79,20 @@ class Evaluator:
         periodic
             Whether each direction is periodic.
         """
-        if self.compiled is not None:
-            prediction = self.compiled.evaluate(positions, cell, periodic)
-            if prediction is not None:
-                self.nearest = self.compiled.nearest
-                return prediction
-        graph = self._graph.at(positions, cell, periodic)
-        self.nearest = self._nearest(graph)
-        with torch.set_grad_enabled(self._model.conservative):  # a conservative model differentiates its energy
-            return self._model(graph)  # type: ignore[no-any-return]
+        engine, moved, box = self.at(positions, cell, periodic)
+        found = engine.evaluate(moved, box)
+        self.nearest = found.nearest
+        return prediction_of(found, weight_of(self._model))
 
-    def _nearest(self, graph: AtomicGraph) -> ClosePair | None:
-        half = graph.edge_count // 2
-        squared = graph.edge_vectors()[:half].double().square().sum(dim=1)
-        contact = self._range.contact_of_edges(graph)
-        return nearest_pair(squared, contact, graph.center_index[:half], graph.neighbor_index[:half])
-
-
-def _place(model: ForceModel) -> tuple[torch.dtype, torch.device]:
-    """Floating-point type and device of a model's parameters; float64 on the CPU if it has none."""
-    for parameter in model.parameters():
-        if parameter.is_floating_point():
-            return parameter.dtype, parameter.device
-    return torch.float64, torch.device("cpu")
+    def at(
+        self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]
+    ) -> tuple[Engine[AtomicGraph], Float, Float]:
+        """Give the engine with neighbors for these positions, and the positions and cell to evaluate it at."""
+        graph, moved, box = self._graph.wide_at(positions, cell, periodic)
+        engine = self._engine
+        if engine is None or graph is not self._searched:
+            if engine is None or not engine.serves(graph):
+                engine = build_engine(self._model, graph, fast=self._fast, contact=self._contact)
+            engine.set_neighbors(graph)
+            self._engine, self._searched = engine, graph
+        return engine, moved, box

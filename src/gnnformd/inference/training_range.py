@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.closest import of_edges
-from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.radial import INNER
-from gnnformd.model.density.repulsion import MARGIN
+from gnnformd.graph.distances import CONTACT_SHARE
+from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["ClosePair", "TrainingRange", "Unstable", "nearest_pair"]
+__all__ = ["TrainingRange", "Unstable"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -51,33 +48,6 @@ class Unstable(Exception):
 
 
 @dataclass(frozen=True)
-class ClosePair:
-    """Two atoms that are closer than contact.
-
-    Attributes
-    ----------
-    one, other
-        Ids of the atoms, or their rows.
-    distance, contact
-        angstrom.
-    """
-
-    one: int
-    other: int
-    distance: float
-    contact: float
-
-    def named(self, ids: Int) -> ClosePair:
-        """Put ids in the place of rows."""
-        return replace(self, one=int(ids[self.one]), other=int(ids[self.other]))
-
-    def __str__(self) -> str:
-        """Say which atoms, and how far apart."""
-        first, second = sorted((self.one, self.other))
-        return f"atoms {first} and {second} are {self.distance:.3g} angstrom apart"
-
-
-@dataclass(frozen=True)
 class TrainingRange:
     """Limits that the training data of a model set.
 
@@ -102,16 +72,13 @@ class TrainingRange:
         """Take the limits of a model."""
         card, count = loaded.card, len(loaded.card.type_names)
         forces = np.array([np.inf if force is None else BEYOND * force for force in card.largest_forces])
-        if isinstance(loaded.model, DensityModel):
-            return cls(loaded.model.contacts.distances.detach().cpu().double(), forces, INNER)
+        known = loaded.model.contact_distances
+        if known is not None:
+            return cls(known, forces, loaded.model.blind_below)
         contact = torch.zeros(4, count, count, dtype=torch.float64)
         for key, distance in card.closest_pairs.items():
-            contact[key] = MARGIN * distance
-        return cls(contact, forces, 0.0)
-
-    def contact_of_edges(self, graph: AtomicGraph) -> Tensor:
-        """Contact distance of each half edge, angstrom, (E/2,)."""
-        return of_edges(self.contact.to(graph.type_index.device), graph)
+            contact[key] = CONTACT_SHARE * distance
+        return cls(contact, forces, loaded.model.blind_below)
 
     def check_sight(self, step: int, nearest: ClosePair | None) -> None:
         """Stop when two atoms are so close that the model no longer sees how close.
@@ -137,8 +104,8 @@ class TrainingRange:
         nearest
             The pair of atoms that is closest in contact distances, by ids, if it is closer than one.
         """
-        if nearest is not None and nearest.distance < BELOW / MARGIN * nearest.contact:
-            return f"{nearest}, closer than all such pairs in training (from {nearest.contact / MARGIN:.3g} on)."
+        if nearest is not None and nearest.distance < BELOW / CONTACT_SHARE * nearest.contact:
+            return f"{nearest}, closer than all such pairs in training (from {nearest.contact / CONTACT_SHARE:.3g} on)."
         return self._large_force(ids, types, forces)
 
     def _large_force(self, ids: Int, types: Int, forces: Float) -> str | None:
@@ -152,22 +119,3 @@ class TrainingRange:
             f"the force on atom {ids[worst]} is {np.sqrt(squares[worst]):.4g} kcal/mol/angstrom, in training at most "
             f"{limit[worst] / BEYOND:.4g}."
         )
-
-
-def nearest_pair(squared: Tensor, contact: Tensor, center: Tensor, neighbor: Tensor) -> ClosePair | None:
-    """Find the pair that is closest in contact distances, by rows, if it is closer than one.
-
-    Parameters
-    ----------
-    squared
-        Squared distances of edges, angstrom^2, (E,).
-    contact
-        Their contact distances, angstrom, (E,).
-    center, neighbor
-        Their atoms, (E,).
-    """
-    wrong = torch.nonzero(squared < contact * contact).squeeze(1)
-    if len(wrong) == 0:
-        return None
-    edge = int(wrong[(squared[wrong] / contact[wrong].square()).argmin()])
-    return ClosePair(int(center[edge]), int(neighbor[edge]), float(squared[edge].sqrt()), float(contact[edge]))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.inference.system import Evaluator
-from gnnformd.inference.training_range import ClosePair
+from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel, load_model
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.frame import Frame, Topology

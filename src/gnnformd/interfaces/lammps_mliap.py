@@ -12,8 +12,8 @@ import torch
 from gnnformd.errors import InputError
 from gnnformd.files import write_bytes
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.density.model import DensityModel
 from gnnformd.model.files.model_file import LoadedModel, load_model
+from gnnformd.model.interface import ForceModel
 
 __all__ = ["MliapModel", "export_mliap"]
 
@@ -85,11 +85,11 @@ class MliapModel:
             self._parameters = self._parameters.to(vectors.device)
         first, second = first.long(), second.long()
         half = torch.nonzero(first < second).squeeze(1)  # one direction of each pair; ghosts have the highest numbers
-        energy, pulls = self._model.pulls(
+        energy, forces_of_pairs = self._model.pair_forces(
             self._domain(first[half], second[half], vectors[half], types, data.nlistatoms)
         )
         forces = torch.zeros_like(vectors)
-        forces[half] = pulls
+        forces[half] = forces_of_pairs
         data.energy = float(energy)
         if data.npairs:
             data.update_pair_forces(forces if forces.is_cuda else forces.numpy())
@@ -137,12 +137,12 @@ def export_mliap(loaded: LoadedModel, path: Path) -> None:
     write_bytes(path, pickle.dumps(MliapModel(loaded.path.read_bytes())))
 
 
-def _fitting(loaded: LoadedModel) -> DensityModel:
+def _fitting(loaded: LoadedModel) -> ForceModel:
     """Refuse what ML-IAP has no data for."""
     model, field = loaded.model, loaded.card.force_field
-    if not isinstance(model, DensityModel) or model.layers > 1:
+    if not model.conservative or model.layers > 1:
         reason = "ML-IAP exchanges nothing between layers; it runs density models of one layer"
-    elif model.electrostatics is not None:
+    elif model.long_range is not None:
         reason = "it has electrostatics, and ML-IAP gives no charges"
     elif (field is not None and field.bonds) or _saw_bonds(model, len(loaded.card.type_names)):
         reason = "it was trained on molecules, and ML-IAP gives no bonds"
@@ -151,7 +151,7 @@ def _fitting(loaded: LoadedModel) -> DensityModel:
     raise InputError(f"{loaded.path}: cannot be exported to mliap, because {reason}; use 'gnnformd simulate --ranks'.")
 
 
-def _saw_bonds(model: DensityModel, types: int) -> bool:
+def _saw_bonds(model: ForceModel, types: int) -> bool:
     """Whether there were bonds in the training data."""
     return any(
         model.closest_in_data(kind, first, second) is not None

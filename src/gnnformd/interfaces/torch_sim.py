@@ -19,7 +19,8 @@ except ImportError:
     ModelInterface = None
 
 from gnnformd.errors import InputError
-from gnnformd.graph.build import build_graph, collate
+from gnnformd.graph.build import build_graph
+from gnnformd.model.engine import GraphPredictor
 from gnnformd.model.files.model_file import LoadedModel, load_model
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.frame import Frame, Topology
@@ -70,6 +71,7 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
             model = load_model(model, device=device, dtype=dtype)
         self._card, self._path = model.card, model.path
         self._model = model.model.eval()
+        self._predict = GraphPredictor(self._model, fast=model.compiled)
         self._topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
         field = model.card.force_field
         if not model.model.conservative:
@@ -101,8 +103,7 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
             build_graph(frame, self._model.cutoff, self._card.force_field, dtype=self._dtype)
             for frame in self._frames(known)
         ]
-        with torch.enable_grad():  # the model differentiates its energy
-            prediction = self._model(collate(graphs).to(device=self._device))
+        prediction = self._predict(graphs)
         if prediction.energies is None or prediction.virials is None:
             raise InputError(
                 f"the model {self._path} gives no energy or no virial, which torch-sim needs; use a 'density' model."

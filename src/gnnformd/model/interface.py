@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 
-__all__ = ["ForceModel", "Prediction"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gnnformd.model.engine import DomainNeighbors, Engine
+    from gnnformd.model.settings import ModelSettings
+
+__all__ = ["ForceModel", "LongRange", "Prediction"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,24 @@ class Prediction:
     virials: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class LongRange:
+    """The part of a Coulomb energy that reaches beyond the cutoff.
+
+    Attributes
+    ----------
+    splitting
+        ``a`` of Ewald's method, 1/angstrom: the long-range part is that of charges smeared to Gaussians,
+        ``erf(a r)/r``.
+    fixed_charges
+        Whether the charges are those of the data, so that another program can compute this part; else the network
+        predicts them.
+    """
+
+    splitting: float
+    fixed_charges: bool
+
+
 class ForceModel(nn.Module, ABC):
     """A network from AtomicGraph to forces.
 
@@ -49,6 +76,12 @@ class ForceModel(nn.Module, ABC):
     layers: int
     conservative: bool
 
+    per_type: ClassVar[tuple[str, ...]] = ()
+    """Weights that belong to types of atoms and mean nothing for others; all other weights carry over to new types."""
+
+    blind_below: ClassVar[float] = 0.0
+    """Share of a contact distance below which the forces no longer depend on how close two atoms are."""
+
     @property
     def indivisible(self) -> str | None:
         """Why a system cannot be cut into domains (`AtomicGraph.owned`) for this model; None if it can."""
@@ -59,6 +92,39 @@ class ForceModel(nn.Module, ABC):
         """Whether the forces on a graph depend on the other graphs of its batch."""
         return False
 
+    @property
+    def long_range(self) -> LongRange | None:
+        """The part of the energy that reaches beyond the cutoff; None if there is none."""
+        return None
+
+    @property
+    def contact_distances(self) -> Tensor | None:
+        """0.95 of the closest approach in training, angstrom, (4, T, T), kind of bond first; None if unknown."""
+        return None
+
+    @classmethod
+    def from_settings(cls, settings: ModelSettings, type_count: int) -> ForceModel:
+        """Build a model with fresh weights from torch's random generator.
+
+        Parameters
+        ----------
+        settings
+            Of this kind of model.
+        type_count
+            Number of atom types.
+        """
+        raise NotImplementedError(f"{cls.__name__} is not among gnnformd.model.registry.MODELS")
+
+    @classmethod
+    def unreadable(cls, settings: ModelSettings, version: int) -> str | None:
+        """Say why a model file of an earlier format version cannot be used; None if it can."""
+        return None
+
+    @classmethod
+    def renamed_weight(cls, name: str, version: int) -> str:
+        """Name that a weight has now; ``name`` is the one it has in a model file of this format version."""
+        return name
+
     def initialize(self, graph: AtomicGraph, closest: Tensor | None = None) -> None:
         """Take scales from data before a training from fresh weights.
 
@@ -67,8 +133,21 @@ class ForceModel(nn.Module, ABC):
         graph
             A batch of training frames with their targets.
         closest
-            How close atoms come (see `gnnformd.graph.closest.closest_distances`) in more frames than these; by default
+            Shortest distances (see `gnnformd.graph.distances.shortest_distances`) in more frames than these; by default
             those of the batch.
+        """
+
+    def adapt(self, sample: AtomicGraph, closest: Tensor, *, same_types: bool) -> None:
+        """Take from some frames of new data what weights learned on other data cannot know.
+
+        Parameters
+        ----------
+        sample
+            A batch of training frames with their targets.
+        closest
+            As for `initialize`.
+        same_types
+            Whether the types of atoms are those of the earlier training.
         """
 
     def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:
@@ -77,6 +156,52 @@ class ForceModel(nn.Module, ABC):
 
     def fixed_part(self, graph: AtomicGraph) -> Prediction | None:
         """Predict what depends on no parameter, so that a training computes it once for each frame; None if nothing."""
+        return None
+
+    def long_range_part(
+        self, atoms: AtomicGraph, positions: NDArray[np.float64], cell: NDArray[np.float64]
+    ) -> Prediction | None:
+        """Predict what reaches beyond the cutoff and depends on no parameter; None if there is nothing.
+
+        Parameters
+        ----------
+        atoms
+            Charges, and which directions are periodic.
+        positions, cell
+            angstrom, (N, 3) and (3, 3).
+        """
+        return None
+
+    def pair_forces(self, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
+        """Energy of a domain, kcal/mol, and its derivatives by the vectors of half edges, kcal/mol/angstrom, (E/2, 3).
+
+        Raises
+        ------
+        NotImplementedError
+            The energy is no function of these vectors alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forces of pairs")
+
+    def fast_engine(self, atoms: AtomicGraph, *, weights_change: bool) -> Engine[AtomicGraph] | None:
+        """Build the fastest engine for a whole system of these atoms where the model is; None: the model itself.
+
+        Parameters
+        ----------
+        atoms
+            Types, parameters and periodic directions; its edges and positions are not used.
+        weights_change
+            Whether the engine serves for a few evaluations only, as in the validations of a training.
+        """
+        return None
+
+    def fast_domain_engine(self, atoms: AtomicGraph) -> Engine[DomainNeighbors] | None:
+        """Build the fastest engine for a domain, a part of a system with the atoms around it; None: the model itself.
+
+        Parameters
+        ----------
+        atoms
+            Types, parameters, and which atoms are owned; its edges and positions are not used.
+        """
         return None
 
     @abstractmethod
@@ -88,5 +213,10 @@ class ForceModel(nn.Module, ABC):
         graph
             Graph or batch.
         fixed
-            What `fixed_part` said of the same graph, if it is known already.
+            What `fixed_part` predicted for the same graph, if it is known already.
         """
+
+    def weights_from(self, weights: Mapping[str, Tensor], *, same_types: bool) -> dict[str, Tensor]:
+        """Weights of a model of the same settings, with this model's own where types of atoms matter and differ."""
+        own = {} if same_types else {name: value for name, value in self.state_dict().items() if name in self.per_type}
+        return {**weights, **own}

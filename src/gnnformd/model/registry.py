@@ -1,13 +1,34 @@
-"""From settings to a network."""
+"""The kinds of models there are, by the name that configurations and model files give them."""
 
 from __future__ import annotations
 
-from gnnformd.model.density.model import DensityModel
-from gnnformd.model.gamd.network import SeedModel
-from gnnformd.model.interface import ForceModel
-from gnnformd.model.settings import DensitySettings, ModelSettings
+from collections.abc import Callable
 
-__all__ = ["ModelSettings", "build_model"]
+from gnnformd.model.interface import ForceModel
+from gnnformd.model.settings import ModelSettings
+
+__all__ = ["MODELS", "ModelSettings", "build_model", "model_class"]
+
+
+def _density() -> type[ForceModel]:
+    from gnnformd.model.density.model import DensityModel
+
+    return DensityModel
+
+
+def _gamd() -> type[ForceModel]:
+    from gnnformd.model.gamd.network import GamdModel
+
+    return GamdModel
+
+
+MODELS: dict[str, Callable[[], type[ForceModel]]] = {"density": _density, "gamd": _gamd}
+"""What loads the class of each kind of model; its settings are one of `gnnformd.model.settings.ModelSettings`."""
+
+
+def model_class(settings: ModelSettings) -> type[ForceModel]:
+    """Class of the model that ``settings.kind`` names."""
+    return MODELS[settings.kind]()
 
 
 def build_model(settings: ModelSettings, type_count: int) -> ForceModel:
@@ -20,6 +41,4 @@ def build_model(settings: ModelSettings, type_count: int) -> ForceModel:
     type_count
         Number of atom types in the data.
     """
-    if isinstance(settings, DensitySettings):
-        return DensityModel(settings, type_count)
-    return SeedModel(settings, type_count)
+    return model_class(settings).from_settings(settings, type_count)

@@ -1,4 +1,4 @@
-"""What a finished LAMMPS run says about itself: sizes, variables and the force field."""
+"""Properties of a finished LAMMPS run: sizes, variables and the force field."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["describe"]
 
 
 def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
-    """Collect what goes into ``reference.yaml``; every rank must call it.
+    """Collect the content of ``reference.yaml``; every rank must call it.
 
     Parameters
     ----------
     lmp
         A LAMMPS instance at the end of its input.
     variable_names
-        Names of index-style variables whose values are wanted.
+        Names of index-style variables to record.
     """
     variables = {}
     for name in variable_names:
@@ -39,7 +39,7 @@ def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
 
 
 def _gather(lmp: Any, name: str, kind: int) -> np.ndarray[Any, Any]:
-    """Values of all atoms in LAMMPS's own order, which holds for ids with gaps, too."""
+    """Values of all atoms in LAMMPS's order; ids may have gaps."""
     return np.array(lmp.gather_atoms_concat(name, kind, 1))
 
 
@@ -52,11 +52,11 @@ def _types(lmp: Any) -> list[dict[str, float | None]]:
     epsilon, sigma = (lmp.extract_pair(name) for name in ("epsilon", "sigma"))
     found: list[dict[str, float | None]] = []
     for t in range(1, count + 1):
-        own = np.unique(charges[types == t]) if charges is not None else np.zeros(1)
+        values = np.unique(charges[types == t]) if charges is not None else np.zeros(1)
         found.append(
             {
                 "mass": float(masses[t]) if masses else None,
-                "charge": float(own[0]) if len(own) == 1 else (0.0 if len(own) == 0 else None),
+                "charge": float(values[0]) if len(values) == 1 else (0.0 if len(values) == 0 else None),
                 "epsilon": None if epsilon is None else float(epsilon[t][t]),
                 "sigma": None if sigma is None else float(sigma[t][t]),
             }

@@ -1,4 +1,4 @@
-"""Run a LAMMPS input and leave a ReferenceRun folder behind."""
+"""Run a LAMMPS input and write a ReferenceRun folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["generate"]
 
 Progress = Callable[[int, int], None]
 
-_ROOM = 1 << 16
+_SPACE = 1 << 16
 
 
 def generate(
@@ -38,17 +38,17 @@ def generate(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ReferenceRun:
-    """Run a system with LAMMPS and keep its trajectory, topology, energies and force field.
+    """Run a system with LAMMPS and save its trajectory, topology, energies and force field.
 
-    Everything is written to a hidden folder beside ``out``, which gets its name when all is complete.
+    Everything is written to a hidden folder beside ``out``, which is renamed when it is complete.
 
     Parameters
     ----------
     system
         Name of a built-in system (see `SYSTEMS`) or path of a LAMMPS input in ``units real``. The input runs in its
-        own folder, as ``lmp -in`` would run it; its one dump goes to ``out``, with forces and full precision.
+        folder, as with ``lmp -in``; its dump is written to ``out``, with forces and full precision.
     out
-        Folder to make.
+        Folder to create.
     seed, frames
         Values of the input's variables ``seed`` and ``frames``.
     variables
@@ -58,12 +58,12 @@ def generate(
     overwrite
         Replace an earlier reference run in ``out``.
     progress
-        Called with the steps done and the steps in all (0 where that is not known).
+        Called with the steps done and the total number of steps (0 where it is unknown).
 
     Raises
     ------
     InputError
-        The input is at fault, or ``out`` is taken.
+        The input has an error, or ``out`` exists.
     """
     built_in, script = _find(system)
     values = {str(k): str(v) for k, v in (variables or {}).items()}
@@ -85,7 +85,9 @@ def generate(
         try:
             result = run_lammps(job, work, script, parts, ranks, _clipped(progress, total))
         except InputError:
-            (work / "room").write_bytes(bytes(_ROOM))  # on a full disk LAMMPS ends without a reason: this is one
+            (work / "space").write_bytes(
+                bytes(_SPACE)
+            )  # on a full disk LAMMPS ends without a message; this write fails with one
             raise
         manifest = _complete(folder, work, script, parts, result)
         manifest = {"system": built_in.name if built_in else script.path.name, **manifest, "ranks": ranks}
@@ -103,7 +105,7 @@ def _find(system: str | Path) -> tuple[System | None, Script]:
     path = built_in.input if built_in else Path(system)
     if not built_in and not path.is_file():
         near = difflib.get_close_matches(str(system), SYSTEMS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "name one of these."
+        hint = f"did you mean {near[0]}?" if near else "use one of these."
         names = ", ".join(SYSTEMS)
         raise InputError(f"{system}: is neither a built-in system ({names}) nor a LAMMPS input file; {hint}")
     return built_in, read_script(path)
@@ -125,11 +127,11 @@ def _check_free(out: Path, overwrite: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not out.is_dir():
-        raise InputError(f"{out}: is a file; name a folder that does not exist yet.")
+        raise InputError(f"{out}: is a file; give a folder that does not exist yet.")
     if not (out / "reference.yaml").exists():
-        raise InputError(f"{out}: holds other files; name a folder that does not exist yet.")
+        raise InputError(f"{out}: contains other files; give a folder that does not exist yet.")
     if not overwrite:
-        raise InputError(f"{out}: holds a reference run already; name another folder, or replace it with --overwrite.")
+        raise InputError(f"{out}: contains a reference run; give another folder, or replace it with --overwrite.")
 
 
 def _index_variables(script: Script) -> dict[str, str]:
@@ -139,10 +141,10 @@ def _index_variables(script: Script) -> dict[str, str]:
 
 
 def _changes(script: Script, built_in: System, values: Mapping[str, str]) -> str:
-    """Say which variables differ from those that the description of a system speaks of."""
+    """Describe the variables that differ from those in the description of a system."""
     usual = {**_index_variables(script), **built_in.variables}
-    own = [f"{k} {v}" for k, v in sorted(values.items()) if k not in ("seed", "frames") and usual.get(k) != v]
-    return f" Here with {', '.join(own)}." if own else ""
+    changed = [f"{k} {v}" for k, v in sorted(values.items()) if k not in ("seed", "frames") and usual.get(k) != v]
+    return f" Here with {', '.join(changed)}." if changed else ""
 
 
 def _job(script: Script, parts: Instrumented, folder: Path, values: Mapping[str, str], ranks: int) -> dict[str, Any]:
@@ -158,9 +160,9 @@ def _job(script: Script, parts: Instrumented, folder: Path, values: Mapping[str,
 
 
 def _total_steps(script: Script, values: Mapping[str, str]) -> int:
-    """Add up the steps of all runs, or give 0 where they cannot be told from the text.
+    """Add up the steps of all runs, or return 0 where they do not follow from the text.
 
-    The inputs that are built in keep their counts in variables; elsewhere the plain numbers after ``run`` count.
+    The built-in inputs have their counts in variables; in others the plain numbers after ``run`` are added.
     """
     counts = {**_index_variables(script), **values}
     try:
@@ -175,7 +177,7 @@ def _total_steps(script: Script, values: Mapping[str, str]) -> int:
 
 
 def _clipped(progress: Progress | None, total: int) -> Callable[[int], None]:
-    """Progress with a known total; a minimization adds steps that nobody counted before."""
+    """Progress with a known total; a minimization adds steps that are not part of it."""
 
     def report(done: int) -> None:
         if progress:
@@ -187,13 +189,13 @@ def _clipped(progress: Progress | None, total: int) -> Callable[[int], None]:
 def _complete(
     folder: Path, work: Path, script: Script, parts: Instrumented, result: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write the table of energies and say in a mapping what the folder holds."""
+    """Write the table of energies, and describe the folder in a mapping."""
     if result["units"] != "real":
         raise InputError(f"{script.path}: runs in 'units {result['units']}'; write the input in 'units real'.")
     run = ReferenceRun(folder, {})
     steps = dumped_steps(run.trajectory)
     if not steps:
-        raise InputError(f"{parts.dump}: no frame was written; put the dump before the run to learn from.")
+        raise InputError(f"{parts.dump}: no frame was written; put the dump before the run.")
     write_thermo(work / "thermo.txt", steps, run.thermo)
     force_field = force_field_of_run(result, run.topology, folder / "log.lammps")
     return {

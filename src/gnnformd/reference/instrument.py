@@ -1,4 +1,4 @@
-"""A copy of a LAMMPS input whose dump goes, with forces and all digits, where the product wants it."""
+"""A copy of a LAMMPS input with a redirected dump that has forces and all digits."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _COORDINATES = ("x", "xs", "xu", "xsu")
 
 @dataclass(frozen=True)
 class Instrumented:
-    """The copy.
+    """The copy of an input.
 
     Attributes
     ----------
     main
         File to give to LAMMPS.
     dump
-        The line of the user's file whose dump was taken over.
+        The line of the original with the dump that is redirected.
     columns_added
-        Columns that line lacked.
+        Columns that are missing in that line.
     commands
-        What stands in the place of that line.
+        Commands that replace that line.
     """
 
     main: Path
@@ -71,7 +71,7 @@ def check_units(script: Script) -> None:
 
 
 def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
-    """Choose the dump to learn from, and say which columns it lacks.
+    """Choose the dump with the training data, and find the columns it lacks.
 
     Returns
     -------
@@ -87,17 +87,14 @@ def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
     with_forces = [line for line in dumps if {"fx", "fy", "fz"} <= set(line.words)]
     chosen = with_forces or dumps
     if not chosen:
-        raise InputError(f"{script.path}: writes no dump; add a line such as {_EXAMPLE} before the run to learn from.")
+        raise InputError(f"{script.path}: writes no dump; add a line such as {_EXAMPLE} before the run.")
     if len(chosen) > 1:
-        places = " and ".join(str(line.number) for line in chosen[:2])
-        raise InputError(
-            f"{chosen[1]}: is one of {len(chosen)} dumps (lines {places}); keep the one to learn from, with fx fy fz."
-        )
+        numbers = " and ".join(str(line.number) for line in chosen[:2])
+        raise InputError(f"{chosen[1]}: is one of {len(chosen)} dumps (lines {numbers}); keep one, with fx fy fz.")
     line = chosen[0]
     if line.words[2] != "all":
         raise InputError(
-            f"{line}: dumps the group '{line.words[2]}', but forces on a part of the atoms cannot be learned; "
-            "write 'all'."
+            f"{line}: dumps the group '{line.words[2]}', but training needs the forces on all atoms; write 'all'."
         )
     columns = _columns(line)
     wanted = ("id", "type") + (() if set(_COORDINATES) & set(columns) else ("x", "y", "z")) + ("fx", "fy", "fz")
@@ -135,7 +132,7 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
                 rest = " ".join(item.words[2:])
                 text += f'{item.words[0]} "{copies[linked]}" {rest}'.rstrip() + "\n" * item.count
             else:
-                # A triple-quoted command keeps its lines; one joined by '&' leaves empty ones behind.
+                # A triple-quoted command keeps its lines; one continued with '&' is followed by empty lines.
                 text += item.text + "\n" * (item.count - item.text.count("\n"))
         copies[path.resolve()].write_text(text)
     return Instrumented(copies[script.path.resolve()], line, added, commands)

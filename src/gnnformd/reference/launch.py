@@ -1,4 +1,4 @@
-"""Start the process that runs LAMMPS, follow it, and say what went wrong where."""
+"""Start the process that runs LAMMPS, monitor it, and report its errors with file and line."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def run_lammps(
     ranks: int,
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Run a job in a process of its own and give back what it says about the run.
+    """Run a job in a separate process and return its result.
 
     Parameters
     ----------
     job
         Input, log, topology, variables: see `gnnformd.reference.worker`.
     work
-        Folder for the job's own files.
+        Folder for the files of the job.
     script, parts
         The user's input and the copy that runs, to find the line of an error.
     ranks
@@ -57,7 +57,7 @@ def run_lammps(
             stderr=errors,
             text=True,
             env=_environment(),
-            start_new_session=True,  # Ctrl-C reaches this program only, which then ends the run in order
+            start_new_session=True,  # Ctrl-C reaches this program only, which then ends the run
         )
         try:
             for text in process.stdout or ():
@@ -80,17 +80,17 @@ def run_lammps(
 def run_on_ranks(arguments: Sequence[str], ranks: int) -> int:
     """Run the command ``gnnformd`` with these arguments on a number of ranks, which share this terminal.
 
-    Ctrl-C reaches the ranks as SIGUSR1, which mpiexec hands on without a word of its own; the second one ends them.
+    Ctrl-C reaches the ranks as SIGUSR1, which mpiexec forwards silently; the second one ends them.
 
     Returns
     -------
     int
-        The exit code.
+        The exit status.
 
     Raises
     ------
     InputError
-        MPICH's mpiexec is not there.
+        MPICH's mpiexec is not installed.
     """
     program = [sys.executable, "-P", "-m", "gnnformd"]
     process = subprocess.Popen(
@@ -121,7 +121,7 @@ def _mpiexec(ranks: int) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Give the run one thread per rank and nothing that an MPI launcher above this program left behind."""
+    """Set one thread per rank, and remove variables of an MPI launcher that started this program."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PMI_", "PMIX_", "HYDRA_", "MPI_"))}
     return {**inherited, "OMP_NUM_THREADS": "1"}
 
@@ -143,8 +143,8 @@ def _with_line(error: str, log: Path, script: Script, parts: Instrumented) -> st
     sentence, quoted = lammps_sentence(error)
     line = failing_line(quoted, log, script, parts)
     if line is None:
-        return f"{script.path}: LAMMPS says: {sentence}; mend the input."
-    return f"{line}: LAMMPS says: {sentence} (in '{' '.join(line.text.split('#')[0].split())}'); mend the input."
+        return f"{script.path}: LAMMPS says: {sentence}; correct the input."
+    return f"{line}: LAMMPS says: {sentence} (in '{' '.join(line.text.split('#')[0].split())}'); correct the input."
 
 
 def _ended_early(code: int, log: Path, errors: Path, script: Script, parts: Instrumented) -> str:
@@ -154,32 +154,32 @@ def _ended_early(code: int, log: Path, errors: Path, script: Script, parts: Inst
     # A process that was killed did not write the last lines of its log.
     where = f"{script.path}: LAMMPS" if line is None else f"{line} or later: LAMMPS"
     tail = [text.strip() for text in errors.read_text(errors="replace").splitlines() if text.strip()]
-    said = f", saying '{tail[-1]}'" if tail else ""
-    return f"{where} ended before the end of the input (exit code {code}{said}); run it with 'lmp' to see why."
+    message = f", saying '{tail[-1]}'" if tail else ""
+    return f"{where} ended before the end of the input (exit code {code}{message}); run it with 'lmp' to see why."
 
 
 def failing_line(quoted: str | None, log: Path, script: Script, parts: Instrumented) -> ScriptLine | None:
     """Find the line of the user's files at which LAMMPS stopped.
 
     LAMMPS echoes each command to the log before it runs it, and quotes it in many of its messages, but gives no line
-    number: the last echoed line that stands in a file is the one, and where it stands there several times, the
-    number of its echoes tells which.
+    number: the last echoed line that occurs in a file is taken, and where it occurs several times, the number
+    of its echoes determines which.
     """
-    places: dict[str, list[ScriptLine]] = {}
+    lines: dict[str, list[ScriptLine]] = {}
     for line in script:
         if line.words:
-            places.setdefault(_key(line.text), []).append(line)
+            lines.setdefault(_key(line.text), []).append(line)
     try:
         echoed = [_key(text) for text in log.read_text(errors="replace").splitlines()]
     except OSError:
         echoed = []
-    if quoted is not None and _key(quoted) in places:
+    if quoted is not None and _key(quoted) in lines:
         key = _key(quoted)
     elif quoted is not None and _key(quoted) in map(_key, parts.commands):
         return parts.dump
     else:
-        key = next((text for text in reversed(echoed) if text in places), "")
-    found = places.get(key, [])
+        key = next((text for text in reversed(echoed) if text in lines), "")
+    found = lines.get(key, [])
     return found[min(max(echoed.count(key), 1), len(found)) - 1] if found else None
 
 

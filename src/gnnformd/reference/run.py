@@ -60,9 +60,9 @@ class ReferenceRun:
         Raises
         ------
         InputError
-            The folder holds no complete reference run.
+            The folder does not contain a complete reference run.
         """
         path = folder / "reference.yaml"
         if not path.is_file():
-            raise InputError(f"{path}: there is no such file; name a folder made by 'gnnformd generate'.")
+            raise InputError(f"{path}: no such file; give a folder made by 'gnnformd generate'.")
         return cls(folder, read_mapping(path))

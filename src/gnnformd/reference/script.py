@@ -1,4 +1,4 @@
-"""LAMMPS input files as text: logical lines, and a copy whose dump is sent where the product wants it."""
+"""LAMMPS input files as text: split into logical lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ScriptLine:
     number
         Line of the file where it starts, from 1.
     count
-        Number of lines of the file it takes.
+        Number of lines of the file it spans.
     """
 
     text: str
@@ -78,7 +78,7 @@ def words(text: str) -> list[str]:
 
 
 def linked_file(line: ScriptLine, base: Path) -> Path | None:
-    """Find the file a line includes or jumps to, if it stands there by name and exists."""
+    """Find the file a line includes or jumps to, if it is given by name and exists."""
     parts = line.words
     if len(parts) < 2 or parts[0] not in ("include", "jump") or parts[1] == "SELF" or "$" in parts[1]:
         return None
@@ -112,9 +112,9 @@ def _logical_lines(path: Path) -> list[ScriptLine]:
     try:
         physical = path.read_text().splitlines()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a LAMMPS input file.") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a LAMMPS input file.") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file; name a LAMMPS input file.") from error
+        raise InputError(f"{path}: is not a text file; give a LAMMPS input file.") from error
     lines = []
     start, text = 0, ""
     for index, raw in enumerate(physical):

@@ -1,4 +1,4 @@
-"""The systems that are built in: LAMMPS inputs with names."""
+"""The built-in systems: named LAMMPS inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBo
 __all__ = ["ARGON", "SPC_FW", "SYSTEMS", "System"]
 
 ARGON = ForceField(types=(AtomType("Ar", 39.948, epsilon=0.2378, sigma=3.405),))
-"""Lennard-Jones argon of the seed's script."""
+"""Lennard-Jones argon of the original script."""
 
 SPC_FW = ForceField(
     types=(AtomType("O", 15.9994, -0.82, 0.155, 3.165), AtomType("H", 1.008, 0.41)),
@@ -26,22 +26,22 @@ SPC_FW = ForceField(
 
 @dataclass(frozen=True)
 class System:
-    """A LAMMPS input that comes with the package.
+    """A LAMMPS input that is part of the package.
 
     Attributes
     ----------
     name
-        What it is called on the command line.
+        Name on the command line.
     input_file
         File below ``reference/inputs``.
     description
         One or two sentences, kept in ``reference.yaml``.
     force_field
-        What the input says about types and bonds.
+        Force field of the input.
     frames
-        Frames written unless asked otherwise.
+        Default number of frames.
     variables
-        Values of variables in which this system differs from the input file as it stands.
+        Values of variables that differ from the defaults of the input file.
     """
 
     name: str
@@ -61,16 +61,16 @@ _ALL = (
     System(
         "argon",
         "argon.lmp",
-        "400 argon atoms, the seed's script: 20 000 steps, then a frame every 100 of 9 999. 'temp 1 90' ramps from 1 K "
-        "to 90 K anew in each run, so the frames go through about 1 K to 90 K.",
+        "400 argon atoms, the original script: 20 000 steps, then a frame every 100 of 9 999. 'temp 1 90' ramps from "
+        "1 K to 90 K anew in each run, so the frames go through about 1 K to 90 K.",
         ARGON,
         frames=100,
     ),
     System(
         "argon-finetune",
         "argon.lmp",
-        "The seed's argon once more with seed 113 for positions and velocities: 1 000 steps, then a frame every 100 of "
-        "299 999. 'temp 1 90' ramps from 1 K to 90 K anew in each run.",
+        "The original argon once more with seed 113 for positions and velocities: 1 000 steps, then a frame every 100 "
+        "of 299 999. 'temp 1 90' ramps from 1 K to 90 K anew in each run.",
         ARGON,
         frames=3000,
         variables={"seed": "113", "equilibration": "1000", "frames": "3000"},
@@ -78,7 +78,7 @@ _ALL = (
     System(
         "water-seed",
         "water-seed.lmp",
-        "216 flexible SPC/Fw waters, the seed's protocol: cold start without velocities, NPT at 1 atm and one "
+        "216 flexible SPC/Fw waters, the original protocol: cold start without velocities, NPT at 1 atm and one "
         "temperature drawn from 280 to 360 K, 2 fs, a frame every 5 steps. The frames drift from stiff and cold to "
         "warm, and each 101st repeats the one before it.",
         SPC_FW,
@@ -87,7 +87,7 @@ _ALL = (
     System(
         "water-large-seed",
         "water-large-seed.lmp",
-        "1600 flexible SPC/Fw waters, the seed's test set: cold start, NPT at 1 atm, 2 fs, 5 000 steps, then a frame "
+        "1600 flexible SPC/Fw waters, the original test set: cold start, NPT at 1 atm, 2 fs, 5 000 steps, then a frame "
         "every 50 steps.",
         SPC_FW,
         frames=100,

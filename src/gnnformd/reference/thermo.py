@@ -1,4 +1,4 @@
-"""The table of energies and pressures that goes with a trajectory."""
+"""The table of energies and pressures of a trajectory."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def dumped_steps(trajectory: Path) -> list[int]:
 def write_thermo(printed: Path, steps: Sequence[int], table: Path) -> None:
     """Write one row per frame from what ``fix print`` printed.
 
-    ``fix print`` speaks once more than the dump where a run goes on at a step that was dumped already, and as often
-    as the dump where a new one begins there: rows are taken in order, and one is used again only when none is left.
+    ``fix print`` prints a step once more than the dump where a run continues at a step that was already dumped, and as
+    often as the dump where a new dump begins there: rows are used in order, and one is repeated only if none is left.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path) -> None:
         CSV file to write; a frame without values gets a row with the step alone.
     """
     texts = [line for line in printed.read_text().splitlines() if line and not line.startswith("#")]
-    places: dict[int, list[int]] = {}
+    rows_of: dict[int, list[int]] = {}
     for index, text in enumerate(texts):
-        places.setdefault(int(text.split(",", 1)[0]), []).append(index)
+        rows_of.setdefault(int(text.split(",", 1)[0]), []).append(index)
     empty = "," * (len(THERMO_COLUMNS) - 1)
     last = -1
     with table.open("w") as file:
         file.write(",".join(THERMO_COLUMNS) + "\n")
         for step in steps:
-            known = places.get(step, [])
+            known = rows_of.get(step, [])
             later = [index for index in known if index > last]
             row = (later or known[-1:])[0] if known else None
             last = last if row is None else max(last, row)

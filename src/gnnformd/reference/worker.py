@@ -1,7 +1,7 @@
 """The process that runs LAMMPS: ``python -m gnnformd.reference.worker JOB.json``, alone or under mpiexec.
 
-It is a process of its own so that nothing LAMMPS does (a crash, ``quit``, an abort of MPI) can end the program that
-asked for the run, and so that one rank and many take the same way. The first rank writes ``step N`` lines to standard
+It is a separate process so that nothing LAMMPS does (a crash, ``quit``, an abort of MPI) can end the program that
+started the run, and so that one rank and many run the same code. The first rank writes ``step N`` lines to standard
 output while LAMMPS runs; ``result.json`` appears beside the job when it has ended.
 """
 
@@ -94,7 +94,7 @@ def _report_steps(lmp: Any, finished: threading.Event) -> None:
             sys.stdout.write(f"step {done}\n")
             sys.stdout.flush()
         except BrokenPipeError:
-            os._exit(1)  # whoever asked for the run is gone
+            os._exit(1)  # the program that started the run has ended
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Clock: how far a run is and how fast."""
+"""Clock: progress and speed of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """Times a run from its first force on, so that start-up does not count, and reports progress.
+    """Measures the time of a run from its first force evaluation on, without start-up, and reports progress.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Clock:
     Attributes
     ----------
     step
-        The last step whose forces were sound.
+        The last step with finite forces.
     """
 
     def __init__(self, progress: Callable[[int, int], None] | None, total: int, first: int = 0) -> None:
@@ -35,7 +35,7 @@ class Clock:
         self._began = self._ended = time.perf_counter()
 
     def tick(self, step: int) -> None:
-        """Note that the forces of a step are there."""
+        """Record that the forces of a step are computed."""
         self._ended = time.perf_counter()
         if step == self._first:
             self._began = self._ended
@@ -45,7 +45,7 @@ class Clock:
 
     @property
     def next_step(self) -> int:
-        """The step whose forces are not there yet."""
+        """The first step whose forces are not computed yet."""
         return self.step + 1 if self._ticked else self._first
 
     @property

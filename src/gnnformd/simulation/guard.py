@@ -1,4 +1,4 @@
-"""When a simulation has to stop: forces that are no numbers, atoms that are too hot, a model that fails or guesses."""
+"""Checks that stop a simulation: non-finite forces, too high a temperature, a failing or extrapolating model."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 _IDS_NAMED = 8
-_MOST_FRAMES = 100
+_MAX_FRAMES = 100
 
 
 class ModelFailure(RuntimeError):
-    """The model raised an exception while it was asked for forces; the cause is chained.
+    """The model raised an exception while it computed forces; the cause is chained.
 
     Attributes
     ----------
@@ -44,33 +44,33 @@ class ModelFailure(RuntimeError):
         self.step, self._text = step, text
 
     def __reduce__(self) -> tuple[type[ModelFailure], tuple[int, str]]:
-        """Travel from one rank to another, without the cause, which may not be able to."""
+        """Pickle it for other ranks without the cause, which may not support that."""
         return ModelFailure, (self.step, self._text)
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Limits that a sound simulation never reaches, and what to do where the model extrapolates.
+    """Limits that a physical simulation never reaches, and what to do where the model extrapolates.
 
     Attributes
     ----------
-    hottest
+    max_temperature
         Highest kinetic temperature, K; infinite for no limit.
     stop_outside
-        Whether the run ends where it leaves what the model was trained on (see
-        `gnnformd.inference.training_range.TrainingRange`); if not, the first such step is warned of.
+        Whether the run ends where it leaves the range of the training data (see
+        `gnnformd.inference.training_range.TrainingRange`); if not, there is a warning at the first such step.
     """
 
-    hottest: float = float("inf")
+    max_temperature: float = float("inf")
     stop_outside: bool = False
 
     @classmethod
     def around(cls, temperature: float, *, stop_outside: bool = False) -> Guard:
-        """Limits for a run at a temperature in K: ten times as hot, and never below 1000 K."""
+        """Limits for a run at a temperature in K: ten times that temperature, and at least 1000 K."""
         return cls(max(10.0 * temperature, 1000.0), stop_outside)
 
     def check_finite(self, step: int, quantity: str, ids: Int, values: Float) -> None:
-        """Stop when a row of ``values`` (N, 3) is not finite; ``quantity`` names it, ``ids`` (N,) name the rows.
+        """Stop where a row of ``values`` (N, 3) is not finite; ``quantity`` names it, ``ids`` (N,) name the rows.
 
         Raises
         ------
@@ -92,10 +92,10 @@ class Guard:
         Unstable
             With the temperature.
         """
-        self.check_heat(step, twice_kinetic_energy(masses, velocities), len(masses))
+        self.check_kinetic_energy(step, twice_kinetic_energy(masses, velocities), len(masses))
 
-    def check_heat(self, step: int, twice_kinetic: float, count: int) -> None:
-        """Do as `check_temperature`, from `twice_kinetic_energy` of ``count`` atoms, as ranks sum it up.
+    def check_kinetic_energy(self, step: int, twice_kinetic: float, count: int) -> None:
+        """As `check_temperature`, from `twice_kinetic_energy` of ``count`` atoms, summed over ranks.
 
         Raises
         ------
@@ -103,20 +103,22 @@ class Guard:
             With the temperature.
         """
         temperature = temperature_of(twice_kinetic, count)
-        if not temperature <= self.hottest:  # also true of NaN
-            raise Unstable(step, f"the temperature is {temperature:.4g} K, above the limit of {self.hottest:.4g} K.")
+        if not temperature <= self.max_temperature:  # also true of NaN
+            raise Unstable(
+                step, f"the temperature is {temperature:.4g} K, above the limit of {self.max_temperature:.4g} K."
+            )
 
 
 @dataclass
 class Departures:
-    """Steps at which a run was outside of what its model was trained on.
+    """Steps at which a run was outside the range of the training data.
 
     Attributes
     ----------
     steps
-        How many.
+        Number of them.
     first_step, reason
-        The first of them and what was outside, one sentence; None if there is none.
+        The first of them and what was outside, one sentence; None if there are none.
     """
 
     steps: int = 0
@@ -124,20 +126,20 @@ class Departures:
     reason: str | None = None
     _last: int | None = None
 
-    def note(self, step: int, reason: str, *, aloud: bool) -> None:
-        """Count a step, once if it is evaluated twice; the first is warned of if ``aloud``."""
+    def note(self, step: int, reason: str, *, warn: bool) -> None:
+        """Count a step, once if it is evaluated twice; with ``warn`` there is a warning at the first."""
         if step == self._last:
             return
         self.steps, self._last = self.steps + 1, step
         if self.first_step is None:
             self.first_step, self.reason = step, reason
-            if aloud:
+            if warn:
                 warnings.warn(f"step {step}: {reason} The model extrapolates; further steps are counted.", stacklevel=2)
 
     @property
     def to_be_written(self) -> bool:
-        """Whether the frame of the last step noted is among the first, which are written where frames are wanted."""
-        return self.steps <= _MOST_FRAMES
+        """Whether the last step noted is among the first hundred, whose frames are written with ``--guard dump``."""
+        return self.steps <= _MAX_FRAMES
 
 
 def kinetic_temperature(masses: Float, velocities: Float) -> float:
@@ -146,7 +148,7 @@ def kinetic_temperature(masses: Float, velocities: Float) -> float:
 
 
 def failure_of(step: int, error: BaseException) -> BaseException:
-    """Make of an exception in the callback what `Coupling.run` raises: of a KeyboardInterrupt nothing else."""
+    """Convert an exception in the callback to what `Coupling.run` raises; a KeyboardInterrupt stays as it is."""
     if isinstance(error, Unstable | InputError) or not isinstance(error, Exception):
         return error
     failure = ModelFailure(step, error)

@@ -13,20 +13,20 @@ __all__ = ["stop_on_interrupt"]
 
 @contextmanager
 def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` on the first Ctrl-C instead of raising KeyboardInterrupt, which LAMMPS would swallow.
+    """Call ``stop`` on the first Ctrl-C instead of raising KeyboardInterrupt, which LAMMPS would ignore.
 
-    A second Ctrl-C does what it did before. Outside the main thread, where signals do not arrive, nothing changes.
+    The previous handler takes a second Ctrl-C. Outside the main thread, where no signal arrives, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
         stop()
 
-    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, request_stop)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""MDRun: what a molecular dynamics run gave."""
+"""MDRun: the results of a molecular dynamics run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gnnformd.evaluation.liquid.compare import Judgment
+from gnnformd.evaluation.liquid.compare import RunComparison
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
 from gnnformd.simulation.guard import Departures
 
 __all__ = ["OUTSIDE", "EngineRun", "MDRun"]
 
 OUTSIDE = "outside.dump"
-"""File of the frames that are outside of what the model was trained on."""
+"""File of the frames outside the range of the training data."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ class EngineRun:
     Attributes
     ----------
     steps
-        Steps done with sound forces.
+        Steps done with finite forces.
     atoms
         N.
     seconds_per_step
-        Wall time of one step, start-up not counted; NaN if not one was done.
+        Wall time of one step, without start-up; NaN if there was none.
     stopped_at_step, reason
-        Where and why the run left physics, in one sentence; None if it is sound.
+        Where and why the run became unphysical, in one sentence; None if it did not.
     interrupted
         Whether Ctrl-C ended it early.
     center_held
-        Whether the momentum of the whole system was taken out.
+        Whether the momentum of the whole system was set to zero.
     departures
-        Steps outside of what the model was trained on.
+        Steps outside the range of the training data.
     """
 
     steps: int
@@ -67,12 +67,12 @@ class MDRun:
     microseconds_per_atom_step
         Wall time.
     stable, stopped_at_step, reason
-        Whether the run came to its end within physics; step and sentence are None if it did.
+        Whether the run was completed and stayed physical; step and sentence are None if it did.
     interrupted
         Whether Ctrl-C ended it early.
     departures
-        Steps outside of what the model was trained on.
-    judgment
+        Steps outside the range of the training data.
+    comparison
         Observables, curves and verdicts.
     thermo
         Series ``step, temperature, potential_energy, total_energy`` of at most 500 points.
@@ -90,12 +90,12 @@ class MDRun:
     reason: str | None
     interrupted: bool
     departures: Departures
-    judgment: Judgment
+    comparison: RunComparison
     thermo: Mapping[str, list[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Make a mapping for JSON; what is not finite is None."""
-        found = self.judgment
+        found = self.comparison
         data = {
             "model": self.model,
             "settings": dict(self.settings),
@@ -130,7 +130,7 @@ class MDRun:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: None stands for both."""
+    """Replace NaN and infinity by None; JSON has neither."""
     if isinstance(value, Mapping):
         return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What a molecular dynamics run is told to do."""
+"""Settings of a molecular dynamics run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class SimulationSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    engine: Literal["lammps", "ase"] = Field("lammps", description="The program that moves the atoms.")
+    engine: Literal["lammps", "ase"] = Field("lammps", description="Program that integrates the equations of motion.")
     ensemble: Literal["nve", "nvt", "npt"] = Field(
-        "nvt", description="What is held constant; npt needs LAMMPS and a model with a virial."
+        "nvt", description="Thermodynamic ensemble; npt needs LAMMPS and a model with a virial."
     )
     temperature: float = Field(300.0, gt=0, description="Of the thermostat and of the velocities drawn, K.")
     pressure: float = Field(1.0, description="Of the barostat, atm.")
@@ -40,16 +40,16 @@ class SimulationSettings(BaseModel):
 
     guard: Literal["warn", "dump", "stop"] = Field(
         "warn",
-        description="Where a force or a distance is outside of what the model was trained on: warn once and count the "
+        description="Where a force or a distance is outside the training data: warn once and count the "
         "steps, also write the first hundred such frames to outside.dump, or stop.",
     )
 
     @model_validator(mode="after")
     def _possible(self) -> SimulationSettings:
         if self.ensemble == "npt" and self.engine == "ase":
-            raise ValueError("npt is done by LAMMPS only; choose the engine lammps")
+            raise ValueError("npt is available in LAMMPS only; choose the engine lammps")
         if self.ranks > 1 and self.engine == "ase":
-            raise ValueError("many ranks are for LAMMPS only; choose the engine lammps")
+            raise ValueError("several ranks are available in LAMMPS only; choose the engine lammps")
         if self.restart_every is not None and self.engine == "ase":
             raise ValueError(
                 "restart files are written by LAMMPS only; choose the engine lammps or leave restart_every"
@@ -58,12 +58,12 @@ class SimulationSettings(BaseModel):
 
     @classmethod
     def from_options(cls, **options: Any) -> SimulationSettings:
-        """Take options of the command line; those that are None get their default.
+        """Build settings from options of the command line; None means the default.
 
         Raises
         ------
         InputError
-            An option is unknown or its value is impossible; the sentence names it.
+            An option is unknown or its value is invalid; the sentence names it.
         """
         try:
             return cls(**{name: value for name, value in options.items() if value is not None})

@@ -1,4 +1,4 @@
-"""Run molecular dynamics with a model and say what came out."""
+"""Run molecular dynamics with a model and compare the run with a reference."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import yaml
 
 from gnnformd import __version__
 from gnnformd.errors import InputError
-from gnnformd.evaluation.liquid.compare import judge
-from gnnformd.evaluation.liquid.observed_run import Side
+from gnnformd.evaluation.liquid.compare import compare_runs
+from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.files import write_json, write_text
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.simulation.lammps.ranks import Ranks
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["simulate"]
 
-_MOST_POINTS = 500
+_MAX_POINTS = 500
 _MANIFEST = "simulate.yaml"
-_AT_THE_END = ("final.data", "simulate.json")
-_WRITTEN = ("trajectory.dump", OUTSIDE, "thermo.csv", "log.lammps", RESTART, *_AT_THE_END)
+_WRITTEN_LAST = ("final.data", "simulate.json")
+_WRITTEN = ("trajectory.dump", OUTSIDE, "thermo.csv", "log.lammps", RESTART, *_WRITTEN_LAST)
 
 
 def simulate(
@@ -43,12 +43,12 @@ def simulate(
 ) -> MDRun:
     """Run molecular dynamics and write everything into a folder.
 
-    A run that leaves physics (forces or positions that are not finite, a temperature ten times what it should be)
-    ends at that step and comes back with ``stable`` false and the reason: that is a result about the model. Ctrl-C
-    ends the run after the step that is under way; what was done is written, then KeyboardInterrupt goes on.
+    A run that becomes unphysical (forces or positions that are not finite, a temperature ten times too high) ends at
+    that step and is returned with ``stable`` false and the reason: that is a result about the model. Ctrl-C ends the
+    run after the current step; everything up to there is written, then KeyboardInterrupt is raised again.
 
-    On many ranks every one calls it with the same arguments; the first writes and judges, and all get the same result
-    or the same exception.
+    Under MPI every rank calls it with the same arguments; the first one writes and compares, and all get the same
+    result or the same exception.
 
     Parameters
     ----------
@@ -60,18 +60,18 @@ def simulate(
         What to run.
     out
         Folder for ``trajectory.dump``, ``outside.dump``, ``thermo.csv``, ``simulate.json``, ``simulate.yaml`` and the
-        engine's own files; made if it is not there, and what an earlier run left under these names is replaced.
+        files of the engine; created if it does not exist. Files of an earlier run with these names are replaced.
     compare
-        Folder of a reference run, whose observables are set beside the run's.
+        Folder of a reference run to compare with.
     resume
-        Go on with the run of LAMMPS in the folder, from its last restart file to ``settings.steps`` steps in all.
+        Continue the run of LAMMPS in the folder from its last restart file, to ``settings.steps`` steps in total.
     progress
         Called with steps done and steps to do.
 
     Raises
     ------
     InputError
-        The data file, the model, the reference and the settings do not fit each other.
+        The data file, the model, the reference and the settings do not match.
     ModelFailure
         The model raised an exception; the step is named.
     """
@@ -79,7 +79,7 @@ def simulate(
     with ranks.together():
         start = Start.read(topology)
         if settings.velocities == "file" and not resume:
-            start.velocities()  # LAMMPS would take missing ones for zero
+            start.velocities()  # LAMMPS would set missing ones to zero
         reference = None if compare is None else ReferenceRun.open(compare)
         if ranks.first:
             start.warn_of_other_atoms(loaded)
@@ -87,14 +87,14 @@ def simulate(
             manifest = _manifest(loaded, topology, settings, compare)
             if resume:
                 check_same_run(out / _MANIFEST, manifest)
-            _prepare(out, manifest, sources, _AT_THE_END if resume else _WRITTEN)
+            _prepare(out, manifest, sources, _WRITTEN_LAST if resume else _WRITTEN)
     engine = _run(loaded, start, settings, out, ranks, resume, progress)
     run = None
     with ranks.together():
         if ranks.first:
             if (out / OUTSIDE).exists() and not (out / OUTSIDE).stat().st_size:
                 (out / OUTSIDE).unlink()  # no frame was outside
-            run = _judged(loaded, start, settings, out, engine, reference)
+            run = _compared(loaded, start, settings, out, engine, reference)
             write_json(out / "simulate.json", run.to_dict())
         if engine.interrupted:
             raise KeyboardInterrupt
@@ -104,11 +104,11 @@ def simulate(
 
 
 def _ranks(settings: SimulationSettings) -> Ranks:
-    """Find the processes that run this; there must be as many as the settings say."""
+    """Return the MPI ranks; their number must be that of the settings."""
     ranks = Ranks() if settings.engine == "ase" else Ranks.world()
     if ranks.size != settings.ranks:
         raise InputError(
-            f"ranks: {settings.ranks} are asked for, but {ranks.size} started; use 'gnnformd simulate --ranks "
+            f"ranks: {settings.ranks} requested, but {ranks.size} started; use 'gnnformd simulate --ranks "
             f"{settings.ranks}', or start this program with 'mpiexec -n {settings.ranks}'."
         )
     return ranks
@@ -132,7 +132,7 @@ def _run(
     return run_ase(loaded, start, settings, out, progress=progress)
 
 
-def _judged(
+def _compared(
     loaded: LoadedModel,
     start: Start,
     settings: SimulationSettings,
@@ -140,11 +140,11 @@ def _judged(
     engine: EngineRun,
     reference: ReferenceRun | None,
 ) -> MDRun:
-    """Everything that the files of the run say."""
-    side = Side.of_run(out, start.topology, settings.timestep)
-    judgment = judge(
-        side,
-        None if reference is None else Side.of_reference(reference, start.topology),
+    """Collect the results of the run from its files."""
+    observed = ObservedRun.of_run(out, start.topology, settings.timestep)
+    comparison = compare_runs(
+        observed,
+        None if reference is None else ObservedRun.of_reference(reference, start.topology),
         start.masses(loaded.card.force_field),
         loaded.card.type_names,
         ensemble=settings.ensemble,
@@ -163,15 +163,15 @@ def _judged(
         reason=engine.reason,
         interrupted=engine.interrupted,
         departures=engine.departures,
-        judgment=judgment,
-        thermo=side.thermo.downsampled(_MOST_POINTS),
+        comparison=comparison,
+        thermo=observed.thermo.downsampled(_MAX_POINTS),
     )
 
 
 def _manifest(
     loaded: LoadedModel, topology: Path, settings: SimulationSettings, compare: Path | None
 ) -> dict[str, Any]:
-    """Say what was run, to run it again."""
+    """Record what was run, so that it can be repeated."""
     return {
         "model": str(loaded.path),
         "topology": str(topology),
@@ -182,17 +182,17 @@ def _manifest(
 
 
 def _prepare(out: Path, manifest: Mapping[str, Any], sources: Sequence[Path], old: Sequence[str]) -> None:
-    """Make the folder, or clear it of old files of an earlier run; nothing else is ever deleted."""
-    there = [out / name for name in _WRITTEN if (out / name).exists()]
-    if there and not (out / _MANIFEST).exists():
-        raise InputError(f"{there[0]}: was not written by a simulation; choose another folder than {out}.")
+    """Create the folder, or delete the files of an earlier run in it; nothing else is ever deleted."""
+    existing = [out / name for name in _WRITTEN if (out / name).exists()]
+    if existing and not (out / _MANIFEST).exists():
+        raise InputError(f"{existing[0]}: was not written by a simulation; choose another folder than {out}.")
     for source in sources:
         if source.resolve().parent == out.resolve() and source.name in _WRITTEN:
             raise InputError(f"{source}: would be overwritten by this run; choose another folder than {out}.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / _MANIFEST, yaml.safe_dump(dict(manifest), sort_keys=False))
-        for path in there:
+        for path in existing:
             if path.name in old:
                 path.unlink()
     except OSError as error:

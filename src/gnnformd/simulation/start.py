@@ -32,7 +32,7 @@ class Start:
     path
         The file.
     topology
-        What stands in it.
+        Its content.
     """
 
     path: Path
@@ -63,12 +63,12 @@ class Start:
         return ("bond", "angle", "dihedral", "improper") if self.topology.molecule_ids is not None else ()
 
     def masses(self, force_field: ForceField | None) -> Float:
-        """Mass of each type in g/mol: the file's own, else those of the force field.
+        """Mass of each type in g/mol: from the file, else from the force field.
 
         Raises
         ------
         InputError
-            Neither has them.
+            Neither has masses.
         """
         if self.topology.masses is not None:
             return self.topology.masses
@@ -77,9 +77,9 @@ class Start:
         return np.array([t.mass for t in force_field.types])
 
     def warn_of_other_atoms(self, loaded: LoadedModel) -> None:
-        """Warn where a mass of the file is not that of the model's type: the model takes the atom for its type.
+        """Warn where the mass of a type in the file is not that of the type in the model.
 
-        Charge, epsilon and sigma that a model sees come with its types, not from the file.
+        The model uses charge, epsilon and sigma of its own types, not of the file.
         """
         field, masses = loaded.card.force_field, self.topology.masses
         if field is None or masses is None:
@@ -87,8 +87,8 @@ class Start:
         for number, (kind, mass) in enumerate(zip(field.types, masses.tolist(), strict=False), start=1):
             if abs(mass - kind.mass) > 0.05 * kind.mass:
                 warnings.warn(
-                    f"{self.path}: type {number} has mass {mass:g}, but is {kind.name} with mass {kind.mass:g} in "
-                    f"{loaded.path}; it moves with the forces of {kind.name}.",
+                    f"{self.path}: type {number} has mass {mass:g}, but it is {kind.name} with mass {kind.mass:g} in "
+                    f"{loaded.path}; its forces are those of {kind.name}.",
                     stacklevel=3,
                 )
 
@@ -112,9 +112,9 @@ class Start:
                         rows[int(words[0])] = [float(word) for word in words[1:4]]
                     except ValueError as error:
                         raise InputError(
-                            f"{self.path}, line {number}: is no velocity ({error}); mend the line."
+                            f"{self.path}, line {number}: is not a velocity ({error}); correct the line."
                         ) from error
         ids = self.topology.ids.tolist()
         if set(rows) != set(ids):
-            raise InputError(f"{self.path}: has no velocity for each atom; draw them or name another file.")
+            raise InputError(f"{self.path}: has no velocity for each atom; use --velocities create or another file.")
         return np.array([rows[i] for i in ids])

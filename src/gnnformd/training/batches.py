@@ -145,12 +145,12 @@ def frames_at_once(settings: TrainingSettings, *, batch_wide: bool, on_processor
         return settings.frames_at_once or (1 if on_processor else max(1, settings.batch_size // settings.devices))
     if settings.devices > 1:
         raise InputError(
-            "training.devices: the seed's network averages over all atoms of a batch, which one device must hold; set "
+            "training.devices: the GAMD network averages over all atoms of a batch, which one device must hold; set "
             "it to 1 (training.threads may be more)."
         )
     if settings.frames_at_once not in (None, settings.batch_size):
         raise InputError(
-            "training.frames_at_once: the seed's network averages over all atoms of a batch, so its frames go through "
+            "training.frames_at_once: the GAMD network averages over all atoms of a batch, so its frames go through "
             "it together; set it to null."
         )
     return settings.batch_size

@@ -1,4 +1,4 @@
-"""FrameData: the loaders of a training, for each of the devices that share it."""
+"""FrameData: the data loaders of a training, one for each device."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import lightning.pytorch as lightning
 import torch
 from torch.utils.data import DataLoader
 
-from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once
-from gnnformd.training.data_checks import warn_of_doubts
+from gnnformd.training.data_checks import check_targets, warn_of_data_problems
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.trajectory.split import split_frames
 
-__all__ = ["FrameData", "type_names_of"]
+__all__ = ["FrameData"]
 
-SAMPLE = 16  # frames from which a network takes its scales
+SAMPLE_FRAMES = 16  # from which a network takes its scales
 
 Batch = tuple[AtomicGraph, Portion]
 
@@ -31,9 +30,9 @@ class FrameData(lightning.LightningDataModule):
     Parameters
     ----------
     datasets
-        Where the frames are.
+        The data.
     data
-        How they are split.
+        How it is split.
     training
         Batch size and seed.
     cutoff
@@ -62,15 +61,15 @@ class FrameData(lightning.LightningDataModule):
         )
         dtype = torch.float64 if training.precision == "64-true" else torch.float32
         train, validation = frames
-        _check_targets(datasets, [*train, *validation], training)
-        warn_of_doubts(datasets, train, validation)
+        check_targets(datasets, [*train, *validation], training)
+        warn_of_data_problems(datasets, train, validation)
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
 
     def sample(self) -> AtomicGraph:
         """Batch some training frames, evenly spaced."""
         count = len(self.train_graphs)
-        return self.train_graphs.batch(sorted({k * count // SAMPLE for k in range(SAMPLE)}))
+        return self.train_graphs.batch(sorted({k * count // SAMPLE_FRAMES for k in range(SAMPLE_FRAMES)}))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Cut the batches of an epoch into portions."""
@@ -90,15 +89,15 @@ class FrameData(lightning.LightningDataModule):
         assert self.trainer is not None
         total = len(self.validation_graphs)
         count = min(total, self.training.validation_frames or total)
-        chosen = [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each of as many stretches
+        chosen = [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each segment
         mine = chosen[self.trainer.global_rank :: self.trainer.world_size]
         size = self._frames_at_once()
-        portions = []
+        portions: list[Portion] = []
         for start in range(0, len(mine), self.training.batch_size):
             batch = mine[start : start + self.training.batch_size]
-            parts = [tuple(batch[k : k + size]) for k in range(0, len(batch), size)]
-            portions += [Portion(part, (1.0,) * len(part), 0, share=len(part) / len(batch)) for part in parts]
-        nothing = [Portion((0,), (0.0,), 0, share=0.0)]  # for a device without a frame, since all must take part
+            parts = (tuple(batch[k : k + size]) for k in range(0, len(batch), size))
+            portions.extend(Portion(part, (1.0,) * len(part), 0, share=len(part) / len(batch)) for part in parts)
+        nothing = [Portion((0,), (0.0,), 0, share=0.0)]  # for a device without frames: all take part in the reduction
         return self._loader(self.validation_graphs, portions or nothing)
 
     def _frames_at_once(self) -> int:
@@ -119,37 +118,3 @@ class FrameData(lightning.LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
         )
-
-
-def _check_targets(
-    datasets: Sequence[PackedDataset], frames: Sequence[tuple[int, int]], training: TrainingSettings
-) -> None:
-    """Refuse data without what is to be learned; forces every packed frame has."""
-    for name, weight in (("energy", training.energy_weight), ("virial", training.virial_weight)):
-        for dataset, index in frames if weight else ():
-            frame = datasets[dataset][index]
-            if getattr(frame, name) is None:
-                raise InputError(
-                    f"{datasets[dataset].path}: frame {index + 1} (timestep {frame.timestep}) has no {name} to learn; "
-                    f"add it to the data or set training.{name}_weight to 0."
-                )
-
-
-def type_names_of(datasets: Sequence[PackedDataset]) -> tuple[str, ...]:
-    """Names of the atom types of all datasets, which must agree.
-
-    Raises
-    ------
-    InputError
-        Two datasets name their types differently.
-    """
-    longest = max(datasets, key=lambda d: d.type_count)
-    names = longest.type_names or tuple(str(k + 1) for k in range(longest.type_count))
-    for dataset in datasets:
-        own = dataset.type_names
-        if own is not None and own != names[: len(own)]:
-            raise InputError(
-                f"{dataset.path}: its types are {', '.join(own)}, those of {longest.path} are {', '.join(names)}; "
-                "train on data that numbers the same types alike."
-            )
-    return names

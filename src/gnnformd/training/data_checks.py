@@ -1,53 +1,95 @@
-"""A look at the data before a training spends hours on it."""
+"""Checks of the datasets before a training, and digests that identify its frames."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 
+from gnnformd.errors import InputError
 from gnnformd.training.run_folder import is_main_process
-from gnnformd.trajectory.data_checks import Suspicions, frame_digest, frame_key, suspicious_split
+from gnnformd.training.settings import TrainingSettings
+from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_digest, frame_key
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
-__all__ = ["some_digests", "warn_of_doubts"]
+__all__ = ["check_targets", "training_digests", "type_names_of", "warn_of_data_problems"]
 
-_LOOKED_AT = 50
-"""Frames of each dataset whose atoms are looked at; whether frames repeat is told from all of them."""
+_CHECKED_FRAMES = 50
+"""Frames of each dataset that `DataChecks` checks; repeated frames are searched among all."""
 
-_REMEMBERED = 16
-"""Training frames of each dataset by which a model knows it again."""
+_DIGESTS = 16
+"""Number of training frames of each dataset whose digests are kept."""
 
 Frames = Sequence[tuple[int, int]]
 
 
-def warn_of_doubts(datasets: Sequence[PackedDataset], training: Frames, validation: Frames) -> None:
-    """Warn of what `gnnformd.trajectory.data_checks` finds in the frames, once where several processes train.
+def warn_of_data_problems(datasets: Sequence[PackedDataset], training: Frames, validation: Frames) -> None:
+    """Warn of problems that `gnnformd.trajectory.data_checks` finds, in the first of several processes.
 
     Parameters
     ----------
     datasets
-        Where the frames are.
+        The data.
     training, validation
         Dataset and frame of each.
     """
     if not is_main_process():
         return
     for number, dataset in enumerate(datasets):
-        own = sorted(frame for which, frame in (*training, *validation) if which == number)
-        suspicions = Suspicions(dataset.force_field)
-        for frame in own[:: max(1, len(own) // _LOOKED_AT)]:
-            suspicions.add(dataset[frame])
-        for sentence in suspicions.sentences():
-            warnings.warn(f"{dataset.path}: {sentence}", stacklevel=3)
-    keys = [[frame_key(datasets[which][frame]) for which, frame in side] for side in (training, validation)]
-    for sentence in suspicious_split(*keys):
-        warnings.warn(f"data: {sentence}", stacklevel=3)
+        frames = sorted(frame for which, frame in (*training, *validation) if which == number)
+        checks = DataChecks(dataset.force_field)
+        for frame in frames[:: max(1, len(frames) // _CHECKED_FRAMES)]:
+            checks.add(dataset[frame])
+        for problem in checks.problems():
+            warnings.warn(f"{dataset.path}: {problem}", stacklevel=3)
+    keys = [[frame_key(datasets[which][frame]) for which, frame in part] for part in (training, validation)]
+    for problem in check_split(*keys):
+        warnings.warn(f"data: {problem}", stacklevel=3)
 
 
-def some_digests(datasets: Sequence[PackedDataset], training: Frames) -> list[str]:
-    """Tell some training frames of each dataset, evenly spaced, by `gnnformd.trajectory.data_checks.frame_digest`."""
+def training_digests(datasets: Sequence[PackedDataset], training: Frames) -> list[str]:
+    """Digests of up to 16 training frames of each dataset, evenly spaced (see `frame_digest`)."""
     digests = []
     for number, dataset in enumerate(datasets):
-        own = sorted(frame for which, frame in training if which == number)
-        digests += [frame_digest(dataset[frame]) for frame in own[:: -(-len(own) // _REMEMBERED) or 1]]
+        frames = sorted(frame for which, frame in training if which == number)
+        digests += [frame_digest(dataset[frame]) for frame in frames[:: -(-len(frames) // _DIGESTS) or 1]]
     return digests
+
+
+def check_targets(
+    datasets: Sequence[PackedDataset], frames: Sequence[tuple[int, int]], training: TrainingSettings
+) -> None:
+    """Refuse data without the targets of the loss; every packed frame has forces.
+
+    Raises
+    ------
+    InputError
+        A frame has no energy or no virial, and its weight in the loss is not zero.
+    """
+    for name, weight in (("energy", training.energy_weight), ("virial", training.virial_weight)):
+        for dataset, index in frames if weight else ():
+            frame = datasets[dataset][index]
+            if getattr(frame, name) is None:
+                raise InputError(
+                    f"{datasets[dataset].path}: frame {index + 1} (timestep {frame.timestep}) has no {name}; "
+                    f"add it to the data or set training.{name}_weight to 0."
+                )
+
+
+def type_names_of(datasets: Sequence[PackedDataset]) -> tuple[str, ...]:
+    """Names of the atom types of all datasets, which must agree.
+
+    Raises
+    ------
+    InputError
+        Two datasets name their types differently.
+    """
+    longest = max(datasets, key=lambda d: d.type_count)
+    names = longest.type_names or tuple(str(k + 1) for k in range(longest.type_count))
+    for dataset in datasets:
+        other = dataset.type_names
+        if other is not None and other != names[: len(other)]:
+            raise InputError(
+                f"{dataset.path}: its types are {', '.join(other)}, those of {longest.path} are {', '.join(names)}; "
+                "use data with the same numbering of types."
+            )
+    return names

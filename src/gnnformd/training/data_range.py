@@ -1,4 +1,4 @@
-"""How far the training frames go: the closest pairs and the largest forces."""
+"""Range of the training data: shortest distances and largest forces."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 from torch import Tensor
 
 from gnnformd.graph.build import build_graph
-from gnnformd.graph.closest import closest_distances
+from gnnformd.graph.distances import shortest_distances
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
-__all__ = ["closest_of", "extent_of"]
+__all__ = ["data_range_of", "shortest_distances_of"]
 
-_FRAMES = 256
-_REACH = 0.8
+_MAX_FRAMES = 256
+_CUTOFF_SHARE = 0.8
 
 Frames = Sequence[tuple[int, int]]
 
 
-def closest_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float, type_count: int) -> Tensor:
-    """How close atoms come in at most 256 frames, up to 0.8 of the cutoff; (4, T, T), infinite where they do not.
+def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float, type_count: int) -> Tensor:
+    """Shortest distances in at most 256 frames, up to 0.8 of the cutoff, angstrom, (4, T, T); infinite beyond.
 
     Parameters
     ----------
     datasets
-        Where the frames are.
+        The data.
     frames
         Dataset and frame of each.
     cutoff
@@ -35,28 +35,28 @@ def closest_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float,
     type_count
         T.
     """
-    count = min(_FRAMES, len(frames))
-    closest = torch.full((1,), torch.inf, dtype=torch.float64)
+    count = min(_MAX_FRAMES, len(frames))
+    shortest = torch.full((1,), torch.inf, dtype=torch.float64)
     for which, frame in (frames[k * len(frames) // count] for k in range(count)):
-        graph = build_graph(datasets[which][frame], _REACH * cutoff, datasets[which].force_field)
-        distance = graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1)
-        closest = torch.minimum(closest, closest_distances(graph, distance, type_count))
-    return closest
+        graph = build_graph(datasets[which][frame], _CUTOFF_SHARE * cutoff, datasets[which].force_field)
+        distance = graph.half_edge_vectors().norm(dim=1)
+        shortest = torch.minimum(shortest, shortest_distances(graph, distance, type_count))
+    return shortest
 
 
-def extent_of(
-    datasets: Sequence[PackedDataset], frames: Frames, closest: Tensor, names: Sequence[str]
+def data_range_of(
+    datasets: Sequence[PackedDataset], frames: Frames, shortest: Tensor, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Say what `gnnformd.model.files.model_card.ModelCard.largest_forces` and ``closest_pairs`` tell.
+    """Return ``largest_forces`` and ``closest_pairs`` of `gnnformd.model.files.model_card.ModelCard`.
 
     Parameters
     ----------
     datasets
-        Where the frames are.
+        The data.
     frames
-        Dataset and frame of each training frame; all of them are asked for their forces.
-    closest
-        From `closest_of`.
+        Dataset and frame of each training frame.
+    shortest
+        From `shortest_distances_of`.
     names
         Of the types.
     """
@@ -66,8 +66,8 @@ def extent_of(
         assert found.forces is not None
         np.maximum.at(squares, found.types - 1, (found.forces * found.forces).sum(axis=1))
     pairs = [
-        [kind, names[one], names[other], float(closest[kind, one, other])]
-        for kind, one, other in torch.argwhere(closest.isfinite() & (closest > 0)).tolist()
+        [kind, names[one], names[other], float(shortest[kind, one, other])]
+        for kind, one, other in torch.argwhere(shortest.isfinite() & (shortest > 0)).tolist()
         if one <= other
     ]
     forces: dict[str, float] = {}

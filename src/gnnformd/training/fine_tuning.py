@@ -1,45 +1,42 @@
-"""Weights of a model file as the start of a training on other data."""
+"""Fine-tuning: start a training from the weights of a model file, and freeze parts of a network."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from torch import nn
 
 from gnnformd.errors import InputError
-from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.density.model import DensityModel
 from gnnformd.model.files.model_file import LoadedModel
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.settings import PlainResidualSettings
 
-__all__ = ["meet_data", "take_weights"]
-
-PER_TYPE = ("contacts.distances", "network.type_energies")
-"""What belongs to types of atoms and means nothing for others; all other weights of physical inputs carry over."""
+__all__ = ["copy_weights", "freeze"]
 
 
-def take_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str, ...]) -> None:
+def copy_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str, ...]) -> None:
     """Copy the weights into a network for data with these types.
 
     Raises
     ------
     InputError
-        The weights do not fit.
+        The weights do not match.
     """
     if isinstance(start.card.settings, PlainResidualSettings):
         raise InputError(
-            f"{start.path}: its layers add to their input as it was, as seed networks did up to model format version "
+            f"{start.path}: its layers add to their input as it was, as GAMD networks did up to model format version "
             "5; it can be used, but not trained further, so train a new one."
         )
     same_types = type_names == start.card.type_names
     if start.card.settings.node_features == "embedding" and not same_types:
         raise InputError(
-            f"{start.path}: it learned a vector for each of the types {', '.join(start.card.type_names)}, and the "
+            f"{start.path}: it has learned vectors for the types {', '.join(start.card.type_names)}, and the "
             f"data has {', '.join(type_names)}; fine-tune on the same types."
         )
-    weights, wanted = start.model.state_dict(), network.state_dict()
-    if not same_types:
-        weights |= {name: wanted[name] for name in PER_TYPE if name in wanted}
+    wanted = network.state_dict()
+    weights = network.weights_from(start.model.state_dict(), same_types=same_types)
     for name in sorted(set(weights) | set(wanted)):
         if name not in weights or name not in wanted or weights[name].shape != wanted[name].shape:
             raise InputError(
@@ -49,25 +46,37 @@ def take_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str,
     network.load_state_dict(weights)
 
 
-@torch.no_grad()
-def meet_data(network: ForceModel, sample: AtomicGraph, closest: Tensor, *, same_types: bool) -> None:
-    """Take from some frames what weights learned elsewhere cannot know.
+def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """Exclude parameters from training.
 
-    Contact distances of a density model become those of ``closest`` (or stay, where they are shorter and of the same
-    types), so that the repulsion stays out of the new data; energies of types are fitted to the frames, where they have
-    energies, because these have another zero.
+    Parameters
+    ----------
+    model
+        The network.
+    patterns
+        Names of parameters or of parts of the network; ``*`` and ``?`` are wildcards.
+
+    Returns
+    -------
+    list of str
+        Names of the frozen parameters.
+
+    Raises
+    ------
+    InputError
+        A pattern matches nothing, or nothing is left to train.
     """
-    if not isinstance(network, DensityModel):
-        return
-    known = network.contacts.distances.clone()
-    network.contacts.take(closest)
-    if same_types:
-        network.contacts.distances.copy_(torch.minimum(known, network.contacts.distances))
-    training = network.training
-    network.eval()
-    if sample.forces is not None:
-        network.fit_classical(sample)
-    if sample.energies is not None:
-        network.network.type_energies.zero_()
-        network.network.set_type_energies(sample, sample.energies - network(sample).energies)
-    network.train(training)
+    parameters = dict(model.named_parameters())
+    frozen: set[str] = set()
+    for pattern in patterns:
+        matched = {name for name in parameters if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")}
+        if not matched:
+            parts = [name for name, _ in model.named_modules() if name]
+            near = get_close_matches(pattern.removesuffix(".*"), parts, n=1, cutoff=0) or [parts[0]]
+            raise InputError(f"training.freeze: nothing in the model is named '{pattern}'; the nearest is '{near[0]}'.")
+        frozen |= matched
+    if len(frozen) == len(parameters):
+        raise InputError("training.freeze: all parameters are frozen; remove a pattern.")
+    for name in frozen:
+        parameters[name].requires_grad_(False)
+    return sorted(frozen)

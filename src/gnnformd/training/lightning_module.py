@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.engine import GraphPredictor
 from gnnformd.model.gamd.layers import Perceptron
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.training.augmentation import random_rotation, rotate
@@ -52,7 +53,8 @@ class ForceFitting(lightning.LightningModule):
         # in a tuple, so that a compiled network does not appear a second time among the weights
         self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
         # parts of predictions that stay the same, by frame
-        self._fixed: dict[str, dict[int, Prediction | None]] = {"training": {}, "validation": {}}
+        self._fixed: dict[int, Prediction | None] = {}
+        self._validator: GraphPredictor | None = None
         # no buffers: those of one device would be copied over those of the others
         self.train_totals = torch.zeros(2, dtype=torch.float64)
         self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64)
@@ -64,7 +66,7 @@ class ForceFitting(lightning.LightningModule):
         torch.manual_seed(portion.seed)  # of the dropout
         if self.settings.rotations:
             graph = rotate(graph, random_rotation(torch.Generator().manual_seed(portion.batch_seed)))
-        prediction = self._predict(graph, portion, self._fixed["training"])
+        prediction = self._predict(graph, portion)
         loss = self.loss(prediction, graph)  # (B,)
         penalty = self._penalties(prediction, portion)[0].to(loss)
         weights = loss.new_tensor(portion.weights)
@@ -83,14 +85,14 @@ class ForceFitting(lightning.LightningModule):
             return warmup_terms(prediction.forces, self.settings.warmup_penalty * portion.share**2)
         return prediction.forces.new_zeros(4)
 
-    def _predict(self, graph: AtomicGraph, portion: Portion, known: dict[int, Prediction | None]) -> Prediction:
+    def _predict(self, graph: AtomicGraph, portion: Portion) -> Prediction:
         """Predict; of a frame on its own, what depends on no parameter is computed the first time it is seen."""
         fixed = None
         if len(portion.indices) == 1 and not self.settings.rotations:
             index = portion.indices[0]
-            if index not in known:
-                known[index] = self.model.fixed_part(graph)
-            fixed = known[index]
+            if index not in self._fixed:
+                self._fixed[index] = self.model.fixed_part(graph)
+            fixed = self._fixed[index]
         prediction: Prediction = self._compute[0](graph, fixed)
         return prediction
 
@@ -107,14 +109,17 @@ class ForceFitting(lightning.LightningModule):
         self.validated = False
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the sums of the last epoch."""
+        """Forget the sums and the weights of the last epoch."""
+        self._validator = None  # made at the first frame, when averaged weights are in place
         self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64, device=self.device)
         self.validated = True
 
     def validation_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> None:
         """Add up the errors of validation frames."""
         graph, portion = batch
-        prediction = self._predict(graph, portion, self._fixed["validation"])
+        if self._validator is None:
+            self._validator = GraphPredictor(self._compute[0], weights_change=True)
+        prediction = self._validator([graph])
         errors = absolute_error_per_axis(prediction.forces, graph).to(self.validation_totals)  # (B, 3)
         real = errors.new_tensor(portion.weights)
         atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count)
@@ -137,7 +142,7 @@ class ForceFitting(lightning.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """Adam, with a learning rate that changes from epoch to epoch or, annealed, is set by `Pace`."""
+        """Adam, with a learning rate that changes from epoch to epoch or, annealed, is set by `TrainingProgress`."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
         if self.settings.schedule == "cosine":

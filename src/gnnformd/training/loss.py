@@ -68,7 +68,7 @@ def measure_scales(graph: AtomicGraph) -> Scales:
 class Loss:
     """Loss of each frame, ``sum_i f(dF_i) + N s_F [w_E g(dE/(s_E sqrt N)) + w_W g(dW/(s_W sqrt N))]``.
 
-    ``l1`` (the seed's): ``f`` is the sum of absolute components, ``g`` the mean of absolute components. ``huber``:
+    ``l1`` (the original): ``f`` is the sum of absolute components, ``g`` the mean of absolute components. ``huber``:
     ``f = s_F h(|dF|/s_F)`` and ``g(x) = h(root mean square of x)`` with ``h(x) = sqrt(x^2 + b^2) - b`` and b = 0.01, so
     that the loss is the same in every direction, quadratic for errors below a hundredth of what is usual in the data,
     and grows no faster than its largest errors. The scales ``s`` make a weight of one count an energy that is off

@@ -1,4 +1,4 @@
-"""Pace: how far a training is, and what follows from it: learning rate, validation, end."""
+"""Progress of a training, and what follows from it: learning rate, validation and end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from gnnformd.training.schedule import annealed_factor
 from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["Pace", "Stopwatch"]
+__all__ = ["Stopwatch", "TrainingProgress"]
 
-VALIDATIONS = 20  # of an annealed training; more would cost time and tell little
-LONGEST_RESERVE = 0.2  # share of the budget kept for the last validation
+MAX_VALIDATIONS = 20  # of an annealed training
+MAX_RESERVE = 0.2  # share of the time budget kept for the last validation
 
 
 class Stopwatch:
-    """Seconds of training, those before an interruption included."""
+    """Seconds of training, including those before an interruption."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -30,20 +30,20 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Seconds gone."""
+        """Elapsed time, s."""
         return self._before + time.perf_counter() - self._start
 
-    def go_on_from(self, seconds: float) -> None:
-        """Add what was on the watch when the training was interrupted."""
+    def resume_from(self, seconds: float) -> None:
+        """Add the time before the training was interrupted, s."""
         self._before = seconds
 
 
-class Pace(lightning.Callback):
+class TrainingProgress(lightning.Callback):
     """Follows the progress of a training: the larger of its share of the steps and its share of the minutes.
 
     At progress 1 the training ends, with a validation and a checkpoint. With schedule ``cosine`` the learning rate
     follows the progress from step to step, and the ends of epochs are validated at most twenty times, evenly over the
-    training. The time that the last validation will take is kept back from the minutes.
+    training. Time for the last validation is reserved within the minutes.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Pace(lightning.Callback):
     stopwatch
         Time of the training.
     listener
-        Called with steps done and steps expected in all.
+        Called with steps done and steps expected in total.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Pace(lightning.Callback):
         self._reserve = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Find out where the training stands."""
+        """Measure the progress, which is not zero after a resume."""
         self._planned = float(trainer.estimated_stepping_batches)
         self._measure(trainer)
-        self._stage = self._stage_now()
-        trainer.should_stop = self._progress >= 1 and trainer.global_step > 0  # there is a model after one step
+        self._stage = self._current_stage()
+        trainer.should_stop = self._progress >= 1 and trainer.global_step > 0  # at least one step is done
         self._set_learning_rate(trainer)
 
     def on_train_batch_start(
@@ -88,23 +88,23 @@ class Pace(lightning.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Tell the progress, stop when it is complete, and decide whether an epoch that ends here is validated."""
+        """Report the progress, stop when it is complete, and decide whether to validate an epoch that ends here."""
         self._measure(trainer)
         step = trainer.global_step
         if self.listener is not None and trainer.is_global_zero and step:
             self.listener(step, max(step, round(step / self._progress)))
         trainer.should_stop = trainer.should_stop or self._progress >= 1
         if self.annealed:
-            due = trainer.should_stop or self._stage_now() > self._stage
+            due = trainer.should_stop or self._current_stage() > self._stage
             trainer.check_val_every_n_epoch = 1 if due else sys.maxsize
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the time."""
+        """Record the time."""
         self._validation_start = self.stopwatch.seconds
-        self._stage = self._stage_now()
+        self._stage = self._current_stage()
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note how long it took."""
+        """Record how long the validation took."""
         self._reserve = self.stopwatch.seconds - self._validation_start
 
     def _measure(self, trainer: lightning.Trainer) -> None:
@@ -113,12 +113,12 @@ class Pace(lightning.Callback):
         if self.settings.max_minutes is None:
             return
         budget = 60 * self.settings.max_minutes
-        share = self.stopwatch.seconds / (budget - min(self._reserve, LONGEST_RESERVE * budget))
+        share = self.stopwatch.seconds / (budget - min(self._reserve, MAX_RESERVE * budget))
         slowest = trainer.strategy.reduce(torch.tensor(share, device=trainer.strategy.root_device), reduce_op="max")
         self._progress = min(1.0, max(self._progress, float(slowest)))
 
-    def _stage_now(self) -> int:
-        return int(VALIDATIONS * self._progress + 1e-9)
+    def _current_stage(self) -> int:
+        return int(MAX_VALIDATIONS * self._progress + 1e-9)
 
     def _set_learning_rate(self, trainer: lightning.Trainer) -> None:
         if not self.annealed:

@@ -1,4 +1,4 @@
-"""The run folder: what goes in before a training and what comes out after it."""
+"""The run folder: checks before a training, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -33,83 +33,83 @@ __all__ = [
 
 
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch", "global_step")
-"""What Lightning needs of a checkpoint."""
+"""Keys that Lightning needs in a checkpoint."""
 
 
 def write_config(path: Path, **parts: BaseModel) -> None:
-    """Write complete settings, also those left at their defaults."""
+    """Write all settings, including those left at their defaults."""
     content = {name: part.model_dump(mode="json") for name, part in parts.items()}
     write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
 def refuse_to_overwrite(folder: Path) -> None:
-    """See that a run folder holds no training.
+    """Check that a run folder contains no training.
 
     Raises
     ------
     InputError
-        It does.
+        It contains one.
     """
     if any((folder / "checkpoints").glob("*.ckpt")):
-        raise InputError(f"{folder}: holds a training already; go on with --resume or name another --out.")
+        raise InputError(f"{folder}: already contains a training; continue it with --resume, or choose another --out.")
 
 
 def refuse_other_frames(checkpoint: Path, frames: list[str]) -> None:
-    """See that a training goes on with the frames it began with.
+    """Check that a resumed training uses the frames it was started with.
 
     Raises
     ------
     InputError
-        It does not.
+        It uses others.
     """
     if torch.load(checkpoint, map_location="cpu", weights_only=True).get(FRAMES_KEY) != frames:
         raise InputError(
-            f"{checkpoint}: has learned from other frames; give the same data with --resume, or start from the model "
+            f"{checkpoint}: was trained on other frames; give the same data with --resume, or start from the model "
             "with 'gnnformd finetune'."
         )
 
 
 def checkpoint_to_resume(folder: Path, checkpoint: Path | None, model: ModelSettings, epochs: int | None) -> Path:
-    """Find where to go on.
+    """Find the checkpoint to resume from.
 
     Parameters
     ----------
     folder
         The run folder.
     checkpoint
-        Which one; None for the last.
+        A given one; None for the last.
     model, epochs
-        What is asked for now.
+        Settings of the resumed training.
 
     Raises
     ------
     InputError
-        There is no such checkpoint, or it is damaged or of another network, or has more epochs than are asked for.
+        There is no such checkpoint, or it is damaged or of another network, or has more epochs than requested.
     """
     path = checkpoint or folder / "checkpoints" / "last.ckpt"
     if not path.is_file():
-        raise InputError(f"{path}: there is no such checkpoint; train without --resume to start anew.")
+        raise InputError(f"{path}: no such checkpoint; train without --resume to start again.")
     content = _read(path)
     if content is None:
         raise InputError(
-            f"{path}: is damaged; go on from another with --checkpoint FILE, or name another --out to start anew."
+            f"{path}: is damaged; continue from another one with --checkpoint FILE, or start again with another --out."
         )
     version = content.get(FORMAT_KEY)
     if version != FORMAT_VERSION:
         raise InputError(
-            f"{path}: was written by another gnnformd, whose networks may differ (model format version {version}, now "
-            f"{FORMAT_VERSION}); train without --resume and with another --out to start anew."
+            f"{path}: was written by another version of gnnformd (model format {version}, now {FORMAT_VERSION}); train "
+            "without --resume and with another --out to start again."
         )
     before, now = content.get(SETTINGS_KEY, {}), model.model_dump(mode="json")
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             raise InputError(
-                f"{path}: model.{name} was {before.get(name)} when the training was started, not {now.get(name)}; give "
-                "the same settings with --resume, or name another --out to start anew."
+                f"{path}: model.{name} was {before.get(name)} when the training was started, not {now.get(name)}; use "
+                "the same settings with --resume, or start again with another --out."
             )
     done = len(_records(content))
     if epochs is not None and epochs < done:
-        raise InputError(f"training.epochs: {path} has done {done} epochs, not {epochs}; ask for more.")
+        raise InputError(f"training.epochs: {path} has done {done} epochs, more than {epochs}; set at least {done}.")
     return path
 
 
@@ -117,7 +117,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Content of a checkpoint, or None if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:  # PyTorch does not look at checksums
+            if archive.testzip() is not None:  # PyTorch does not verify checksums
                 return None
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (zipfile.BadZipFile, UnpicklingError, EOFError, OSError, RuntimeError, ValueError, LookupError):
@@ -130,7 +130,7 @@ def _records(content: dict[str, Any]) -> list[EpochRecord]:
 
 
 def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[Path, EpochRecord]:
-    """Find the kept checkpoint with the lowest validation loss.
+    """Find the saved checkpoint with the lowest validation loss.
 
     Raises
     ------
@@ -141,14 +141,14 @@ def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[
     candidates = []
     for path, record in kept:
         if path.is_file() and _read(path) is None:
-            warnings.warn(f"{path}: is damaged; the best of the other checkpoints is taken.", stacklevel=2)
+            warnings.warn(f"{path}: is damaged; the best of the other checkpoints is used.", stacklevel=2)
         elif path.is_file():
             candidates.append((path, record))
     candidates.append((checkpoints / "last.ckpt", records[-1]))
     finite = [candidate for candidate in candidates if math.isfinite(candidate[1].validation_loss)]
     if not finite:
         raise InputError(
-            f"{checkpoints.parent}: the errors are not finite; lower training.learning_rate, or look for faults in the "
+            f"{checkpoints.parent}: the errors are not finite; lower training.learning_rate, or check the "
             "data with gnnformd inspect."
         )
     return min(finite, key=lambda candidate: candidate[1].validation_loss)
@@ -167,5 +167,5 @@ def checkpoint_records(checkpoint: Path) -> list[EpochRecord]:
 
 
 def is_main_process() -> bool:
-    """Whether this process is the first of those that share a training."""
+    """Whether this process is the first of those that train together."""
     return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK"))

@@ -1,4 +1,4 @@
-"""What a training writes while it runs: log, table and checkpoints."""
+"""Files that a training writes while it runs: log, table and checkpoints."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gnnformd.training.progress import Stopwatch
 __all__ = ["FORMAT_KEY", "FRAMES_KEY", "SETTINGS_KEY", "Checkpoints", "EpochRecord", "RunLog"]
 
 FORMAT_KEY = "model_format_version"
-"""Of checkpoints; the version of model files, which tells networks apart."""
+"""Key of checkpoints: version of the model format."""
 
 FRAMES_KEY = "some_frames"
-"""Of checkpoints; what tells some training frames (see `gnnformd.training.data_checks.some_digests`)."""
+"""Key of checkpoints: digests of training frames (see `gnnformd.training.data_checks.training_digests`)."""
 
 SETTINGS_KEY = "model_settings"
-"""Of checkpoints; the settings of the network."""
+"""Key of checkpoints: settings of the network."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class EpochRecord:
     train_loss
         With dropout and, in warm-up, with the warm-up penalty, kcal/mol/angstrom.
     validation_loss, validation_x, validation_y, validation_z
-        Sum of absolute errors of a frame, in all and along each axis, kcal/mol/angstrom; in warm-up each of the four
-        with its own penalty, so that the three add up to more than the whole.
+        Sum of absolute errors of a frame, total and along each axis, kcal/mol/angstrom; in warm-up each of the four
+        with its own penalty, so that the three add up to more than the total.
     validation_l1_per_atom
         ``|dFx| + |dFy| + |dFz|`` averaged over atoms, kcal/mol/angstrom.
     learning_rate
         Of this epoch, or at its start where it changes from step to step.
     seconds
-        Since the training started, interruptions not counted.
+        Since the start of the training, without interruptions.
     validation_energy_rmse_per_atom
-        Root mean square error of the energy per atom less its mean over the frames, kcal/mol; None where model or data
-        have no energy or a single frame validates.
+        Root mean square error of the energy per atom after subtraction of its mean over the frames, kcal/mol; None
+        where model or data have no energy or there is a single validation frame.
     validation_virial_rmse_per_atom
         Root mean square error of a component of the virial per atom, kcal/mol, or None.
     """
@@ -68,7 +68,7 @@ class EpochRecord:
     validation_virial_rmse_per_atom: float | None = None
 
     def numbers(self) -> dict[str, float]:
-        """Return what is known, by name."""
+        """Return the numbers that are known, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def log_lines(self) -> str:
@@ -81,7 +81,7 @@ class EpochRecord:
 
 
 class RunLog(lightning.Callback):
-    """Writes ``training_log.txt`` and ``metrics.csv`` after each validation; its memory travels in the checkpoints."""
+    """Writes ``training_log.txt`` and ``metrics.csv`` after each validation; checkpoints hold its records."""
 
     def __init__(self, folder: Path, stopwatch: Stopwatch, listener: Callable[[EpochRecord], None] | None) -> None:
         self.folder, self.stopwatch, self.listener = folder, stopwatch, listener
@@ -89,12 +89,12 @@ class RunLog(lightning.Callback):
         self._learning_rate = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the learning rate; at the end of the epoch the next one's is already set."""
+        """Record the learning rate; at the end of the epoch that of the next one is already set."""
         self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Put the time before an interruption on the watch."""
-        self.stopwatch.go_on_from(self.records[-1].seconds if self.records else 0.0)
+        """Add the time before an interruption."""
+        self.stopwatch.resume_from(self.records[-1].seconds if self.records else 0.0)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Record the epoch if it was validated."""
@@ -115,7 +115,7 @@ class RunLog(lightning.Callback):
             validation_z=per_frame[3],
             learning_rate=self._learning_rate,
             seconds=self.stopwatch.seconds,
-            validation_energy_rmse_per_atom=_spread(*validation[5:8].tolist()),
+            validation_energy_rmse_per_atom=_standard_deviation(*validation[5:8].tolist()),
             validation_virial_rmse_per_atom=math.sqrt(validation[9] / validation[8]) if validation[8] else None,
         )
         self.records.append(record)
@@ -140,17 +140,17 @@ class RunLog(lightning.Callback):
         return {"records": [asdict(record) for record in self.records]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go back to the records of the checkpoint."""
+        """Restore the records of the checkpoint."""
         self.records = [EpochRecord(**record) for record in state_dict["records"]]
 
 
-def _spread(count: float, total: float, squares: float) -> float | None:
-    """Return the standard deviation of numbers of which sums are known."""
+def _standard_deviation(count: float, total: float, squares: float) -> float | None:
+    """Compute a standard deviation from count, sum and sum of squares; None for fewer than two numbers."""
     return math.sqrt(max(squares / count - (total / count) ** 2, 0.0)) if count > 1 else None
 
 
 class Checkpoints(lightning.Callback):
-    """Keeps ``last.ckpt`` of every validated epoch and ``epoch-NN.ckpt`` of every few of them, written whole or not."""
+    """Keeps ``last.ckpt`` of every validated epoch and ``epoch-NN.ckpt`` of every few of them, never partly written."""
 
     def __init__(self, folder: Path, every: int, run_log: RunLog, model: ModelSettings, frames: list[str]) -> None:
         self.folder, self.every, self.run_log, self.model, self.frames = folder, every, run_log, model, frames
@@ -158,13 +158,13 @@ class Checkpoints(lightning.Callback):
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Say which networks this program has, which one this is, and what it learns from: others cannot go on."""
+        """Add model format, settings of the network and digests of its data, which are compared on resume."""
         checkpoint[FORMAT_KEY] = FORMAT_VERSION
         checkpoint[FRAMES_KEY] = self.frames
         checkpoint[SETTINGS_KEY] = self.model.model_dump(mode="json")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Save."""
+        """Save the checkpoints."""
         assert isinstance(pl_module, ForceFitting)
         if not pl_module.validated:
             return
@@ -177,5 +177,5 @@ class Checkpoints(lightning.Callback):
             with replacing(path) as beside:
                 trainer.save_checkpoint(beside)
         else:
-            trainer.save_checkpoint(path)  # takes part, and leaves the writing to the first process
+            trainer.save_checkpoint(path)  # all processes take part, the first one writes
         trainer.strategy.barrier()

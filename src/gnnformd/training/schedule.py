@@ -1,4 +1,4 @@
-"""Learning rate of an epoch or a step."""
+"""Schedules of the learning rate."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class TrainingSettings(BaseModel):
         default=None,
         ge=1,
         description="Frames a device holds at a time; gradients of a batch are added up. By default one on a "
-        "processor, where it is fastest, and the whole batch on an accelerator. The seed's network always takes the "
+        "processor, where it is fastest, and the whole batch on an accelerator. The GAMD network always takes the "
         "whole batch.",
     )
     seed: int = Field(default=0, ge=0, description="Of weights, order of frames, rotations and dropout.")
@@ -98,12 +98,12 @@ class TrainingSettings(BaseModel):
     )
     round_gradients: bool = Field(
         default=False,
-        description="Compute the gradients of the seed's network from bfloat16 numbers; faster on processors that have "
+        description="Compute the gradients of the GAMD network from bfloat16 numbers; faster on processors that have "
         "instructions for them. Its forces are not rounded, or where a processor has instructions for tiles of such "
         "numbers (AMX), to 16 bits: while it is trained only.",
     )
     compile: bool = Field(
-        default=False, description="Compile the seed's network; pays on an accelerator. Other models refuse it."
+        default=False, description="Compile the GAMD network; pays on an accelerator. Other models refuse it."
     )
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         default=("tensorboard",), description="Where to log besides training_log.txt and metrics.csv."

@@ -17,14 +17,13 @@ from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
-from gnnformd.training.data import FrameData, type_names_of
-from gnnformd.training.data_checks import some_digests
-from gnnformd.training.data_range import closest_of, extent_of
-from gnnformd.training.fine_tuning import meet_data, take_weights
-from gnnformd.training.freeze import freeze
+from gnnformd.training.data import FrameData
+from gnnformd.training.data_checks import training_digests, type_names_of
+from gnnformd.training.data_range import data_range_of, shortest_distances_of
+from gnnformd.training.fine_tuning import copy_weights, freeze
 from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.loss import measure_scales
-from gnnformd.training.progress import Pace, Stopwatch
+from gnnformd.training.progress import Stopwatch, TrainingProgress
 from gnnformd.training.run_folder import (
     best_checkpoint,
     checkpoint_records,
@@ -81,35 +80,35 @@ def train(
     listener: Listener | None = None,
     progress: Progress | None = None,
 ) -> TrainedRun:
-    """Train a network from fresh weights.
+    """Train a network from randomly initialized weights.
 
-    Where data have no force field, a model whose inputs are to be physical learns what each type is instead.
+    Where data have no force field, physical inputs are replaced by a learned vector for each type.
 
     Parameters
     ----------
     model, data, training
-        Settings; what they mean stands in their classes.
+        Settings; their classes describe them.
     out
         Run folder to write.
     resume
-        Go on from ``checkpoints/last.ckpt`` of the run folder, or from the checkpoint named.
+        Continue from ``checkpoints/last.ckpt`` of the run folder, or from a given checkpoint.
     listener
         Called with the record of each epoch.
     progress
-        Called with steps done and steps expected in all.
+        Called with steps done and steps expected in total.
 
     Raises
     ------
     InputError
-        Data, settings and run folder do not fit.
+        Data, settings and run folder do not match.
     """
 
     def make(settings: ModelSettings, type_names: tuple[str, ...]) -> ForceModel:
         torch.manual_seed(training.seed)
         return build_model(settings, len(type_names))
 
-    def prepare(network: ForceModel, sample: AtomicGraph, closest: Tensor, _: tuple[str, ...]) -> None:
-        network.initialize(sample, closest)
+    def prepare(network: ForceModel, sample: AtomicGraph, shortest: Tensor, _: tuple[str, ...]) -> None:
+        network.initialize(sample, shortest)
 
     fit = _Fit(model, data, training, out, make, prepare, origin=())
     return fit.run(resume, listener, progress)
@@ -126,7 +125,7 @@ def finetune(
     listener: Listener | None = None,
     progress: Progress | None = None,
 ) -> TrainedRun:
-    """Train on from the weights of a model file; everything else as in `train`.
+    """Train from the weights of a model file; everything else as in `train`.
 
     The settings of the model may differ where the weights do not depend on them (cutoff, dropout), and the types of
     atoms where the model's inputs are physical parameters. Parts named in ``training.freeze`` keep their weights.
@@ -134,18 +133,18 @@ def finetune(
     Raises
     ------
     InputError
-        The weights do not fit the settings, or see `train`.
+        The weights do not match the settings, or see `train`.
     """
     start = load_model(pretrained)
 
     def make(settings: ModelSettings, type_names: tuple[str, ...]) -> ForceModel:
         torch.manual_seed(training.seed)
         network = build_model(settings, len(type_names))
-        take_weights(network, start, type_names)
+        copy_weights(network, start, type_names)
         return network
 
-    def prepare(network: ForceModel, sample: AtomicGraph, closest: Tensor, type_names: tuple[str, ...]) -> None:
-        meet_data(network, sample, closest, same_types=type_names == start.card.type_names)
+    def prepare(network: ForceModel, sample: AtomicGraph, shortest: Tensor, type_names: tuple[str, ...]) -> None:
+        network.adapt(sample, shortest, same_types=type_names == start.card.type_names)
 
     fit = _Fit(model, data, training, out, make, prepare, origin=start.card.trained_on)
     return fit.run(resume, listener, progress)
@@ -153,7 +152,7 @@ def finetune(
 
 @dataclass(frozen=True)
 class _Fit:
-    """One training about to run."""
+    """A training that is ready to run."""
 
     model: ModelSettings
     data: DataSettings
@@ -170,12 +169,12 @@ class _Fit:
         unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
         if unknown is not None and self.model.node_features == "physical" and not self.origin:
             warnings.warn(
-                f"{unknown.path}: has no force field, so the model learns what each type is (model.node_features: "
-                "embedding); name one as data.force_field to tell it charge, epsilon and sigma.",
+                f"{unknown.path}: has no force field, so the model learns a vector for each type (model.node_features: "
+                "embedding); set data.force_field to give it charge, epsilon and sigma.",
                 stacklevel=2,
             )
-            told = replace(self, model=self.model.model_copy(update={"node_features": "embedding"}))
-            return told._run(datasets, resume, listener, progress)
+            embedded = replace(self, model=self.model.model_copy(update={"node_features": "embedding"}))
+            return embedded._run(datasets, resume, listener, progress)
         return self._run(datasets, resume, listener, progress)
 
     def _run(
@@ -205,18 +204,19 @@ class _Fit:
                 "not compile; set it to false."
             )
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff, batch_wide=network.batch_wide)
-        some = some_digests(datasets, frames.train_graphs.frames)
+        digests = training_digests(datasets, frames.train_graphs.frames)
         if start is not None:
-            refuse_other_frames(start, some)
+            refuse_other_frames(start, digests)
         sample = frames.sample()
-        closest = closest_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
+        shortest = shortest_distances_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         if start is None:
-            self.prepare(network, sample, closest, names)
+            self.prepare(network, sample, shortest, names)
         log = RunLog(self.out, stopwatch, listener)
-        keep = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, some)
-        pace = Pace(self.training, stopwatch, progress)
+        saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests)
+        schedule = TrainingProgress(self.training, stopwatch, progress)
         with computing(self.training):
-            trainer = make_trainer(self.training, self.out, [log, keep, pace], batch_wide=network.batch_wide)
+            callbacks = [log, saving, schedule]
+            trainer = make_trainer(self.training, self.out, callbacks, batch_wide=network.batch_wide)
             if is_main_process():
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)
                 checkpoints.mkdir(exist_ok=True)
@@ -225,7 +225,7 @@ class _Fit:
                 trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
-                    self._export(checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets, closest)
+                    self._export(checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets, shortest)
         return TrainedRun(self.out, tuple(log.records), best_checkpoint(checkpoints, log.records)[1])
 
     def _export(
@@ -234,9 +234,9 @@ class _Fit:
         records: Sequence[EpochRecord],
         frames: FrameData,
         datasets: Sequence[PackedDataset],
-        closest: Tensor,
+        shortest: Tensor,
     ) -> None:
-        """Write the model file from the best of the kept checkpoints."""
+        """Write the model file from the best checkpoint."""
         path, best = best_checkpoint(checkpoints, records)
         names = type_names_of(datasets)
         network = build_model(self.model, len(names))
@@ -246,8 +246,8 @@ class _Fit:
             "atoms": [dataset.atom_count for dataset in datasets],
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
-            "some_frames": some_digests(datasets, frames.train_graphs.frames),
-            **extent_of(datasets, frames.train_graphs.frames, closest, names),
+            "some_frames": training_digests(datasets, frames.train_graphs.frames),
+            **data_range_of(datasets, frames.train_graphs.frames, shortest, names),
             "epoch": best.epoch,
             "epochs": records[-1].epoch,
             "validation_l1_per_atom": best.validation_l1_per_atom,

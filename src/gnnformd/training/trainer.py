@@ -1,4 +1,4 @@
-"""The Lightning trainer and the state of the process it runs in."""
+"""The Lightning trainer and the settings of its process."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = ["averaging", "computing", "make_trainer"]
 def make_trainer(
     settings: TrainingSettings, out: Path, callbacks: list[lightning.Callback], *, batch_wide: bool
 ) -> lightning.Trainer:
-    """Trainer for these settings that prints nothing and saves nothing of its own; see `frames_at_once`.
+    """Trainer for these settings, which prints and saves nothing itself; see `frames_at_once`.
 
     Raises
     ------
     InputError
-        The devices asked for are not there, or a logger is not installed.
+        A requested device does not exist, or a logger is not installed.
     """
     gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
     if settings.accelerator == "gpu" and not gpu:
-        raise InputError("training.accelerator: there is no gpu here; use 'auto' or 'cpu'.")
+        raise InputError("training.accelerator: no gpu is available; use 'auto' or 'cpu'.")
     if gpu and settings.devices > torch.cuda.device_count():
         raise InputError(
-            f"training.devices: {settings.devices} asked for, {torch.cuda.device_count()} gpus are here; ask for fewer."
+            f"training.devices: {settings.devices} requested, {torch.cuda.device_count()} gpus available; use fewer."
         )
     at_once = frames_at_once(settings, batch_wide=batch_wide, on_processor=not gpu)
     if settings.ema_decay is not None:
@@ -50,7 +50,7 @@ def make_trainer(
         accelerator="gpu" if gpu else "cpu",
         devices=settings.devices,
         strategy="ddp" if settings.devices > 1 else "auto",
-        # for float64 the caller converts network and data; the framework would rebuild every batch
+        # for float64 the caller converts network and data; Lightning would convert every batch
         precision="32-true" if settings.precision == "64-true" else settings.precision,
         max_epochs=-1 if settings.epochs is None else settings.epochs,
         accumulate_grad_batches=max(1, settings.batch_size // (at_once * settings.devices)),
@@ -68,14 +68,14 @@ def make_trainer(
 
 
 class _Signals(lightning.Callback):
-    """One process hears Ctrl-C and SIGTERM and ends those it started; the framework's own handler waits for them."""
+    """The first process handles Ctrl-C and SIGTERM and ends the others; Lightning would wait for them."""
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Note who handles SIGTERM before the framework does."""
-        self._terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL  # none: not known to Python
+        """Record the handler of SIGTERM before Lightning sets its own."""
+        self._terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL  # None: set outside Python
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Give SIGTERM back, or be deaf."""
+        """Restore the handler of SIGTERM in the first process; ignore signals in the others."""
         if threading.current_thread() is not threading.main_thread():
             return
         if is_main_process():
@@ -87,14 +87,14 @@ class _Signals(lightning.Callback):
 
 @contextmanager
 def computing(settings: TrainingSettings) -> Iterator[None]:
-    """Set threads, rounding of matrix products and the framework's talk as told; restore them afterwards."""
+    """Set threads, precision of matrix products and log levels; restore them afterwards."""
     threads = settings.threads or max(1, _cores() // settings.devices)
     threads = min(threads, numba.config.NUMBA_NUM_THREADS)
     before = torch.get_num_threads(), torch.get_float32_matmul_precision(), numba.get_num_threads()
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice of the framework to its programmer
+        warnings.simplefilter("ignore")  # Lightning's advice to programmers
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         torch.set_num_threads(threads)
@@ -115,7 +115,7 @@ def _cores() -> int:
 
 
 def averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """Exponential average with factor ``min(decay, (1 + n)/(10 + n))`` at step n: the start is soon forgotten."""
+    """Exponential average with factor ``min(decay, (1 + n)/(10 + n))`` at step n, so that early weights decay fast."""
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         n = float(count)

@@ -1,4 +1,4 @@
-"""What makes data doubtful: said by ``inspect`` and warned of by ``train``, never a reason to stop."""
+"""Checks for problems in data, reported by ``inspect`` and as warnings of ``train``."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ import numpy as np
 from gnnformd.force_field import ForceField
 from gnnformd.trajectory.frame import Float, Frame, Int
 
-__all__ = ["Suspicions", "frame_digest", "frame_key", "suspicious_split"]
+__all__ = ["DataChecks", "check_split", "frame_digest", "frame_key"]
 
-SEARCHED, OVERLAP = 2.0, 0.5  # angstrom
-_HUGE_FORCE = 1000.0  # kcal/mol/angstrom
-_STILL = 1e-3  # angstrom
-_NET_CHARGE = 1e-3  # e
-_NET_FORCE = 0.3
-_SMALL, _LARGE = 0.1, 5.0
-"""Forces over those of the bonds: 0.25 in water at rest, where others cancel them, 0.85 in the liquid."""
+SEARCH_CUTOFF, OVERLAP = 2.0, 0.5  # angstrom
+_MAX_FORCE = 1000.0  # kcal/mol/angstrom
+_MIN_DISPLACEMENT = 1e-3  # angstrom
+_MAX_NET_CHARGE = 1e-3  # e
+_MAX_NET_FORCE = 0.3
+_MIN_FORCE_RATIO, _MAX_FORCE_RATIO = 0.1, 5.0
+"""Bounds of rms force over rms bond force, which is 0.25 in minimized and 0.85 in liquid water."""
 
-_COMPARED, _MOST_ATOMS = 5, 20_000
-"""Frames that are compared with the force field, and atoms of the largest."""
+_COMPARED_FRAMES, _MAX_ATOMS = 5, 20_000
+"""Number of frames that are compared with the force field, and their largest number of atoms."""
 
 
-class Suspicions:
-    """Looks at frames one by one and remembers what is doubtful; memory grows by a few bytes a frame.
+class DataChecks:
+    """Checks frames one by one for problems; memory grows by a few bytes per frame.
 
     Parameters
     ----------
     force_field
-        What the frames are compared with, or None.
+        Force field of the data, or None.
 
     Attributes
     ----------
-    closest, largest_force
-        Distance of the two atoms closest to each other (angstrom; infinity where it is above 2) and largest norm of a
-        force (kcal/mol/angstrom), each with its timestep.
-    largest_sum
+    shortest_distance, largest_force
+        Shortest distance of two atoms (angstrom; infinity where it is above 2) and largest norm of a force
+        (kcal/mol/angstrom), each with its timestep.
+    largest_net_force
         Largest norm of the sum of all forces of a frame, kcal/mol/angstrom.
     """
 
     def __init__(self, force_field: ForceField | None = None) -> None:
         self.force_field = force_field
-        self.closest: tuple[float, int] = (math.inf, 0)
+        self.shortest_distance: tuple[float, int] = (math.inf, 0)
         self.largest_force: tuple[float, int] = (0.0, 0)
-        self.largest_sum = 0.0
+        self.largest_net_force = 0.0
         self._frames = self._with_forces = 0
-        self._net_force = 0.0  # sum over frames of |sum F| over what independent numbers of this size would give
-        self._squares = np.zeros(2)  # of the forces, and of those that the force field gives
+        self._net_force = 0.0  # sum over frames of |sum F| / sqrt(sum F^2), about 1 for independent forces
+        self._squares = np.zeros(2)  # mean squares of the forces, and of those of the force field
         self._compared = 0
         self._net_charge: tuple[float, int] = (0.0, 0)
         self._seen: set[int] = set()
         self._repeated: list[int] = []
         self._first: Float | None = None
-        self._alike = True
+        self._unchanged = True
         self._without_bonds = False
 
     def add(self, frame: Frame) -> None:
-        """Look at a frame."""
+        """Check a frame."""
         self._frames += 1
         self._add_positions(frame)
         if frame.forces is not None:
@@ -71,88 +71,88 @@ class Suspicions:
             self._without_bonds = True
 
     def _add_positions(self, frame: Frame) -> None:
-        distance = _closest_pair(frame)
-        if distance < self.closest[0]:
-            self.closest = distance, frame.timestep
+        distance = _shortest_distance(frame)
+        if distance < self.shortest_distance[0]:
+            self.shortest_distance = distance, frame.timestep
         key = frame_key(frame)
         if key in self._seen:
             self._repeated.append(frame.timestep)
         self._seen.add(key)
         self._first = frame.positions if self._first is None else self._first
         same_size = self._first.shape == frame.positions.shape
-        self._alike &= same_size and bool(np.abs(frame.positions - self._first).max() < _STILL)
+        self._unchanged &= same_size and bool(np.abs(frame.positions - self._first).max() < _MIN_DISPLACEMENT)
 
     def _add_forces(self, frame: Frame, forces: Float) -> None:
         self._with_forces += 1
         norms, total = np.linalg.norm(forces, axis=1), float(np.linalg.norm(forces.sum(axis=0)))
         if norms.max() > self.largest_force[0]:
             self.largest_force = float(norms.max()), frame.timestep
-        self.largest_sum = max(self.largest_sum, total)
-        size = float(np.linalg.norm(norms))  # what |sum F| would be for forces without relation
+        self.largest_net_force = max(self.largest_net_force, total)
+        size = float(np.linalg.norm(norms))  # expected |sum F| of independent forces
         self._net_force += total / size if size > 0 and len(norms) > 2 else 0.0
-        if self.force_field is not None and self._compared < _COMPARED and len(norms) <= _MOST_ATOMS:
+        if self.force_field is not None and self._compared < _COMPARED_FRAMES and len(norms) <= _MAX_ATOMS:
             known = _classical_forces(frame, self.force_field)
             if known is not None:
                 self._compared += 1
                 self._squares += [(forces**2).mean(), (known**2).mean()]
 
-    def sentences(self) -> list[str]:
-        """Say what is doubtful, and what it may come from."""
+    def problems(self) -> list[str]:
+        """Describe the problems and possible causes, a sentence each."""
         found = []
         missing = self._frames - self._with_forces
         if missing:
             found.append(f"{missing} of {self._frames} frames have no forces and cannot be trained on.")
-        if self.closest[0] < OVERLAP:
-            distance, timestep = self.closest
+        if self.shortest_distance[0] < OVERLAP:
+            distance, timestep = self.shortest_distance
             found.append(f"atoms overlap: two are {distance:.3g} angstrom apart at timestep {timestep}.")
-        return found + self._about_forces() + self._about_frames()
+        return found + self._force_problems() + self._frame_problems()
 
-    def _about_forces(self) -> list[str]:
+    def _force_problems(self) -> list[str]:
         found = []
-        if self.largest_force[0] > _HUGE_FORCE:
+        if self.largest_force[0] > _MAX_FORCE:
             size, timestep = self.largest_force
             found.append(f"forces are huge: {size:.3g} kcal/mol/angstrom on an atom at timestep {timestep}.")
         if self._with_forces and self.largest_force[0] == 0:
-            found.append("all forces are zero: was the dump written before they were computed?")
-        elif self._net_force > _NET_FORCE * self._with_forces:
+            found.append("all forces are zero; was the dump written before they were computed?")
+        elif self._net_force > _MAX_NET_FORCE * self._with_forces:
             found.append(
-                "the forces of a frame do not sum to zero, not even roughly: without walls or fields outside, they may "
-                "be other numbers than forces, or atoms are missing."
+                "the forces of a frame do not even roughly sum to zero; without walls or external fields, the columns "
+                "may not be forces, or atoms are missing."
             )
-        own, known = np.sqrt(self._squares / max(self._compared, 1))
-        if known > 0 and own > 0 and not _SMALL < own / known < _LARGE:
+        rms, expected = np.sqrt(self._squares / max(self._compared, 1))
+        if expected > 0 and rms > 0 and not _MIN_FORCE_RATIO < rms / expected < _MAX_FORCE_RATIO:
             found.append(
-                f"the forces are {own / known:.3g} times as large as those of the force field: are they forces, and in "
+                f"the forces are {rms / expected:.3g} times as large as those of the force field; are they forces in "
                 "kcal/mol/angstrom?"
             )
         return found
 
-    def _about_frames(self) -> list[str]:
+    def _frame_problems(self) -> list[str]:
         found = []
         if self._repeated:
             steps = ", ".join(map(str, self._repeated[:5])) + (", ..." if len(self._repeated) > 5 else "")
             found.append(f"{len(self._repeated)} frames have the positions of an earlier frame (timesteps {steps}).")
-        elif self._frames > 1 and self._alike:
-            found.append(f"all frames are alike: no atom moves by {_STILL:g} angstrom.")
-        if abs(self._net_charge[0]) > _NET_CHARGE:
+        elif self._frames > 1 and self._unchanged:
+            found.append(f"all frames are the same: no atom moves by {_MIN_DISPLACEMENT:g} angstrom.")
+        if abs(self._net_charge[0]) > _MAX_NET_CHARGE:
             charge, timestep = self._net_charge
             found.append(f"the charges do not sum to zero but to {charge:.4g} e at timestep {timestep}.")
         if self._without_bonds:
             found.append(
-                "the force field has bonds, but those of the atoms are not known, so every pair counts as not bonded; "
-                "name a LAMMPS data file as topology."
+                "the force field has bonds, but those of the atoms are unknown, so every pair counts as not bonded; "
+                "give a LAMMPS data file as topology."
             )
         return found
 
 
-def suspicious_split(training: Sequence[int], validation: Sequence[int]) -> list[str]:
-    """Say how many frames stand on both sides, and how many are trained on twice; they are told by `frame_key`."""
+def check_split(training: Sequence[int], validation: Sequence[int]) -> list[str]:
+    """Report frames in both parts of a split, and training frames that occur twice, by their `frame_key`."""
     found = []
     known = set(training)
     both = sum(key in known for key in validation)
     if both:
         found.append(
-            f"{both} of {len(validation)} validation frames are training frames, too: the error will be too low."
+            f"{both} of {len(validation)} validation frames are also training frames; the error will be too low."
         )
     again = len(training) - len(set(training))
     if again:
@@ -161,17 +161,17 @@ def suspicious_split(training: Sequence[int], validation: Sequence[int]) -> list
 
 
 def frame_key(frame: Frame) -> int:
-    """Return a number that is the same for frames with the same positions."""
+    """Return a hash of the positions."""
     return hash(np.ascontiguousarray(frame.positions).tobytes())
 
 
 def frame_digest(frame: Frame) -> str:
-    """Return twelve characters, on any machine the same for frames in which the first 64 atoms stand alike."""
+    """Return a digest of the positions of the first 64 atoms: twelve characters, the same on every machine."""
     return hashlib.sha256(np.ascontiguousarray(frame.positions[:64]).tobytes()).hexdigest()[:12]
 
 
 def net_charge(frame: Frame, force_field: ForceField | None) -> float:
-    """Sum of the charges, those of the frame or else those of its types, e; 0 where none are known."""
+    """Sum of the charges, from the frame or else from the force field, e; 0 where they are unknown."""
     if frame.charges is not None:
         return float(frame.charges.sum())
     if force_field is None or frame.types.max() > len(force_field.types):
@@ -180,7 +180,7 @@ def net_charge(frame: Frame, force_field: ForceField | None) -> float:
 
 
 def _classical_forces(frame: Frame, field: ForceField) -> Float | None:
-    """Find forces of the size of the frame's: of the bonds, or of Lennard-Jones without bonds and charges, or None."""
+    """Compute classical forces of comparable size: of bonds, or of Lennard-Jones without bonds and charges, or None."""
     if field.bonds and frame.bonds is not None and len(frame.bonds):
         return _bond_forces(frame, field)
     plain = not field.bonds and all(kind.charge == 0 for kind in field.types)
@@ -204,20 +204,20 @@ def _bond_forces(frame: Frame, field: ForceField) -> Float | None:
 
 
 def _pair_forces(frame: Frame, field: ForceField) -> Float:
-    """Lennard-Jones forces between all pairs closer than three diameters."""
+    """Lennard-Jones forces between all pairs closer than 3 sigma."""
     epsilon = np.array([kind.epsilon for kind in field.types])[frame.types - 1]
     sigma = np.array([kind.sigma for kind in field.types])[frame.types - 1]
     i, j, vectors, r = _neighbors(frame, max(min(3 * float(sigma.max()), field.lj_cutoff), 1.0))
     r = np.maximum(r, 1e-3)
     power = (np.sqrt(sigma[i] * sigma[j]) / r) ** 6
-    pull = -24 * np.sqrt(epsilon[i] * epsilon[j]) / r * (2 * power**2 - power)
-    return _sum_pairs(len(frame.types), i, j, pull, vectors, r)
+    attraction = -24 * np.sqrt(epsilon[i] * epsilon[j]) / r * (2 * power**2 - power)
+    return _sum_pairs(len(frame.types), i, j, attraction, vectors, r)
 
 
-def _sum_pairs(atoms: int, i: Int, j: Int, pull: Float, vectors: Float, r: Float) -> Float:
-    """Sum forces ``pull`` along the vectors from i to j."""
+def _sum_pairs(atoms: int, i: Int, j: Int, attraction: Float, vectors: Float, r: Float) -> Float:
+    """Sum pair forces ``attraction`` (positive if attractive) along the vectors from i to j."""
     forces = np.zeros((atoms, 3))
-    along = (pull / np.maximum(r, 1e-3))[:, None] * vectors
+    along = (attraction / np.maximum(r, 1e-3))[:, None] * vectors
     np.add.at(forces, i, along)
     np.add.at(forces, j, -along)
     return forces
@@ -232,6 +232,6 @@ def _neighbors(frame: Frame, cutoff: float) -> tuple[Int, Int, Float, Float]:
     return i.astype(np.int64), j.astype(np.int64), vectors, r
 
 
-def _closest_pair(frame: Frame) -> float:
+def _shortest_distance(frame: Frame) -> float:
     """Smallest distance, angstrom; infinity where none is below the range of the search."""
-    return float(np.min(_neighbors(frame, SEARCHED)[3], initial=math.inf))
+    return float(np.min(_neighbors(frame, SEARCH_CUTOFF)[3], initial=math.inf))

@@ -1,4 +1,4 @@
-"""Numbers for the types of data that name elements only."""
+"""Type numbers for data with element names only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["ElementTypes"]
 class ElementTypes:
     """Type numbers (from 1) of elements.
 
-    Where no order is given, the elements of the first frame are numbered by ascending atomic number (names that are no
-    elements after them, in alphabetical order), and those that appear later follow in the same way.
+    Where no order is given, the elements of the first frame are numbered by ascending atomic number (other names
+    after them, in alphabetical order), and those that appear later follow in the same way.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class ElementTypes:
     Attributes
     ----------
     names
-        The elements in the order of their types, None as long as no frame was seen.
+        The elements in the order of their types, None before the first frame.
     """
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
@@ -31,19 +31,19 @@ class ElementTypes:
         self._given = names is not None
 
     def numbers(self, elements: Iterable[str], where: str) -> list[int]:
-        """Type of each of ``elements``; ``where`` opens the error message.
+        """Type of each of ``elements``; ``where`` starts the error message.
 
         Raises
         ------
         InputError
-            An element is not among the names that were given.
+            An element is not among the given names.
         """
         elements = list(elements)
         new = set(elements) - set(self.names or ())
         if new and self._given:
             raise InputError(
                 f"{where}: element {min(new)} is not one of {', '.join(self.names or ())}; "
-                "name all elements with a force field or with 'elements'."
+                "list all elements in a force field or in 'elements'."
             )
         if new:
             from ase.data import atomic_numbers

@@ -1,4 +1,4 @@
-"""Frame: one snapshot of a simulation, and Topology: what does not change between snapshots."""
+"""Frame: one snapshot of a simulation. Topology: the properties that all snapshots share."""
 
 from __future__ import annotations
 

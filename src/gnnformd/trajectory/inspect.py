@@ -1,4 +1,4 @@
-"""What is in data, and what looks wrong with it."""
+"""Summary of data, and problems in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.trajectory.data_checks import Suspicions
+from gnnformd.trajectory.data_checks import DataChecks
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.read import Source, find_sources, read_frames
@@ -24,7 +24,7 @@ __all__ = ["inspect_data"]
 
 
 def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | None = None) -> dict[str, Any]:
-    """Read all frames once and sum up what is in them.
+    """Read all frames once and summarize them.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     Returns
     -------
     dict
-        ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (least, most), ``types`` (atoms of each type in
+        ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (min, max), ``types`` (atoms of each type in
         the first frame), ``elements`` (names of the types, or None), ``molecules``, ``bonds`` (None where unknown),
-        ``cell_lengths_A`` and ``volume_A3`` (least, most), ``periodic``, ``force`` (``mean``, ``rms`` and ``largest``
+        ``cell_lengths_A`` and ``volume_A3`` (min, max), ``periodic``, ``force`` (``mean``, ``rms`` and ``largest``
         norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
-        where all are farther apart than 2 angstrom), ``energy_kcal_per_mol`` (least, most) and ``temperature_K``
-        (least, mean, most), both None where unknown, and ``warnings``, a list of sentences.
+        where it is above 2 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
+        None where unknown, and ``warnings``, a list of sentences.
 
     Raises
     ------
@@ -50,36 +50,36 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     """
     sources = find_sources(path, topology)
     elements = ElementTypes()
-    summary, suspicions = _Summary(), Suspicions(_force_field(sources))
+    summary, checks = _Summary(), DataChecks(_force_field(sources))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for frame in read_frames(path, topology=topology, require_forces=False, elements=elements):
             summary.add(frame)
-            suspicions.add(frame)
+            checks.add(frame)
     if not summary.frames:
-        raise InputError(f"{sources[0].file}: holds no complete frame; name a dump, a run or a model file.")
+        raise InputError(f"{sources[0].file}: contains no complete frame; give a dump, a run or a model file.")
     return {
         "files": [str(source.file) for source in sources],
-        **summary.to_dict(suspicions),
+        **summary.to_dict(checks),
         "elements": None if elements.names is None else list(elements.names),
         "temperature_K": _temperature([s.thermo for s in sources if s.thermo is not None]),
-        "warnings": [str(w.message) for w in caught if w.category is UserWarning] + suspicions.sentences(),
+        "warnings": [str(w.message) for w in caught if w.category is UserWarning] + checks.problems(),
     }
 
 
 @dataclass
 class _Range:
-    """Least and most of what was seen."""
+    """Minimum and maximum of the values added."""
 
-    least: Any = None
-    most: Any = None
+    minimum: Any = None
+    maximum: Any = None
 
     def add(self, value: Any) -> None:
-        self.least = value if self.least is None else np.minimum(self.least, value)
-        self.most = value if self.most is None else np.maximum(self.most, value)
+        self.minimum = value if self.minimum is None else np.minimum(self.minimum, value)
+        self.maximum = value if self.maximum is None else np.maximum(self.maximum, value)
 
     def to_list(self) -> list[Any] | None:
-        return None if self.least is None else [np.asarray(v).tolist() for v in (self.least, self.most)]
+        return None if self.minimum is None else [np.asarray(v).tolist() for v in (self.minimum, self.maximum)]
 
 
 @dataclass
@@ -109,7 +109,7 @@ class _Summary:
             for k, value in enumerate((len(norms), norms.sum(), (norms**2).sum())):
                 self.force_norms[k] += float(value)
 
-    def to_dict(self, suspicions: Suspicions) -> dict[str, Any]:
+    def to_dict(self, checks: DataChecks) -> dict[str, Any]:
         first = self.first
         assert first is not None
         kinds, counts = np.unique(first.types, return_counts=True)
@@ -118,8 +118,8 @@ class _Summary:
         force = {
             "mean": total / count,
             "rms": math.sqrt(squares / count),
-            "largest": suspicions.largest_force[0],
-            "largest_sum_over_frame": suspicions.largest_sum,
+            "largest": checks.largest_force[0],
+            "largest_sum_over_frame": checks.largest_net_force,
         } if count else None  # fmt: skip
         return {
             "frames": self.frames,
@@ -132,7 +132,7 @@ class _Summary:
             "volume_A3": self.volume.to_list(),
             "periodic": list(first.periodic),
             "force": force,
-            "closest_pair_A": None if math.isinf(suspicions.closest[0]) else suspicions.closest[0],
+            "closest_pair_A": None if math.isinf(checks.shortest_distance[0]) else checks.shortest_distance[0],
             "energy_kcal_per_mol": self.energy.to_list(),
         }
 
@@ -146,7 +146,7 @@ def _force_field(sources: Sequence[Source]) -> ForceField | None:
 
 
 def _temperature(tables: Sequence[Path]) -> list[float] | None:
-    """Least, mean and highest temperature in tables of ``gnnformd generate``."""
+    """Minimum, mean and maximum temperature in tables of ``gnnformd generate``."""
     values = []
     for table in tables:
         with table.open(newline="") as file:

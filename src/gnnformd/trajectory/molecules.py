@@ -1,4 +1,4 @@
-"""Bonds from molecule ids, where there is no data file."""
+"""Bonds from molecule ids, for data without a data file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["molecules_to_bonds"]
 
 
 def molecules_to_bonds(molecule_ids: Int, types: Int) -> Int:
-    """Bonds of molecules that consist of one central atom and its ligands, such as water, by the seed's rule.
+    """Bonds of molecules of one central atom and its ligands, such as water, by the original rule.
 
     Atoms of different type in one molecule are bonded, atoms of the same type are second neighbors. That is true where
     the central atom is the only one of its type and the ligands are all of one other type (or where there are two
-    atoms, which are bonded whatever their types). Molecule id 0 stands for no molecule.
+    atoms, which are bonded whatever their types). Molecule id 0 means no molecule.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def molecules_to_bonds(molecule_ids: Int, types: Int) -> Int:
     Raises
     ------
     InputError
-        A molecule is of another kind, so that its bonds do not follow from types.
+        A molecule is of another kind, so that its bonds do not follow from the types.
     """
     order = np.argsort(molecule_ids, kind="stable")
     starts = np.flatnonzero(np.diff(molecule_ids[order], prepend=molecule_ids.min(initial=0) - 1))
@@ -46,7 +46,7 @@ def molecules_to_bonds(molecule_ids: Int, types: Int) -> Int:
         else:
             raise InputError(
                 f"molecule {molecule_ids[members[0]]}: its {len(members)} atoms of {len(kinds)} types are not a center "
-                "and equal ligands, so bonds cannot be told from 'mol'; name a LAMMPS data file as topology."
+                "and equal ligands, so bonds do not follow from 'mol'; give a LAMMPS data file as topology."
             )
         bonds += [(int(center), int(m)) for m in members if m != center]
     return np.array(bonds, dtype=np.int64).reshape(-1, 2)

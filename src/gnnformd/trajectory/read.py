@@ -1,9 +1,8 @@
-"""Frames from whatever a user names: a reference run, dumps, extxyz files, folders of DeePMD-kit."""
+"""Read frames from a reference run, dumps, extxyz files or folders of DeePMD-kit."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,17 +13,16 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
-from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files, read_deepmd
-from gnnformd.trajectory.formats.dump import read_dump
-from gnnformd.trajectory.formats.extxyz import read_extxyz
+from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files
+from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.frame import Float, Frame, Int, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
-from gnnformd.trajectory.sources import matching_files
+from gnnformd.trajectory.paths import matching_files
 
 __all__ = ["Source", "find_sources", "read_frames"]
 
 VIRIAL = tuple(f"virial_{axes}" for axes in ("xx", "xy", "xz", "xy", "yy", "yz", "xz", "yz", "zz"))
-"""Columns of ``thermo.csv`` that are a virial, row by row."""
+"""Columns of ``thermo.csv`` with the elements of the virial, row by row."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Source:
 
 
 def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None = None) -> list[Source]:
-    """Files that a path, a pattern or several of them stand for; a reference run and its trajectory are the same.
+    """Find the files of a path, a pattern or several of them; a reference run and its trajectory are equivalent.
 
     Parameters
     ----------
@@ -62,12 +60,12 @@ def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None 
         Folder with ``trajectory.dump`` (as `gnnformd generate` makes), folder of DeePMD-kit, dump, extxyz file, pattern
         or several of these.
     topology
-        Data file for all of them; without it, a folder's own ``topology.data``.
+        Data file for all of them; without it, ``topology.data`` in the folder.
 
     Raises
     ------
     InputError
-        Something is not there or is no trajectory.
+        Something does not exist or is not a trajectory.
     """
     return [_source(found, topology) for found in matching_files(path)]
 
@@ -85,7 +83,7 @@ def _source(path: Path, topology: Path | None) -> Source:
         return Source(path, topology)
     trajectory = path if of_a_run else beside("trajectory.dump") or beside("trajectory.dump.gz")
     if trajectory is None:
-        raise InputError(f"{path}: holds neither 'trajectory.dump' nor 'type.raw'; name a reference run or a dump.")
+        raise InputError(f"{path}: contains neither 'trajectory.dump' nor 'type.raw'; give a reference run or a dump.")
     return Source(trajectory, topology or beside("topology.data"), beside("thermo.csv"), beside("reference.yaml"))
 
 
@@ -96,10 +94,10 @@ def read_frames(
     require_forces: bool = True,
     elements: ElementTypes | None = None,
 ) -> Iterator[Frame]:
-    """Read frames one by one, with bonds and charges where a topology is known, energies and virials where a table is.
+    """Read frames one by one, with bonds and charges of the topology and energies and virials of the thermo table.
 
-    Without a data file, bonds follow from ``mol`` (see `molecules_to_bonds`); where they do not, a warning says so and
-    the frames have none.
+    Without a data file, bonds follow from ``mol`` (see `molecules_to_bonds`); where they do not, there is a warning and
+    the frames have no bonds.
 
     Parameters
     ----------
@@ -110,7 +108,7 @@ def read_frames(
     require_forces
         Refuse data without forces.
     elements
-        Numbers the types of data that names elements only.
+        Assigns type numbers for data with element names only.
 
     Yields
     ------
@@ -119,13 +117,13 @@ def read_frames(
     Raises
     ------
     InputError
-        A file cannot be read, is wrong, or does not fit the topology.
+        A file cannot be read, is wrong, or does not match the topology.
     """
     elements = elements or ElementTypes()
     for source in find_sources(path, topology):
         table = {} if source.thermo is None else _thermo_targets(source.thermo)
         labels = _Labels(source)
-        for frame in _read_file(source.file, require_forces, elements):
+        for frame in format_of(source.file).read(source.file, require_forces=require_forces, elements=elements):
             frame = labels.attach(frame)
             energy, virial = table.get(frame.timestep, (None, None))
             if frame.energy is None and energy is not None:
@@ -135,26 +133,8 @@ def read_frames(
             yield frame
 
 
-def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
-    """Choose the reader by the file's name or first line."""
-    if file.name == TYPES:
-        return read_deepmd(file.parent, require_forces=require_forces, elements=elements)
-    try:
-        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
-            start = opened.read(64).lstrip()
-    except (OSError, EOFError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); name a file that can.") from error
-    if start.startswith(b"ITEM:") or not start:
-        return read_dump(file, require_forces=require_forces, elements=elements)
-    if start.split(b"\n")[0].strip().isdigit():
-        return read_extxyz(file, require_forces=require_forces, elements=elements)
-    raise InputError(
-        f"{file}: is neither a LAMMPS dump (first line 'ITEM: ...') nor extxyz (first line a number); name one."
-    )
-
-
 class _Labels:
-    """Attaches what does not change from frame to frame; the same arrays are handed out again and again."""
+    """Adds the topology to frames, which share its arrays."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -181,10 +161,12 @@ class _Labels:
         if not np.array_equal(frame.ids, topology.ids):
             raise InputError(
                 f"{where}: its {len(frame.ids)} atoms are not the {len(topology.ids)} atoms of "
-                f"{self._source.topology}; dump all atoms, or name the data file of this system."
+                f"{self._source.topology}; dump all atoms, or give the data file of this system."
             )
         if not np.array_equal(frame.types, topology.types):
-            raise InputError(f"{where}: atom types differ from {self._source.topology}; name this system's data file.")
+            raise InputError(
+                f"{where}: atom types differ from {self._source.topology}; give the data file of this system."
+            )
         charges = frame.charges if frame.charges is not None else topology.charges
         molecules = topology.molecule_ids if topology.molecule_ids is not None else frame.molecule_ids
         return replace(frame, types=topology.types, bonds=topology.bonds, charges=charges, molecule_ids=molecules)

@@ -20,7 +20,7 @@ class DataSettings(BaseModel):
         "folders of one pattern are one each.",
     )
     topology: str | None = Field(
-        default=None, description="LAMMPS data file with bonds and charges, for data that has none beside it."
+        default=None, description="LAMMPS data file with bonds and charges, for data without one in its folder."
     )
     force_field: str | None = Field(
         default=None, description="YAML file with charge, epsilon and sigma of each type, for data that has none."
@@ -34,6 +34,6 @@ class DataSettings(BaseModel):
     )
     validation_fraction: float = Field(default=0.1, gt=0.0, lt=1.0, description="Part of the frames to validate on.")
     frames: int | None = Field(
-        default=None, ge=2, description="Use so many frames in all, evenly spaced, instead of every one."
+        default=None, ge=2, description="Total number of frames to use, evenly spaced; all of them by default."
     )
     seed: int = Field(default=0, ge=0, description="Of the random choices of the split.")

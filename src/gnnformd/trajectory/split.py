@@ -11,7 +11,7 @@ from gnnformd.errors import InputError
 
 __all__ = ["split_frames"]
 
-_MOST_BLOCKS, _SHORTEST_BLOCK = 5, 5
+_MAX_BLOCKS, _MIN_BLOCK_LENGTH = 5, 5
 
 Frames = list[tuple[int, int]]
 
@@ -26,8 +26,8 @@ def split_frames(
 ) -> tuple[Frames, Frames]:
     """Split the frames of datasets into training and validation.
 
-    ``shuffled`` draws single frames, as the seed did; neighbors in time then stand on both sides, and the error comes
-    out too low. ``blocks`` validates on the ends of up to five stretches of each trajectory. ``trajectory`` validates
+    ``shuffled`` draws single frames, as the seed did; consecutive frames are then in both parts, and the error is too
+    low. ``blocks`` validates on the ends of up to five segments of each trajectory. ``trajectory`` validates
     on whole datasets.
 
     Parameters
@@ -37,11 +37,11 @@ def split_frames(
     method
         See above.
     validation_fraction
-        Part of the frames to validate on, between 0 and 1; both sides get at least one frame.
+        Part of the frames to validate on, between 0 and 1; both parts get at least one frame.
     seed
         Of the random choice (``blocks`` makes none).
     frames
-        Use so many frames in all, evenly spaced, instead of every one.
+        Total number of frames to use, evenly spaced; all of them by default.
 
     Returns
     -------
@@ -75,16 +75,16 @@ def _chosen(lengths: Sequence[int], frames: int | None) -> list[list[int]]:
     total = sum(lengths)
     if frames is None or frames >= total:
         return [list(range(n)) for n in lengths]
-    wanted = [(2 * k + 1) * total // (2 * frames) for k in range(frames)]  # the middle of each of as many stretches
+    wanted = [(2 * k + 1) * total // (2 * frames) for k in range(frames)]  # the middle of each segment
     starts = np.cumsum(lengths) - lengths
     return [[w - int(s) for w in wanted if s <= w < s + n] for s, n in zip(starts, lengths, strict=True)]
 
 
 def _whole_datasets(chosen: Sequence[Sequence[int]], count: int, seed: int) -> set[tuple[int, int]]:
-    """All frames of some datasets, tried in random order, that come near to ``count``; never all datasets."""
+    """Pick all frames of some datasets, tried in random order, about ``count`` frames; never all datasets."""
     filled = [d for d, of_one in enumerate(chosen) if of_one]
     if len(filled) < 2:
-        raise InputError("split: 'trajectory' needs at least two datasets; name more paths or use 'blocks'.")
+        raise InputError("split: 'trajectory' needs at least two datasets; give more paths or use 'blocks'.")
     picked: list[int] = []
     size = 0
     for k in np.random.default_rng(seed).permutation(len(filled)):
@@ -96,15 +96,15 @@ def _whole_datasets(chosen: Sequence[Sequence[int]], count: int, seed: int) -> s
 
 
 def _blocks(chosen: Sequence[Sequence[int]], fraction: float) -> set[tuple[int, int]]:
-    """Pick the ends of equal stretches of each dataset."""
+    """Pick the ends of equal segments of each dataset."""
     picked: set[tuple[int, int]] = set()
     for d, of_one in enumerate(chosen):
         length = len(of_one)
         count = min(round(fraction * length), length - 1)
-        stretches = min(max(count // _SHORTEST_BLOCK, 1), _MOST_BLOCKS)
-        for k in range(stretches):
-            stop = (k + 1) * length // stretches
-            size = (k + 1) * count // stretches - k * count // stretches
+        segments = min(max(count // _MIN_BLOCK_LENGTH, 1), _MAX_BLOCKS)
+        for k in range(segments):
+            stop = (k + 1) * length // segments
+            size = (k + 1) * count // segments - k * count // segments
             picked |= {(d, f) for f in of_one[stop - size : stop]}
     if not picked:  # every dataset is too short for its share: the end of the longest one is for validation
         d = max(range(len(chosen)), key=lambda k: len(chosen[k]))

@@ -7,7 +7,6 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.figures.force_figures import (
-    error_figure,
     force_curve_figure,
     learning_curve_figure,
     molecular_dynamics_figure,
@@ -27,7 +26,6 @@ def forces():
 def _figures(stand_ins, forces):
     time = np.arange(50.0)
     yield parity_figure(*forces)
-    yield error_figure(*forces, np.tile([1, 2], 250), ["O", "H"])
     yield learning_curve_figure(range(1, 9), 9.0 - np.arange(8), 10.0 - np.arange(8), np.full(8, 1e-3))
     yield force_curve_figure(force_curves(stand_ins.load(stand_ins.ClassicalModel())))
     yield molecular_dynamics_figure(time, 300 + time, time, target=300)
@@ -72,7 +70,7 @@ def test_a_sideways_force_fits_into_its_panel(stand_ins):
 
 def test_the_learning_curve_marks_the_best_epoch_and_shows_the_seeds_log():
     figure = learning_curve_figure(
-        [1, 2, 3], [9, 8, 7], [5.0, 3.0, 4.0], [1, 1, 1], seed_epochs=[1], seed_validation=[6]
+        [1, 2, 3], [9, 8, 7], [5.0, 3.0, 4.0], [1, 1, 1], original_epochs=[1], original_validation=[6]
     )
     assert figure.axes[0].get_title(loc="left") == "Best epoch 2: 3"
     names = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]

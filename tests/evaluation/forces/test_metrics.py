@@ -126,7 +126,7 @@ def test_data_without_a_force_field_is_refused_by_a_model_that_needs_one(stand_i
 
 def test_data_of_other_types_is_refused_by_a_model_of_learned_types(stand_ins):
     model = stand_ins.load(stand_ins.SidewaysModel(4.0), stand_ins.ARGON, node_features="embedding")
-    with pytest.raises(InputError, match="types are O, H, but the model has learned Ar"):
+    with pytest.raises(InputError, match="types are O, H, but those of the model are Ar"):
         evaluate(model, [_water(stand_ins)])
     data = _water(stand_ins)
     data.force_field = None
@@ -136,7 +136,7 @@ def test_data_of_other_types_is_refused_by_a_model_of_learned_types(stand_ins):
 
 def test_an_empty_dataset_and_one_without_forces_are_refused(stand_ins):
     model = stand_ins.load(stand_ins.SidewaysModel(4.0))
-    with pytest.raises(InputError, match="holds no frames"):
+    with pytest.raises(InputError, match="contains no frames"):
         evaluate(model, [stand_ins.MemoryDataset([], stand_ins.WATER)])
     bare = Frame(**{**vars(_frame(stand_ins, 0)), "forces": None})
     with pytest.raises(InputError, match="frame 0 has no forces"):
@@ -146,5 +146,5 @@ def test_an_empty_dataset_and_one_without_forces_are_refused(stand_ins):
 def test_data_whose_bonds_are_not_known_is_pointed_out_to_a_model_that_learned_bonds(stand_ins):
     data = _water(stand_ins, frames=2)
     data.frames = [Frame(**{**vars(f), "bonds": None}) for f in data.frames]
-    with pytest.warns(UserWarning, match="memory: its bonds are not known"):
+    with pytest.warns(UserWarning, match="memory: its bonds are unknown"):
         evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), [data])

@@ -6,9 +6,9 @@ import pytest
 from gnnformd.evaluation.liquid.dynamics import (
     diffusion,
     displacement_blocks,
+    segment_ps,
     spectrum,
     spectrum_interval_fs,
-    stretch_ps,
     velocity_blocks,
 )
 from gnnformd.evaluation.liquid.motion import Motion
@@ -32,7 +32,7 @@ def brownian(steps, bodies, sigma, seed):
 def test_brownian_motion_has_the_diffusion_coefficient_it_was_made_with():
     # steps of deviation s each dt: D = s^2 / 2 dt = 0.2^2 / 0.02 ps = 2 A^2/ps = 20e-9 m^2/s
     run = motion(brownian(4000, 100, 0.2, 1))
-    found = diffusion(*displacement_blocks(run, "Ar", stretch_ps(run.duration_ps)))
+    found = diffusion(*displacement_blocks(run, "Ar", segment_ps(run.duration_ps)))
     assert found.value == pytest.approx(20, abs=3 * found.standard_error)
     assert 0.1 < found.standard_error < 1.5
     assert found.degrees_of_freedom == 7
@@ -42,7 +42,7 @@ def test_the_error_of_a_diffusion_coefficient_is_the_scatter_of_runs():
     found = []
     for seed in range(40):
         run = motion(brownian(800, 30, 0.2, seed))
-        found.append(diffusion(*displacement_blocks(run, "Ar", stretch_ps(run.duration_ps))))
+        found.append(diffusion(*displacement_blocks(run, "Ar", segment_ps(run.duration_ps))))
     errors = np.array([f.standard_error for f in found])
     assert np.isfinite(errors).sum() >= 36  # now and then chance makes the displacement look bent
     scatter = np.std([f.value for f in found], ddof=1)
@@ -52,13 +52,13 @@ def test_the_error_of_a_diffusion_coefficient_is_the_scatter_of_runs():
 def test_free_flight_and_cages_are_no_diffusion():
     velocity = np.random.default_rng(0).normal(size=(1, 50, 3))
     flight = motion(np.arange(800)[:, None, None] * 0.05 * velocity)
-    found = diffusion(*displacement_blocks(flight, "Ar", stretch_ps(flight.duration_ps)))
+    found = diffusion(*displacement_blocks(flight, "Ar", segment_ps(flight.duration_ps)))
     assert math.isnan(found.standard_error)
 
 
 def test_too_few_lags_give_no_coefficient():
     run = motion(brownian(40, 10, 0.2, 0))
-    assert math.isnan(diffusion(*displacement_blocks(run, "Ar", stretch_ps(run.duration_ps))).value)
+    assert math.isnan(diffusion(*displacement_blocks(run, "Ar", segment_ps(run.duration_ps))).value)
 
 
 def test_the_displacement_of_a_stretch_is_the_average_over_all_starts():

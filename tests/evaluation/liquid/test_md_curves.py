@@ -4,6 +4,7 @@ from scipy.signal import lfilter
 
 from gnnformd.evaluation.figures.md_figures import curves_figure
 from gnnformd.evaluation.liquid.md_curves import FAMILIES, MeasuredCurve, curve_to_dict, largest_difference
+from gnnformd.evaluation.results import ComparedCurve
 
 R = np.linspace(0.1, 8, 60)
 G = 1 + 1.5 * np.exp(-(((R - 3) / 0.4) ** 2)) - np.exp(-R)
@@ -74,7 +75,9 @@ def test_each_family_is_written_under_its_keys_and_drawn_with_its_labels(family)
     keys = FAMILIES[family]
     assert set(curve) == {keys.x_key, keys.y_key, "error", "reference", "reference_error"}
     bare = curve | {"reference": None, "reference_error": None, "error": [None] * 60}
-    figure = curves_figure(family, {"O-O": curve, "O-H": bare, "H-H": curve, "H": bare})
+    names = {keys.x_key: "x", keys.y_key: "y"}
+    both, alone = (ComparedCurve(**{names.get(k, k): v for k, v in c.items()}) for c in (curve, bare))
+    figure = curves_figure(family, {"O-O": both, "O-H": alone, "H-H": both, "H": alone})
     figure.canvas.draw()
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in shown] == ["O-O", "O-H", "H-H", "H"]

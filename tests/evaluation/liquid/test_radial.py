@@ -100,15 +100,15 @@ def test_in_a_wide_box_g_reaches_15_angstrom():
 
 
 def test_what_has_no_g_is_refused_in_a_sentence():
-    with pytest.raises(InputError, match="holds no frames"):
+    with pytest.raises(InputError, match="contains no frames"):
         radial_distribution([])
     with pytest.raises(InputError, match="not periodic"):
         radial_distribution([_gas(5, CUBE, 0, periodic=(True, True, False))])
     with pytest.raises(InputError, match=r"up to 6\.50 angstrom needs a box at least twice as wide"):
         radial_distribution([_gas(5, CUBE, 0)], r_max=6.5)
-    with pytest.raises(InputError, match="molecules are not known"):
+    with pytest.raises(InputError, match="molecules are unknown"):
         radial_distribution([_gas(5, CUBE, 0)], exclude_molecules=True)
-    with pytest.raises(InputError, match="not those of the first frame"):
+    with pytest.raises(InputError, match="differ from those of the first frame"):
         radial_distribution([_gas(5, CUBE, 0), _gas(6, CUBE, 0)])
 
 

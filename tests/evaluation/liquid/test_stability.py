@@ -29,7 +29,7 @@ def test_the_moment_the_liquid_falls_apart_is_found_to_a_picosecond():
     gone = rdf_leaves(times, series(400, 237, 0.35), REFERENCE, 3.0)  # 0.35 * 10 angstrom = 3.5
     # the window from 23 to 24 ps holds three good frames and seven bad ones: 2.5; the next is over 3
     assert gone.time_ps == pytest.approx(24.0)
-    assert gone.reason == "the difference of g(r), O-O, integrates to 3.4 angstrom (3 are allowed)"
+    assert gone.reason == "the difference of g(r), O-O, integrates to 3.4 angstrom (3 is allowed)"
     assert rdf_leaves(times, series(400, 237, 0.25), REFERENCE, 3.0) is None
 
 

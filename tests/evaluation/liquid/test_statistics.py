@@ -140,7 +140,7 @@ def test_few_blocks_make_a_difference_less_significant_as_student_says():
 def test_the_largest_of_many_differences_is_less_significant():
     one, zero = Estimate(3.0, 1.0, math.inf), Estimate.exactly(0.0)
     # of 19 normal numbers the largest exceeds 3 in 1 - (1 - 0.0027)^19 = 5.0 %, as one exceeds 1.96
-    assert deviation(one, zero, places=19) == pytest.approx(1.96, abs=0.01)
+    assert deviation(one, zero, comparisons=19) == pytest.approx(1.96, abs=0.01)
     assert deviation(Estimate(60.0, 1.0, math.inf), zero) == 60.0  # far beyond what doubles can say of chances
 
 

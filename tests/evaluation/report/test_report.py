@@ -19,7 +19,7 @@ def _run(folder, name="water"):
     folder.mkdir(parents=True)
     rows = ["1,9000,6480,10,2160,2160,2160,2e-4,30", "2,7000,3240,5,1080,1080,1080,4e-4,60"]
     (folder / "metrics.csv").write_text("\n".join([HEADER, *rows]) + "\n")
-    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "seed"}, "data": {"paths": [name]}}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "gamd"}, "data": {"paths": [name]}}))
 
 
 def _evaluation(model, path):
@@ -136,7 +136,7 @@ def test_the_plots_hold_the_data_of_the_files_and_the_seeds_log_beside_its_own_s
     by_name = {trace["name"]: trace for trace in plots["plot-1"]["data"]}
     assert by_name["sum"]["y"] == [10, 5]
     assert by_name["x"]["y"] == pytest.approx([10 / 3, 5 / 3], rel=1e-4)
-    assert by_name["seed"]["y"] == pytest.approx([26.2, 9.4, 6.9, 6.1], abs=0.06)  # as SEED's results page converts it
+    assert by_name["original"]["y"] == pytest.approx([26.2, 9.4, 6.9, 6.1], abs=0.06)  # the slide
     temperatures = [p for p in plots.values() if p["layout"]["yaxis"]["title"]["text"] == "temperature (K)"]
     assert temperatures[0]["data"][0]["x"] == [0, 0.02, 0.04]
     assert temperatures[0]["data"][0]["y"] == [300, None, 303]
@@ -230,7 +230,7 @@ def test_epochs_are_counted_where_not_all_were_validated(demo):
     rows = ["5,9000,6480,10,2160,2160,2160,2e-4,30", "73,7000,3240,5,1080,1080,1080,4e-4,60"]
     (demo / "runs" / "water" / "metrics.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     text, _, _ = _parsed(write_report(demo))
-    assert re.search(r"water\s+seed\s+73\s+73\s+5\s", text)
+    assert re.search(r"water\s+gamd\s+73\s+73\s+5\s", text)
 
 
 def test_numbers_that_are_missing_leave_gaps(demo):
@@ -246,8 +246,12 @@ def test_numbers_that_are_missing_leave_gaps(demo):
     ("name", "content", "message"),
     [
         ("evaluate.json", '{"model": "x"', "is not whole JSON"),
-        ("evaluate.json", "[1]", "holds no mapping"),
-        ("evaluate.json", '{"model": "x", "datasets": [{}]}', r"is not what 'gnnformd evaluate' writes \(KeyError"),
+        ("evaluate.json", "[1]", "is not a mapping"),
+        (
+            "evaluate.json",
+            '{"model": "x", "datasets": [{}]}',
+            r"'gnnformd evaluate' writes \('datasets.0.path' is missing\)",
+        ),
         ("curves.json", '{"model": "x", "curves": [{"name": 3}]}', "is not what 'gnnformd curves' writes"),
         ("simulate.json", '{"model": "x"}', "is not what 'gnnformd simulate' writes"),
         ("reference.yaml", "a: [", "is not plain YAML"),
@@ -261,7 +265,7 @@ def test_a_damaged_file_is_named_and_no_page_is_written(demo, name, content, mes
 
 
 def test_a_folder_without_results_or_no_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no run and no result"):
+    with pytest.raises(InputError, match="contains no run and no result"):
         write_report(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         write_report(tmp_path / "nowhere")

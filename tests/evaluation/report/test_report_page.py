@@ -1,4 +1,5 @@
-from gnnformd.evaluation.report.page import Page, number, percent, table
+from gnnformd.evaluation.formatting import number, percent
+from gnnformd.evaluation.report.page import Page, table
 
 
 def test_text_in_a_plot_cannot_end_the_script_it_stands_in():

@@ -6,8 +6,8 @@ import torch
 from tests.threads import torch_threads
 
 from gnnformd.model.density.ewald import cluster_energy, periodic_energy
-from gnnformd.model.density.numba_engine.ewald import CompiledCluster, CompiledEwald
-from gnnformd.model.density.numba_engine.pme import CompiledMesh
+from gnnformd.model.density.numba_engine.ewald import ClusterSum, EwaldSum
+from gnnformd.model.density.numba_engine.pme import ParticleMeshEwald
 
 BOXES = {"cube": np.diag([9.0, 9.0, 9.0]), "tilted": np.array([[9.0, 0, 0], [2.0, 11.0, 0], [-3.0, 1.0, 7.0]])}
 
@@ -30,7 +30,7 @@ def test_energy_forces_and_virial_are_those_of_the_equation(cell, dtype, toleran
     scaled, charges = rng.random((60, 3)), rng.normal(size=60)
     charges += (net - charges.sum()) / 60
     splitting, reach = 0.68, 4.6
-    found = CompiledEwald(np.dtype(dtype), splitting, reach).evaluate(charges, scaled, cell)
+    found = EwaldSum(np.dtype(dtype), splitting, reach).evaluate(charges, scaled, cell)
 
     places, box = torch.from_numpy(scaled).requires_grad_(), torch.from_numpy(cell).requires_grad_()
     q = torch.from_numpy(charges).requires_grad_()
@@ -45,7 +45,7 @@ def test_energy_forces_and_virial_are_those_of_the_equation(cell, dtype, toleran
 def test_a_cluster_is_summed_over_its_pairs():
     rng = np.random.default_rng(5)
     positions, charges = 7.0 * rng.random((20, 3)), rng.normal(size=20)
-    found = CompiledCluster(0.68).evaluate(charges, positions, np.eye(3))
+    found = ClusterSum(0.68).evaluate(charges, positions, np.eye(3))
     places, q = torch.from_numpy(positions).requires_grad_(), torch.from_numpy(charges).requires_grad_()
     expected = cluster_energy(places, q, 0.68)
     by_place, by_charge = torch.autograd.grad(expected, (places, q))
@@ -58,7 +58,7 @@ def test_a_cluster_is_summed_over_its_pairs():
 def test_threads_and_a_changed_box():
     rng = np.random.default_rng(1)
     scaled, charges = rng.random((33, 3)), rng.normal(size=33)
-    ewald = CompiledEwald(charges.dtype, 0.7, 4.0)
+    ewald = EwaldSum(charges.dtype, 0.7, 4.0)
     with torch_threads(1):
         one = ewald.evaluate(charges, scaled, BOXES["cube"])
     ewald.evaluate(charges, scaled, BOXES["tilted"])
@@ -73,14 +73,14 @@ def test_a_mesh_says_nearly_the_same(cell, dtype):
     rng = np.random.default_rng(2)
     scaled, charges = rng.random((60, 3)), rng.normal(size=60).astype(dtype)
     scaled[0] = 0.0, 1.0 - 2.0**-53, 0.5  # the second is rounded up to a whole number of mesh points
-    exact = CompiledEwald(np.dtype(np.float64), 0.7, 5.4).evaluate(charges, scaled, cell)
-    assert_same(CompiledMesh(charges.dtype, 0.7).evaluate(charges, scaled, cell), exact, energy=3e-6, others=3e-5)
+    exact = EwaldSum(np.dtype(np.float64), 0.7, 5.4).evaluate(charges, scaled, cell)
+    assert_same(ParticleMeshEwald(charges.dtype, 0.7).evaluate(charges, scaled, cell), exact, energy=3e-6, others=3e-5)
 
 
 def test_threads_share_a_mesh():
     rng = np.random.default_rng(4)
     scaled, charges = rng.random((61, 3)), rng.normal(size=61)
-    mesh = CompiledMesh(charges.dtype, 0.7)
+    mesh = ParticleMeshEwald(charges.dtype, 0.7)
     with torch_threads(1):
         one = mesh.evaluate(charges, scaled, BOXES["tilted"])
     with torch_threads(3):
@@ -91,7 +91,7 @@ def test_threads_share_a_mesh():
 def test_forces_virial_and_potentials_on_a_mesh_are_derivatives_of_its_energy():
     rng = np.random.default_rng(3)
     cell, scaled, charges = BOXES["tilted"], rng.random((20, 3)), rng.normal(size=20)
-    mesh = CompiledMesh(charges.dtype, 0.7)
+    mesh = ParticleMeshEwald(charges.dtype, 0.7)
     found = mesh.evaluate(charges, scaled, cell)
     h = 1e-5
     for axis in range(3):

@@ -9,11 +9,11 @@ from tests.model.conftest import FIELD, random_graph
 
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.graph.build import build_graph, collate
-from gnnformd.graph.closest import closest_distances
+from gnnformd.graph.distances import shortest_distances
 from gnnformd.model.density.harmonics import harmonics, product_tensors, product_vectors
 from gnnformd.model.density.radial import fade, radial_functions, softened
 from gnnformd.model.density.sums.neighbor_table import neighbor_table
-from gnnformd.model.density.sums.table_sum import DensityGeometry, atomic_densities
+from gnnformd.model.density.sums.table_sum import TableGeometry, table_densities
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import DensitySettings
@@ -29,15 +29,15 @@ def density(types=2, seed=0, **settings):
 
 
 def approaches(graph, types=2):
-    return closest_distances(graph, graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1), types)
+    return shortest_distances(graph, graph.edge_vectors()[: graph.edge_count // 2].norm(dim=1), types)
 
 
 def no_part_at_zero(model):
     """Give a fresh model the parts that start at zero, so that all of it counts."""
     for readout in model.network.readouts:
         torch.nn.init.normal_(readout.last.weight)
-    torch.nn.init.normal_(model.classical.pairs)
-    torch.nn.init.normal_(model.classical.angles)
+    torch.nn.init.normal_(model.fitted_pairs.coefficients)
+    torch.nn.init.normal_(model.angles.coefficients)
     return model
 
 
@@ -158,8 +158,8 @@ def test_sums_over_neighbors_and_their_derivatives_are_those_of_plain_sums():
         spread = table.spread(torch.cat([vectors, -vectors], 1), vectors.new_tensor([7.0, 0, 0]))
         r = spread.detach().norm(dim=0)
         values, slopes = radial_functions(r.flatten(), torch.ones_like(r.flatten()), 3.4, 4)
-        geometry = DensityGeometry(table, r, spread.detach() / r, values.view(4, *r.shape), slopes.view(4, *r.shape), 2)
-        return atomic_densities(sent, spread, geometry)
+        geometry = TableGeometry(table, r, spread.detach() / r, values.view(4, *r.shape), slopes.view(4, *r.shape), 2)
+        return table_densities(sent, spread, geometry)
 
     def plain():
         edges = torch.cat([vectors, -vectors], 1)
@@ -251,11 +251,11 @@ def test_the_network_starts_at_the_size_of_what_fitted_potentials_leave():
 def test_potentials_that_made_the_forces_are_found(settings):
     truth, model = density(**settings, repulsion=0.0).eval(), density(seed=1, **settings, repulsion=0.0).eval()
     frames = collate([water(k) for k in range(5)])
-    counts = truth.classical.counts
-    truth.classical.pairs[sum(counts[:2]) : sum(counts[:3])] = 0  # of second neighbors: the angle stands for them
+    counts = truth.settings.function_counts
+    truth.fitted_pairs.coefficients[sum(counts[:2]) : sum(counts[:3])] = 0  # second neighbors
     truth.contacts.take(approaches(frames))
     made = truth.fixed_part(frames)
-    for part in (model.classical.pairs, model.classical.angles, model.network.energy_scale):
+    for part in (model.fitted_pairs.coefficients, model.angles.coefficients, model.network.energy_scale):
         part.zero_()
     model.contacts.load_state_dict(truth.contacts.state_dict())
     model.fit_classical(replace(frames, forces=made.forces, virials=made.virials))
@@ -277,11 +277,11 @@ def test_the_energy_of_an_angle_is_that_of_its_cosine():
         bonds=np.array([[0, 1], [0, 2]]),
     )
     model = density(node_features="embedding", electrostatics="none")
-    model.classical.angles.zero_()
-    model.classical.angles[1, 0, 1] = 3.0  # second power, O in the middle, H at an end
+    model.angles.coefficients.zero_()
+    model.angles.coefficients[1, 0, 1] = 3.0  # second power, O in the middle, H at an end
     graph = build_graph(frame, 3.4, FIELD)
     vectors = graph.edge_vectors()[: graph.edge_count // 2]
-    energy = model.classical.angle_energies(graph, model.network.inputs(graph), vectors)
+    energy = model.angles.energies(graph, model.network.inputs(graph), vectors)
     assert energy.item() == pytest.approx(2 * 3.0 * np.cos(1.9) ** 2, rel=1e-12)
 
 

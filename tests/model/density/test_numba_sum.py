@@ -1,5 +1,7 @@
 """The compiled loops against the same sums by PyTorch, which the physics tests check by themselves."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,10 @@ import torch
 from tests.model.density.test_model import density, pair, water
 from tests.threads import torch_threads
 
-from gnnformd.model.density.kernels.neighbor_scratch import compiled
 from gnnformd.model.density.kernels.one_layer import evaluate
 from gnnformd.model.density.kernels.simd import lanes_of, load, store, transpose
 from gnnformd.model.density.kernels.simd_functions import total
+from gnnformd.numba_jit import kernel
 
 VARIANTS = {
     "water": {},
@@ -68,22 +70,22 @@ def test_an_atom_without_neighbors_is_no_trouble():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_block_of_numbers_is_turned(dtype):
-    @compiled
-    def turned(source, target, width):
+def test_a_block_of_numbers_is_transposed(dtype):
+    @kernel
+    def transposed(source, target, width):
         transpose(source, 1, width + 2, target, 0, width)
 
     width = 64 // np.dtype(dtype).itemsize
     source = np.arange(width * (width + 2) + 1).astype(dtype)
     target = np.zeros((width, width), dtype)
-    turned(source, target, width)
+    transposed(source, target, width)
     rows = np.stack([source[1 + k * (width + 2) :][:width] for k in range(width)])
     assert (target == rows.T).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_vectors_compute_what_numbers_do(dtype):
-    @compiled
+    @kernel
     def result(a, b, out):
         x, y = load(a, 0), load(b, 0)
         store(out, 0, (x + 2.0 * y) * x - y / x)
@@ -102,3 +104,20 @@ def test_machine_code_is_renewed_when_any_file_of_the_loops_has_changed():
     folder = Path(evaluate.py_func.__code__.co_filename).parent
     newest = max(path.stat().st_mtime_ns for path in folder.glob("*.py"))
     assert evaluate._cache._cache_file._source_stamp[1] == newest
+
+
+def test_models_are_built_without_numba():
+    code = "import sys, gnnformd.model.registry; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_importing_the_loops_changes_no_operator_of_other_users_of_numba():
+    code = """
+import sys
+import gnnformd.model.density.kernels.many_layers
+from numba.core.typing.templates import builtin_registry
+templates = [t for _, function in builtin_registry.globals for t in getattr(function, "templates", ())]
+assert templates
+sys.exit(any(base.__module__.startswith("gnnformd") for t in templates for base in t.__mro__))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

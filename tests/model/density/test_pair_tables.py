@@ -28,7 +28,8 @@ def test_a_table_has_the_fitted_potential_and_its_slope(cutoff, count):
     r = np.random.default_rng(0).uniform(0.5, cutoff, 500)
     distances = torch.from_numpy(r)
     values, slopes = (f.numpy() for f in radial_functions(distances, torch.ones_like(distances), cutoff, count))
-    factors = model.classical.pairs[:count, 0, 1].numpy()  # kinds 0 and 1, not bonded
+    matrices = model.fitted_pairs.coefficients[:count]  # not bonded
+    factors = 0.5 * (matrices[:, 0, 1] + matrices[:, 1, 0]).numpy()  # kinds 0 and 1, half for each atom
     value, slope = read(tables[which[0, 1]], r, step_of(model))
     assert np.abs(value - factors @ values).max() < 1e-12 * np.abs(factors @ values).max()
     assert np.abs(slope - factors @ slopes).max() < 1e-11 * np.abs(factors @ slopes).max()

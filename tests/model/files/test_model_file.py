@@ -26,9 +26,9 @@ from gnnformd.model.files.model_file import (
 )
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import DensitySettings, ModelSettings, PlainResidualSettings, SeedSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings, ModelSettings, PlainResidualSettings
 
-SETTINGS = SeedSettings(width=8, statistics="stored")
+SETTINGS = GamdSettings(width=8, statistics="stored")
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
         (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 6\)"),
         (change_card(format_version=0), r"'format_version' is '0'"),
         (change_card(format_version="2"), r"'format_version' is '2'"),
-        (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows seed and density"),
+        (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows gamd and density"),
         (change_card(settings=[]), r"kind 'None', this program knows"),
         (change_card(units="metal"), r"is in units 'metal'"),
         (change_card(type_names=[]), r"'type_names' is no list of names"),
@@ -244,7 +244,7 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
         (change_card(trained_on=[{"closest_pairs": [["O", "H", 1.0]]}]), r"'closest_pairs' is no list of bonds"),
         (change_card(run="rm -rf"), r"'run' is not known"),
         (change_card(force_field={"types": [{"name": "O"}]}), r"mass"),
-        (change_settings(width=16), r"weight '.*' does not fit a 'seed' model"),
+        (change_settings(width=16), r"weight '.*' does not fit a 'gamd' model"),
         (change_settings(width="8"), r"'width' must be a whole number, not '8'"),
         (change_settings(depth=8), r"'depth' is not known"),
         (change_settings(cutoff=float("inf")), r"a setting is not a finite number"),
@@ -303,19 +303,19 @@ def test_a_file_of_each_version_gives_the_forces_it_gave_when_it_was_written(ver
 
 
 def test_settings_of_version_5_are_read_as_they_are_called_now(saved: Path) -> None:
-    edit(saved, change_settings(statistics="graph", residual="normalized"))
+    edit(saved, change_settings(kind="seed", statistics="graph", residual="normalized"))
     edit(saved, change_card(format_version=5))
     assert read_card(saved).settings == SETTINGS.model_copy(update={"statistics": "batch"})
-    edit(saved, change_settings(residual="plain"))
+    edit(saved, change_settings(kind="seed", residual="plain"))
     assert read_card(saved).settings == PlainResidualSettings(width=8, statistics="stored")
-    edit(saved, change_settings(residual="other"))
+    edit(saved, change_settings(kind="seed", residual="other"))
     with pytest.raises(InputError, match=r"'residual' must be 'plain'"):
         read_card(saved)
 
 
 def test_no_training_can_be_told_to_add_to_plain_features() -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(ModelSettings).validate_python({"kind": "seed", "residual": "plain"})
+        TypeAdapter(ModelSettings).validate_python({"kind": "gamd", "residual": "plain"})
 
 
 def test_a_file_of_an_older_version_is_written_again_in_the_newest(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_a_density_network_that_split_charges_otherwise_is_refused(tmp_path: Pat
 def test_a_seed_network_with_an_edge_encoder_for_each_of_three_layers_is_refused(saved: Path) -> None:
     edit(saved, change_card(format_version=2))
     with pytest.raises(
-        InputError, match=r"is a 'seed' network as they were up to model format version 2, .* train the model again\."
+        InputError, match=r"more than two layers as they were up to model format version 2, .* train the model again\."
     ):
         load_model(saved)
 

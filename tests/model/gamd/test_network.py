@@ -1,4 +1,4 @@
-"""The seed's network against its equations written out plainly."""
+"""The GAMD network against its equations written out plainly."""
 
 from dataclasses import replace
 
@@ -9,16 +9,16 @@ from tests.model.conftest import random_graph
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.gamd.layers import GraphNorm, Perceptron
-from gnnformd.model.gamd.network import DirectedLayer, EdgeRows, EncodedEdges, SeedModel
+from gnnformd.model.gamd.network import DirectedLayer, EdgeRows, EncodedEdges, GamdModel
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.training.augmentation import random_rotation, rotate
 
 
-def make(**settings: object) -> SeedModel:
+def make(**settings: object) -> GamdModel:
     torch.manual_seed(1)
-    model = build_model(SeedSettings(width=16, **settings), 2).double()
-    assert isinstance(model, SeedModel)
+    model = build_model(GamdSettings(width=16, **settings), 2).double()
+    assert isinstance(model, GamdModel)
     for name, value in model.named_parameters():  # no bias at zero, no share at one: every term counts
         if value.dim() == 1 and "slopes" not in name:
             torch.nn.init.normal_(value, 0.5, 0.5)
@@ -83,7 +83,7 @@ def test_forces_on_a_frame_depend_on_the_others_of_its_batch_unless_statistics_a
 
 
 def test_the_default_network_has_the_layers_and_widths_of_the_seed() -> None:
-    model = build_model(SeedSettings(), 2)
+    model = build_model(GamdSettings(), 2)
 
     def perceptron(inputs: int, outputs: int) -> int:
         return inputs * 128 + 128 + 2 * 128 * 128 + 128 * outputs + outputs + 3
@@ -92,7 +92,7 @@ def test_the_default_network_has_the_layers_and_widths_of_the_seed() -> None:
     messages = 3 * (perceptron(256, 128) + perceptron(128, 128)) + perceptron(7, 128) + perceptron(4, 128)
     weights = sum(p.numel() for p in model.parameters())
     assert weights == norms + messages + perceptron(3, 128) + perceptron(128, 3)
-    assert weights == 644769  # counted in the seed's code
+    assert weights == 644769  # counted in the original code
 
 
 def test_only_the_first_layer_sees_the_kind_of_bond() -> None:
@@ -184,7 +184,7 @@ def test_atoms_without_neighbors_get_finite_forces() -> None:
         bond_kind=graph.bond_kind[:0],
     )
     for local in (False, True):
-        model = SeedModel(SeedSettings(width=8, locally_equivariant=local), 2).to(graph.positions.dtype).eval()
+        model = GamdModel(GamdSettings(width=8, locally_equivariant=local), 2).to(graph.positions.dtype).eval()
         assert torch.isfinite(model(alone).forces).all()
 
 
@@ -192,7 +192,7 @@ def test_positions_may_have_more_digits_than_the_network_computes_with():
     graph = random_graph(1)
     single = graph.to(dtype=torch.float32)
     torch.manual_seed(0)
-    model = SeedModel(SeedSettings(width=8), 2).eval()
+    model = GamdModel(GamdSettings(width=8), 2).eval()
     forces = model(replace(single, positions=graph.positions, cells=graph.cells, cell_shift=graph.cell_shift)).forces
     assert forces.dtype == torch.float32
     assert torch.allclose(forces, model(single).forces, rtol=1e-4, atol=1e-6)

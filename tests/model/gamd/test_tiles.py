@@ -9,11 +9,11 @@ from tests.model.conftest import random_graph
 from torch import Tensor
 
 from gnnformd.model.gamd.layers import Perceptron
-from gnnformd.model.gamd.network import SeedModel
+from gnnformd.model.gamd.network import GamdModel
 from gnnformd.model.gamd.tiles.blocks import PAIRS
 from gnnformd.model.gamd.tiles.edges import encoded, summed_messages
 from gnnformd.model.gamd.tiles.products import has_tiles
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.training.loss import absolute_error_per_axis
 
 pytestmark = pytest.mark.skipif(not has_tiles(), reason="this processor has no instructions for tiles")
@@ -135,7 +135,7 @@ def test_dropped_values_have_no_gradient_and_as_many_are_dropped_as_the_rate_say
 @pytest.mark.parametrize("locally_equivariant", [False, True])
 def test_the_network_says_the_same_in_tiles(locally_equivariant: bool) -> None:
     torch.manual_seed(0)
-    model = SeedModel(SeedSettings(width=32, locally_equivariant=locally_equivariant), 2).eval()
+    model = GamdModel(GamdSettings(width=32, locally_equivariant=locally_equivariant), 2).eval()
     graph = random_graph(3, dtype=torch.float32)
     results = []
     for exact in (False, True):

@@ -188,7 +188,7 @@ def test_a_force_that_is_no_number_stops_the_run_with_step_and_atom_ids(argon, h
 def test_a_temperature_beyond_the_limit_stops_the_run(argon, helpers):
     with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
         kick = helpers.Spoiled(8.0, sound=3, spoil=lambda forces: forces * 1000)
-        coupling = Coupling(lmp, helpers.load(kick), guard=Guard(hottest=500))
+        coupling = Coupling(lmp, helpers.load(kick), guard=Guard(max_temperature=500))
         with pytest.raises(Unstable, match="above the limit of 500 K") as caught:
             coupling.run(50)
         assert caught.value.step == 4
@@ -347,8 +347,8 @@ def test_a_type_that_the_model_does_not_know_is_refused(helpers):
 
 
 def test_an_error_of_lammps_itself_is_one_sentence(argon, helpers):
-    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
+    with helpers.lammps(*read(argon, "fix 1 all nve", "compute 2 all temp", "thermo_style custom step c_2")) as lmp:
         coupling = Coupling(lmp, helpers.load(helpers.LennardJones(8.0)))
-        lmp.command("pair_style lj/cut 5.0")
-        with pytest.raises(InputError, match=r"^LAMMPS cannot run: .*coeffs are not set[^\n]*$"):
+        lmp.command("uncompute 2")
+        with pytest.raises(InputError, match=r"^LAMMPS cannot run: .*Could not find thermo[^\n]*$"):
             coupling.run(1)

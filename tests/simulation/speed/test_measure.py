@@ -13,7 +13,7 @@ from gnnformd.errors import InputError
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import SeedSettings
+from gnnformd.model.settings import GamdSettings
 from gnnformd.reference.library import open_lammps
 from gnnformd.reference.systems import ARGON, SPC_FW
 from gnnformd.simulation.speed import measure as speed
@@ -21,7 +21,7 @@ from gnnformd.simulation.speed.measure import measure_speed
 
 
 def loaded(field: ForceField | None, cutoff: float) -> LoadedModel:
-    settings = SeedSettings(cutoff=cutoff, width=8, layers=1)
+    settings = GamdSettings(cutoff=cutoff, width=8, layers=1)
     names = ("X",) if field is None else field.names
     torch.manual_seed(0)
     return LoadedModel(

@@ -135,14 +135,14 @@ FAULTS = [
     ("12 7 2 0.41 2.0", "12 7 2 0.41", r"line 31: 9 columns instead of id mol type q x y z"),
     ("12 7 2 0.41 2.0", "12 7 2 0.41 nan", r"line 31: .* has no finite number as word 5"),
     ("12 7 2 0.41 2.0", "12 7 two 0.41 2.0", r"line 31: .* has no whole number as word 3"),
-    ("12 7 2 0.41 2.0", "11 7 2 0.41 2.0", r"line 33: atom id 11 stands twice"),
-    ("4 1 20 22", "4 1 20 23", r"line 49: it names an atom id that section 'Atoms' has not"),
+    ("12 7 2 0.41 2.0", "11 7 2 0.41 2.0", r"line 33: atom id 11 occurs twice"),
+    ("4 1 20 22", "4 1 20 23", r"line 49: it names an atom id that is not in section 'Atoms'"),
     ("4 1 20 22", "4 1 20", r"line 49: .* has no whole number as word 4"),
     ("2 1.008", "3 1.008", r"line 17: 'Masses' does not list every atom type once"),
     ("0.0 12.0 zlo zhi", "", r"the header has no line 'zlo zhi'"),
-    ("0.0 12.0 zlo", "0.0 -12.0 zlo", r"the box in the header has no volume"),
+    ("0.0 12.0 zlo", "0.0 -12.0 zlo", r"the volume of the box in the header is zero"),
     ("units = real", "units = lj", r"line 1: units 'lj' are not supported"),
-    ("4 bonds\n", "what is this\n", r"line 5: 'what is this' is no header line"),
+    ("4 bonds\n", "what is this\n", r"line 5: 'what is this' is not a header line"),
     ("Atoms # full", "Ellipsoids", r"has no section 'Atoms'"),
 ]
 
@@ -156,7 +156,7 @@ def test_a_fault_is_named_with_file_and_line(tmp_path: Path, right: str, wrong: 
 
 def test_a_row_that_fits_no_style_is_refused(tmp_path: Path) -> None:
     text = "x\n\n1 atoms\n1 atom types\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n\nAtoms\n\n1 1 0 0\n"
-    with pytest.raises(InputError, match=r"line 11: 4 columns fit no atom style"):
+    with pytest.raises(InputError, match=r"line 11: 4 columns match no atom style"):
         read(text, tmp_path)
 
 
@@ -213,5 +213,5 @@ def test_single_atoms_and_molecule_zero_have_no_bonds() -> None:
 
 @pytest.mark.parametrize("types", [[1, 1, 2, 2], [1, 2, 3], [1, 1, 1]])
 def test_a_molecule_whose_bonds_do_not_follow_from_types_is_refused(types: list[int]) -> None:
-    with pytest.raises(InputError, match=r"molecule 6: .* name a LAMMPS data file"):
+    with pytest.raises(InputError, match=r"molecule 6: .* give a LAMMPS data file"):
         molecules_to_bonds(np.full(len(types), 6), np.array(types))

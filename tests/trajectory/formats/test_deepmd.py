@@ -118,15 +118,15 @@ def test_what_is_missing_or_wrong_is_named(folder: Path) -> None:
     wrong = force.copy()
     wrong[1, 4] = np.nan
     for path, content, message in [
-        (part / "force.npy", None, r"set\.001/force\.npy: there is no such file; add it, one row of 18 numbers"),
-        (part / "box.npy", None, r"set\.001/box\.npy: there is no such file"),
-        (part / "coord.npy", None, r"set\.001/coord\.npy: there is no such file"),
-        (part / "force.npy", force[:, :17], r"force\.npy: does not hold rows of 18 numbers"),
+        (part / "force.npy", None, r"set\.001/force\.npy: no such file; add it with one row of 18 numbers"),
+        (part / "box.npy", None, r"set\.001/box\.npy: no such file"),
+        (part / "coord.npy", None, r"set\.001/coord\.npy: no such file"),
+        (part / "force.npy", force[:, :17], r"force\.npy: does not contain rows of 18 numbers"),
         (part / "force.npy", force[:1], r"force\.npy: has 1 rows of float64, and coord\.npy 2"),
-        (part / "force.npy", wrong, r"force\.npy: row 2 holds NaN or infinity"),
-        (part / "force.npy", np.array([{}, {}]), r"force\.npy: does not hold rows"),
+        (part / "force.npy", wrong, r"force\.npy: row 2 contains NaN or infinity"),
+        (part / "force.npy", np.array([{}, {}]), r"force\.npy: does not contain rows"),
         (part / "force.npy", np.full((2, 18), "a"), r"force\.npy: has 2 rows of <U1"),
-        (part / "real_atom_types.npy", force, r"set\.001: types change from frame to frame"),
+        (part / "real_atom_types.npy", force, r"set\.001: types differ between frames"),
         (folder / "type.raw", "0 1 x", r"type\.raw: must hold the type of each atom"),
         (folder / "type.raw", "0 1 1 0 1 2", r"type_map\.raw: names 2 types, and type\.raw has a type 2; add its name"),
     ]:
@@ -147,5 +147,5 @@ def test_what_is_missing_or_wrong_is_named(folder: Path) -> None:
 
 def test_a_folder_without_sets_is_refused(tmp_path: Path) -> None:
     (tmp_path / "type.raw").write_text("0 0")
-    with pytest.raises(InputError, match=r"holds no folder 'set\.\*' with frames; add set\.000"):
+    with pytest.raises(InputError, match=r"contains no folder 'set\.\*' with frames; add set\.000"):
         list(read_frames(tmp_path))

@@ -108,7 +108,7 @@ def test_faults_are_named_with_file_and_line(tmp_path: Path) -> None:
         ("\n".join([*lines[:7], "H 1 2", *lines[8:]]), r"line 6: the frame cannot be read"),
         ("\n".join([*lines[:7], "H nan 0 0 0 0 0", *lines[8:]]), r"line 6: a position of the frame is not a finite"),
         (text.replace("3\n", "three\n", 1), r"line 1: 'three' is not a number of atoms"),
-        ("", "holds no complete frame"),
+        ("", "contains no complete frame"),
     ]:
         path.write_text(wrong)
         with pytest.raises(InputError, match=r"w\.xyz.*" + message):

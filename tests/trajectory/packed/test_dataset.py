@@ -178,7 +178,7 @@ def test_every_folder_of_a_pattern_is_a_dataset_and_files_are_one(write_dump, tm
         write_dump(f"part-{k}.dump", frames=k)
     settings = DataSettings(paths=[str(tmp_path / "run-*"), str(tmp_path / "part-*.dump")])
     assert [len(d) for d in open_datasets(settings)] == [1, 2, 3]
-    with pytest.raises(InputError, match="no data is named"):
+    with pytest.raises(InputError, match="no data given"):
         open_datasets(DataSettings())
 
 

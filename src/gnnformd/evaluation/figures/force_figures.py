@@ -1,4 +1,4 @@
-"""Figures for papers: arrays in, a matplotlib Figure out, one look for all (see `style`)."""
+"""Figures for papers: arrays in, a matplotlib Figure out, all in one style (see `style`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.evaluation.figures.style import AXIS_COLORS, COLORS, FORCE, note, panels, save_figure, styled
-from gnnformd.evaluation.report.page import percent
+from gnnformd.evaluation.formatting import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from gnnformd.evaluation.forces.curves import Curve
 
 __all__ = [
-    "error_figure",
     "force_curve_figure",
     "learning_curve_figure",
     "molecular_dynamics_figure",
@@ -81,8 +80,8 @@ def learning_curve_figure(
     learning_rate: Sequence[float],
     *,
     per_axis: Mapping[str, Sequence[float]] | None = None,
-    seed_epochs: Sequence[int] | None = None,
-    seed_validation: Sequence[float] | None = None,
+    original_epochs: Sequence[int] | None = None,
+    original_validation: Sequence[float] | None = None,
     label: str = f"loss per frame, Σ|ΔF| ({FORCE})",
 ) -> Figure:
     """Errors and learning rate over the epochs.
@@ -93,8 +92,8 @@ def learning_curve_figure(
         One entry per epoch; the two errors in the same unit.
     per_axis
         Validation error along ``x``, ``y`` and ``z``.
-    seed_epochs, seed_validation
-        Another run's validation error to compare with (the log printed on the seed's slide).
+    original_epochs, original_validation
+        Another run's validation error to compare with (the log printed on the original slide).
     label
         What the errors are, with the unit.
     """
@@ -105,9 +104,9 @@ def learning_curve_figure(
         loss.plot(epochs, values, color=AXIS_COLORS[name], linewidth=1, alpha=0.7, label=f"validation, {name}")
     loss.plot(epochs, train, color=COLORS["reference"], label="training", **marker)
     loss.plot(epochs, validation, color=COLORS["model"], label="validation", **marker)
-    if seed_epochs is not None and seed_validation is not None:
+    if original_epochs is not None and original_validation is not None:
         style = {"linestyle": "none", "marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
-        loss.plot(seed_epochs, seed_validation, color=COLORS["second"], label="validation, seed's log", **style)
+        loss.plot(original_epochs, original_validation, color=COLORS["second"], label="validation, seed's log", **style)
     best = int(np.nanargmin(validation))
     loss.plot(
         epochs[best], validation[best], "o", color=COLORS["model"], markersize=7, markerfacecolor="white", zorder=4
@@ -126,7 +125,7 @@ def learning_curve_figure(
 def force_curve_figure(curves: Sequence[Curve]) -> Figure:
     """Force on the second of two atoms, one row per curve (Lennard-Jones, Coulomb, bond), columns x, y and z.
 
-    The y and z panels of a row have one scale of their own: whatever is there is an error.
+    The y and z panels of a row share a scale: any force along them is an error.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ def force_curve_figure(curves: Sequence[Curve]) -> Figure:
     """
     figure, axes = panels(len(curves), 3, (9.6, 0.6 + 2.5 * len(curves)))
     for row, curve in zip(axes, curves, strict=True):
-        sideways = 1.25 * max(curve.max_transverse, 1e-3)
+        transverse = 1.25 * max(curve.max_transverse, 1e-3)
         for k, (axis, name) in enumerate(zip(row, "xyz", strict=True)):
             force = f"$\\mathbf{{F_{name}}}$"
             axis.plot(
@@ -145,15 +144,15 @@ def force_curve_figure(curves: Sequence[Curve]) -> Figure:
             axis.set(xlabel="distance (Å)", title=f"{curve.name}, {force}" if k == 0 else force)
             axis.set_xlim(curve.distance[0], curve.distance[-1])
             if curve.data_from is not None and curve.data_from > curve.distance[0]:
-                closest = min(curve.data_from, curve.distance[-1])
-                axis.axvspan(curve.distance[0], closest, color=COLORS["grid"], label="closer than in the data")
+                shortest = min(curve.data_from, curve.distance[-1])
+                axis.axvspan(curve.distance[0], shortest, color=COLORS["grid"], label="shorter than in the data")
             if k > 0:
-                axis.set_ylim(-sideways, sideways)
+                axis.set_ylim(-transverse, transverse)
         row[0].set_ylabel(f"force ({FORCE})")
         corner = "upper right" if curve.reference[0, 0] > curve.reference[-1, 0] else "lower right"
         lines = [f"rms error {percent(curve.relative_rms_error)}"]
         if curve.relative_rms_error_in_data is not None:
-            lines.append(f"where data were {percent(curve.relative_rms_error_in_data)}")
+            lines.append(f"within the data {percent(curve.relative_rms_error_in_data)}")
         note(row[0], lines, corner)
     entries = {
         name: handle for axis in axes[:, 0] for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
@@ -194,46 +193,6 @@ def molecular_dynamics_figure(
         axes[1, 0].plot(time, change, color=COLORS["model"], linewidth=1.1)
         axes[1, 0].set_ylabel("change of total energy\n(kcal mol⁻¹ per atom)")
     axes[-1, 0].set_xlabel("time (ps)")
-    return figure
-
-
-@styled
-def error_figure(reference: Float, predicted: Float, types: Sequence[int], type_names: Sequence[str]) -> Figure:
-    """Distribution of the errors of force components, and the mean error of each type of atom.
-
-    Parameters
-    ----------
-    reference, predicted
-        kcal/mol/angstrom, (M, 3).
-    types
-        LAMMPS atom types, from 1, (M,).
-    type_names
-        Name of each type.
-    """
-    figure, axes = panels(1, 2, (8.2, 3.2), width_ratios=[2, 1])
-    error, kinds = np.asarray(predicted) - np.asarray(reference), np.asarray(types)
-    width = float(np.quantile(np.abs(error), 0.999)) or 1e-6
-    palette = [COLORS[c] for c in ("second", "model", "third", "fourth", "muted")]
-    present = [(t, n) for t, n in enumerate(type_names, start=1) if (kinds == t).any()]
-    for k, (t, name) in enumerate(present):
-        color, part = palette[k % len(palette)], error[kinds == t].ravel()
-        axes[0, 0].hist(
-            part, bins=np.linspace(-width, width, 81), density=True, histtype="step", color=color, label=name
-        )
-        mae = float(np.abs(part).mean())
-        axes[0, 1].barh(k, mae, color=color, height=0.6)
-        axes[0, 1].annotate(
-            f"{mae:.3g}", (mae, k), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8.5
-        )
-    axes[0, 0].set(
-        xlabel=f"error of a component ({FORCE})", ylabel="density", yscale="log", title="Distribution of errors"
-    )
-    axes[0, 0].legend(loc="upper right")
-    axes[0, 1].set(xlabel=f"mean absolute error ({FORCE})", title="By type of atom")
-    axes[0, 1].set_xlim(0, 1.2 * axes[0, 1].get_xlim()[1])
-    axes[0, 1].set_yticks(range(len(present)), [name for _, name in present])
-    axes[0, 1].invert_yaxis()
-    axes[0, 1].grid(visible=False, axis="y")
     return figure
 
 

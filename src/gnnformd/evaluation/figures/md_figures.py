@@ -1,15 +1,16 @@
-"""Figures of a simulation: its curves over those of the reference, as `simulate` writes them."""
+"""Figures of a simulation: its curves and those of the reference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.evaluation.figures.style import COLORS, note, panels, styled
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
+from gnnformd.evaluation.results import ComparedCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,17 +22,15 @@ Float = NDArray[np.float64]
 
 
 @styled
-def curves_figure(family: str, curves: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Curves of one family, a panel each, the reference with a band of two standard errors of the difference.
-
-    Where the line of the model leaves the band, the two differ.
+def curves_figure(family: str, curves: Mapping[str, ComparedCurve]) -> Figure:
+    """Curves of one family, a panel each, with a band of two standard errors of the difference around the reference.
 
     Parameters
     ----------
     family
         Key of `gnnformd.evaluation.liquid.md_curves.FAMILIES`.
     curves
-        By name, each as `gnnformd.evaluation.liquid.md_curves.curve_to_dict` makes it.
+        By name.
     """
     keys = FAMILIES[family]
     rows, columns = -(-len(curves) // 3), min(3, len(curves))
@@ -39,13 +38,10 @@ def curves_figure(family: str, curves: Mapping[str, Mapping[str, Any]]) -> Figur
     for axis in axes.flat[len(curves) :]:
         axis.set_visible(False)
     for axis, (name, curve) in zip(axes.flat, curves.items(), strict=False):
-        x, y, error, reference, reference_error = (
-            _array(curve.get(key)) for key in (keys.x_key, keys.y_key, "error", "reference", "reference_error")
-        )
-        if x is None or y is None:
-            continue
+        x, y = np.array(curve.x), _array(curve.y)
+        reference = None if curve.reference is None else _array(curve.reference)
         if reference is not None:
-            _draw_reference(axis, x, y, reference, _band(error, reference_error))
+            _draw_reference(axis, x, y, reference, _band(curve))
         axis.plot(x, y, color=COLORS["model"], label="model", zorder=3)
         axis.set(title=name, xlabel=keys.x_label, xlim=(x[0], x[-1]))
         if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
@@ -59,31 +55,34 @@ def curves_figure(family: str, curves: Mapping[str, Mapping[str, Any]]) -> Figur
 
 
 def _draw_reference(axis: Axes, x: Float, y: Float, reference: Float, band: Float | None) -> None:
-    there = np.isfinite(reference)
+    known = np.isfinite(reference)
     if band is not None:
         axis.fill_between(
-            x[there],
-            (reference - band)[there],
-            (reference + band)[there],
+            x[known],
+            (reference - band)[known],
+            (reference + band)[known],
             color=COLORS["reference"],
             alpha=0.35,
             linewidth=0,
             label="2 standard errors",
         )
-    known = axis.plot(x[there], reference[there], color=COLORS["reference"], linewidth=4, label="reference")[0]
-    if (np.diff(there.astype(int)) > 0).any():  # known here and there
-        known.set(linestyle="none", marker="o", markersize=5)
-    gap = float(np.nanmax(np.abs(y - reference))) if there.any() else float("nan")
-    note(axis, [f"largest gap {gap:.2g}"], "upper right")
+    line = axis.plot(x[known], reference[known], color=COLORS["reference"], linewidth=4, label="reference")[0]
+    if (np.diff(known.astype(int)) > 0).any():  # known at some points only
+        line.set(linestyle="none", marker="o", markersize=5)
+    gap = float(np.nanmax(np.abs(y - reference))) if known.any() else float("nan")
+    note(axis, [f"largest difference {gap:.2g}"], "upper right")
 
 
-def _band(error: Float | None, other: Float | None) -> Float | None:
-    """Two standard errors of the difference; None where they are not known."""
-    if error is None or other is None or not (np.isfinite(error) & np.isfinite(other)).any():
+def _band(curve: ComparedCurve) -> Float | None:
+    """Two standard errors of the difference; None where they are unknown."""
+    if curve.error is None or curve.reference_error is None:
+        return None
+    error, other = _array(curve.error), _array(curve.reference_error)
+    if not (np.isfinite(error) & np.isfinite(other)).any():
         return None
     return 2.0 * np.hypot(np.nan_to_num(error), np.nan_to_num(other))
 
 
-def _array(values: Any) -> Float | None:
+def _array(values: Sequence[float | None]) -> Float:
     """Numbers, NaN for what JSON has as null."""
-    return None if values is None else np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

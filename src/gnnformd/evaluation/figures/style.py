@@ -1,4 +1,4 @@
-"""One look for every figure: palette, type, grid, and writing to a file."""
+"""The style of all figures: palette, fonts, grid, and writing to a file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLORS = {
     "third": "#5a8a55",
     "fourth": "#8a6bab",
 }
-"""Told apart also by those who do not see red and green, and in print by their brightness."""
+"""Distinguishable with red-green color blindness, and in black-and-white print by their brightness."""
 
 AXIS_COLORS = {"x": COLORS["model"], "y": COLORS["second"], "z": COLORS["third"]}
 
@@ -93,7 +93,7 @@ def panels(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) ->
 
 
 def note(axes: Axes, lines: Sequence[str], corner: str = "upper left") -> None:
-    """Write a few words into a corner of the axes."""
+    """Write lines of text into a corner of the axes."""
     right, top = "right" in corner, "upper" in corner
     axes.text(
         0.97 if right else 0.03,
@@ -110,7 +110,7 @@ def note(axes: Axes, lines: Sequence[str], corner: str = "upper left") -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure whole or not at all; the ending of the name chooses the format.
+    """Write a figure whole or not at all; the suffix of the name sets the format.
 
     Parameters
     ----------
@@ -122,12 +122,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     Raises
     ------
     InputError
-        The ending is none of these, or the file cannot be written.
+        The suffix is none of these, or the file cannot be written.
     """
     import matplotlib
 
     kind = path.suffix.lower().lstrip(".")
     if kind not in ("png", "pdf", "svg"):
-        raise InputError(f"{path}: figures are written as .png, .pdf or .svg; give the file one of these endings.")
+        raise InputError(f"{path}: figures are written as .png, .pdf or .svg; give the file one of these suffixes.")
     with replacing(path) as beside, matplotlib.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
         figure.savefig(beside, format=kind, dpi=200)

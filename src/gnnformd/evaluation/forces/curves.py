@@ -1,4 +1,4 @@
-"""Force curves: what a model says of two atoms at distance d, beside the force field it learned from."""
+"""Force curves: forces between two atoms at distance d, by a model and by the force field of its training data."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["Curve", "PairCase", "curves_to_dict", "force_curves", "pair_cases", 
 Float = NDArray[np.float64]
 
 BOX = 60.0
-"""Edge of the empty box, angstrom: far beyond every cutoff, and large enough that a model with an Ewald sum sees the
-images of the pair with less than 0.02 kcal/mol/angstrom."""
+"""Edge of the empty box, angstrom: far beyond every cutoff, and so large that the periodic images of the pair add
+less than 0.02 kcal/mol/angstrom in a model with an Ewald sum."""
 
-# The ranges of the seed's figures and the parameters they were drawn for; other systems get them scaled.
+# The ranges of the original figures and the parameters they were drawn for; for other systems they are scaled.
 LENNARD_JONES_RANGE, LENNARD_JONES_SIGMA = (2.5, 4.5), 3.165
 COULOMB_RANGE = (1.0, 5.0)
 BOND_RANGE, BOND_LENGTH = (0.90, 1.15), 1.012
@@ -40,7 +40,7 @@ class PairCase:
     Attributes
     ----------
     name
-        What acts between them: ``Lennard-Jones``, ``Coulomb`` or ``harmonic bond``.
+        Interaction between them: ``Lennard-Jones``, ``Coulomb`` or ``harmonic bond``.
     detail
         Which atoms and which parameters.
     types
@@ -48,11 +48,11 @@ class PairCase:
     bonded
         Whether the two are joined by a bond.
     force_field
-        What the model is told of these types.
+        Parameters of these types, as given to the model.
     distance
         angstrom, (n,).
     in_data
-        Whether such a pair can be in the data: false where charges or epsilons were changed to show one term alone.
+        Whether such a pair can occur in the data: false where charges or epsilons were changed to isolate one term.
     """
 
     name: str
@@ -68,8 +68,8 @@ class PairCase:
 class Curve:
     """Reference and predicted force on the second atom of a pair.
 
-    The first atom is at the origin, the second at (d, 0, 0): a positive x component pushes the two apart, y and z
-    must vanish.
+    The first atom is at the origin, the second at (d, 0, 0): a positive x component is repulsive, y and z must
+    vanish.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Curve:
     reference, predicted
         kcal/mol/angstrom, (n, 3).
     data_from
-        How close such a pair came in the training data, angstrom; None if there was none, or if it is not known.
+        Shortest distance of such a pair in the training data, angstrom; None if there was none, or if it is unknown.
     """
 
     name: str
@@ -97,12 +97,12 @@ class Curve:
 
     @property
     def relative_rms_error(self) -> float:
-        """`rms_error` over the curve's own rms, ``sqrt(mean ||reference||^2)``."""
+        """`rms_error` over the rms of the reference, ``sqrt(mean ||reference||^2)``."""
         return self.rms_error / _rms(self.reference)
 
     @property
     def relative_rms_error_in_data(self) -> float | None:
-        """`relative_rms_error` of the distances that the training data had, or None."""
+        """`relative_rms_error` over the distances that occur in the training data, or None."""
         if self.data_from is None or not (self.distance >= self.data_from).any():
             return None
         inside = self.distance >= self.data_from
@@ -132,7 +132,7 @@ class Curve:
 
 
 def force_curves(loaded: LoadedModel, *, points: int = 101) -> list[Curve]:
-    """Scan two isolated atoms over the distances of the seed's figures.
+    """Scan two isolated atoms over the distances of the original figures.
 
     Parameters
     ----------
@@ -153,7 +153,9 @@ def force_curves(loaded: LoadedModel, *, points: int = 101) -> list[Curve]:
         )
     cases = pair_cases(field, separable=needs_physical_features(loaded.card), points=points)
     if not cases:
-        raise InputError(f"{loaded.path}: its force field has no Lennard-Jones term, charge or bond; curves need one.")
+        raise InputError(
+            f"{loaded.path}: its force field has no Lennard-Jones term, charge or bond; curves need one of them."
+        )
     return [_scan(loaded, case) for case in cases]
 
 
@@ -171,20 +173,20 @@ def curves_to_dict(model: str, curves: Sequence[Curve]) -> dict[str, Any]:
 
 
 def pair_cases(field: ForceField, *, separable: bool = True, points: int = 101) -> list[PairCase]:
-    """Choose which pairs show each term of a force field.
+    """Choose the pairs that show each term of a force field.
 
     - Lennard-Jones: two atoms of the type with the largest epsilon, not bonded, their charges set to zero.
-    - Coulomb: the pair of types with the most negative ``q_i q_j`` (else the largest in size), not bonded; epsilon is
-      set to zero unless one of the two is zero anyway (water: O and H as they are).
-    - Harmonic bond: two atoms joined by the stiffest bond, as they are.
+    - Coulomb: the pair of types with the most negative ``q_i q_j`` (else the largest in magnitude), not bonded;
+      epsilon is set to zero unless one of the two is zero already (water: O and H unchanged).
+    - Harmonic bond: two atoms joined by the stiffest bond, unchanged.
 
     Parameters
     ----------
     field
         Describes the types.
     separable
-        Whether the model can be told of changed charges and epsilons. A model with learned vectors per type cannot:
-        its pairs are taken as they are, and ``detail`` says what acts.
+        Whether charges and epsilons are inputs of the model, so that they can be changed. With learned vectors per type
+        they are not: pairs are taken unchanged, and ``detail`` names the interactions.
     points
         Distances on each curve.
     """
@@ -223,8 +225,8 @@ def _scan(loaded: LoadedModel, case: PairCase) -> Curve:
     predictions = [predict(loaded.model, collate(part)).forces.detach().cpu() for part in parts]
     forces = torch.cat(predictions).double().numpy()  # (2 n, 3)
     first, second = (t - 1 for t in case.types)
-    closest = loaded.model.closest_in_data(int(case.bonded), first, second) if case.in_data else None
-    return Curve(case.name, case.detail, case.distance, pair_force(case), forces[1::2], closest)
+    shortest = loaded.model.closest_in_data(int(case.bonded), first, second) if case.in_data else None
+    return Curve(case.name, case.detail, case.distance, pair_force(case), forces[1::2], shortest)
 
 
 def _pair(case: PairCase, distance: float) -> Frame:

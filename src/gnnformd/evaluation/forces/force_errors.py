@@ -1,4 +1,4 @@
-"""Error metrics of predicted forces, from arrays; they accumulate, so memory does not grow with the frames."""
+"""Error metrics of predicted forces, from arrays, accumulated so that memory does not grow with the frames."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TypeMetrics:
     Attributes
     ----------
     atoms
-        Number of atoms counted, each frame anew.
+        Number of atoms, summed over frames.
     mae
         Mean of ``|d|`` over components, kcal/mol/angstrom.
     rmse

@@ -1,4 +1,4 @@
-"""A model judged on datasets: errors of forces and energies, and the time a frame takes."""
+"""Evaluate a model on datasets: errors of forces and energies, and the time per frame."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ UNITS = {"force": "kcal/mol/angstrom", "energy": "kcal/mol", "time": "s"}
 class EnergyMetrics:
     """Error of the potential energy.
 
-    A potential energy has no natural zero, and a model learned from forces knows it up to a constant. The
-    mean of ``predicted - reference`` per atom over the frames is taken off first, and told.
+    The zero of a potential energy is arbitrary, and a model trained on forces determines it up to a constant. The mean
+    of ``predicted - reference`` per atom over the frames is subtracted first, and reported.
 
     Attributes
     ----------
     rmse_per_atom
-        Root mean square of what is left, divided by the number of atoms, kcal/mol.
+        Root mean square of the remaining difference, divided by the number of atoms, kcal/mol.
     offset_per_atom
-        What was taken off, kcal/mol.
+        What was subtracted, kcal/mol.
     """
 
     rmse_per_atom: float
@@ -54,7 +54,7 @@ class DatasetEvaluation:
     Attributes
     ----------
     path
-        Where the data came from.
+        Path of the data.
     frames
         Frames evaluated.
     atoms
@@ -64,8 +64,8 @@ class DatasetEvaluation:
     energy
         Error of the energy; None where model or data have none, or with a single frame.
     seconds_per_frame
-        Wall time of the neighbor search, the features and the network, per frame; one frame is predicted
-        before, and the first batch is left out where there are more: they warm caches and compilers up.
+        Wall time of the neighbor search, the features and the network, per frame, after a
+        warm-up: one frame is predicted before, and the first batch is left out where there are more.
     samples
         Random atoms for a parity plot.
     """
@@ -125,7 +125,7 @@ def evaluate(
     Parameters
     ----------
     loaded
-        The model, on the device and in the precision it is to be judged in.
+        The model, on the device and in the precision to evaluate.
     datasets
         Data with forces.
     batch_size
@@ -147,7 +147,7 @@ def evaluate(
     total, done, results = sum(map(len, chosen)), 0, []
     for dataset, indices in zip(datasets, chosen, strict=True):
         _check(loaded.card, dataset, indices)
-        _warn_of_known_frames(loaded.card, dataset)
+        _warn_of_training_frames(loaded.card, dataset)
 
         def report(count: int, before: int = done) -> None:
             if progress is not None:
@@ -201,36 +201,36 @@ def _choose(length: int, frames: int | None) -> list[int]:
 
 def _check(card: ModelCard, dataset: PackedDataset, indices: Sequence[int]) -> None:
     if not indices:
-        raise InputError(f"{dataset.path}: holds no frames; name data with at least one complete frame.")
+        raise InputError(f"{dataset.path}: contains no frames; give data with at least one complete frame.")
     if card.force_field is not None and card.force_field.bonds and dataset[indices[0]].bonds is None:
         warnings.warn(
-            f"{dataset.path}: its bonds are not known, so every pair counts as not bonded, but the model has learned "
-            "bonds; name a LAMMPS data file with --topology.",
+            f"{dataset.path}: its bonds are unknown, so all pairs count as not bonded, but the model was trained with "
+            "bonds; give a LAMMPS data file with --topology.",
             stacklevel=3,
         )
     if needs_physical_features(card):
         if dataset.force_field is None:
             raise InputError(
                 f"{dataset.path}: has no force field, but the model's inputs are charge, epsilon and sigma of each "
-                "atom; name one with --force-field, or the folder of a reference run."
+                "atom; give one with --force-field, or the folder of a reference run."
             )
         return
     names = None if dataset.force_field is None else tuple(dataset.force_field.names)
     if names is not None and names != tuple(card.type_names)[: len(names)]:
         raise InputError(
-            f"{dataset.path}: its atom types are {', '.join(names)}, but the model has learned "
+            f"{dataset.path}: its atom types are {', '.join(names)}, but those of the model are "
             f"{', '.join(card.type_names)}; use data with the model's types or train on this data."
         )
 
 
-def _warn_of_known_frames(card: ModelCard, dataset: PackedDataset) -> None:
-    """Warn where frames are in the data that the model was trained on; it remembers some of them."""
-    remembered = [entry.get("some_frames") for entry in card.trained_on]
-    known = {str(digest) for digests in remembered if isinstance(digests, list) for digest in digests}
+def _warn_of_training_frames(card: ModelCard, dataset: PackedDataset) -> None:
+    """Warn where the data contains frames the model was trained on; its card has digests of some of them."""
+    recorded = [entry.get("some_frames") for entry in card.trained_on]
+    known = {str(digest) for digests in recorded if isinstance(digests, list) for digest in digests}
     if known and any(frame_digest(frame) in known for frame in dataset):
         warnings.warn(
-            f"{dataset.path}: the model was trained on frames of these data, so its errors on others are larger; "
-            "evaluate it on a run of its own.",
+            f"{dataset.path}: the model was trained on frames of this dataset, so its errors on other data are larger; "
+            "evaluate it on an independent run.",
             stacklevel=3,
         )
 
@@ -240,7 +240,7 @@ def _frame(card: ModelCard, dataset: PackedDataset, index: int) -> Frame:
     if frame.forces is None:
         raise InputError(f"{dataset.path}: frame {index} has no forces to compare with; dump fx, fy and fz.")
     known = len(_type_names(card, dataset))
-    if card.kind == "density":  # whose contact distances belong to types
+    if card.kind == "density":  # which has contact distances for each type
         known = min(known, len(card.type_names))
     if frame.types.max() > known:
         raise InputError(

@@ -1,1 +1,1 @@
-"""Observables of a simulation beside those of a reference."""
+"""Observables of a simulation compared with a reference."""

@@ -1,4 +1,4 @@
-"""Judge: everything that the files of a run say, beside those of the reference."""
+"""Compare a run with a reference: observables, curves and verdicts from the files of both."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.evaluation.liquid.observables import GRAMS_PER_CM3, energy_drift
-from gnnformd.evaluation.liquid.observed_run import Side
+from gnnformd.evaluation.liquid.energy_drift import GRAMS_PER_CM3, energy_drift
+from gnnformd.evaluation.liquid.observables import System, compare_observables
+from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.statistics import Estimate, estimate
 from gnnformd.evaluation.liquid.structure import structure
-from gnnformd.evaluation.liquid.transport import HEAT_OF_CENTER, transport
+from gnnformd.evaluation.liquid.transport import CENTER_OF_MASS_TEMPERATURE, transport
 from gnnformd.evaluation.liquid.verdict import Observable, Verdict, overall
 from gnnformd.units import BOLTZMANN
 
-__all__ = ["Judgment", "Stability", "judge"]
+__all__ = ["RunComparison", "Stability", "compare_runs"]
 
 Float = NDArray[np.float64]
 
-_DRIFT_PERCENT = 1.0
+_MAX_DRIFT_PERCENT = 1.0
 """Allowed drift of a conserved energy per atom and ns, per cent of kT."""
 
-_SAME_VOLUME = 1e-3
+_VOLUME_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Stability:
-    """For how long the run stayed within the band around the reference (Fu et al., arXiv 2210.07237).
+    """How long the run stayed within the band around the reference (Fu et al., arXiv 2210.07237).
 
     Attributes
     ----------
     stable_ps
-        Until it left the band, or until its end.
+        Time until it left the band, or its whole length.
     reason
-        What left the band, in a few words; None if nothing did.
+        What left the band, in a few words; None if it never did.
     """
 
     stable_ps: float
@@ -49,27 +50,27 @@ class Stability:
 
 
 @dataclass(frozen=True)
-class Judgment:
-    """What came out of a run.
+class RunComparison:
+    """Observables of a run, compared with a reference where there is one.
 
     Attributes
     ----------
     verdict
         On all observables; None without a reference.
     observables
-        By name, which has the unit.
+        By name, which includes the unit.
     curves
         By family (see `gnnformd.evaluation.liquid.md_curves.FAMILIES`) and name.
     stability
-        None where there is nothing to measure it by.
+        None where there is neither a reference nor a bond.
     equilibration_ps
-        Time at the start that means leave out.
+        Time at the start that is left out of means.
     temperature
         K.
     energy_drift
         Slope of the conserved energy, kcal/mol per atom and ns; NaN where nothing is conserved.
     notes
-        What could not be told, a sentence each.
+        What could not be compared, a sentence each.
     """
 
     temperature: Estimate
@@ -87,18 +88,18 @@ class Judgment:
         return 100.0 * self.energy_drift.value / (BOLTZMANN * self.temperature.value)
 
 
-def judge(
-    run: Side,
-    reference: Side | None,
+def compare_runs(
+    run: ObservedRun,
+    reference: ObservedRun | None,
     masses: Float,
     names: Sequence[str],
     *,
     ensemble: str,
     center_held: bool = False,
-) -> Judgment:
+) -> RunComparison:
     """Compare a run with a reference.
 
-    Means leave out the start of either side, as far as its potential energy drifts there.
+    Means leave out the start of either run, as long as its potential energy drifts there.
 
     Parameters
     ----------
@@ -111,32 +112,35 @@ def judge(
     ensemble
         Of the run: nve, nvt or npt.
     center_held
-        Whether the momentum of the whole system was taken out, so that it says nothing.
+        Whether the momentum of the whole system was set to zero, so that its temperature is meaningless.
     """
     temperature = estimate(run.column("temperature_K"))
     columns = run.thermo.columns
     drift = energy_drift(columns["time_fs"], columns["conserved_energy"], len(run.topology.ids))
-    notes = _other_timestep(run, reference)
-    observables = _from_thermo(run, reference, ensemble, masses, notes)
+    notes = _timestep_notes(run, reference)
+    observables = compare_observables(run, reference, System(masses, tuple(names)))
+    observables |= _from_thermo(run, reference, ensemble, masses, notes)
     if ensemble == "nve" and math.isfinite(drift.value):
-        share = 100.0 / (BOLTZMANN * temperature.value)
-        found = Estimate(share * drift.value, share * drift.standard_error, drift.degrees_of_freedom)
-        observables["drift, % of kT per atom and ns"] = Observable(found, Estimate.exactly(0.0), bound=_DRIFT_PERCENT)
-    shape = structure(run, reference, names)
+        per_kt = 100.0 / (BOLTZMANN * temperature.value)
+        found = Estimate(per_kt * drift.value, per_kt * drift.standard_error, drift.degrees_of_freedom)
+        observables["drift, % of kT per atom and ns"] = Observable(
+            found, Estimate.exactly(0.0), bound=_MAX_DRIFT_PERCENT
+        )
+    structural = structure(run, reference, names)
     motion = transport(run, reference, masses, names, temperature.value)
-    observables |= shape.observables | motion.observables
+    observables |= structural.observables | motion.observables
     if center_held:
-        observables.pop(HEAT_OF_CENTER, None)
+        observables.pop(CENTER_OF_MASS_TEMPERATURE, None)
     stability = None
-    if shape.checked_ps is not None:
-        gone = shape.departure
-        stability = Stability(shape.checked_ps, None) if gone is None else Stability(gone.time_ps, gone.reason)
-    return Judgment(
+    if structural.checked_ps is not None:
+        left = structural.departure
+        stability = Stability(structural.checked_ps, None) if left is None else Stability(left.time_ps, left.reason)
+    return RunComparison(
         temperature=temperature,
         energy_drift=drift,
         verdict=None if reference is None else overall(observables),
         observables=observables,
-        curves=shape.curves | motion.curves,
+        curves=structural.curves | motion.curves,
         stability=stability,
         equilibration_ps=run.first_step * (run.timestep_fs or 0.0) * 1e-3,
         notes=(*notes, *motion.notes),
@@ -144,11 +148,11 @@ def judge(
 
 
 def _from_thermo(
-    run: Side, reference: Side | None, ensemble: str, masses: Float, notes: list[str]
+    run: ObservedRun, reference: ObservedRun | None, ensemble: str, masses: Float, notes: list[str]
 ) -> dict[str, Observable]:
-    """Temperature, pressure and density."""
-    observables = {"temperature, K": _compared(run, reference, "temperature_K")}
-    volumes = [side.column("volume_A3") for side in (run, reference) if side is not None]
+    """Pressure and density."""
+    observables = {}
+    volumes = [observed.column("volume_A3") for observed in (run, reference) if observed is not None]
     if ensemble == "npt":
         observables["pressure, atm"] = _compared(run, reference, "pressure_atm")
         fluctuates = len(volumes) > 1 and len(volumes[1]) > 1 and np.ptp(volumes[1]) > 0
@@ -159,27 +163,27 @@ def _from_thermo(
         known = reference
         if len(volumes) > 1 and len(volumes[0]) and len(volumes[1]):
             larger = float(volumes[0].mean() / volumes[1].mean()) - 1.0
-            if abs(larger) > _SAME_VOLUME:
+            if abs(larger) > _VOLUME_TOLERANCE:
                 known = None
                 notes.append(
                     f"the box is {100 * abs(larger):.2g} % {'larger' if larger > 0 else 'smaller'} than the mean of "
-                    "the reference, so pressures are not compared; run npt, or start from a box of the mean size."
+                    "the reference, so pressures are not compared; run npt, or start from a box of the mean volume."
                 )
         observables["pressure, atm"] = _compared(run, known, "pressure_atm")
     return observables
 
 
-def _other_timestep(run: Side, reference: Side | None) -> list[str]:
-    """Point out that the two integrate differently; at 1 fs an O-H bond swings 6 % wider than it should."""
+def _timestep_notes(run: ObservedRun, reference: ObservedRun | None) -> list[str]:
+    """Note that the timesteps differ; at 1 fs the distribution of an O-H bond is 6 % too wide."""
     known = None if reference is None else reference.timestep_fs
     if known is None or known == run.timestep_fs:
         return []
     return [
         f"the reference was integrated with steps of {known:g} fs, this run with {run.timestep_fs:g} fs: fast "
-        "vibrations differ by that alone."
+        "vibrations differ for that reason alone."
     ]
 
 
-def _compared(run: Side, reference: Side | None, column: str) -> Observable:
+def _compared(run: ObservedRun, reference: ObservedRun | None, column: str) -> Observable:
     known = None if reference is None else reference.column(column)
     return Observable(estimate(run.column(column)), estimate(known) if known is not None and len(known) else None)

@@ -18,7 +18,7 @@ Int = NDArray[np.int64]
 
 
 def bond_lengths(frames: Sequence[Frame], bonds: Int) -> Float:
-    """Length of each bond in each frame by the nearest image, angstrom, (T, M).
+    """Length of each bond in each frame by the minimum image, angstrom, (T, M).
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def angles(frames: Sequence[Frame], triples: Int) -> Float:
 
 
 def by_types(members: Int, types: Int, names: Sequence[str]) -> dict[str, Int]:
-    """Rows of bonds or angles by the names of their types; ``H-O`` and ``O-H`` are one.
+    """Rows of bonds or angles by the names of their types; ``H-O`` and ``O-H`` are the same.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def by_types(members: Int, types: Int, names: Sequence[str]) -> dict[str, Int]:
 
 
 def histograms(values: Float, edges: Float) -> tuple[Float, Float]:
-    """Density of the values of each frame, (T, n), and how many values of a frame a density of 1 means, (n,).
+    """Density of the values of each frame, (T, n), and the number of values per frame at a density of 1, (n,).
 
     Parameters
     ----------
     values
-        (T, M); what is outside the edges is in the first or last bin.
+        (T, M); values outside the edges are counted in the first or last bin.
     edges
         Of the bins, (n + 1,).
     """
@@ -84,7 +84,7 @@ def histograms(values: Float, edges: Float) -> tuple[Float, Float]:
 
 
 def _nearest(frame: Frame, start: Int, end: Int) -> Float:
-    """Vectors between atoms, to the nearest image in the periodic directions."""
+    """Vectors between atoms by the minimum image in the periodic directions."""
     delta = frame.positions[end] - frame.positions[start]
     fractional = delta @ np.linalg.inv(frame.cell)
     shift = np.where(frame.periodic, np.round(fractional), 0.0)

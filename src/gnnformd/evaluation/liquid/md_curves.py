@@ -1,4 +1,4 @@
-"""Curves of a run beside those of the reference: g(r), distributions, correlation functions."""
+"""Curves of a run compared with the reference: g(r), distributions, correlation functions."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["FAMILIES", "Family", "MeasuredCurve", "curve_to_dict", "largest_diff
 
 Float = NDArray[np.float64]
 
-_LEAST_COUNT = 10.0
+_MIN_COUNT = 10.0
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a kind of curve is written and drawn.
+    """How a kind of curve is written to JSON and drawn.
 
     Attributes
     ----------
     title
-        Of a figure of one curve, followed by what it is of.
+        Title of the plot of one curve, followed by the name of the curve.
     x_key, y_key
         Names of the two series in JSON, with their units.
     x_label, y_label
@@ -67,7 +67,7 @@ class MeasuredCurve:
     x, value
         (n,).
     error
-        (n,); NaN where the run is too short.
+        (n,); NaN where the run is too short to estimate it.
     degrees_of_freedom
         Of the error.
     counts
@@ -82,17 +82,17 @@ class MeasuredCurve:
 
     @classmethod
     def of_blocks(cls, x: Float, blocks: Float) -> MeasuredCurve:
-        """Make a curve of independent ones, (B, n)."""
+        """Average independent curves, (B, n)."""
         few = len(blocks) < 2
         error = np.full(len(x), np.nan) if few else blocks.std(axis=0, ddof=1) / math.sqrt(len(blocks))
         return cls(x, blocks.mean(axis=0), error, len(blocks) - 1.0)
 
     @classmethod
     def of_histograms(cls, x: Float, density: Float, ideal: Float) -> MeasuredCurve:
-        """Make a curve of histograms of successive frames.
+        """Average the histograms of successive frames.
 
-        Blocks are as long as the slowest of what the curve is made of asks for: the projection of each frame on the
-        mean curve. The error is never below that of counting, ``sqrt(density / (ideal T))``.
+        The length of the blocks follows from the slowest fluctuation of the curve, the projection of each frame on the
+        mean curve. The error is never below the counting error, ``sqrt(density / (ideal T))``.
 
         Parameters
         ----------
@@ -114,9 +114,9 @@ class MeasuredCurve:
 
 
 def largest_difference(ours: MeasuredCurve, theirs: MeasuredCurve) -> Observable:
-    """Largest gap between two curves over the same x, and how far the place that stands out most is off.
+    """Largest difference of two curves over the same x, and the deviation of the most significant point.
 
-    Bins with fewer than ten events in both together count for nothing, nor places where one is not known (NaN).
+    Left out are bins with fewer than ten events in both together, and points where one of the two is unknown (NaN).
 
     Parameters
     ----------
@@ -125,21 +125,21 @@ def largest_difference(ours: MeasuredCurve, theirs: MeasuredCurve) -> Observable
     """
     gap = np.abs(ours.value - theirs.value)
     error = np.hypot(ours.error, theirs.error)
-    solid = np.isfinite(gap)
+    usable = np.isfinite(gap)
     if ours.counts is not None and theirs.counts is not None:
-        solid &= ours.counts + theirs.counts >= _LEAST_COUNT
-    worst = int(np.where(solid, gap, -1.0).argmax())
-    significant = solid & (error > 0)
-    stands_out = math.nan
+        usable &= ours.counts + theirs.counts >= _MIN_COUNT
+    worst = int(np.where(usable, gap, -1.0).argmax())
+    significant = usable & (error > 0)
+    largest_deviation = math.nan
     if significant.any():
-        place = int(np.where(significant, gap / np.where(error > 0, error, 1.0), -1.0).argmax())
-        pair = (_at(ours, place), _at(theirs, place))
-        stands_out = abs(deviation(*pair, places=int(significant.sum())))
+        point = int(np.where(significant, gap / np.where(error > 0, error, 1.0), -1.0).argmax())
+        pair = (_at(ours, point), _at(theirs, point))
+        largest_deviation = abs(deviation(*pair, comparisons=int(significant.sum())))
     ours_error, theirs_error = float(ours.error[worst]), float(theirs.error[worst])
     return Observable(
         Estimate(float(gap[worst]), ours_error, ours.degrees_of_freedom),
         Estimate(0.0, theirs_error, theirs.degrees_of_freedom),
-        stands_out=stands_out,
+        largest_deviation=largest_deviation,
     )
 
 
@@ -155,5 +155,5 @@ def curve_to_dict(family: str, ours: MeasuredCurve, theirs: MeasuredCurve | None
     }
 
 
-def _at(curve: MeasuredCurve, place: int) -> Estimate:
-    return Estimate(float(curve.value[place]), float(curve.error[place]), curve.degrees_of_freedom)
+def _at(curve: MeasuredCurve, point: int) -> Estimate:
+    return Estimate(float(curve.value[point]), float(curve.error[point]), curve.degrees_of_freedom)

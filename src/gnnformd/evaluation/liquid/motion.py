@@ -1,4 +1,4 @@
-"""Motion: where molecules and atoms go along a trajectory, and how fast."""
+"""Motion: paths of molecules and velocities of atoms along a trajectory."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = ["Bodies", "Motion", "follow", "molecules"]
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-_NUMBERS_KEPT = 10_000_000
-_FEWEST_KEPT = 50
+_MAX_NUMBERS = 10_000_000
+_MIN_BODIES = 50
 
 
 @dataclass(frozen=True)
 class Bodies:
-    """What diffuses as a whole: molecules where there are bonds, single atoms elsewhere.
+    """What diffuses as a whole: molecules where there are bonds, otherwise single atoms.
 
     Attributes
     ----------
     index
         Body of each atom, (N,).
     names
-        What each body is, ``H2O`` or ``Ar``.
+        Formula of each body, ``H2O`` or ``Ar``.
     """
 
     index: Int
@@ -41,7 +41,7 @@ class Bodies:
 
 
 def molecules(types: Int, bonds: Int | None, names: Sequence[str]) -> Bodies:
-    """Join bonded atoms to bodies, named by their formula.
+    """Group bonded atoms into molecules, named by their formula.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _formula(counts: Sequence[int], names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Motion:
-    """Paths of bodies and velocities of atoms, the motion of the common center of mass taken off.
+    """Paths of bodies and velocities of atoms, relative to the center of mass of the system.
 
     Attributes
     ----------
@@ -83,10 +83,10 @@ class Motion:
     velocities
         By type of atom: angstrom/fs, (T, n, 3); None where the trajectory has none.
     center_temperature
-        ``M V^2 / (3 k_B)`` of the common center of mass in each frame, K, (T,); None without velocities.
+        ``M V^2 / (3 k_B)`` of the center of mass of the system in each frame, K, (T,); None without velocities.
     frequency
-        Root of the mean of ``(F / m)^2 / v^2`` of the type of atom where it is highest, rad/fs: how fast velocities
-        change. None without velocities or forces.
+        Root mean square frequency ``sqrt(<(F / m)^2> / <v^2>)`` of the type of atom where it is highest, rad/fs. None
+        without velocities or forces.
     """
 
     times_ps: Float
@@ -117,14 +117,14 @@ def follow(
 ) -> Motion:
     """Follow bodies and atoms through a trajectory.
 
-    Atoms are followed from frame to frame by the nearest image in fractional coordinates (right as long as none moves
-    by half a box between two frames). A box that changes moves atoms by rescaling, which is no diffusion: paths are
-    fractional, times the mean cell. Of very many bodies or atoms an even choice is kept.
+    Atoms are unwrapped from frame to frame by the nearest image in fractional coordinates (correct as long as none
+    moves by half a box between two frames). A change of the box rescales coordinates, which is not diffusion: paths are
+    fractional coordinates times the mean cell. Of very many bodies or atoms an evenly spaced subset is kept.
 
     Parameters
     ----------
     frames
-        Evenly spaced in time; a frame that repeats the step before it is left out.
+        Evenly spaced in time; a frame with the step of the frame before it is skipped.
     timestep_fs
         Of the simulation.
     masses
@@ -134,7 +134,7 @@ def follow(
     names
         ``names[t - 1]`` names type t.
     count
-        About how many frames there are, for the choice.
+        Approximate number of frames, which sets the size of the subset.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def follow(
     tracker: _Tracker | None = None
     for frame in frames:
         if tracker is None:
-            tracker = _Tracker(frame, masses, bodies, names, max(_FEWEST_KEPT, _NUMBERS_KEPT // (3 * max(count, 1))))
+            tracker = _Tracker(frame, masses, bodies, names, max(_MIN_BODIES, _MAX_NUMBERS // (3 * max(count, 1))))
         tracker.add(frame)
     if tracker is None or len(tracker.steps) < 2:
         raise InputError("a displacement needs at least two frames; run more steps or dump more often.")
@@ -154,23 +154,24 @@ def follow(
 
 
 class _Tracker:
-    """Takes frames one by one and keeps what `Motion` needs."""
+    """Accumulates frames one by one into what `Motion` holds."""
 
-    def __init__(self, first: Frame, masses: Float, bodies: Bodies, names: Sequence[str], most: int) -> None:
+    def __init__(self, first: Frame, masses: Float, bodies: Bodies, names: Sequence[str], max_bodies: int) -> None:
         self.masses = masses
-        self.chosen = {name: _even_choice(_where(bodies.names, name), most) for name in sorted(set(bodies.names))}
+        self.chosen = {
+            name: _evenly_spaced(_where(bodies.names, name), max_bodies) for name in sorted(set(bodies.names))
+        }
         self.rows = np.concatenate(list(self.chosen.values()))
         self.weights = _center_weights(bodies.index, masses, self.rows)
-        there = np.unique(first.types).tolist()
-        self.atoms = {names[t - 1]: np.flatnonzero(first.types == t) for t in there}
-        self.sampled = {name: _even_choice(atoms, most) for name, atoms in self.atoms.items()}
+        self.atoms = {names[t - 1]: np.flatnonzero(first.types == t) for t in np.unique(first.types).tolist()}
+        self.sampled = {name: _evenly_spaced(atoms, max_bodies) for name, atoms in self.atoms.items()}
         self.steps: list[int] = []
         self.before: Float | None = None
         self.unwrapped: Float = np.zeros((len(masses), 3))
         self.cell: Float = np.zeros((3, 3))
         self.centers: list[Float] = []
         self.velocities: dict[str, list[Float]] = {name: [] for name in self.atoms}
-        self.hot: list[float] = []
+        self.center_temperatures: list[float] = []
         self.squares = {name: np.zeros(2) for name in self.atoms}  # sums of (F / m)^2 and v^2
 
     def add(self, frame: Frame) -> None:
@@ -193,7 +194,7 @@ class _Tracker:
     def _add_velocities(self, frame: Frame, velocities: Float) -> None:
         center = self.masses @ velocities / self.masses.sum()
         twice_kinetic = self.masses.sum() * float(center @ center) * VELOCITY_SQUARED_TO_ENERGY
-        self.hot.append(twice_kinetic / (3.0 * BOLTZMANN))
+        self.center_temperatures.append(twice_kinetic / (3.0 * BOLTZMANN))
         for name, atoms in self.atoms.items():
             self.velocities[name].append(velocities[self.sampled[name]] - center)
             if frame.forces is not None:
@@ -204,14 +205,14 @@ class _Tracker:
         paths = np.stack(self.centers) @ (self.cell / len(self.steps))  # (T, G, 3)
         ends = np.cumsum([len(rows) for rows in self.chosen.values()])
         by_name = dict(zip(self.chosen, np.split(paths, ends[:-1], axis=1), strict=True))
-        moving = len(self.hot) == len(self.steps)
+        moving = len(self.center_temperatures) == len(self.steps)
         frequencies = [float(np.sqrt(a / v)) for a, v in self.squares.values() if v > 0]
         steps = np.array(self.steps, dtype=np.float64)
         return Motion(
             times_ps=(steps - steps[0]) * timestep_fs * 1e-3,
             paths=by_name,
             velocities={name: np.stack(v) for name, v in self.velocities.items()} if moving else None,
-            center_temperature=np.array(self.hot) if moving else None,
+            center_temperature=np.array(self.center_temperatures) if moving else None,
             frequency=max(frequencies) if moving and frequencies else None,
         )
 
@@ -220,19 +221,19 @@ def _where(names: Sequence[str], name: str) -> Int:
     return np.flatnonzero(np.array(names) == name)
 
 
-def _even_choice(rows: Int, most: int) -> Int:
-    if len(rows) <= most:
+def _evenly_spaced(rows: Int, count: int) -> Int:
+    if len(rows) <= count:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]
 
 
 def _center_weights(index: Int, masses: Float, rows: Int) -> Any:
-    """Sparse (G, N) matrix that takes coordinates of atoms to centers of mass of the chosen bodies."""
+    """Sparse (G, N) matrix that maps coordinates of atoms to the centers of mass of the chosen bodies."""
     from scipy.sparse import csr_array
 
-    place = np.full(int(index.max()) + 1, -1)
-    place[rows] = np.arange(len(rows))
-    atoms = np.flatnonzero(place[index] >= 0)
-    body = place[index[atoms]]
+    row_of = np.full(int(index.max()) + 1, -1)
+    row_of[rows] = np.arange(len(rows))
+    atoms = np.flatnonzero(row_of[index] >= 0)
+    body = row_of[index[atoms]]
     total = np.bincount(body, weights=masses[atoms], minlength=len(rows))
     return csr_array((masses[atoms] / total[body], (body, atoms)), shape=(len(rows), len(masses)))

@@ -1,47 +1,56 @@
-"""Numbers that the thermo table of a run says: density, conservation of energy, heat of the center of mass."""
+"""Observables that are one number of a run: what a new one promises, and the list of those there are."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.evaluation.liquid.statistics import LEAST_BLOCKS, LEAST_LENGTH, MOST_BLOCKS, Estimate, block_means
+from gnnformd.evaluation.liquid.observed_run import ObservedRun
+from gnnformd.evaluation.liquid.statistics import Estimate, estimate
+from gnnformd.evaluation.liquid.verdict import Observable
 
-__all__ = ["GRAMS_PER_CM3", "energy_drift"]
+__all__ = ["OBSERVABLES", "System", "compare_observables"]
 
 Float = NDArray[np.float64]
 
-GRAMS_PER_CM3 = 1.66053906660
-"""One g/mol per angstrom^3 in g/cm^3."""
 
+class System(NamedTuple):
+    """What is known of the atoms of both runs.
 
-def energy_drift(time_fs: Float, energy: Float, atoms: int) -> Estimate:
-    """Slope of a conserved energy by least squares over means of 16 blocks, kcal/mol per atom and ns.
-
-    The error comes from the scatter about the line; it is not known for fewer than 25 samples. NaN where the energy is
-    not finite or there are fewer than two samples.
-
-    Parameters
+    Attributes
     ----------
-    time_fs
-        fs, (n,).
-    energy
-        kcal/mol, (n,).
-    atoms
-        N.
+    masses
+        g/mol per type, (T,).
+    names
+        Name of each type.
     """
-    if len(energy) < 2 or not np.isfinite(energy).all():
-        return Estimate(math.nan)
-    nanoseconds = (time_fs - time_fs.mean()) * 1e-6
-    per_atom = (energy - energy.mean()) / atoms
-    if len(energy) < LEAST_BLOCKS * LEAST_LENGTH:
-        return Estimate(float(nanoseconds @ per_atom / (nanoseconds @ nanoseconds)))
-    count = min(MOST_BLOCKS, len(energy) // LEAST_LENGTH)
-    x, y = block_means(nanoseconds, count), block_means(per_atom, count)
-    x, y = x - x.mean(), y - y.mean()
-    slope = float(x @ y / (x @ x))
-    left = y - slope * x
-    error = math.sqrt(float(left @ left) / (count - 2) / float(x @ x))
-    return Estimate(slope, error, count - 2.0)
+
+    masses: Float
+    names: tuple[str, ...]
+
+
+def temperature(run: ObservedRun, system: System) -> Estimate | None:
+    """Mean of the thermo table."""
+    values = run.column("temperature_K")
+    return estimate(values) if len(values) else None
+
+
+OBSERVABLES: dict[str, Callable[[ObservedRun, System], Estimate | None]] = {"temperature, K": temperature}
+"""Name, with the unit, of each observable and what measures it in the equilibrated part of a run.
+
+None where a run does not have it. Structure, transport, pressure and density, which need more than one number or both
+runs, are in modules of their own.
+"""
+
+
+def compare_observables(run: ObservedRun, reference: ObservedRun | None, system: System) -> dict[str, Observable]:
+    """Measure every observable in the run and, where there is one, in the reference."""
+    found = {}
+    for name, measure in OBSERVABLES.items():
+        value = measure(run, system)
+        if value is not None:
+            found[name] = Observable(value, None if reference is None else measure(reference, system))
+    return found

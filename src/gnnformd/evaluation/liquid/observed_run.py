@@ -1,4 +1,4 @@
-"""Side: one of the two trajectories that are compared, and what is known about it."""
+"""ObservedRun: one of the two runs that are compared."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.frame import Frame, Topology
 
-__all__ = ["Side"]
+__all__ = ["ObservedRun"]
 
 Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Side:
+class ObservedRun:
     """A trajectory, its thermo table and its topology.
 
     Attributes
@@ -34,11 +34,11 @@ class Side:
     topology
         Types, bonds and angles of its atoms.
     thermo
-        Of the whole run.
+        Of the whole run, equilibration included.
     timestep_fs
-        None where it is not known.
+        None where it is unknown.
     first_step
-        From here on the run counts as equilibrated.
+        First step of the equilibrated part.
     """
 
     trajectory: Path
@@ -48,14 +48,14 @@ class Side:
     first_step: int
 
     @classmethod
-    def of_run(cls, folder: Path, topology: Topology, timestep_fs: float) -> Side:
+    def of_run(cls, folder: Path, topology: Topology, timestep_fs: float) -> ObservedRun:
         """Take the files of a run."""
         thermo = ThermoSeries.read(folder / "thermo.csv")
         return cls(folder / "trajectory.dump", topology, thermo, timestep_fs, _first_step(thermo))
 
     @classmethod
-    def of_reference(cls, run: ReferenceRun, like: Topology) -> Side:
-        """Take the files of a reference run; without a data file of its own it has the topology ``like``.
+    def of_reference(cls, run: ReferenceRun, like: Topology) -> ObservedRun:
+        """Take the files of a reference run; without a data file in its folder it gets the topology ``like``.
 
         Raises
         ------
@@ -64,8 +64,8 @@ class Side:
         """
         topology = read_topology(run.topology) if run.topology.exists() else like
         thermo = ThermoSeries.read(run.thermo)
-        said = run.manifest.get("timestep_fs")
-        timestep = float(said) if isinstance(said, int | float) else None
+        recorded = run.manifest.get("timestep_fs")
+        timestep = float(recorded) if isinstance(recorded, int | float) else None
         return cls(run.trajectory, topology, thermo, timestep, _first_step(thermo))
 
     def column(self, name: str) -> Float:
@@ -92,8 +92,8 @@ class Side:
         """
         return (frame for frame in self._all_frames() if frame.timestep >= self.first_step)
 
-    def some_frames(self, most: int) -> list[Frame]:
-        """At most so many frames, evenly chosen from the whole run.
+    def sampled_frames(self, max_frames: int) -> list[Frame]:
+        """At most ``max_frames`` frames, evenly spaced over the whole run.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class Side:
         count = len(self.steps)
         if count == 0:
             return []
-        chosen = set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist())
+        chosen = set(np.linspace(0, count - 1, min(count, max_frames)).round().astype(int).tolist())
         return [frame for index, frame in enumerate(self._all_frames()) if index in chosen]
 
     def _all_frames(self) -> Iterator[Frame]:
@@ -119,7 +119,7 @@ class Side:
 
 
 def _first_step(thermo: ThermoSeries) -> int:
-    """Where the potential energy, or the temperature where there is none, stops to drift."""
+    """First step after the drift of the potential energy, or of the temperature where there is no energy."""
     columns = thermo.columns
     for name in ("potential_energy", "temperature_K"):
         series = columns.get(name, np.empty(0))

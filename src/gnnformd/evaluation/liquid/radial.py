@@ -15,16 +15,16 @@ from gnnformd.numba_jit import compiled
 if TYPE_CHECKING:
     from gnnformd.trajectory.frame import Frame
 
-__all__ = ["LARGEST", "RadialDistribution", "narrowest_width", "radial_distribution"]
+__all__ = ["MAX_DISTANCE", "RadialDistribution", "narrowest_width", "radial_distribution"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-CELLS, MOST_CELLS = 2, 200
-"""Cells to each `r_max` in which pairs are searched, and the most along a direction."""
+CELLS_PER_R_MAX, MAX_CELLS = 2, 200
+"""Cells of the search per `r_max`, and the largest number of cells along a direction."""
 
-LARGEST = 15.0
-"""Distance up to which pairs are counted by default, angstrom; g(r) of a liquid is one within its error there."""
+MAX_DISTANCE = 15.0
+"""Default `r_max`, angstrom; there g(r) of a liquid is one within its error."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class RadialDistribution:
     r
         Middle of each bin, angstrom, (n,).
     g
-        Local density over mean density in each frame, (T, n); 1 where atoms do not know of each other.
+        Local density over mean density in each frame, (T, n); 1 where atoms are uncorrelated.
     ideal
-        Pairs per frame in each shell of an ideal gas, (n,): counting alone scatters g by ``sqrt(g / ideal)``.
+        Pairs per frame in each shell of an ideal gas, (n,): the counting error of g is ``sqrt(g / ideal)``.
     """
 
     pair: str
@@ -60,47 +60,47 @@ def radial_distribution(
     """Radial distribution functions of every pair of types in each frame; the mean over frames is what is plotted.
 
     ``g_ab(r) = V n_ab(r) / (P_ab v(r))`` with the volume V of each frame (so that a changing box is treated
-    right), the number n of pairs in the shell of volume v, and the number P of pairs there are: ``N_a N_b`` or
-    ``N_a (N_a - 1) / 2``, less those left out.
+    correctly), the number n of pairs in the shell of volume v, and the total number P of pairs: ``N_a N_b`` or
+    ``N_a (N_a - 1) / 2``, minus those left out.
 
     Parameters
     ----------
     frames
         Periodic in all directions, all of the same atoms; streamed.
     type_names
-        ``type_names[t - 1]`` names type t; the numbers themselves by default.
+        ``type_names[t - 1]`` names type t; the numbers of the types by default.
     r_max
         angstrom; by default 15, or a little less than half the narrowest width of the first box, so that it may shrink
         by 5 %.
     bins
         Number of bins from 0 to `r_max`.
     exclude_molecules
-        Leave out pairs within one molecule.
+        Leave out pairs within a molecule.
 
     Returns
     -------
     dict
-        By name of the pair, the type with the smaller number first; pairs of a lone atom are absent.
+        By name of the pair, the type with the smaller number first; a pair of types that only one atom has is absent.
 
     Raises
     ------
     InputError
         There are no frames, a box is not periodic or narrower than twice `r_max`, or molecules are to be left out
-        and not known.
+        but unknown.
     """
     counter: _PairCounter | None = None
     for frame in frames:
         if counter is None:
-            reach = min(LARGEST, 0.475 * narrowest_width(frame)) if r_max is None else r_max
-            counter = _PairCounter(frame, reach, bins, exclude_molecules)
+            default = min(MAX_DISTANCE, 0.475 * narrowest_width(frame)) if r_max is None else r_max
+            counter = _PairCounter(frame, default, bins, exclude_molecules)
         counter.add(frame)
     if counter is None:
-        raise InputError("the trajectory holds no frames to count neighbors in; run more steps or dump more often.")
+        raise InputError("the trajectory contains no frames; run more steps or dump more often.")
     return counter.result(type_names)
 
 
 class _PairCounter:
-    """Counts pairs ``n(r)`` of each two types, frame by frame."""
+    """Counts pairs ``n(r)`` of each pair of types, frame by frame."""
 
     def __init__(self, first: Frame, r_max: float, bins: int, exclude_molecules: bool) -> None:
         self.r_max, self.exclude = r_max, exclude_molecules
@@ -115,7 +115,7 @@ class _PairCounter:
         fractional = (frame.positions - frame.origin) @ np.linalg.inv(frame.cell)
         molecules = frame.molecule_ids if self.exclude and frame.molecule_ids is not None else np.empty(0, np.int64)
         counts = np.zeros((self.type_count, self.type_count, len(self.edges) - 1), np.int64)
-        cells = np.clip(np.floor(CELLS * _widths(frame) / self.r_max), 1, MOST_CELLS).astype(np.int64)
+        cells = np.clip(np.floor(CELLS_PER_R_MAX * _widths(frame) / self.r_max), 1, MAX_CELLS).astype(np.int64)
         start, order = _sort_into_cells(fractional, cells)
         molecules = molecules[order] if len(molecules) else molecules
         rows, types = np.ascontiguousarray(fractional[order].T), frame.types[order] - 1
@@ -140,7 +140,7 @@ class _PairCounter:
         return found
 
     def _possible_pairs(self) -> Float:
-        """Pairs of each two types that may be counted in a frame."""
+        """Count the pairs that exist in a frame, by pair of types, (types^2,)."""
         possible = self._pairs_among(self.types - 1)
         if self.exclude and self.molecule_ids is not None:
             order = np.argsort(self.molecule_ids, kind="stable")
@@ -156,7 +156,9 @@ class _PairCounter:
 
     def _check(self, frame: Frame) -> None:
         if not np.array_equal(frame.types, self.types):
-            raise InputError(f"timestep {frame.timestep}: the atoms are not those of the first frame; give one system.")
+            raise InputError(
+                f"timestep {frame.timestep}: the atoms differ from those of the first frame; give one system."
+            )
         if not all(frame.periodic):
             raise InputError(
                 f"timestep {frame.timestep}: the box is not periodic, so g(r) has no mean density; give a periodic one."
@@ -164,17 +166,17 @@ class _PairCounter:
         if self.r_max > narrowest_width(frame) / 2:
             raise InputError(
                 f"timestep {frame.timestep}: g(r) up to {self.r_max:.2f} angstrom needs a box at least twice as wide, "
-                f"but this one is {narrowest_width(frame):.2f} wide; choose a smaller r_max."
+                f"but this box is {narrowest_width(frame):.2f} wide; choose a smaller r_max."
             )
         if self.exclude and frame.molecule_ids is None:
             raise InputError(
-                f"timestep {frame.timestep}: molecules are not known and cannot be left out; name a topology."
+                f"timestep {frame.timestep}: the molecules are unknown and cannot be left out; give a topology."
             )
 
 
 @compiled
 def _sort_into_cells(fractional: Float, cells: Int) -> tuple[Int, Int]:
-    """Order atoms by cell: where each of the cells, ``cells`` (3,) along the axes, begins, and the atoms."""
+    """Order atoms by cell: where each cell begins, with ``cells`` (3,) along the axes, and the atoms."""
     atoms = len(fractional)
     cell_of = np.empty(atoms, np.int64)
     start = np.zeros(cells[0] * cells[1] * cells[2] + 1, np.int64)
@@ -208,27 +210,27 @@ def _count_pairs(
 ) -> None:
     """Add every pair closer than `r_max` to ``counts``, (types, types, n).
 
-    As `r_max` is at most half the narrowest width, the only image that may be so close is that whose fractional
-    coordinates are nearest. Atoms are ordered by cell (see `_sort_into_cells`); cells are at least half as wide as
-    `r_max`, so that a partner is at most two of them away.
+    As `r_max` is at most half the narrowest width, the only image within it is the nearest in fractional
+    coordinates. Atoms are ordered by cell (see `_sort_into_cells`); cells are at least half as wide as
+    `r_max`, so that a neighbor is at most two of them away.
     """
     bins = counts.shape[2]
     scale, limit = bins / r_max, r_max**2
-    around = np.minimum(cells, 2 * CELLS + 1)
+    around = np.minimum(cells, 2 * CELLS_PER_R_MAX + 1)
     squares = np.empty(fractional.shape[1])
     for cu in range(cells[0]):
         for cv in range(cells[1]):
             for cw in range(cells[2]):
-                own = (cu * cells[1] + cv) * cells[2] + cw
+                home = (cu * cells[1] + cv) * cells[2] + cw
                 for step in range(around[0] * around[1] * around[2]):
-                    u = (cu + step // (around[1] * around[2]) - CELLS) % cells[0]
-                    v = (cv + step // around[2] % around[1] - CELLS) % cells[1]
-                    w = (cw + step % around[2] - CELLS) % cells[2]
+                    u = (cu + step // (around[1] * around[2]) - CELLS_PER_R_MAX) % cells[0]
+                    v = (cv + step // around[2] % around[1] - CELLS_PER_R_MAX) % cells[1]
+                    w = (cw + step % around[2] - CELLS_PER_R_MAX) % cells[2]
                     other = (u * cells[1] + v) * cells[2] + w
-                    if other < own:
+                    if other < home:
                         continue
-                    for i in range(start[own], start[own + 1]):
-                        first = i + 1 if other == own else start[other]
+                    for i in range(start[home], start[home + 1]):
+                        first = i + 1 if other == home else start[other]
                         for j in range(first, start[other + 1]):
                             a = fractional[0, j] - fractional[0, i]
                             b = fractional[1, j] - fractional[1, i]

@@ -24,7 +24,7 @@ BOND_BAND = 0.5
 
 @dataclass(frozen=True)
 class Departure:
-    """The first moment outside the band.
+    """The first time outside the band.
 
     Attributes
     ----------
@@ -46,8 +46,8 @@ def rdf_leaves(
 ) -> Departure | None:
     """First window of 1 ps in which ``integral |g - g_reference| dr`` exceeds the band, for any pair of types.
 
-    What counting pairs scatters by itself is allowed on top, or small boxes would leave at once. Source: Fu et al.,
-    Forces are not enough, arXiv 2210.07237, eq. for systems with periodic boundaries.
+    The counting error is added to the band; otherwise small boxes would leave it at once. Source: Fu et al.,
+    Forces are not enough, arXiv 2210.07237, the criterion for condensed systems.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def rdf_leaves(
             # |x| of a normal x is sqrt(2 / pi) of its deviation in the mean
             noise = float((np.sqrt(2 / np.pi * np.maximum(known, 0.0) / (curve.ideal * len(rows))) * width).sum())
             if gap > band + noise:
-                told = f"the difference of g(r), {pair}, integrates to {gap:.2g} angstrom ({band:g} are allowed)"
-                return Departure(float(times_ps[rows[0]]), told)
+                reason = f"the difference of g(r), {pair}, integrates to {gap:.2g} angstrom ({band:g} is allowed)"
+                return Departure(float(times_ps[rows[0]]), reason)
     return None
 
 
@@ -97,6 +97,6 @@ def bonds_leave(times_ps: Float, lengths: Mapping[str, Float], means: Mapping[st
 
 
 def earliest(departures: Sequence[Departure | None]) -> Departure | None:
-    """Pick the first of several, None if there is none."""
-    there = [d for d in departures if d is not None]
-    return min(there, key=lambda d: d.time_ps) if there else None
+    """Pick the first of several, None if there are none."""
+    known = [d for d in departures if d is not None]
+    return min(known, key=lambda d: d.time_ps, default=None)

@@ -1,4 +1,4 @@
-"""Means of correlated series with honest standard errors, and whether two of them differ."""
+"""Means of correlated series with standard errors, and whether two of them differ."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ __all__ = [
     "estimate",
     "mean_of_blocks",
     "statistical_inefficiency",
-    "with_error",
 ]
 
 Float = NDArray[np.float64]
 
-LEAST_BLOCKS, MOST_BLOCKS = 5, 16
-BLOCK_LENGTH, LEAST_LENGTH = 10, 5
+MIN_BLOCKS, MAX_BLOCKS = 5, 16
+BLOCK_LENGTH, MIN_BLOCK_LENGTH = 10, 5
 """Blocks are this many statistical inefficiencies long, and never shorter than the second number."""
 
 _WINDOW = 6.0
@@ -34,16 +33,16 @@ _WINDOW = 6.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and what is known of its error.
+    """A mean and its standard error.
 
     Attributes
     ----------
     value
         The mean.
     standard_error
-        NaN where the series is too short to tell.
+        NaN where the series is too short to estimate it.
     degrees_of_freedom
-        Of the standard error: number of blocks less one; infinite for a number known exactly.
+        Of the standard error: number of blocks minus one; infinite for a number known exactly.
     """
 
     value: float
@@ -52,12 +51,12 @@ class Estimate:
 
     @classmethod
     def exactly(cls, value: float) -> Estimate:
-        """Make a number without an error."""
+        """Make an estimate without an error."""
         return cls(value, 0.0, math.inf)
 
 
 def statistical_inefficiency(series: Any) -> tuple[float, float]:
-    """How many samples of a series count as one independent sample, and the relative error of that number.
+    """Statistical inefficiency of a series (samples per independent sample), and its relative error.
 
     ``g = 1 + 2 sum_{t=1}^{W} C(t)`` with the normalised autocorrelation C and the smallest window W that is at least
     three times g, never below 1. Source: Sokal, in: Functional Integration (1997); relative error
@@ -70,7 +69,7 @@ def statistical_inefficiency(series: Any) -> tuple[float, float]:
     """
     x = np.asarray(series, dtype=np.float64)
     n, centered = len(x), x - x.mean()
-    if not np.abs(centered).max(initial=0.0) > 1e-12 * np.abs(x).max(initial=0.0):  # constant but for rounding
+    if not np.abs(centered).max(initial=0.0) > 1e-12 * np.abs(x).max(initial=0.0):  # constant up to rounding
         return 1.0, 0.0
     spectrum = np.fft.rfft(centered, 2 * n)
     correlation = np.fft.irfft(np.abs(spectrum) ** 2, 2 * n)[:n]
@@ -81,10 +80,10 @@ def statistical_inefficiency(series: Any) -> tuple[float, float]:
 
 
 def block_count(series: Any) -> int:
-    """Into how many blocks a series may be cut so that their means are independent; 0 if it is too short.
+    """Return the number of blocks of a series whose means are independent; 0 if it is too short.
 
-    At most 16 blocks of ten statistical inefficiencies each; at least five blocks of at least five, the inefficiency
-    taken at the upper end of its error, because that of a short series is often far too small.
+    At most 16 blocks of ten statistical inefficiencies each; at least five blocks of at least five. For the latter the
+    inefficiency is taken at the upper end of its error, because that of a short series is often far too small.
 
     Parameters
     ----------
@@ -92,16 +91,16 @@ def block_count(series: Any) -> int:
         Evenly spaced in time, (n,).
     """
     n = len(series)
-    if n < LEAST_BLOCKS * LEAST_LENGTH:
+    if n < MIN_BLOCKS * MIN_BLOCK_LENGTH:
         return 0
     g, relative_error = statistical_inefficiency(series)
-    if n < LEAST_BLOCKS * LEAST_LENGTH * g * (1.0 + relative_error):
+    if n < MIN_BLOCKS * MIN_BLOCK_LENGTH * g * (1.0 + relative_error):
         return 0
-    return int(min(MOST_BLOCKS, max(LEAST_BLOCKS, n / (BLOCK_LENGTH * g))))
+    return int(min(MAX_BLOCKS, max(MIN_BLOCKS, n / (BLOCK_LENGTH * g))))
 
 
 def block_means(series: Any, count: int) -> Float:
-    """Means of equal consecutive blocks along the first axis, (count, ...); a remainder at the start is left out."""
+    """Means of equal consecutive blocks along the first axis, (count, ...); a remainder at the start is dropped."""
     x = np.asarray(series, dtype=np.float64)
     length = len(x) // count
     means: Float = x[len(x) - count * length :].reshape(count, length, *x.shape[1:]).mean(axis=1)
@@ -109,15 +108,15 @@ def block_means(series: Any, count: int) -> Float:
 
 
 def mean_of_blocks(blocks: Any) -> Estimate:
-    """Mean of independent values and its standard error; without an error for fewer than five.
+    """Mean of independent values and its standard error; no error for fewer than five.
 
     Parameters
     ----------
     blocks
-        One value of each block, (B,).
+        One value per block, (B,).
     """
     values = np.asarray(blocks, dtype=np.float64)
-    if len(values) < LEAST_BLOCKS:
+    if len(values) < MIN_BLOCKS:
         return Estimate(float(values.mean()) if len(values) else math.nan)
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
     return Estimate(float(values.mean()), error, len(values) - 1.0)
@@ -129,7 +128,7 @@ def estimate(series: Any) -> Estimate:
     Parameters
     ----------
     series
-        Evenly spaced in time, (n,); what is not finite is left out.
+        Evenly spaced in time, (n,); values that are not finite are left out.
 
     Examples
     --------
@@ -148,14 +147,14 @@ def estimate(series: Any) -> Estimate:
 
 
 def error_among(values: Any, groups: Any) -> float:
-    """Say the standard error of the mean of independent groups, from how far they differ.
+    """Return the standard error of the mean of independent groups, from the spread among them.
 
     Parameters
     ----------
     values
-        (M,); all groups count the same.
+        (M,); all groups have the same weight.
     groups
-        Number of the group of each value, (M,); values of one group may depend on each other.
+        Number of the group of each value, (M,); values of one group may be correlated.
 
     Returns
     -------
@@ -169,29 +168,29 @@ def error_among(values: Any, groups: Any) -> float:
     """
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     members = np.bincount(index)
-    if len(members) < LEAST_BLOCKS:
+    if len(members) < MIN_BLOCKS:
         return 0.0
     means = np.bincount(index, weights=np.asarray(values, dtype=np.float64)) / members
     return float(means.std(ddof=1)) / math.sqrt(len(means))
 
 
 def at_least(found: Estimate, error: float) -> Estimate:
-    """Widen a standard error to one that is known better, that of many independent values."""
+    """Raise a standard error to a lower bound that is known better, from many independent values."""
     return Estimate(found.value, error, math.inf) if error > found.standard_error else found
 
 
-def deviation(one: Estimate, other: Estimate, *, places: int = 1) -> float:
-    """Difference of two estimates in standard errors, NaN where an error is not known.
+def deviation(one: Estimate, other: Estimate, *, comparisons: int = 1) -> float:
+    """Difference of two estimates in standard errors, NaN where an error is unknown.
 
     Student's t with Welch's degrees of freedom, expressed as the deviation of a normal distribution with the same
-    probability: above 2 in 4.6 % of all comparisons of equals, however few blocks there are.
+    probability: above 2 in 4.6 % of all comparisons of equal quantities, however few blocks there are.
 
     Parameters
     ----------
     one, other
         Independent of each other.
-    places
-        Among how many differences this one was picked as the largest; their number lowers the deviation (Sidak).
+    comparisons
+        Number of differences of which this is the largest; the deviation is lowered accordingly (Sidak).
     """
     from scipy.special import ndtri, stdtr
 
@@ -204,7 +203,7 @@ def deviation(one: Estimate, other: Estimate, *, places: int = 1) -> float:
     parts = ((one.standard_error, one.degrees_of_freedom), (other.standard_error, other.degrees_of_freedom))
     inverse = sum((e / error) ** 4 / d for e, d in parts if e > 0.0)
     freedom = 1.0 / inverse if inverse > 0.0 else math.inf
-    log_same = places * np.log1p(-2.0 * stdtr(freedom, -abs(gap) / error))
+    log_same = comparisons * np.log1p(-2.0 * stdtr(freedom, -abs(gap) / error))
     chance = -math.expm1(float(log_same))
     if chance <= 0.0:  # below the smallest double
         return math.copysign(abs(gap) / error, gap)
@@ -212,10 +211,10 @@ def deviation(one: Estimate, other: Estimate, *, places: int = 1) -> float:
 
 
 def equilibrated_from(series: Any) -> int:
-    """Index from which on a series counts: the start, in steps of a twentieth, that leaves most independent samples.
+    """Index of the first equilibrated sample: the one, in steps of a twentieth, that leaves most independent samples.
 
     Source: Chodera, J. Chem. Theory Comput. 12, 1799 (2016). Never beyond the middle: a series that drifts to its end
-    has so few independent samples that nothing is said about it.
+    has too few independent samples for a verdict.
 
     Parameters
     ----------
@@ -223,24 +222,7 @@ def equilibrated_from(series: Any) -> int:
         Evenly spaced in time, (n,).
     """
     x = np.asarray(series, dtype=np.float64)
-    if len(x) < LEAST_BLOCKS * LEAST_LENGTH:
+    if len(x) < MIN_BLOCKS * MIN_BLOCK_LENGTH:
         return 0
     starts = [len(x) * k // 20 for k in range(11)]
     return max(starts, key=lambda start: (len(x) - start) / statistical_inefficiency(x[start:])[0])
-
-
-def with_error(value: float | None, standard_error: float | None) -> str:
-    """Write a number with its standard error in units of the last digit, without one where it is not known.
-
-    >>> with_error(0.99712, 0.0034), with_error(300.41, 0.89), with_error(2284.0, 131.0), with_error(1.5, None)
-    ('0.997(3)', '300.4(9)', '2280(130)', '1.5')
-    """
-    if value is None or not math.isfinite(value):
-        return "-"
-    if not standard_error or not 1e-6 < standard_error < 1e9:
-        return f"{value:.4g}"
-    places = -math.floor(math.log10(standard_error))
-    if round(standard_error, places) * 10**places < 2 or places < 0:
-        places += 1  # one digit of an error such as 1.4 is too few
-    shown = round(standard_error * 10**places) if places > 0 else round(standard_error, places)
-    return f"{round(value, places):.{max(places, 0)}f}({shown:.0f})"

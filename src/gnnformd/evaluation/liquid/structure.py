@@ -1,4 +1,4 @@
-"""Structure of a run beside that of the reference: g(r), bonds, angles, and how long the run keeps it."""
+"""Structure of a run compared with the reference: g(r), bonds, angles, and for how long the run is stable."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from gnnformd.evaluation.liquid.geometry import angles, bond_lengths, by_types, histograms
 from gnnformd.evaluation.liquid.md_curves import MeasuredCurve, curve_to_dict, largest_difference
-from gnnformd.evaluation.liquid.observed_run import Side
-from gnnformd.evaluation.liquid.radial import LARGEST, RadialDistribution, narrowest_width, radial_distribution
+from gnnformd.evaluation.liquid.observed_run import ObservedRun
+from gnnformd.evaluation.liquid.radial import MAX_DISTANCE, RadialDistribution, narrowest_width, radial_distribution
 from gnnformd.evaluation.liquid.stability import Departure, bonds_leave, earliest, rdf_leaves
 from gnnformd.evaluation.liquid.statistics import Estimate, at_least, error_among, estimate
 from gnnformd.evaluation.liquid.verdict import Observable
@@ -23,17 +23,17 @@ __all__ = ["Structure", "structure"]
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-_MOST_FRAMES, _LEAST_FRAMES, _MOST_ATOMS = 2000, 25, 2_500_000
-"""Frames that are compared, and atoms in all of them together."""
+_MAX_FRAMES, _MIN_FRAMES, _MAX_ATOMS = 2000, 25, 2_500_000
+"""Bounds of the number of frames that are compared, and of the atoms in all of them together."""
 
 _BINS = 100
-_FLUID_BAND, _SIMPLE_BAND = 3.0, 1.0
+_MOLECULAR_BAND, _ATOMIC_BAND = 3.0, 1.0
 """Fu et al. (arXiv 2210.07237) allow 3 angstrom for water and 1 angstrom for a material without molecules."""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What the frames say about structure.
+    """Comparison of the structure.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Structure:
     departure
         When the run left the band around the reference; None if it did not.
     checked_ps
-        For how long the run was watched; None where there was nothing to watch.
+        Length of the part of the run that was checked; None where there was nothing to check.
     """
 
     observables: dict[str, Observable]
@@ -55,20 +55,21 @@ class Structure:
 
 @dataclass(frozen=True)
 class _Sampled:
-    """Frames of one side, and which of them are equilibrated, (T,); the last one always is."""
+    """Frames of one run, and which of them are equilibrated, (T,); the last one always is."""
 
-    side: Side
+    run: ObservedRun
     frames: list[Frame]
-    settled: NDArray[np.bool_]
+    equilibrated: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, side: Side | None) -> _Sampled | None:
-        most = 0 if side is None else max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_ATOMS // len(side.topology.ids)))
-        frames = [] if side is None else side.some_frames(most)
-        if side is None or not frames:
+    def of(cls, run: ObservedRun | None) -> _Sampled | None:
+        if run is None:
             return None
-        first = min(side.first_step, frames[-1].timestep)
-        return cls(side, frames, np.array([f.timestep >= first for f in frames]))
+        frames = run.sampled_frames(max(_MIN_FRAMES, min(_MAX_FRAMES, _MAX_ATOMS // len(run.topology.ids))))
+        if not frames:
+            return None
+        first = min(run.first_step, frames[-1].timestep)
+        return cls(run, frames, np.array([f.timestep >= first for f in frames]))
 
     @property
     def molecules_known(self) -> bool:
@@ -77,24 +78,24 @@ class _Sampled:
 
 @dataclass(frozen=True)
 class _Members:
-    """All bonds, or angles, of one kind.
+    """All bonds, or all angles, of one kind.
 
     Attributes
     ----------
     values
         Length or angle in each frame, (T, M).
     molecule
-        To which molecule each belongs, (M,).
+        Molecule of each, (M,).
     """
 
     values: Float
     molecule: Int
 
 
-def structure(run: Side, reference: Side | None, names: Sequence[str]) -> Structure:
-    """Compare the structure of at most 2000 frames of each side, fewer of large systems.
+def structure(run: ObservedRun, reference: ObservedRun | None, names: Sequence[str]) -> Structure:
+    """Compare the structure of at most 2000 frames of each run, fewer of large systems.
 
-    Pairs within a molecule are left out of g(r) where both dumps name the molecules.
+    Pairs within a molecule are left out of g(r) where both dumps have molecule ids.
 
     Parameters
     ----------
@@ -108,14 +109,14 @@ def structure(run: Side, reference: Side | None, names: Sequence[str]) -> Struct
         return Structure({}, {}, None, None)
     observables: dict[str, Observable] = {}
     curves: dict[str, dict[str, dict[str, Any]]] = {}
-    leaving = [
+    departures = [
         _compare_rdf(ours, theirs, names, observables, curves),
         _compare_bonds(ours, theirs, names, observables, curves),
     ]
     _compare_angles(ours, theirs, names, observables, curves)
-    watched = theirs is not None or len(run.topology.bonds) > 0
+    checked = theirs is not None or len(run.topology.bonds) > 0
     times = _times_ps(ours)
-    return Structure(observables, curves, earliest(leaving), float(times[-1] - times[0]) if watched else None)
+    return Structure(observables, curves, earliest(departures), float(times[-1] - times[0]) if checked else None)
 
 
 def _compare_rdf(
@@ -125,13 +126,13 @@ def _compare_rdf(
     observables: dict[str, Observable],
     curves: dict[str, dict[str, dict[str, Any]]],
 ) -> Departure | None:
-    both = [side for side in (ours, theirs) if side is not None]
-    apart = len(ours.side.topology.bonds) > 0 and all(side.molecules_known for side in both)
-    # a little less than half, against rounding
-    reach = min(LARGEST, 0.499 * min(narrowest_width(frame) for side in both for frame in side.frames))
-    found = [radial_distribution(s.frames, names, r_max=reach, exclude_molecules=apart) for s in both]
+    both = [sampled for sampled in (ours, theirs) if sampled is not None]
+    exclude_molecules = len(ours.run.topology.bonds) > 0 and all(sampled.molecules_known for sampled in both)
+    # a little less than half because of rounding
+    r_max = min(MAX_DISTANCE, 0.499 * min(narrowest_width(frame) for sampled in both for frame in sampled.frames))
+    found = [radial_distribution(s.frames, names, r_max=r_max, exclude_molecules=exclude_molecules) for s in both]
     means = [
-        {pair: MeasuredCurve.of_histograms(c.r, c.g[s.settled], c.ideal) for pair, c in curve.items()}
+        {pair: MeasuredCurve.of_histograms(c.r, c.g[s.equilibrated], c.ideal) for pair, c in curve.items()}
         for s, curve in zip(both, found, strict=True)
     ]
     known: Mapping[str, MeasuredCurve] = means[1] if theirs is not None else {}
@@ -139,11 +140,11 @@ def _compare_rdf(
     for pair, mean in means[0].items():
         if pair in known:
             observables[f"largest gap of g(r), {pair}"] = largest_difference(mean, known[pair])
-    watched: dict[str, RadialDistribution] = {pair: c for pair, c in found[0].items() if pair in known}
-    if not watched:
+    checked: dict[str, RadialDistribution] = {pair: c for pair, c in found[0].items() if pair in known}
+    if not checked:
         return None
-    band = _FLUID_BAND if len(ours.side.topology.bonds) else _SIMPLE_BAND
-    return rdf_leaves(_times_ps(ours), watched, known, band)
+    band = _MOLECULAR_BAND if len(ours.run.topology.bonds) else _ATOMIC_BAND
+    return rdf_leaves(_times_ps(ours), checked, known, band)
 
 
 def _compare_bonds(
@@ -159,7 +160,7 @@ def _compare_bonds(
         other = known.get(kind)
         curves.setdefault("bond_lengths", {})[kind] = _distribution("bond_lengths", ours, mine, theirs, other)
         observables |= _mean_and_width(f"bond {kind}, angstrom", ours, mine, theirs, other)
-    # without a reference a bond is measured by the first frame of the run
+    # without a reference bonds are compared with the first frame of the run
     means = {
         kind: float((known[kind].values if kind in known else mine.values[:1]).mean()) for kind, mine in lengths.items()
     }
@@ -180,13 +181,13 @@ def _compare_angles(
         observables |= _mean_and_width(f"angle {kind}, degrees", ours, mine, theirs, other)
 
 
-def _by_kind(side: _Sampled, what: str, names: Sequence[str]) -> dict[str, _Members]:
+def _by_kind(sampled: _Sampled, what: str, names: Sequence[str]) -> dict[str, _Members]:
     """Lengths or angles in each frame by the names of the types."""
-    topology = side.side.topology
+    topology = sampled.run.topology
     members = topology.bonds if what == "bonds" else topology.angles
     if not len(members):
         return {}
-    values = bond_lengths(side.frames, members) if what == "bonds" else angles(side.frames, members)
+    values = bond_lengths(sampled.frames, members) if what == "bonds" else angles(sampled.frames, members)
     atoms = members[:, 1]
     molecule = atoms if topology.molecule_ids is None else topology.molecule_ids[atoms]
     kinds = by_types(members, topology.types, names)
@@ -196,13 +197,13 @@ def _by_kind(side: _Sampled, what: str, names: Sequence[str]) -> dict[str, _Memb
 def _distribution(
     family: str, ours: _Sampled, mine: _Members, theirs: _Sampled | None, known: _Members | None
 ) -> dict[str, Any]:
-    everything = np.concatenate([side.values.ravel() for side in (mine, known) if side is not None])
+    everything = np.concatenate([members.values.ravel() for members in (mine, known) if members is not None])
     low, high = (float(np.quantile(everything, q)) for q in (0.0002, 0.9998))
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
 
-    def measured(side: _Sampled, members: _Members) -> MeasuredCurve:
-        return MeasuredCurve.of_histograms(middle, *histograms(members.values[side.settled], edges))
+    def measured(sampled: _Sampled, members: _Members) -> MeasuredCurve:
+        return MeasuredCurve.of_histograms(middle, *histograms(members.values[sampled.equilibrated], edges))
 
     reference = None if theirs is None or known is None else measured(theirs, known)
     return curve_to_dict(family, measured(ours, mine), reference)
@@ -217,13 +218,13 @@ def _mean_and_width(
     return {label: Observable(one, other) for label, one, other in zip(labels, found, others, strict=True)}
 
 
-def _estimates(side: _Sampled, members: _Members) -> tuple[Estimate, Estimate]:
-    """Mean and width over the settled frames.
+def _estimates(sampled: _Sampled, members: _Members) -> tuple[Estimate, Estimate]:
+    """Mean and width over the equilibrated frames.
 
-    A stiff bond keeps its energy for many ps. A shorter series does not show how slowly mean and width change, but how
-    far molecules differ does: the larger of both errors counts.
+    A stiff bond keeps its vibrational energy for many ps. A shorter series does not show how slowly mean and width
+    change, but the spread among molecules does: the larger of the two errors is taken.
     """
-    values = members.values[side.settled]
+    values = members.values[sampled.equilibrated]
     mean, width = (estimate(reduce(values, axis=1)) for reduce in (np.mean, np.std))
     squares = (values - values.mean()) ** 2
     of_mean, of_square = (error_among(x.mean(axis=0), members.molecule) for x in (values, squares))
@@ -232,5 +233,5 @@ def _estimates(side: _Sampled, members: _Members) -> tuple[Estimate, Estimate]:
 
 def _times_ps(sampled: _Sampled) -> Float:
     steps = np.array([frame.timestep for frame in sampled.frames], dtype=np.float64)
-    times: Float = steps * (sampled.side.timestep_fs or 0.0) * 1e-3
+    times: Float = steps * (sampled.run.timestep_fs or 0.0) * 1e-3
     return times

@@ -1,4 +1,4 @@
-"""The thermo table of a run: its columns, and what its series say."""
+"""The thermo table of a run: its columns and their values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ THERMO_COLUMNS = {
 }
 """Columns of ``thermo.csv`` (energies in kcal/mol) and LAMMPS's thermo keyword for each.
 
-The names are those of a reference run. Where the model says no energy or no virial, the columns hold ``nan``.
+The names are those of a reference run. Where the model gives no energy or no virial, the columns hold ``nan``.
 """
 
 ENERGY_COLUMNS = ("potential_energy", "total_energy", "conserved_energy")
@@ -49,7 +49,7 @@ class ThermoSeries:
 
     @classmethod
     def read(cls, path: Path) -> ThermoSeries:
-        """Read the table of a run or of a reference run; an empty cell is NaN, a last line cut off is left out."""
+        """Read the table of a run or of a reference run; an empty cell is NaN, an incomplete last line is dropped."""
         if not path.exists() or not path.stat().st_size:
             return cls({name: np.empty(0) for name in THERMO_COLUMNS})
         header, *lines = path.read_text().splitlines()
@@ -60,10 +60,10 @@ class ThermoSeries:
         table = np.array(rows, dtype=np.float64).reshape(-1, len(names))
         return cls(dict(zip(names, table.T, strict=True)))
 
-    def downsampled(self, most: int) -> dict[str, list[float]]:
-        """Pick the series of the report, of at most ``most`` rows each, evenly chosen, first and last among them."""
+    def downsampled(self, max_rows: int) -> dict[str, list[float]]:
+        """Pick the series of the report: at most ``max_rows`` rows, evenly spaced, with the first and the last."""
         count = len(self.columns["step"])
-        rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).round().astype(np.int64))
+        rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, max_rows)).round().astype(np.int64))
         names = {"temperature": "temperature_K", "potential_energy": "potential_energy", "total_energy": "total_energy"}
         steps: list[float] = self.columns["step"][rows].astype(np.int64).tolist()
         return {"step": steps, **{name: self.columns[column][rows].tolist() for name, column in names.items()}}

@@ -1,4 +1,4 @@
-"""Observables of a run beside those of the reference, and what the comparison says."""
+"""Observables of a run compared with the reference, and verdicts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Observable", "Verdict", "overall"]
 
 TOO_SHORT = "too short to say"
 SAME = "same within 2 standard errors"
-LIMIT = 2.0
-FALSE_ALARMS = 0.0455
-"""Share of comparisons of equals that are more than two standard errors apart."""
+MAX_DEVIATION = 2.0
+FALSE_POSITIVE_RATE = 0.0455
+"""Share of comparisons of equal quantities that are more than two standard errors apart."""
 
 Answer = Literal["same", "differs", "too short"]
 
@@ -27,9 +27,9 @@ class Verdict:
     Attributes
     ----------
     answer
-        In one word.
+        ``same``, ``differs`` or ``too short``.
     text
-        In a few.
+        The answer with numbers.
     """
 
     answer: Answer
@@ -38,28 +38,28 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Observable:
-    """A number of the run beside that of the reference; the unit is in its name.
+    """A number of the run and that of the reference; the unit is part of its name.
 
     Attributes
     ----------
     value
         Of the run.
     reference
-        Of the reference, None where there is none.
-    stands_out
-        Where the number is the largest of many differences: how far the most significant of them is off (`deviation`).
+        Of the reference, None without one.
+    largest_deviation
+        Where the number is the largest of many differences: the `deviation` of the most significant of them.
     bound
-        For what must vanish: as much is allowed. The reference is then zero.
+        Largest value allowed for a quantity that must vanish; the reference is then zero.
     """
 
     value: Estimate
     reference: Estimate | None = None
-    stands_out: float | None = None
+    largest_deviation: float | None = None
     bound: float | None = None
 
     @property
     def error(self) -> float:
-        """Standard error of the difference, NaN where not known."""
+        """Standard error of the difference, NaN where unknown."""
         return math.nan if self.reference is None else math.hypot(*self._errors)
 
     @property
@@ -68,14 +68,14 @@ class Observable:
 
     @property
     def difference(self) -> float:
-        """Value less reference in standard errors (see `deviation`), NaN where not known or where a bound is set."""
-        if self.stands_out is not None:
-            return self.stands_out
+        """Value minus reference in standard errors (see `deviation`), NaN where unknown or where a bound is set."""
+        if self.largest_deviation is not None:
+            return self.largest_deviation
         return math.nan if self.reference is None or self.bound is not None else deviation(self.value, self.reference)
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the comparison says; None without a reference."""
+        """Verdict of the comparison; None without a reference."""
         if self.bound is not None:
             return self._within_bound(self.bound)
         if self.reference is None:
@@ -83,12 +83,12 @@ class Observable:
         z = self.difference
         if math.isnan(z):
             return Verdict("too short", TOO_SHORT)
-        if abs(z) <= LIMIT:
+        if abs(z) <= MAX_DEVIATION:
             return Verdict("same", SAME)
         return Verdict("differs", f"differs: {_size(z)}")
 
     def _within_bound(self, bound: float) -> Verdict:
-        size, margin = abs(self.value.value), LIMIT * self.value.standard_error
+        size, margin = abs(self.value.value), MAX_DEVIATION * self.value.standard_error
         if size + margin <= bound:
             return Verdict("same", f"below {bound:.3g}")
         if size - margin > bound:
@@ -112,9 +112,9 @@ class Observable:
 def overall(observables: Mapping[str, Observable]) -> Verdict | None:
     """One verdict on all observables; None where none has a reference.
 
-    Of twenty comparisons of equals one is more than two standard errors apart. The run as a whole differs where one
-    of its observables is further off than the largest of so many would be in 4.6 % of all runs (Sidak), or beyond its
-    bound. Where less than half of them can be compared, nothing is said of the whole.
+    One of twenty comparisons of equal quantities is more than two standard errors apart. The run as a whole differs
+    where the deviation of one observable exceeds what the largest of so many exceeds in 4.6 % of all runs (Sidak), or
+    where a bound is exceeded. Where fewer than half of them can be compared, the run is too short for a verdict.
 
     Parameters
     ----------
@@ -124,29 +124,29 @@ def overall(observables: Mapping[str, Observable]) -> Verdict | None:
     verdicts = {name: v for name, o in observables.items() if (v := o.verdict) is not None}
     if not verdicts:
         return None
-    spoken = [name for name, v in verdicts.items() if v.answer != "too short"]
-    silent = [name for name, v in verdicts.items() if v.answer == "too short"]
-    limit = _limit_for(sum(observables[name].bound is None for name in spoken))
-    off = [name for name in spoken if verdicts[name].answer == "differs" and _beyond(observables[name], limit)]
-    if off:
-        told = (f"{name} ({verdicts[name].text.removeprefix('differs: ')})" for name in off)
-        return Verdict("differs", f"differs: {'; '.join(told)}")
-    told_of = f"{len(spoken)} of {len(verdicts)} observables"
-    if 2 * len(spoken) < len(verdicts):
-        return Verdict("too short", f"{TOO_SHORT}: only {told_of} can be compared")
-    rest = f"; {TOO_SHORT}: {', '.join(silent)}" if silent else ""
-    return Verdict("same", f"{SAME}, {told_of}{rest}")
+    compared = [name for name, v in verdicts.items() if v.answer != "too short"]
+    too_short = [name for name, v in verdicts.items() if v.answer == "too short"]
+    limit = _largest_of(sum(observables[name].bound is None for name in compared))
+    different = [name for name in compared if verdicts[name].answer == "differs" and _exceeds(observables[name], limit)]
+    if different:
+        parts = (f"{name} ({verdicts[name].text.removeprefix('differs: ')})" for name in different)
+        return Verdict("differs", f"differs: {'; '.join(parts)}")
+    counted = f"{len(compared)} of {len(verdicts)} observables"
+    if 2 * len(compared) < len(verdicts):
+        return Verdict("too short", f"{TOO_SHORT}: only {counted} can be compared")
+    rest = f"; {TOO_SHORT}: {', '.join(too_short)}" if too_short else ""
+    return Verdict("same", f"{SAME}, {counted}{rest}")
 
 
-def _limit_for(comparisons: int) -> float:
-    """Deviation that the largest of so many comparisons of equals passes in 4.55 % of all runs."""
+def _largest_of(comparisons: int) -> float:
+    """Deviation that the largest of so many comparisons of equal quantities exceeds in 4.55 % of all runs."""
     from scipy.special import ndtri
 
-    each = 1.0 - (1.0 - FALSE_ALARMS) ** (1.0 / max(comparisons, 1))
+    each = 1.0 - (1.0 - FALSE_POSITIVE_RATE) ** (1.0 / max(comparisons, 1))
     return -float(ndtri(each / 2.0))
 
 
-def _beyond(observable: Observable, limit: float) -> bool:
+def _exceeds(observable: Observable, limit: float) -> bool:
     return observable.bound is not None or abs(observable.difference) > limit
 
 

@@ -2,116 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
+from gnnformd.evaluation.formatting import count, number, with_error
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
-from gnnformd.evaluation.liquid.statistics import with_error
 from gnnformd.evaluation.report.files import Result, short_name
-from gnnformd.evaluation.report.page import Page, Raw, count, grid, number, table
+from gnnformd.evaluation.report.page import Page, Raw, grid, table
 from gnnformd.evaluation.report.plots import energy_plot, md_plot, temperature_plot
+from gnnformd.evaluation.results import SimulationResult
 
 __all__ = ["simulation_section"]
 
 METHOD = (
-    "Standard errors, in brackets in units of the last digit, come from blocks of time longer than the correlation. "
-    "<b>Apart</b> counts standard errors of the difference; two equal liquids are more than 2 apart in one of twenty "
-    "rows. Where a run is too short for an error, nothing is said. The shaded band in a plot is two standard errors of "
-    "the difference wide to either side of the reference."
+    "Standard errors, in brackets in units of the last digit, come from blocks of time longer than the correlation "
+    "time. <b>Apart</b> is the difference in standard errors; for two equal liquids it is above 2 in one of twenty "
+    "rows. Where a run is too short for a standard error, there is no verdict. The shaded band in a plot extends two "
+    "standard errors of the difference to either side of the reference."
 )
-MOODS = {"same": "good", "differs": "bad"}
+STYLES = {"same": "good", "differs": "bad"}
 
 
-def simulation_section(results: Sequence[Result], page: Page) -> Raw:
+def simulation_section(results: Sequence[Result[SimulationResult]], page: Page) -> Raw:
     """Verdict, observables, curves, temperature and energy of each run."""
-    compared = any(result.data.get("verdict") for result in results)
-    method = f"<p>{METHOD}</p>" if compared else ""
-    return Raw(method + "".join(_simulation(result.data, page) for result in results))
+    method = f"<p>{METHOD}</p>" if any(result.content.verdict is not None for result in results) else ""
+    return Raw(method + "".join(_simulation(result.content, page) for result in results))
 
 
-def _simulation(data: Mapping[str, Any], page: Page) -> str:
-    settings = data.get("settings") or {}
-    ensemble = str(settings.get("ensemble", "")).upper()
-    parts = [f"<h3>{escape(short_name(str(data['model'])))}</h3><p>{_run(data)}</p>"]
-    parts += [f"<p>{sentence}</p>" for sentence in _verdicts(data)]
-    parts.append(_observables(data))
+def _simulation(run: SimulationResult, page: Page) -> str:
+    parts = [f"<h3>{escape(short_name(run.model))}</h3><p>{_summary(run)}</p>"]
+    parts += [f"<p>{sentence}</p>" for sentence in _verdicts(run)]
+    parts.append(_observables(run))
     plots = []
     for family, keys in FAMILIES.items():
-        plots += [page.plot(md_plot(family, c), f"{keys.title}, {name}") for name, c in data.get(family, {}).items()]
-    thermo = data["thermo"]
-    if thermo.get("step"):
-        times = [s * settings.get("timestep", 1.0) / 1000 for s in thermo["step"]]
-        target = settings.get("temperature") if ensemble != "NVE" else None
-        plots.append(page.plot(temperature_plot(times, thermo["temperature"], target), "Temperature"))
-        energies = thermo.get("total_energy") or []
-        if any(e is not None for e in energies):
-            per_atom = [None if e is None else e / data["atoms"] for e in energies]
+        curves = run.curves.get(family, {})
+        plots += [page.plot(md_plot(family, curve), f"{keys.title}, {name}") for name, curve in curves.items()]
+    thermo, settings = run.thermo, run.settings
+    if thermo.step:
+        times = [step * (settings.timestep or 1.0) / 1000 for step in thermo.step]
+        target = None if settings.ensemble == "nve" else settings.temperature
+        plots.append(page.plot(temperature_plot(times, thermo.temperature, target), "Temperature"))
+        if any(energy is not None for energy in thermo.total_energy):
+            per_atom = [None if energy is None else energy / run.atoms for energy in thermo.total_energy]
             plots.append(page.plot(energy_plot(times, per_atom), "Total energy", "change since the start"))
     parts.append(grid(plots, 2 if len(plots) in (2, 4) else len(plots)))
     return "".join(parts)
 
 
-def _run(data: Mapping[str, Any]) -> str:
-    """Say what was run, and whether it came to its end."""
-    settings = data.get("settings") or {}
-    told = [f"{count(data['steps'])} steps", f"{count(data['atoms'])} atoms"]
-    if "timestep" in settings:
-        told[0] += f" of {number(settings['timestep'])} fs"
-    if "ensemble" in settings:
-        told.append(str(settings["ensemble"]).upper())
-    told.append(f"{number(data['microseconds_per_atom_step'])} µs per atom and step")
-    drift = data.get("energy_drift_per_atom_per_ns")
+def _summary(run: SimulationResult) -> str:
+    """Say what was run, and whether it was completed."""
+    settings = run.settings
+    facts = [f"{count(run.steps)} steps", f"{count(run.atoms)} atoms"]
+    if settings.timestep is not None:
+        facts[0] += f" of {number(settings.timestep)} fs"
+    if settings.ensemble is not None:
+        facts.append(settings.ensemble.upper())
+    facts.append(f"{number(run.microseconds_per_atom_step)} µs per atom and step")
+    drift = run.energy_drift_per_atom_per_ns
     if drift is not None:
-        found = with_error(drift, data.get("energy_drift_standard_error"))
-        told.append(f"energy drift {found} kcal/mol per atom and ns")
-    if data.get("stable") is False:
-        return f'<b class="bad">Unstable.</b> {escape(str(data.get("reason")))} {escape(", ".join(told))}.'
-    return f'<b class="good">Came to its end.</b> {escape(", ".join(told))}.'
+        value = with_error(drift, run.energy_drift_standard_error)
+        facts.append(f"energy drift {value} kcal/mol per atom and ns")
+    if not run.stable:
+        return f'<b class="bad">Unstable.</b> {escape(str(run.reason))} {escape(", ".join(facts))}.'
+    return f'<b class="good">Completed.</b> {escape(", ".join(facts))}.'
 
 
-def _verdicts(data: Mapping[str, Any]) -> list[str]:
-    """Sentences on the whole: the same liquid or not, for how long, and what could not be told."""
+def _verdicts(run: SimulationResult) -> list[str]:
+    """Sentences on the whole run: the same liquid or not, for how long, and what could not be compared."""
     sentences = []
-    verdict = data.get("verdict")
-    if verdict is not None:
-        mood = MOODS.get(verdict["answer"], "")
-        text = str(verdict["text"])
-        sentences.append(f'Compared with the reference: <b class="{mood}">{escape(text)}</b>.')
-    stability = data.get("stability")
-    if stability is not None:
-        length = f"{number(stability['stable_ps'])} ps"
-        left = stability.get("reason")
+    if run.verdict is not None:
+        style = STYLES.get(run.verdict.answer, "")
+        sentences.append(f'Compared with the reference: <b class="{style}">{escape(run.verdict.text)}</b>.')
+    if run.stability is not None:
+        length = f"{number(run.stability.stable_ps)} ps"
+        reason = run.stability.reason
         sentences.append(
             f"It stayed within the band around the reference for all of its {length}."
-            if left is None
-            else f'It left the band around the reference <b class="bad">after {length}</b>: {escape(str(left))}.'
+            if reason is None
+            else f'It left the band around the reference <b class="bad">after {length}</b>: {escape(reason)}.'
         )
-    notes = [str(note) for note in data.get("notes") or []]
     return sentences + [
-        f'<span style="color:var(--muted)">{escape(note[:1].upper() + note[1:])}</span>' for note in notes
+        f'<span style="color:var(--muted)">{escape(note[:1].upper() + note[1:])}</span>' for note in run.notes
     ]
 
 
-def _observables(data: Mapping[str, Any]) -> Raw:
-    if not data["observables"]:
+def _observables(run: SimulationResult) -> Raw:
+    if not run.observables:
         return Raw("")
     rows = [
         (
             name,
-            with_error(o["value"], o.get("standard_error")),
-            with_error(o["reference"], o.get("reference_standard_error")),
-            number(o["difference"], 2),
-            _mood(o.get("verdict")),
+            with_error(o.value, o.standard_error),
+            with_error(o.reference, o.reference_standard_error),
+            number(o.difference, 2),
+            _verdict(o.verdict),
         )
-        for name, o in data["observables"].items()
+        for name, o in run.observables.items()
     ]
     return table(("observable", "model", "reference", "apart", "verdict"), rows, text=(0, 4))
 
 
-def _mood(verdict: Any) -> str:
+def _verdict(verdict: str | None) -> str:
     if verdict is None:
         return "–"
-    mood = "bad" if str(verdict).startswith("differs") else "good"
-    text = escape(str(verdict))
-    return text if text.startswith("too") else Raw(f'<span class="{mood}">{text}</span>')
+    style = "bad" if verdict.startswith("differs") else "good"
+    text = escape(verdict)
+    return text if text.startswith("too") else Raw(f'<span class="{style}">{text}</span>')

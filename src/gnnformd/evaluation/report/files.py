@@ -1,4 +1,4 @@
-"""What a folder offers to a report: every known kind of result file in it and in its subfolders."""
+"""The files of a report: every known kind of result in a folder and its subfolders."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.report.history import History, read_history
+from gnnformd.evaluation.results import CurvesResult, EvaluationResult, SimulationResult
 from gnnformd.yaml_files import read_mapping
 
 __all__ = ["Reference", "Result", "ResultFolder", "TrainingRun", "read_folder", "short_name"]
 
 DEPTH = 4
+Content = TypeVar("Content", EvaluationResult, CurvesResult, SimulationResult)
+
 IMAGES = (".png", ".svg")
 RUN_FILES = ("metrics.csv", "training_log.txt")
 
@@ -25,20 +28,20 @@ class TrainingRun:
 
     Attributes
     ----------
-    name, place
+    name, path
         Its name, and its path relative to the folder of the report.
     history
         Errors by epoch.
     config_text
         ``config.yaml``, '' without one.
     model_kind
-        The network's kind, '' where it is not told.
+        The kind of the network, '' where it is not known.
     finetuned
-        Whether the model file says that it was trained before.
+        Whether the model file lists an earlier training.
     """
 
     name: str
-    place: str
+    path: str
     history: History
     config_text: str
     model_kind: str
@@ -50,24 +53,24 @@ class Reference:
     """A ReferenceRun folder: its name, its path relative to the report's, and the mapping of ``reference.yaml``."""
 
     name: str
-    place: str
+    path: str
     manifest: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Generic[Content]):
     """A JSON file that a command wrote.
 
     Attributes
     ----------
     path
-        Where it lies.
-    data
+        The file.
+    content
         What it holds.
     """
 
     path: Path
-    data: Mapping[str, Any]
+    content: Content
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,9 @@ class ResultFolder:
     folder: Path
     runs: tuple[TrainingRun, ...]
     references: tuple[Reference, ...]
-    evaluations: tuple[Result, ...]
-    curves: tuple[Result, ...]
-    simulations: tuple[Result, ...]
+    evaluations: tuple[Result[EvaluationResult], ...]
+    curves: tuple[Result[CurvesResult], ...]
+    simulations: tuple[Result[SimulationResult], ...]
     steps: Mapping[str, Any]
     images: tuple[Path, ...]
 
@@ -98,29 +101,29 @@ def read_folder(folder: Path) -> ResultFolder:
         There is no such folder, it holds no result, or a file in it is damaged.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: is not a folder; name a run folder or a folder with results.")
+        raise InputError(f"{folder}: is not a folder; give a run folder or a folder with results.")
     files = sorted(_files(folder, DEPTH), key=lambda f: (f.parent, f.stem, f.suffix))
     references = [f for f in files if f.name == "reference.yaml"]
     found = ResultFolder(
         folder=folder,
         runs=tuple(r for f in sorted({f.parent for f in files if f.name in RUN_FILES}) if (r := _run(f, folder))),
-        references=tuple(Reference(_label(f.parent), _place(f.parent, folder), read_mapping(f)) for f in references),
-        evaluations=_results(files, "evaluate"),
-        curves=_results(files, "curves"),
-        simulations=_results(files, "simulate"),
+        references=tuple(Reference(_label(f.parent), _relative(f.parent, folder), read_mapping(f)) for f in references),
+        evaluations=_results(files, EvaluationResult),
+        curves=_results(files, CurvesResult),
+        simulations=_results(files, SimulationResult),
         steps=next((_json(f) for f in files if f.name == "demo.json"), {}),
         images=tuple(f for f in files if f.parent.name == "figures" and f.suffix in IMAGES),
     )
     if not any((found.runs, found.references, found.evaluations, found.curves, found.simulations)):
         raise InputError(
-            f"{folder}: holds no run and no result to report on; name a folder made by 'gnnformd train', or one where "
+            f"{folder}: contains no run and no result to report; give a folder made by 'gnnformd train', or one where "
             "evaluate, curves or simulate have written JSON files."
         )
     return found
 
 
 def short_name(path: str) -> str:
-    """Name of a model or dataset for tables: the folder's where the file's says nothing.
+    """Name of a model or dataset for tables: that of the folder where the file name is always the same.
 
     >>> short_name("runs/water/model.safetensors"), short_name("argon.safetensors"), short_name("data/argon/")
     ('water', 'argon', 'argon')
@@ -144,7 +147,7 @@ def _label(folder: Path) -> str:
     return folder.resolve().name
 
 
-def _place(folder: Path, top: Path) -> str:
+def _relative(folder: Path, top: Path) -> str:
     return folder.relative_to(top).as_posix()
 
 
@@ -158,7 +161,7 @@ def _run(folder: Path, top: Path) -> TrainingRun | None:
     kind = str(model.get("kind", "")) if isinstance(model, Mapping) else ""
     text = path.read_text(encoding="utf-8") if config else ""
     return TrainingRun(
-        _label(folder), _place(folder, top), history, text, kind, _finetuned(folder / "model.safetensors")
+        _label(folder), _relative(folder, top), history, text, kind, _finetuned(folder / "model.safetensors")
     )
 
 
@@ -168,14 +171,16 @@ def _finetuned(path: Path) -> bool:
     return path.is_file() and len(read_card(path).trained_on) > 1
 
 
-def _results(files: list[Path], start: str) -> tuple[Result, ...]:
-    """JSON files of one command; what is there twice is taken once."""
-    found: list[Result] = []
+def _results(files: list[Path], kind: type[Content]) -> tuple[Result[Content], ...]:
+    """Read the JSON files of one command; of equal files the first is taken."""
+    known: list[Mapping[str, Any]] = []
+    found = []
     for path in files:
-        if path.suffix == ".json" and path.name.startswith(start):
-            result = Result(path, _json(path))
-            if all(result.data != other.data for other in found):
-                found.append(result)
+        if path.suffix == ".json" and path.name.startswith(kind.command):
+            data = _json(path)
+            if data not in known:
+                known.append(data)
+                found.append(Result(path, kind.from_dict(data, str(path))))
     return tuple(found)
 
 
@@ -185,5 +190,5 @@ def _json(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: is not whole JSON ({error}); write it again or remove it.") from error
     if not isinstance(data, Mapping):
-        raise InputError(f"{path}: holds no mapping; write it again or remove it.")
+        raise InputError(f"{path}: is not a mapping; write it again or remove it.")
     return data

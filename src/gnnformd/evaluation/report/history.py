@@ -1,4 +1,4 @@
-"""History: the errors of a training, epoch by epoch, read back from the files of a run folder."""
+"""History: the errors of a training by epoch, from the files of a run folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gnnformd.errors import InputError
 
-__all__ = ["SEED_LOG", "History", "read_history", "read_metrics", "read_training_log"]
+__all__ = ["ORIGINAL_LOG", "History", "read_history", "read_metrics", "read_training_log"]
 
 COLUMNS = ("epoch", "train_loss", "validation_loss", "learning_rate")
 EPOCH_LINE = re.compile(
@@ -19,21 +19,21 @@ EPOCH_LINE = re.compile(
 )
 AXES_LINE = re.compile(r"Losses: x:\s*(\S+), y:\s*(\S+), z:\s*(\S+)")
 
-SEED_LOG: Mapping[str, tuple[float, ...]] = {
+ORIGINAL_LOG: Mapping[str, tuple[float, ...]] = {
     "epoch": (1, 2, 3, 4),
     "validation_loss": (16993.3735, 6105.3166, 4500.1855, 3926.5310),
 }
-"""The log printed on the seed's slide: 216 waters, sum of absolute errors per frame, kcal/mol/angstrom."""
+"""The log printed on the original slide: 216 waters, sum of absolute errors per frame, kcal/mol/angstrom."""
 
 
 @dataclass(frozen=True)
 class History:
-    """Errors and learning rate by epoch; a number that the file does not have is NaN.
+    """Errors and learning rate by epoch; a number that is not in the file is NaN.
 
     Attributes
     ----------
     path
-        The file it was read from.
+        The file they were read from.
     epoch
         Numbered from 1.
     train_loss, validation_loss
@@ -75,7 +75,7 @@ def read_history(folder: Path) -> History | None:
     Raises
     ------
     InputError
-        A file is there but cannot be understood.
+        A file exists but cannot be parsed.
     """
     for name, read in (("metrics.csv", read_metrics), ("training_log.txt", read_training_log)):
         if (folder / name).is_file():
@@ -89,7 +89,7 @@ def read_metrics(path: Path) -> History | None:
     Raises
     ------
     InputError
-        A needed column is missing, or an entry is not a number.
+        A required column is missing, or an entry is not a number.
     """
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
@@ -99,7 +99,7 @@ def read_metrics(path: Path) -> History | None:
         return None
     missing = [name for name in COLUMNS if name not in rows[0]]
     if missing:
-        raise InputError(f"{path}: has no column '{missing[0]}'; it must be the table that a training writes.")
+        raise InputError(f"{path}: has no column '{missing[0]}'; train again or remove it.")
 
     def column(name: str) -> tuple[float, ...]:
         return tuple(_number(path, k, name, row.get(name)) for k, row in enumerate(rows, start=2))
@@ -117,12 +117,12 @@ def read_metrics(path: Path) -> History | None:
 
 
 def read_training_log(path: Path) -> History | None:
-    """Read a log in the seed's format: a line of losses and a line of their parts along x, y and z per epoch.
+    """Read a log in the original format: a line of losses and a line of their parts along x, y and z per epoch.
 
     Raises
     ------
     InputError
-        The file cannot be read, or holds text but no epoch in the seed's format.
+        The file cannot be read, or holds text but no epoch in the original format.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -131,7 +131,7 @@ def read_training_log(path: Path) -> History | None:
     epochs = EPOCH_LINE.findall(text)
     if not epochs:
         if text.strip():
-            raise InputError(f"{path}: holds no line 'Epoch: 01, Train Loss: ...'; it must be a training log.")
+            raise InputError(f"{path}: holds no line 'Epoch: 01, Train Loss: ...'; train again or remove it.")
         return None
     axes = AXES_LINE.findall(text)[: len(epochs)]
     axes += [("nan", "nan", "nan")] * (len(epochs) - len(axes))

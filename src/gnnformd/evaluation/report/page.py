@@ -1,32 +1,31 @@
-"""Pieces of HTML: everything that comes from a file is escaped here."""
+"""HTML elements; all text from files is escaped here."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
 from gnnformd.evaluation.report.plots import Spec
 
-__all__ = ["Page", "Raw", "count", "grid", "joined", "number", "percent", "table"]
+__all__ = ["Page", "Raw", "grid", "table"]
 
 
 class Raw(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
 
 class Page:
-    """Collects the plots of a page under the names that the HTML uses for them."""
+    """Collects the plots of a page by the names that the HTML uses for them."""
 
     def __init__(self) -> None:
         self._specs: dict[str, Spec] = {}
 
     def plot(self, spec: Spec, title: str, aside: str = "", *, height: int = 320) -> Raw:
-        """Card with a plot, its title and a few words beside it."""
+        """Card with a plot, its title and a short text beside it."""
         name = f"plot-{len(self._specs) + 1}"
         self._specs[name] = spec
         beside = f" <span>{escape(aside)}</span>" if aside else ""
@@ -38,7 +37,7 @@ class Page:
         )
 
     def specs_json(self) -> str:
-        """All plots as JSON that cannot end the script element it stands in."""
+        """All plots as JSON that cannot close the script element around it."""
         return json.dumps(self._specs, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
@@ -50,7 +49,7 @@ def table(
     Parameters
     ----------
     columns
-        Heads.
+        Column titles.
     rows
         Cells; a row that starts with a tab is part of the one above.
     text
@@ -75,49 +74,6 @@ def grid(plots: Sequence[Raw], columns: int) -> Raw:
     return Raw(
         f'<div class="plots" style="--columns:{max(1, min(columns, 3))}">{"".join(plots)}</div>' if plots else ""
     )
-
-
-def number(value: Any, digits: int = 3) -> str:
-    r"""Write some digits, no exponent for everyday sizes; a dash for what is missing or not finite.
-
-    >>> number(16993.4), number(0.01234), number(None), number(2), number(1.5e-7)
-    ('16\u202f993', '0.0123', '–', '2', '1.5e-07')
-    """
-    if value is None or isinstance(value, str) or not math.isfinite(value):
-        return "–"
-    if isinstance(value, int) or abs(value) >= 10**digits:
-        return count(round(value))
-    return f"{value:.{digits}g}"
-
-
-def count(value: int) -> str:
-    r"""Write a whole number, thousands apart.
-
-    >>> count(10100)
-    '10\u202f100'
-    """
-    return f"{value:,}".replace(",", "\u202f")
-
-
-def percent(value: Any) -> str:
-    """Share as per cent.
-
-    >>> percent(0.1234), percent(2.5), percent(0.0004)
-    ('12 %', '250 %', '0.04 %')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    share = 100 * value
-    return f"{count(round(share))} %" if share >= 10 else f"{share:.2g} %"
-
-
-def joined(parts: Sequence[str]) -> str:
-    """List for a sentence.
-
-    >>> joined(["a"]), joined(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _cell(value: Any) -> str:

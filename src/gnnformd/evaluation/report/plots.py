@@ -1,17 +1,18 @@
 """Interactive plots of the report: results in, a plotly specification (data and layout) out.
 
-Colors are names of style variables of the page (``--model``), which the page replaces by what its light or dark
-theme says. Numbers are rounded to five digits to keep the page small.
+Colors are names of style variables of the page (``--model``), which the page replaces by the colors of its light or
+dark theme. Numbers are rounded to five digits to keep the page small.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
-from gnnformd.evaluation.report.history import SEED_LOG, History
+from gnnformd.evaluation.report.history import ORIGINAL_LOG, History
+from gnnformd.evaluation.results import ComparedCurve, CurveResult
 
 __all__ = [
     "Spec",
@@ -28,12 +29,12 @@ __all__ = [
 Spec = dict[str, Any]
 
 FORCE = "kcal mol⁻¹ Å⁻¹"
-SEED_ATOMS = 648
+ORIGINAL_ATOMS = 648
 AXES = {"x": "--model", "y": "--second", "z": "--third"}
 
 
-def validation_plot(history: History, *, seed: bool) -> Spec:
-    """Draw the validation error per atom over the epochs, its parts along the axes, and the seed's own log."""
+def validation_plot(history: History, *, with_original: bool) -> Spec:
+    """Draw the validation error per atom over the epochs, its parts along the axes, and the original log."""
     scale = [
         a / b if b else math.nan for a, b in zip(history.validation_l1_per_atom, history.validation_loss, strict=True)
     ]
@@ -42,9 +43,9 @@ def validation_plot(history: History, *, seed: bool) -> Spec:
         for axis, values in history.per_axis.items()
     ]
     traces.append(_line(history.epoch, history.validation_l1_per_atom, "sum", "--ink", mode="lines+markers", width=2.4))
-    if seed:
-        known = [loss / SEED_ATOMS for loss in SEED_LOG["validation_loss"]]
-        trace = _line(SEED_LOG["epoch"], known, "seed", "--fourth", mode="markers")
+    if with_original:
+        known = [loss / ORIGINAL_ATOMS for loss in ORIGINAL_LOG["validation_loss"]]
+        trace = _line(ORIGINAL_LOG["epoch"], known, "original", "--fourth", mode="markers")
         traces.append(trace | {"marker": {"color": "--fourth", "symbol": "diamond-open", "size": 9}})
     return _plot(traces, "epoch", f"error per atom ({FORCE})", log=True)
 
@@ -86,33 +87,33 @@ def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequen
     return spec
 
 
-def curve_plot(curve: Mapping[str, Any], axis: str) -> Spec:
+def curve_plot(curve: CurveResult, axis: str) -> Spec:
     """One component of the force of two atoms over their distance.
 
     Parameters
     ----------
     curve
-        One entry of what ``curves`` writes.
+        As ``curves`` writes it.
     axis
         ``x``, ``y`` or ``z``.
     """
-    x = curve["distance"]
+    x = curve.distance
     spec = _plot(
         [
-            _line(x, curve["reference"][axis], "force field", "--reference", width=5),
-            _line(x, curve["predicted"][axis], "model", "--model"),
+            _line(x, getattr(curve.reference, axis), "force field", "--reference", width=5),
+            _line(x, getattr(curve.predicted, axis), "model", "--model"),
         ],
         "distance (Å)",
         FORCE if axis == "x" else "",
     )
-    if axis != "x":  # y and z have one scale of their own: what is there is an error
-        limit = 1.25 * max(float(curve["max_transverse"]), 1e-3)
+    if axis != "x":  # y and z share a scale: any force along them is an error
+        limit = 1.25 * max(curve.max_transverse, 1e-3)
         spec["layout"]["yaxis"]["range"] = [-limit, limit]
     return spec | {"legend": False}
 
 
-def md_plot(family: str, curve: Mapping[str, Any]) -> Spec:
-    """One curve of a simulation, over the reference's with a band of two standard errors where they are known.
+def md_plot(family: str, curve: ComparedCurve) -> Spec:
+    """One curve of a simulation and that of the reference, with a band of two standard errors where they are known.
 
     Parameters
     ----------
@@ -122,16 +123,16 @@ def md_plot(family: str, curve: Mapping[str, Any]) -> Spec:
         As ``simulate`` writes it.
     """
     keys = FAMILIES[family]
-    x, traces, reference = curve[keys.x_key], [], curve.get("reference")
+    x, traces, reference = curve.x, [], curve.reference
     if reference is not None:
-        pairs = zip(curve.get("error") or [], curve.get("reference_error") or [], strict=False)
+        pairs = zip(curve.error or [], curve.reference_error or [], strict=False)
         band = [None if a is None or b is None else 2 * math.hypot(a, b) for a, b in pairs]
         if any(b is not None for b in band):
             traces += _band(x, reference, band)
         gaps = [k for k, v in enumerate(reference) if v is None]
         sparse = any(reference[k + 1] is not None for k in gaps if k + 1 < len(reference))
         traces.append(_line(x, reference, "reference", "--reference", mode="markers" if sparse else "lines", width=4))
-    traces.append(_line(x, curve[keys.y_key], "model", "--model"))
+    traces.append(_line(x, curve.y, "model", "--model"))
     spec = _plot(traces, keys.x_label, keys.y_label)
     if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
         spec["layout"]["yaxis"]["rangemode"] = "tozero"
@@ -141,15 +142,15 @@ def md_plot(family: str, curve: Mapping[str, Any]) -> Spec:
 def _band(x: Sequence[float], middle: Sequence[Any], width: Sequence[Any]) -> list[Spec]:
     """Two invisible lines with the area between them."""
     known = [(a, m, w) for a, m, w in zip(x, middle, width, strict=False) if m is not None and w is not None]
-    places = [a for a, _, _ in known]
-    lower = _line(places, [m - w for _, m, w in known], "", "--area", width=0)
-    upper = _line(places, [m + w for _, m, w in known], "2 standard errors", "--area", width=0)
+    inside = [a for a, _, _ in known]
+    lower = _line(inside, [m - w for _, m, w in known], "", "--area", width=0)
+    upper = _line(inside, [m + w for _, m, w in known], "2 standard errors", "--area", width=0)
     quiet = {"hoverinfo": "skip", "showlegend": False}
     return [lower | quiet, upper | quiet | {"fill": "tonexty", "fillcolor": "--area"}]
 
 
 def temperature_plot(picoseconds: Sequence[float], temperature: Sequence[Any], target: float | None) -> Spec:
-    """Temperature over time, with the thermostat's."""
+    """Temperature over time, and that of the thermostat."""
     traces = [_line(picoseconds, temperature, "temperature", "--second", width=1.4)]
     if target is not None:
         ends = [picoseconds[0], picoseconds[-1]]

@@ -8,9 +8,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gnnformd.evaluation.formatting import count, number, percent
 from gnnformd.evaluation.report.commands import commands
 from gnnformd.evaluation.report.files import Reference, Result, ResultFolder, TrainingRun, short_name
-from gnnformd.evaluation.report.page import Page, Raw, count, grid, number, percent, table
+from gnnformd.evaluation.report.page import Page, Raw, grid, table
 from gnnformd.evaluation.report.plots import (
     curve_plot,
     learning_rate_plot,
@@ -18,6 +19,7 @@ from gnnformd.evaluation.report.plots import (
     parity_plot,
     validation_plot,
 )
+from gnnformd.evaluation.results import CurvesResult, EvaluationResult, ForceErrors
 
 __all__ = [
     "accuracy_section",
@@ -28,24 +30,22 @@ __all__ = [
 ]
 
 IMAGE_BYTES = 900_000
-"""Figures are put into the page up to this size in all; the rest are named."""
+"""Figures are embedded in the page up to this total size; the others are listed by name."""
 
 ACCURACY = (
     "<b>MAE</b> and <b>RMSE</b> are per component, <b>per atom</b> is the mean over atoms of "
     '<span class="nowrap">|ΔFx| + |ΔFy| + |ΔFz|</span>, '
-    "<b>of the force</b> the sum of the errors over the sum of the forces. The slides that this project grew from "
-    "report 4.18 per atom for 216 waters, 4.24 for 1600, and over 100 % for argon with a network that learned water."
+    "<b>of the force</b> the sum of the errors over the sum of the forces. The slides that this project started from "
+    "report 4.18 per atom for 216 waters, 4.24 for 1600, and over 100 % for argon with a network trained on water."
 )
 CURVES = (
     "Two isolated atoms, one at the origin and one at (d, 0, 0): the force on the second. Along x it should follow the "
-    "force field; y and z must vanish and have a scale of their own: whatever shows there is an error."
+    "force field; y and z must vanish and share a scale: any force along them is an error."
 )
 KEY = (
     '<p class="key"><span><i style="height:6px;background:var(--reference)"></i>force field</span>'
     '<span><i style="height:3px;background:var(--model)"></i>model</span></p>'
 )
-
-Results = Sequence[Result]
 
 
 def data_section(found: ResultFolder, page: Page) -> Raw:
@@ -76,8 +76,10 @@ def training_section(found: ResultFolder, page: Page) -> Raw:
         plots = []
         history = run.history
         if any(v == v for v in history.validation_l1_per_atom):
-            seed = run.model_kind == "seed" and abs(history.atoms - 648) < 1
-            plots.append(page.plot(validation_plot(history, seed=seed), "Validation error", "|ΔFx| + |ΔFy| + |ΔFz|"))
+            original = run.model_kind in ("gamd", "seed") and abs(history.atoms - 648) < 1
+            plots.append(
+                page.plot(validation_plot(history, with_original=original), "Validation error", "|ΔFx| + |ΔFy| + |ΔFz|")
+            )
         plots.append(page.plot(loss_plot(history), "Loss", "with a penalty in warm-up"))
         plots.append(page.plot(learning_rate_plot(history), "Learning rate"))
         parts.append(Raw(f"<h3>{escape(run.name)}</h3>{grid(plots, len(plots))}"))
@@ -108,50 +110,47 @@ def _axis_per_atom(run: TrainingRun, axis: str) -> float:
     return run.history.per_axis[axis][run.history.best] / run.history.atoms
 
 
-def accuracy_section(results: Results, page: Page) -> Raw:
+def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page) -> Raw:
     """Table of errors on each dataset and per type, and parity plots."""
     if not results:
         return Raw("")
     rows: list[tuple[str, ...]] = []
     plots = []
     for result in results:
-        model = short_name(str(result.data["model"]))
-        for entry in result.data["datasets"]:
-            name, force = short_name(str(entry["path"])), entry["force"]
-            counts = (count(entry["frames"]), count(entry["atoms"]))
-            rows.append((model, name, *counts, *_errors(force), number(1000 * entry["seconds_per_frame"])))
-            kinds = force["per_type"] if len(force["per_type"]) > 1 else {}
+        model = short_name(result.content.model)
+        for entry in result.content.datasets:
+            name, force, seconds = short_name(entry.path), entry.force, entry.seconds_per_frame
+            counts = (count(entry.frames), count(entry.atoms))
+            rows.append((model, name, *counts, *_errors(force), number(None if seconds is None else 1000 * seconds)))
+            kinds = force.per_type if len(force.per_type) > 1 else {}
             rows += [(f"\t{kind}", "", "", "", *_errors(part), "") for kind, part in kinds.items()]
-            parity = entry.get("parity")
-            if parity and parity["reference"]:
-                spec = parity_plot(parity["reference"], parity["predicted"])
-                plots.append(page.plot(spec, f"{model} on {name}", percent(force["relative_l1"]), height=380))
+            if entry.parity is not None and entry.parity.reference:
+                spec = parity_plot(entry.parity.reference, entry.parity.predicted)
+                plots.append(page.plot(spec, f"{model} on {name}", percent(force.relative_l1), height=380))
     columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "per atom", "of the force", "ms/frame")
     return Raw(f"<p>{ACCURACY}</p>{table(columns, rows, text=(0, 1))}{grid(plots, max(2, len(plots)))}")
 
 
-def _errors(force: Mapping[str, Any]) -> tuple[str, ...]:
-    values = (number(force[key]) for key in ("mae", "rmse", "l1_per_atom"))
-    return (*values, percent(force["relative_l1"]))
+def _errors(force: ForceErrors) -> tuple[str, ...]:
+    return number(force.mae), number(force.rmse), number(force.l1_per_atom), percent(force.relative_l1)
 
 
-def curves_section(results: Results, page: Page) -> Raw:
+def curves_section(results: Sequence[Result[CurvesResult]], page: Page) -> Raw:
     """Three plots per curve: x, y and z."""
     if not results:
         return Raw("")
     parts = [f"<p>{CURVES}</p>{KEY}"]
     for result in results:
-        model = short_name(str(result.data["model"]))
-        for curve in result.data["curves"]:
-            aside = f"rms error {percent(curve['relative_rms_error'])}"
-            inside = curve.get("relative_rms_error_in_data")
-            if inside is not None:
-                aside += f", where data were {percent(inside)}"
+        model = short_name(result.content.model)
+        for curve in result.content.curves:
+            aside = f"rms error {percent(curve.relative_rms_error)}"
+            if curve.relative_rms_error_in_data is not None:
+                aside += f", within the range of the data {percent(curve.relative_rms_error_in_data)}"
             plots = [
-                page.plot(curve_plot(curve, axis), f"F{axis}", aside if axis == "x" else "must be zero", height=220)
+                page.plot(curve_plot(curve, axis), f"F{axis}", aside if axis == "x" else "should be zero", height=220)
                 for axis in "xyz"
             ]
-            title, detail = escape(f"{model}: {curve['name']}"), escape(str(curve.get("detail", "")))
+            title, detail = escape(f"{model}: {curve.name}"), escape(curve.detail)
             parts.append(f'<h3>{title} <span class="quiet">{detail}</span></h3>{grid(plots, 3)}')
     return Raw("".join(parts))
 
@@ -181,14 +180,14 @@ def _variables(reference: Reference) -> str:
 
 
 def _gallery(found: ResultFolder) -> str:
-    shown, named, room = [], [], IMAGE_BYTES
+    shown, named, left = [], [], IMAGE_BYTES
     for path in found.images:
         size = path.stat().st_size
         name = escape(str(path.relative_to(found.folder)), quote=True)
-        if size > room:
+        if size > left:
             named.append(f"<li><code>{name}</code></li>")
             continue
-        room -= size
+        left -= size
         kind = "svg+xml" if path.suffix == ".svg" else "png"
         shown.append(f'<img alt="{name}" src="data:image/{kind};base64,{_base64(path)}">')
     if not shown and not named:

@@ -1,13 +1,13 @@
-"""The head of the report: three sentences and a few large numbers."""
+"""The top of the report: three sentences and a few large numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from html import escape
-from typing import Any
 
+from gnnformd.evaluation.formatting import count, joined, number, percent
 from gnnformd.evaluation.report.files import ResultFolder, TrainingRun, short_name
-from gnnformd.evaluation.report.page import Raw, count, joined, number, percent
+from gnnformd.evaluation.report.page import Raw
+from gnnformd.evaluation.results import SimulationResult
 
 __all__ = ["summary"]
 
@@ -15,10 +15,10 @@ UNIT = "kcal mol⁻¹ Å⁻¹"
 
 
 def summary(found: ResultFolder) -> Raw:
-    """Sentences on training, accuracy and molecular dynamics, as far as there is something to say, and tiles."""
+    """Sentences on training, accuracy and molecular dynamics, where there are results, and tiles."""
     sentences = [s for s in (_training(found), _accuracy(found), _dynamics(found)) if s]
     if not sentences:
-        sentences = ["The folder holds reference data; nothing has been trained or judged here yet."]
+        sentences = ["The folder contains reference data; no network has been trained or evaluated here yet."]
     return Raw(f'<p class="lead">{escape(" ".join(sentences))}</p><div class="tiles">{"".join(_tiles(found))}</div>')
 
 
@@ -50,21 +50,19 @@ def _accuracy(found: ResultFolder) -> str:
 def _dynamics(found: ResultFolder) -> str:
     if not found.simulations:
         return ""
-    data = found.simulations[0].data
-    temperature = data.get("temperature") or {}
-    name = short_name(str(data.get("model", "")))
-    length = _picoseconds(data)
-    start = f"In {length} of molecular dynamics of {_count(data.get('atoms'))} atoms with “{name}”"
-    if data.get("stable") is False:
-        return f"{start} the run stopped at step {_count(data.get('stopped_at_step'))}."
-    text = f"{start} the temperature was {_with_error(temperature)} K"
-    target = (data.get("settings") or {}).get("temperature")
-    if target is not None and (data.get("settings") or {}).get("ensemble") != "nve":
+    run = found.simulations[0].content
+    start = f"In {_picoseconds(run)} of molecular dynamics of {count(run.atoms)} atoms with “{short_name(run.model)}”"
+    if not run.stable:
+        step = "?" if run.stopped_at_step is None else count(run.stopped_at_step)
+        return f"{start} the run stopped at step {step}."
+    text = f"{start} the temperature was {_mean_temperature(run)} K"
+    target = run.settings.temperature
+    if target is not None and run.settings.ensemble != "nve":
         text += f" (thermostat: {number(target)} K)"
-    gap, verdict = _largest_gap(data), data.get("verdict")
+    gap = _largest_gap(run)
     if gap is not None:
         text += f", and g(r) differs from the reference by at most {number(gap, 2)}"
-    return f"{text}. Compared with the reference: {verdict['text']}." if verdict is not None else f"{text}."
+    return f"{text}. Compared with the reference: {run.verdict.text}." if run.verdict is not None else f"{text}."
 
 
 def _tiles(found: ResultFolder) -> list[str]:
@@ -81,18 +79,18 @@ def _tiles(found: ResultFolder) -> list[str]:
     if rows:
         tiles.append(_tile(percent(rows[0][0]), "", f"of the force: error of “{rows[0][1]}” on “{rows[0][2]}”"))
     if found.simulations:
-        data = found.simulations[0].data
-        word, mood = _word(data)
-        text = f"molecular dynamics, {_picoseconds(data)} with “{short_name(str(data.get('model', '')))}”"
-        tiles.append(_tile(Raw(f'<span class="{mood}">{word}</span>'), "", text))
+        dynamics = found.simulations[0].content
+        word, style = _outcome(dynamics)
+        text = f"molecular dynamics, {_picoseconds(dynamics)} with “{short_name(dynamics.model)}”"
+        tiles.append(_tile(Raw(f'<span class="{style}">{word}</span>'), "", text))
     return tiles
 
 
-def _word(data: Mapping[str, Any]) -> tuple[str, str]:
-    """Say in a word what came out of a simulation, and its mood."""
-    answer = (data.get("verdict") or {}).get("answer")
-    if data.get("stable") is False or (data.get("stability") or {}).get("reason") is not None:
+def _outcome(run: SimulationResult) -> tuple[str, str]:
+    """Outcome of a simulation in one or two words, and the style class they are shown in."""
+    if not run.stable or (run.stability is not None and run.stability.reason is not None):
         return "unstable", "bad"
+    answer = None if run.verdict is None else run.verdict.answer
     return {"same": ("same liquid", "good"), "differs": ("differs", "bad")}.get(str(answer), ("stable", "good"))
 
 
@@ -105,10 +103,10 @@ def _relative_errors(found: ResultFolder) -> list[tuple[float, str, str]]:
     """(relative error, model, data), the smallest first."""
     rows = []
     for result in found.evaluations:
-        for entry in result.data["datasets"]:
-            value = entry["force"]["relative_l1"]
+        for entry in result.content.datasets:
+            value = entry.force.relative_l1
             if value is not None:
-                rows.append((float(value), short_name(str(result.data["model"])), short_name(str(entry["path"]))))
+                rows.append((value, short_name(result.content.model), short_name(entry.path)))
     return sorted(rows)
 
 
@@ -121,30 +119,28 @@ def _best_error(run: TrainingRun) -> float:
     return history.validation_l1_per_atom[history.best]
 
 
-def _largest_gap(data: Mapping[str, Any]) -> float | None:
+def _largest_gap(run: SimulationResult) -> float | None:
+    """Largest difference of any g(r) from that of the reference; None without a reference."""
     gaps = [
-        max((abs(a - b) for a, b in zip(c["g"], c["reference"], strict=False)), default=0.0)
-        for c in (data.get("rdf") or {}).values()
-        if c.get("reference")
+        max(
+            (abs(a - b) for a, b in zip(curve.y, curve.reference, strict=False) if a is not None and b is not None),
+            default=0.0,
+        )
+        for curve in run.curves.get("rdf", {}).values()
+        if curve.reference
     ]
     return max(gaps, default=None)
 
 
-def _picoseconds(data: Mapping[str, Any]) -> str:
-    timestep = (data.get("settings") or {}).get("timestep")
-    steps = data.get("steps")
-    if timestep is None or steps is None:
-        return f"{_count(steps)} steps"
-    return f"{number(steps * timestep / 1000, 3)} ps"
+def _picoseconds(run: SimulationResult) -> str:
+    """Length of the run; in steps where the timestep is not known."""
+    timestep = run.settings.timestep
+    return f"{count(run.steps)} steps" if timestep is None else f"{number(run.steps * timestep / 1000, 3)} ps"
 
 
-def _with_error(value: Mapping[str, Any]) -> str:
-    error = value.get("standard_error")
-    return number(value.get("mean"), 4) + (f" ± {number(error, 2)}" if error is not None else "")
-
-
-def _count(value: Any) -> str:
-    return "?" if value is None else count(int(value))
+def _mean_temperature(run: SimulationResult) -> str:
+    error = run.temperature.standard_error
+    return number(run.temperature.mean, 4) + (f" ± {number(error, 2)}" if error is not None else "")
 
 
 def _in_words(value: int) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.ewald import cluster_energy, mesh_energy, periodic_energy
+from gnnformd.model.density.radial import smoothstep
 from gnnformd.units import COULOMB
 
 __all__ = ["Electrostatics", "weights_of"]
@@ -68,9 +69,8 @@ class Electrostatics(nn.Module):
     def weighted_energies(self, distance: Tensor, soft: Tensor, charge_product: Tensor, weight: Tensor) -> Tensor:
         """Do the same for weights of each pair (see `weights_of`), all of any one shape."""
         t = ((1 - distance / self.cutoff) / (1 - SWITCH)).clamp(0.0, 1.0)
-        switch = t * t * t * (10.0 + t * (6.0 * t - 15.0))
         missing = weight / soft - torch.erf(self.splitting * distance) / distance
-        return COULOMB * charge_product * missing * switch
+        return COULOMB * charge_product * missing * smoothstep(t)
 
     def long_range_energies(self, scaled: Tensor, cells: Tensor, charges: Tensor, graph: AtomicGraph) -> Tensor:
         """Energy of the smeared charges of each graph, kcal/mol, (B,).
@@ -91,18 +91,18 @@ class Electrostatics(nn.Module):
         InputError
             A box is periodic in some directions and not in others.
         """
-        sizes = torch.bincount(graph.graph_index, minlength=graph.graph_count).tolist()
+        sizes = graph.atoms_per_graph.tolist()
         energies = []
         parts = zip(
             torch.split(scaled, sizes), torch.split(charges, sizes), cells, graph.periodic.tolist(), strict=True
         )
-        for places, own, cell, periodic in parts:
+        for own_scaled, own, cell, periodic in parts:
             if all(periodic) and len(own) >= self.mesh_from:
-                energies.append(mesh_energy(places, own, cell, self.splitting))
+                energies.append(mesh_energy(own_scaled, own, cell, self.splitting))
             elif all(periodic):
-                energies.append(periodic_energy(places, own, cell, self.splitting, self.reach))
+                energies.append(periodic_energy(own_scaled, own, cell, self.splitting, self.reach))
             elif not any(periodic):
-                energies.append(cluster_energy(places @ cell, own, self.splitting))
+                energies.append(cluster_energy(own_scaled @ cell, own, self.splitting))
             else:
                 raise InputError(
                     "the box is periodic in some directions only, and the Coulomb energy of such a slab is not "

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from gnnformd.model.density.radial import smoothstep
 from gnnformd.units import COULOMB
 
 __all__ = ["cluster_energy", "mesh_energy", "periodic_energy"]
@@ -59,8 +60,8 @@ def periodic_energy(scaled: Tensor, charges: Tensor, cell: Tensor, splitting: fl
 
 def _phases(angle: Tensor, numbers: Tensor) -> Tensor:
     """``exp(i n angle)``, (n, X)."""
-    turned = angle[:, None] * numbers
-    return torch.complex(torch.cos(turned), torch.sin(turned))
+    phase = angle[:, None] * numbers
+    return torch.complex(torch.cos(phase), torch.sin(phase))
 
 
 def _kernel(cell: Tensor, ranges: list[Tensor], splitting: float, reach: float) -> Tensor:
@@ -76,9 +77,8 @@ def _kernel(cell: Tensor, ranges: list[Tensor], splitting: float, reach: float) 
     origin = square == 0
     square = torch.where(origin, torch.ones_like(square), square)
     t = ((1 - square.sqrt() / reach) / (1 - TAPER)).clamp(0.0, 1.0)
-    taper = t * t * t * (10.0 + t * (6.0 * t - 15.0))
     twice = torch.where(x == 0, 1.0, 2.0).to(cell.dtype).repeat_interleave(len(y))[:, None]
-    kernel = twice * taper * torch.exp(-square / (4 * splitting**2)) / square
+    kernel = twice * smoothstep(t) * torch.exp(-square / (4 * splitting**2)) / square
     return torch.where(origin, torch.zeros_like(kernel), kernel)
 
 

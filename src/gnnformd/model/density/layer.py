@@ -86,13 +86,13 @@ class DensityLayer(nn.Module):
         by_degree = torch.split(densities, [2 * degree + 1 for degree in range(self.l_max + 1)])
         gates = (1.0 + self.gates(node_inputs)).chunk(len(self.degrees), dim=1)  # (N, F) each
         mixed = []
-        for place, (degree, mixing, gate) in enumerate(zip(self.degrees, self.mixing, gates, strict=True)):
+        for index, (degree, mixing, gate) in enumerate(zip(self.degrees, self.mixing, gates, strict=True)):
             weight = mixing / self.spread[degree][:, None]  # (C K, F)
             part = by_degree[degree] @ weight  # (2l + 1, N, F)
             if degree == 0:
                 part = part - node_inputs @ (self.mean @ weight)
             part = part * gate
-            mixed.append(part if mixed_before is None else part + mixed_before[place])
+            mixed.append(part if mixed_before is None else part + mixed_before[index])
         invariants = self._products(mixed)  # (N, I)
         perceived = torch.cat([invariants[:, : self.perceived], node_inputs], dim=1)
         energy: Tensor = self.polynomial(invariants)
@@ -132,8 +132,8 @@ class DensityLayer(nn.Module):
 class Readout(nn.Module):
     """Correction of the energy of an atom from its scalars: ``share last(silu(hidden(s)))``.
 
-    It starts at zero and is scaled down, so that whatever the polynomial can say is said by the polynomial, which
-    extrapolates: to two atoms alone, for instance.
+    It starts at zero and is scaled down, so that the polynomial, which extrapolates (to two atoms alone, for instance),
+    describes what it can.
 
     Parameters
     ----------

@@ -1,27 +1,43 @@
-"""The flagship: an energy from atomic densities, with forces and virial as its derivatives."""
+"""The density model: an energy that is a sum of terms, with forces and virial as its derivatives."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.closest import closest_distances
-from gnnformd.model.density.classical import ClassicalPart
+from gnnformd.graph.distances import shortest_distances
+from gnnformd.model.density.bond_angles import AnglePotentials
+from gnnformd.model.density.classical_fit import fit_classical
 from gnnformd.model.density.electrostatics import Electrostatics
 from gnnformd.model.density.network import DensityNetwork, Geometries
-from gnnformd.model.density.radial import softened
+from gnnformd.model.density.pair_potentials import PairPotentials
+from gnnformd.model.density.radial import INNER, softened
 from gnnformd.model.density.repulsion import Contacts
-from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.model.settings import DensitySettings
+from gnnformd.model.density.settings import DensitySettings
+from gnnformd.model.density.terms import PairKinds, PairTerm, pair_terms
+from gnnformd.model.interface import ForceModel, LongRange, Prediction
+
+if TYPE_CHECKING:
+    from gnnformd.model.engine import DomainNeighbors, Engine
+    from gnnformd.model.settings import ModelSettings
 
 __all__ = ["DensityModel"]
 
+MOST_KINDS = 16  # of atoms, for which compiled loops have weights
+
+_RENAMED = {"classical.pairs": "pair_terms.fitted.coefficients", "classical.angles": "angles.coefficients"}
+"""Weights of model files up to format version 5, and their names now."""
+
 
 @dataclass(frozen=True)
-class _Places:
+class _Coordinates:
     """Where atoms are, in the variables that energies are differentiated by.
 
     Attributes
@@ -48,10 +64,11 @@ class _Places:
 
 
 class DensityModel(ForceModel):
-    """``E = sum_i E_i(densities) + E_repulsion + E_Coulomb``; forces ``-dE/dx``, virial ``-dE/d(strain)``.
+    """``E = E_network + sum_pairs V + E_angles + E_repulsion + E_Coulomb``; forces and virial are its derivatives.
 
     Invariant under translation, rotation, reflection, permutation; strictly local but for the Coulomb energy; energy,
-    forces and their first derivatives are continuous at the cutoff. The equations stand in ``docs/density.md``.
+    forces and their first derivatives are continuous at the cutoff. `gnnformd.model.density.reference` is the same in
+    plain equations, which are explained in ``docs/density.md``.
 
     In training mode forces, energies and virials can be differentiated by the parameters (and by nothing else).
 
@@ -64,29 +81,109 @@ class DensityModel(ForceModel):
     """
 
     conservative = True
+    per_type: ClassVar[tuple[str, ...]] = ("contacts.distances", "network.type_energies")
+    blind_below = INNER
 
     def __init__(self, settings: DensitySettings, type_count: int) -> None:
         super().__init__()
         self.settings = settings
         self.cutoff, self.layers = settings.cutoff, settings.layers
         self.network = DensityNetwork(settings, type_count)
-        self.classical = ClassicalPart(settings, self.network.inputs.count)
+        self.pair_terms = pair_terms(settings, self.network.inputs.count)
+        self.angles = AnglePotentials(self.network.inputs.count)
         self.contacts = Contacts(type_count, settings.repulsion, settings.cutoff)
         self.electrostatics = None if settings.electrostatics == "none" else Electrostatics(settings.cutoff)
 
     @property
     def indivisible(self) -> str | None:
-        """Learned charges are what keeps it whole: the Coulomb energy of all atoms depends on them."""
+        """Learned charges keep it whole: the Coulomb energy of all atoms depends on them."""
         return "its charges are learned" if self.settings.electrostatics == "learned" else None
+
+    @property
+    def long_range(self) -> LongRange | None:
+        """See `ForceModel.long_range`."""
+        if self.electrostatics is None:
+            return None
+        return LongRange(self.electrostatics.splitting, self.settings.electrostatics == "fixed")
+
+    @property
+    def contact_distances(self) -> Tensor | None:
+        """See `ForceModel.contact_distances`."""
+        return self.contacts.distances.detach().cpu().double()
+
+    @property
+    def fitted_pairs(self) -> PairPotentials:
+        """The pair term that is fitted to the data before a training."""
+        term = self.pair_terms["fitted"]
+        assert isinstance(term, PairPotentials)
+        return term
+
+    def each_pair_term(self) -> Iterator[PairTerm]:
+        """All pair terms, in the order of `gnnformd.model.density.terms.PAIR_TERMS`."""
+        for term in self.pair_terms.values():
+            assert isinstance(term, PairTerm)
+            yield term
+
+    @classmethod
+    def from_settings(cls, settings: ModelSettings, type_count: int) -> DensityModel:
+        """See `ForceModel.from_settings`."""
+        assert isinstance(settings, DensitySettings)
+        return cls(settings, type_count)
+
+    @classmethod
+    def unreadable(cls, settings: ModelSettings, version: int) -> str | None:
+        """See `ForceModel.unreadable`."""
+        assert isinstance(settings, DensitySettings)
+        if version < 3:
+            return "is a density network as they were up to model format version 2"
+        if version == 3 and settings.electrostatics != "none":
+            return "was trained with a Coulomb energy split as it was in model format version 3"
+        return None
+
+    @classmethod
+    def renamed_weight(cls, name: str, version: int) -> str:
+        """See `ForceModel.renamed_weight`."""
+        return _RENAMED.get(name, name) if version < 6 else name
 
     def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:
         """How close two atoms of these types (from 0) came in the training data, angstrom; None if they never met."""
         return self.contacts.closest(bond_kind, first, second)
 
+    def fast_engine(self, atoms: AtomicGraph, *, weights_change: bool) -> Engine[AtomicGraph] | None:
+        """Compiled loops on a processor; on an accelerator kernels of PyTorch's compiler."""
+        if not self._on_processor:
+            from gnnformd.model.density.compile_engine.system import CompileEngine
+
+            unfit = weights_change or self.settings.electrostatics == "learned"
+            return None if unfit else CompileEngine(self)
+        from gnnformd.model.density.numba_engine.system import NumbaEngine
+
+        return NumbaEngine(self, atoms) if self._loops_serve(atoms) else None
+
+    def fast_domain_engine(self, atoms: AtomicGraph) -> Engine[DomainNeighbors] | None:
+        """See `fast_engine`."""
+        if not self._on_processor:
+            from gnnformd.model.density.compile_engine.system import CompileDomainEngine
+
+            return None if self.settings.electrostatics == "learned" else CompileDomainEngine(self)
+        from gnnformd.model.density.numba_engine.domain import NumbaDomainEngine
+
+        return NumbaDomainEngine(self, atoms) if self._loops_serve(atoms) else None
+
+    @property
+    def _on_processor(self) -> bool:
+        return self.contacts.distances.device.type == "cpu"
+
+    def _loops_serve(self, atoms: AtomicGraph) -> bool:
+        """Whether compiled loops serve: for some kinds of atoms, and with charges in boxes or in empty space."""
+        if self.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
+            return False
+        return atoms.atom_count > 0 and len(torch.unique(atoms.physical_kinds, dim=0)) <= MOST_KINDS
+
     def fixed_part(self, graph: AtomicGraph) -> Prediction:
         """Predict what was fitted, repulsion and, unless charges are learned, the Coulomb energy."""
         with torch.enable_grad():
-            return self._fixed_part(graph, _places(graph))
+            return self._fixed_part(graph, _coordinates(graph))
 
     def forward(self, graph: AtomicGraph, fixed: Prediction | None = None) -> Prediction:
         """Predict forces, energies and virials.
@@ -100,14 +197,14 @@ class DensityModel(ForceModel):
             The model has an electrostatic energy and a box is periodic in some directions only.
         """
         with torch.enable_grad():
-            places = _places(graph)
-            energies, geometries = self._learned_energies(graph, places)
-            slopes = _slopes(energies, places, create_graph=self.training)
+            coordinates = _coordinates(graph)
+            energies, geometries = self._learned_energies(graph, coordinates)
+            slopes = _derivatives(energies, coordinates, create_graph=self.training)
             for geometry, _ in geometries:
                 geometry.vectors_done = True
-            learned = _prediction(graph, places, energies, slopes)
+            learned = _prediction(graph, coordinates, energies, slopes)
             if fixed is None:
-                fixed = self._fixed_part(graph, places)
+                fixed = self._fixed_part(graph, coordinates)
         assert learned.energies is not None and learned.virials is not None
         assert fixed.energies is not None and fixed.virials is not None
         forces = learned.forces + fixed.forces
@@ -116,18 +213,18 @@ class DensityModel(ForceModel):
             return Prediction(forces, energies, virials)
         return Prediction(forces.detach(), energies.detach(), virials.detach())
 
-    def pulls(self, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
-        """Energy of a domain, kcal/mol, and its slopes along the vectors of half edges, kcal/mol/angstrom, (E/2, 3).
+    def pair_forces(self, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
+        """Energy of a domain, kcal/mol, and its derivatives by the vectors of half edges, kcal/mol/angstrom, (E/2, 3).
 
         What the domain owns, without long-range electrostatics (see `AtomicGraph.owned`), depends on nothing else.
         """
         with torch.enable_grad():
-            places = _places(graph)
-            learned, _ = self._learned_energies(graph, places)
-            fixed = self._fixed_energies(graph, places)
-            slopes = [_slopes(energies, places, create_graph=False) for energies in (learned, fixed)]
-        pulls = [_pull(places, by_vector, by_distance) for by_vector, by_distance, *_ in slopes]
-        return (learned + fixed).detach().sum(), pulls[0] + pulls[1]
+            coordinates = _coordinates(graph)
+            learned, _ = self._learned_energies(graph, coordinates)
+            fixed = self._fixed_energies(graph, coordinates)
+            slopes = [_derivatives(energies, coordinates, create_graph=False) for energies in (learned, fixed)]
+        forces = [_by_vector(coordinates, by_vector, by_distance) for by_vector, by_distance, *_ in slopes]
+        return (learned + fixed).detach().sum(), forces[0] + forces[1]
 
     @torch.no_grad()
     def initialize(self, graph: AtomicGraph, closest: Tensor | None = None) -> None:
@@ -142,10 +239,12 @@ class DensityModel(ForceModel):
         """
         training = self.training
         self.eval()
-        places, network = _places(graph), self.network
+        coordinates, network = _coordinates(graph), self.network
         types = self.contacts.distances.shape[1]
-        self.contacts.take(closest_distances(graph, places.distances.detach(), types) if closest is None else closest)
-        network.measure(graph, places.vectors, *self._softened(graph, places))
+        self.contacts.take(
+            shortest_distances(graph, coordinates.distances.detach(), types) if closest is None else closest
+        )
+        network.measure(graph, coordinates.vectors, *self._softened(graph, coordinates))
         if graph.forces is not None:
             network.energy_scale.zero_()
             self.fit_classical(graph)
@@ -161,70 +260,110 @@ class DensityModel(ForceModel):
         self.train(training)
 
     @torch.no_grad()
+    def adapt(self, sample: AtomicGraph, closest: Tensor, *, same_types: bool) -> None:
+        """See `ForceModel.adapt`.
+
+        Contact distances become those of ``closest`` (or stay, where they are shorter and of the same types), so that
+        the repulsion is zero in the new data; pair and angle potentials correct what the model leaves of the forces;
+        energies of types are fitted to the frames, where they have energies, because these have another zero.
+        """
+        known = self.contacts.distances.clone()
+        self.contacts.take(closest)
+        if same_types:
+            self.contacts.distances.copy_(torch.minimum(known, self.contacts.distances))
+        training = self.training
+        self.eval()
+        if sample.forces is not None:
+            self.fit_classical(sample)
+        if sample.energies is not None:
+            self.network.type_energies.zero_()
+            self.network.set_type_energies(sample, sample.energies - self(sample).energies)
+        self.train(training)
+
+    def long_range_part(
+        self, atoms: AtomicGraph, positions: NDArray[np.float64], cell: NDArray[np.float64]
+    ) -> Prediction | None:
+        """See `ForceModel.long_range_part`."""
+        if self.electrostatics is None or self.settings.electrostatics == "learned":
+            return None
+        cells = torch.from_numpy(cell[None] if atoms.periodic.any() else np.eye(3)[None]).to(atoms.charges.device)
+        inverse = torch.linalg.inv(cells[0])
+        scaled = torch.from_numpy(positions).to(cells) @ inverse
+        scaled = scaled - torch.floor(scaled) * atoms.periodic[0]  # small numbers keep their digits in float32
+        dtype = atoms.charges.dtype
+        scaled, cells = scaled.to(dtype).requires_grad_(), cells.to(dtype).requires_grad_()
+        with torch.enable_grad():
+            energies = self.electrostatics.long_range_energies(scaled, cells, atoms.charges, atoms)
+            by_scaled, by_cell = torch.autograd.grad(energies.sum(), (scaled, cells), allow_unused=True)
+        forces = -by_scaled @ inverse.to(dtype).T
+        virials = torch.zeros_like(cells) if by_cell is None else -cells.detach().transpose(1, 2) @ by_cell
+        return Prediction(forces, energies.detach(), virials)
+
+    @torch.no_grad()
     def fit_classical(self, graph: AtomicGraph) -> None:
-        """Fit pair and angle potentials to what the forces (and virials) of some frames have and the model does not."""
+        """Fit pair and angle potentials to what the model leaves of the forces (and virials) of some frames."""
         assert graph.forces is not None
-        said = self(graph)
-        virials = None if graph.virials is None else graph.virials - said.virials
-        inputs = self.network.inputs(graph)
-        self.classical.add(graph, inputs, *self._softened(graph, _places(graph)), graph.forces - said.forces, virials)
+        found = self(graph)
+        virials = None if graph.virials is None else graph.virials - found.virials
+        inputs, distances = self.network.inputs(graph), self._softened(graph, _coordinates(graph))
+        fit_classical(self.fitted_pairs, self.angles, graph, inputs, distances, graph.forces - found.forces, virials)
 
-    def _softened(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Tensor]:
+    def _softened(self, graph: AtomicGraph, coordinates: _Coordinates) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            return softened(places.distances, self.contacts.of_edges(graph))
+            return softened(coordinates.distances, self.contacts.of_edges(graph))
 
-    def _fixed_part(self, graph: AtomicGraph, places: _Places) -> Prediction:
-        energies = self._fixed_energies(graph, places)
-        slopes = _slopes(energies, places, create_graph=False)
-        return _prediction(graph, places, energies.detach(), slopes)
+    def _fixed_part(self, graph: AtomicGraph, coordinates: _Coordinates) -> Prediction:
+        energies = self._fixed_energies(graph, coordinates)
+        slopes = _derivatives(energies, coordinates, create_graph=False)
+        return _prediction(graph, coordinates, energies.detach(), slopes)
 
-    def _fixed_energies(self, graph: AtomicGraph, places: _Places) -> Tensor:
+    def _fixed_energies(self, graph: AtomicGraph, coordinates: _Coordinates) -> Tensor:
         """Energies of each graph that depend on no parameter, kcal/mol, (B,)."""
         contact = self.contacts.of_edges(graph)
-        soft, softening = softened(places.distances, contact)
+        soft, _ = softened(coordinates.distances, contact)
         inputs = self.network.inputs(graph)
-        pairs = self.classical.pair_energies(graph, inputs, places.distances, soft.detach(), softening.detach())
-        pairs = pairs + self.contacts.pair_energies(places.distances, contact)
-        energies = _per_graph(pairs, graph) + self.classical.angle_energies(graph, inputs, places.vectors)
+        kinds = PairKinds.of(graph, inputs)
+        pairs = self.contacts.pair_energies(coordinates.distances, contact)
+        for term in self.each_pair_term():
+            pairs = pairs + term.energies(soft, kinds)
+        energies = _per_graph(pairs, graph) + self.angles.energies(graph, inputs, coordinates.vectors)
         if self.electrostatics is not None and self.settings.electrostatics != "learned":
-            energies = energies + self._coulomb(graph, places, soft, graph.charges)
+            energies = energies + self._coulomb(graph, coordinates, soft, graph.charges)
         return energies
 
-    def _learned_energies(self, graph: AtomicGraph, places: _Places) -> tuple[Tensor, Geometries]:
+    def _learned_energies(self, graph: AtomicGraph, coordinates: _Coordinates) -> tuple[Tensor, Geometries]:
         """Energies of each graph that depend on parameters, kcal/mol, (B,), and what the densities were made of."""
-        soft, softening = softened(places.distances, self.contacts.of_edges(graph))
-        energies, charges, geometries = self.network(graph, places.vectors, soft.detach(), softening.detach())
+        soft, soft_slope = softened(coordinates.distances, self.contacts.of_edges(graph))
+        energies, charges, geometries = self.network(graph, coordinates.vectors, soft.detach(), soft_slope.detach())
         if self.settings.electrostatics == "learned":
-            energies = energies + self._coulomb(graph, places, soft, charges)
+            energies = energies + self._coulomb(graph, coordinates, soft, charges)
         return energies, geometries
 
-    def _coulomb(self, graph: AtomicGraph, places: _Places, soft: Tensor, charges: Tensor) -> Tensor:
+    def _coulomb(self, graph: AtomicGraph, coordinates: _Coordinates, soft: Tensor, charges: Tensor) -> Tensor:
         """Coulomb energy of each graph, kcal/mol, (B,)."""
         assert self.electrostatics is not None
-        half = graph.edge_count // 2
-        center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
+        center, neighbor, _, bond_kind = graph.half_edges
         product = charges.index_select(0, center) * charges.index_select(0, neighbor)
-        special = graph.special_coul.index_select(0, graph.graph_index.index_select(0, center))
-        pairs = self.electrostatics.pair_energies(places.distances, soft, product, graph.bond_kind[:half], special)
+        special = graph.special_coul.index_select(0, graph.graph_of_half_edge)
+        pairs = self.electrostatics.pair_energies(coordinates.distances, soft, product, bond_kind, special)
         energies = _per_graph(pairs, graph)
         if graph.owned is not None:
             return energies
-        return energies + self.electrostatics.long_range_energies(places.scaled, places.cells, charges, graph)
+        return energies + self.electrostatics.long_range_energies(coordinates.scaled, coordinates.cells, charges, graph)
 
 
 def _per_graph(pairs: Tensor, graph: AtomicGraph) -> Tensor:
     """Sum over the half edges of each graph, those to atoms of another domain counted by half, (B,)."""
-    half = len(pairs)
-    center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
     if graph.owned is not None:
+        center, neighbor, _, _ = graph.half_edges
         share = 0.5 * graph.owned.to(pairs.dtype)
         pairs = pairs * (share.index_select(0, center) + share.index_select(0, neighbor))
-    return pairs.new_zeros(graph.graph_count).index_add(0, graph.graph_index.index_select(0, center), pairs)
+    return graph.sum_pairs_per_graph(pairs)
 
 
-def _places(graph: AtomicGraph) -> _Places:
+def _coordinates(graph: AtomicGraph) -> _Coordinates:
     # positions may have more digits than the model computes with
-    vectors = graph.edge_vectors()[: graph.edge_count // 2].detach().to(graph.charges.dtype)
+    vectors = graph.half_edge_vectors().detach().to(graph.charges.dtype)
     distances = vectors.norm(dim=1)
     empty = ~graph.periodic.any(1)[:, None, None]
     cells = torch.where(empty, torch.eye(3).to(graph.cells), graph.cells.detach())
@@ -233,38 +372,38 @@ def _places(graph: AtomicGraph) -> _Places:
     images = torch.floor(scaled) * graph.periodic.index_select(0, graph.graph_index)
     scaled = scaled - images  # small numbers keep their digits in float32
     variables = (vectors, distances, scaled, cells)
-    return _Places(*(value.to(vectors.dtype).requires_grad_() for value in variables))
+    return _Coordinates(*(value.to(vectors.dtype).requires_grad_() for value in variables))
 
 
-def _slopes(energies: Tensor, places: _Places, *, create_graph: bool) -> list[Tensor | None]:
+def _derivatives(energies: Tensor, coordinates: _Coordinates, *, create_graph: bool) -> list[Tensor | None]:
     """Differentiate the energies by the four variables; None where one does not matter."""
     if not energies.requires_grad:
         return [None] * 4
-    return list(torch.autograd.grad(energies.sum(), places.variables, create_graph=create_graph, allow_unused=True))
+    return list(
+        torch.autograd.grad(energies.sum(), coordinates.variables, create_graph=create_graph, allow_unused=True)
+    )
 
 
-def _pull(places: _Places, by_vector: Tensor | None, by_distance: Tensor | None) -> Tensor:
+def _by_vector(coordinates: _Coordinates, by_vector: Tensor | None, by_distance: Tensor | None) -> Tensor:
     """Put the derivatives by vectors and distances of the half edges together, (E/2, 3)."""
-    vectors, distances = places.vectors.detach(), places.distances.detach()
-    pull = torch.zeros_like(vectors) if by_vector is None else by_vector
-    return pull if by_distance is None else pull + (by_distance / distances)[:, None] * vectors
+    vectors, distances = coordinates.vectors.detach(), coordinates.distances.detach()
+    total = torch.zeros_like(vectors) if by_vector is None else by_vector
+    return total if by_distance is None else total + (by_distance / distances)[:, None] * vectors
 
 
-def _prediction(graph: AtomicGraph, places: _Places, energies: Tensor, slopes: list[Tensor | None]) -> Prediction:
+def _prediction(
+    graph: AtomicGraph, coordinates: _Coordinates, energies: Tensor, derivatives: list[Tensor | None]
+) -> Prediction:
     """Put forces and virials together from the derivatives by the four variables."""
-    half = graph.edge_count // 2
-    center, neighbor = graph.center_index[:half], graph.neighbor_index[:half]
-    by_vector, by_distance, by_scaled, by_cell = slopes
-    vectors, pull = places.vectors.detach(), _pull(places, by_vector, by_distance)
-    forces = pull.new_zeros(graph.atom_count, 3).index_add(0, center, pull).index_add(0, neighbor, -pull)
+    by_vector, by_distance, by_scaled, by_cell = derivatives
+    vectors, by_edge = coordinates.vectors.detach(), _by_vector(coordinates, by_vector, by_distance)
+    forces = graph.sum_pair_forces(by_edge)
     if graph.graph_count == 1:
-        virials = -(vectors.transpose(0, 1) @ pull)[None]
+        virials = -(vectors.transpose(0, 1) @ by_edge)[None]
     else:
-        virial = -vectors[:, :, None] * pull[:, None, :]
-        graph_of_edge = graph.graph_index.index_select(0, center)
-        virials = virial.new_zeros(graph.graph_count, 3, 3).index_add(0, graph_of_edge, virial)
+        virials = graph.sum_pairs_per_graph(-vectors[:, :, None] * by_edge[:, None, :])
     if by_scaled is not None and by_cell is not None:
-        cells = places.cells.detach()
+        cells = coordinates.cells.detach()
         inverse = torch.linalg.inv(cells).index_select(0, graph.graph_index)  # (N, 3, 3)
         forces = forces - torch.einsum("nb,nab->na", by_scaled, inverse)
         virials = virials - cells.transpose(1, 2) @ by_cell

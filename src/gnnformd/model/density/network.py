@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,15 @@ from gnnformd.model.density.layer import DensityLayer, Readout
 from gnnformd.model.density.node_inputs import NodeInputs
 from gnnformd.model.density.radial import radial_functions
 from gnnformd.model.density.sums.neighbor_table import neighbor_table
-from gnnformd.model.density.sums.numba_sum import CompiledGeometry, Shell, compiled_densities
-from gnnformd.model.density.sums.table_sum import DensityGeometry, atomic_densities
+from gnnformd.model.density.sums.table_sum import TableGeometry, table_densities
 from gnnformd.model.settings import DensitySettings
 
 __all__ = ["DensityNetwork", "Geometries"]
 
-Geometries = list[tuple[DensityGeometry, Tensor]] | list[tuple[CompiledGeometry, Tensor]]
+if TYPE_CHECKING:
+    from gnnformd.model.density.sums.numba_sum import NumbaGeometry
+
+Geometries: TypeAlias = "list[tuple[TableGeometry, Tensor]] | list[tuple[NumbaGeometry, Tensor]]"
 """What densities are made of, and the vectors that carry its gradient."""
 
 
@@ -76,7 +79,7 @@ class DensityNetwork(nn.Module):
         self.register_buffer("type_energies", torch.zeros(type_count))
 
     def forward(
-        self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor
+        self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor
     ) -> tuple[Tensor, Tensor, Geometries]:
         """Energies of the graphs, kcal/mol, (B,), charges of the atoms, e, (N,), and what the densities were made of.
 
@@ -86,11 +89,11 @@ class DensityNetwork(nn.Module):
             Its positions are not looked at.
         vectors
             Of the half edges, angstrom, (E/2, 3); the energies can be differentiated by them.
-        soft, softening
+        soft, soft_slope
             Softened distances of the half edges, angstrom, and their derivatives, (E/2,).
         """
         inputs = self.inputs(graph)  # (N, P)
-        geometries = self._geometries(graph, vectors, soft, softening)
+        geometries = self._geometries(graph, vectors, soft, soft_slope)
         chosen = None
         if graph.owned is not None and not self.messages:  # nobody asks for more of the others
             chosen = torch.nonzero(graph.owned).squeeze(1)
@@ -106,7 +109,7 @@ class DensityNetwork(nn.Module):
             energy = energy[graph.owned] if self.messages else energy
         energy = self.energy_scale * energy + self.type_energies.index_select(0, kinds)
         energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
-        return energies, self._charges(scalars, graph), geometries
+        return energies, self.charges_of(scalars, graph), geometries
 
     def atom_energies(
         self, inputs: Tensor, densities: Callable[[Tensor], Tensor], chosen: Tensor | None = None
@@ -134,7 +137,7 @@ class DensityNetwork(nn.Module):
         return energy, scalars
 
     @torch.no_grad()
-    def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> None:
+    def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> None:
         """Take mean and spread of the densities from a batch of frames; arguments as those of `forward`.
 
         The mean of degree 0 is a linear map of the node inputs, fitted by least squares, so that it differs from type
@@ -142,7 +145,7 @@ class DensityNetwork(nn.Module):
         """
         inputs = self.inputs(graph)
         self.inputs.measure(inputs)
-        geometries = self._geometries(graph, vectors, soft, softening)
+        geometries = self._geometries(graph, vectors, soft, soft_slope)
         densities = self._densities(self.inputs.sent(inputs), geometries).double()  # (L, N, C K)
         mean = torch.linalg.pinv(inputs.double(), rtol=1e-6) @ densities[0]  # (P, C K)
         densities[0] -= inputs.double() @ mean
@@ -165,23 +168,23 @@ class DensityNetwork(nn.Module):
         fitted = torch.linalg.pinv(counts, rtol=1e-9) @ energies.double()
         self.type_energies.copy_(fitted)
 
-    def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+    def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:
         """Lay out the neighbors that are not bonded, and those that are."""
         if self.compiled and vectors.device.type == "cpu":
-            return self._compiled_geometry(graph, vectors, soft, softening)
+            return self._compiled_geometry(graph, vectors, soft, soft_slope)
         settings = self.settings
-        kind = graph.bond_kind[: graph.edge_count // 2]
+        center, neighbor, _, kind = graph.half_edges
         bonded = (kind > 0) & (kind <= settings.bond_kinds)
         geometries = []
         for chosen, count in ((~bonded, settings.radial_functions), (bonded, settings.bonded_functions)):
             if chosen is bonded and settings.bond_kinds == 0:
                 continue
             pairs = torch.nonzero(chosen).squeeze(1)  # (E'/2,)
-            first, second = (k[: len(kind)].index_select(0, pairs) for k in (graph.center_index, graph.neighbor_index))
+            first, second = center.index_select(0, pairs), neighbor.index_select(0, pairs)
             table = neighbor_table(first, second, graph.atom_count)
             with torch.no_grad():
-                beyond = soft.new_full((1,), 2.0 * settings.cutoff)  # of empty places; every function is zero there
-                s, slope = (torch.cat([f.index_select(0, pairs), beyond]) for f in (soft, softening))
+                beyond = soft.new_full((1,), 2.0 * settings.cutoff)  # of empty entries; every function is zero there
+                s, slope = (torch.cat([f.index_select(0, pairs), beyond]) for f in (soft, soft_slope))
                 functions: list[Tensor] = [*radial_functions(s, slope, settings.cutoff, count)]  # (K, E'/2 + 1)
                 if chosen is bonded:
                     kinds = torch.arange(1, settings.bond_kinds + 1, device=kind.device)
@@ -194,19 +197,20 @@ class DensityNetwork(nn.Module):
             with torch.no_grad():
                 distance = spread.square().sum(0).sqrt()
                 unit = spread / distance
-            geometries.append((DensityGeometry(table, distance, unit, values, slopes, self.l_max), spread))
+            geometries.append((TableGeometry(table, distance, unit, values, slopes, self.l_max), spread))
         return geometries
 
-    def _compiled_geometry(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, softening: Tensor) -> Geometries:
+    def _compiled_geometry(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:
+        from gnnformd.model.density.sums.numba_sum import NumbaGeometry, make_shell
+
         settings = self.settings
-        half = graph.edge_count // 2
-        kind = graph.bond_kind[:half]
+        center, neighbor, _, kind = graph.half_edges
         kind = kind.where(kind <= settings.bond_kinds, 0)
-        counts = [settings.radial_functions] + [settings.bonded_functions] * settings.bond_kinds
+        counts = settings.function_counts
         shells = tuple(
-            Shell.of(
-                graph.center_index[:half],
-                graph.neighbor_index[:half],
+            make_shell(
+                center,
+                neighbor,
                 torch.nonzero(kind == number).squeeze(1),
                 graph.atom_count,
                 count,
@@ -214,26 +218,27 @@ class DensityNetwork(nn.Module):
             )
             for number, count in enumerate(counts)
         )
-        places = vectors.detach()
-        distance = places.norm(dim=1)
-        geometry = CompiledGeometry(shells, places, distance, soft, softening, settings.cutoff, self.l_max)
+        fixed = vectors.detach()
+        distance = fixed.norm(dim=1)
+        geometry = NumbaGeometry(shells, fixed, distance, soft, soft_slope, settings.cutoff, self.l_max)
         return [(geometry, vectors)]
 
     def _densities(self, sent: Tensor, geometries: Geometries) -> Tensor:
         """Sum over all neighbors, (L, N, C K) with K over all functions."""
         parts = []
         for geometry, vectors in geometries:
-            if isinstance(geometry, CompiledGeometry):
-                return compiled_densities(sent, vectors, geometry).flatten(2)
-            parts.append(atomic_densities(sent, vectors, geometry))  # (N, L C, K)
+            if not isinstance(geometry, TableGeometry):
+                from gnnformd.model.density.sums.numba_sum import numba_densities
+
+                return numba_densities(sent, vectors, geometry).flatten(2)
+            parts.append(table_densities(sent, vectors, geometry))  # (N, L C, K)
         shape = (len(sent), (self.l_max + 1) ** 2, sent.shape[1])
         return torch.cat([part.view(*shape, part.shape[2]).transpose(0, 1) for part in parts], dim=3).flatten(2)
 
-    def _charges(self, scalars: Tensor, graph: AtomicGraph) -> Tensor:
+    def charges_of(self, scalars: Tensor, graph: AtomicGraph) -> Tensor:
         """Charges of the data, corrected by the network such that the charge of each graph stays."""
         if self.charges is None:
             return graph.charges
         change: Tensor = self.charges(scalars).squeeze(1)  # (N,)
-        sums = change.new_zeros(graph.graph_count).index_add(0, graph.graph_index, change)
-        sizes = torch.bincount(graph.graph_index, minlength=graph.graph_count).to(sums)
-        return graph.charges + change - (sums / sizes).index_select(0, graph.graph_index)
+        means = graph.sum_per_graph(change) / graph.atoms_per_graph.to(change)
+        return graph.charges + change - means.index_select(0, graph.graph_index)

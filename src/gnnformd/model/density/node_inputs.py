@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 
-__all__ = ["VAGUE", "NodeInputs"]
+__all__ = ["WITHOUT_PAIR_ENERGY", "NodeInputs"]
 
 LENGTH = 3.0  # angstrom; sigma is given in this unit
 PHYSICAL = 5
-VAGUE = (0, 1, 4)
+WITHOUT_PAIR_ENERGY = (0, 1, 4)
 """Physical inputs in which no energy but Coulomb's is known to be linear: 1, charge and sigma."""
 
 

@@ -1,22 +1,37 @@
-"""Functions of the distance: how neighbors at different distances are told apart, and where they fade out."""
+"""Functions of the distance: what tells neighbors at different distances apart, and where they fade out."""
 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["fade", "radial_functions", "softened"]
+__all__ = ["fade", "radial_functions", "smoothstep", "smoothstep_slope", "softened"]
+
+T = TypeVar("T", Tensor, NDArray[np.float64])
 
 INNER = 0.8  # below this share of the contact distance the softened distance no longer changes
+
+
+def smoothstep(t: T) -> T:
+    """``6 t^5 - 15 t^4 + 10 t^3``: from 0 at 0 to 1 at 1, with two continuous derivatives if t is clipped there."""
+    return t * t * t * (10.0 + t * (6.0 * t - 15.0))
+
+
+def smoothstep_slope(t: T) -> T:
+    """Differentiate `smoothstep`: ``30 t^2 (1 - t)^2``."""
+    return 30.0 * t**2 * (1.0 - t) ** 2
 
 
 def softened(distance: Tensor, contact: Tensor) -> tuple[Tensor, Tensor]:
     """Distance that stops shrinking below the closest approach seen in the data, and its derivative.
 
     Equal to ``r`` above the contact distance ``c``, constant (0.9 c) below 0.8 c; between them the derivative is
-    ``6 t^5 - 15 t^4 + 10 t^3`` with ``t = (r/c - 0.8) / 0.2``, so that the second derivative is continuous. What is a
+    a `smoothstep` of ``t = (r/c - 0.8) / 0.2``, so that the second derivative is continuous. What is a
     function of it exerts no force on two atoms that are pushed into each other.
 
     Parameters
@@ -26,10 +41,9 @@ def softened(distance: Tensor, contact: Tensor) -> tuple[Tensor, Tensor]:
     """
     span = 1.0 - INNER
     t = ((distance / contact - INNER) / span).clamp(0.0, 1.0)
-    slope = t * t * t * (10.0 + t * (6.0 * t - 15.0))
-    climbed = t**4 * (2.5 + t * (t - 3.0))  # integral of the slope, 1/2 at t = 1
-    soft = contact * (INNER + span / 2 + span * climbed) + (distance - contact).clamp(min=0.0)
-    return soft, slope
+    integral = t**4 * (2.5 + t * (t - 3.0))  # of the derivative, 1/2 at t = 1
+    soft = contact * (INNER + span / 2 + span * integral) + (distance - contact).clamp(min=0.0)
+    return soft, smoothstep(t)
 
 
 def fade(distance: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
@@ -44,14 +58,14 @@ def fade(distance: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
     return value, slope
 
 
-def radial_functions(distance: Tensor, softening: Tensor, cutoff: float, count: int) -> tuple[Tensor, Tensor]:
+def radial_functions(distance: Tensor, soft_slope: Tensor, cutoff: float, count: int) -> tuple[Tensor, Tensor]:
     """``B_k(r) = sqrt(2/cutoff) sin(k pi s/cutoff) / s * fade(s)``, k = 1..count, and their derivatives in r.
 
     Parameters
     ----------
     distance
         Softened distance ``s`` (see `softened`), angstrom, (E,).
-    softening
+    soft_slope
         ``ds/dr``, (E,).
     cutoff
         angstrom.
@@ -64,11 +78,11 @@ def radial_functions(distance: Tensor, softening: Tensor, cutoff: float, count: 
         (K, E) each; zero from the cutoff on.
     """
     s = distance.clamp(max=cutoff)
-    envelope, falling = fade(s, cutoff)
+    envelope, envelope_slope = fade(s, cutoff)
     wave = math.pi / cutoff * torch.arange(1, count + 1, dtype=s.dtype, device=s.device)[:, None]  # (K, 1)
     angle = wave * s
     over = math.sqrt(2.0 / cutoff) / s  # (E,)
     bare = torch.sin(angle) * over
-    slopes = torch.cos(angle) * wave * (over * envelope * softening)
-    slopes += bare * ((falling - envelope / s) * softening)
+    slopes = torch.cos(angle) * wave * (over * envelope * soft_slope)
+    slopes += bare * ((envelope_slope - envelope / s) * soft_slope)
     return bare * envelope, slopes

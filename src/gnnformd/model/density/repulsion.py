@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
-from gnnformd.graph.closest import of_edges
+from gnnformd.graph.distances import CONTACT_SHARE, of_edges
 
 __all__ = ["Contacts"]
 
-MARGIN = 0.95  # contact distance over the closest approach in the data
 SMALLEST = 0.4  # angstrom
 LARGEST = 0.6  # contact distances stay below this share of the cutoff
 UNSEEN, UNSEEN_BONDED = 0.9, 0.5  # angstrom, for pairs of types that never met in the data
@@ -54,12 +53,16 @@ class Contacts(nn.Module):
         """How close two atoms of these types came in the data, angstrom; None if never within some 0.6 cutoffs."""
         contact = float(self.distances[bond_kind, first, second])
         known = contact < float(torch.tensor(LARGEST * self.cutoff).to(self.distances))
-        return contact / MARGIN if known and contact != float(self._unseen()[bond_kind].to(self.distances)) else None
+        return (
+            contact / CONTACT_SHARE
+            if known and contact != float(self._unseen()[bond_kind].to(self.distances))
+            else None
+        )
 
     @torch.no_grad()
     def take(self, closest: Tensor) -> None:
-        """Take the contact distances from closest approaches, as of `gnnformd.graph.closest.closest_distances`."""
-        closest = MARGIN * closest.to(self.distances)
+        """Take the contact distances from closest approaches, as of `gnnformd.graph.distances.shortest_distances`."""
+        closest = CONTACT_SHARE * closest.to(self.distances)
         known = torch.where(closest.isfinite(), closest, self.distances)
         self.distances.copy_(known.clamp(SMALLEST, LARGEST * self.cutoff))
 

@@ -14,17 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 from gnnformd.errors import InputError, fault_of
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import BOND_KINDS
-from gnnformd.model.settings import DensitySettings, ModelSettings, PlainResidualSettings, SeedSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings, ModelSettings, PlainResidualSettings
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
 FORMAT_VERSION = 6
-"""1: no checksum; 2: a checksum of card and weights; 3: seed networks share the edge encoder of their later layers, and
+"""1: no checksum; 2: a checksum of card and weights; 3: GAMD networks share the edge encoder of their later layers, and
 density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4; 5:
-seed networks say what their residual layers add to, which before was always the plain input; 6: it is always the
-normalized input, and GraphNorm averages over all graphs that are evaluated together."""
+GAMD networks say what their residual layers add to, which before was always the plain input; 6: it is always the
+normalized input, and GraphNorm averages over all graphs that are evaluated together; fitted potentials of density
+networks have names of their own."""
 
-_KINDS = tuple(settings.model_fields["kind"].default for settings in (SeedSettings, DensitySettings))
+_KINDS = tuple(settings.model_fields["kind"].default for settings in (GamdSettings, DensitySettings))
 
 
 @dataclass(frozen=True)
@@ -171,14 +172,14 @@ def _check_extent(entry: Mapping[str, Any], source: str) -> None:
 
 def _settings(data: Any, source: str, version: int) -> ModelSettings:
     kind = data.get("kind") if isinstance(data, dict) else None
+    if kind == "seed":
+        data, kind = _gamd_up_to_version_5(data, version), "gamd"
     if kind not in _KINDS:
         raise InputError(
             f"{source}: holds a model of kind {str(kind)[:40]!r}, this program knows {' and '.join(_KINDS)}; "
             "use the gnnformd that wrote it."
         )
-    if kind == "seed" and version < 6:
-        data = _seed_up_to_version_5(data, version)
-    plain = kind == "seed" and "residual" in data
+    plain = kind == "gamd" and "residual" in data
     adapter: TypeAdapter[ModelSettings] = TypeAdapter(PlainResidualSettings if plain else ModelSettings)
     try:
         json.dumps(data, allow_nan=False)
@@ -192,9 +193,9 @@ def _settings(data: Any, source: str, version: int) -> ModelSettings:
         raise _damaged(source, "a setting is not a finite number") from error
 
 
-def _seed_up_to_version_5(data: Mapping[str, Any], version: int) -> dict[str, Any]:
-    """Call settings of a seed network what they are called now; single systems have the forces they had."""
-    data = dict(data)
+def _gamd_up_to_version_5(data: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """Rename the settings of a GAMD network, which was called ``seed``; the forces on single systems are the same."""
+    data = {**data, "kind": "gamd"}
     if version < 5:
         data.setdefault("residual", "plain")
     if data.get("residual") == "normalized":

@@ -19,8 +19,7 @@ from gnnformd.files import write_bytes
 from gnnformd.model.files.model_card import FORMAT_VERSION, ModelCard
 from gnnformd.model.files.tensor_file import TensorFile, read_header, read_tensors
 from gnnformd.model.interface import ForceModel
-from gnnformd.model.registry import build_model
-from gnnformd.model.settings import DensitySettings, SeedSettings
+from gnnformd.model.registry import build_model, model_class
 
 __all__ = ["FORMAT_VERSION", "LoadedModel", "ModelCard", "load_model", "pretrained_names", "read_card", "save_model"]
 
@@ -40,7 +39,7 @@ class LoadedModel:
     path
         Where it came from.
     compiled
-        Whether evaluation and molecular dynamics may use compiled loops in the place of PyTorch; they say the same
+        Whether evaluation and molecular dynamics may use compiled loops instead of PyTorch; the results are equal
         to rounding; in float32 the energies of compiled loops have more digits.
     """
 
@@ -50,7 +49,7 @@ class LoadedModel:
     compiled: bool = True
 
     def with_statistics(self, statistics: Literal["batch", "stored"]) -> LoadedModel:
-        """Copy of a ``seed`` model whose GraphNorm uses averages over what is evaluated or the stored ones."""
+        """Copy of a ``gamd`` model whose GraphNorm uses averages over what is evaluated or the stored ones."""
         settings = self.card.settings.model_copy(update={"statistics": statistics})
         first = next(self.model.parameters())
         model = build_model(settings, len(self.card.type_names)).to(device=first.device, dtype=first.dtype)
@@ -150,7 +149,7 @@ def _resolve(path_or_name: str | Path) -> Path:
         return path
     if str(path_or_name) in names:
         return Path(str(resources.files("gnnformd") / "pretrained" / f"{path_or_name}.safetensors"))
-    known = f" or a model that comes along ({', '.join(names)})" if names else ""
+    known = f" or a shipped model ({', '.join(names)})" if names else ""
     raise InputError(f"{path_or_name}: there is no such model file; name one{known}.")
 
 
@@ -168,29 +167,11 @@ def _card(file: TensorFile) -> ModelCard:
 
 def _new_names(file: TensorFile, card: ModelCard) -> dict[str, str]:
     """Map the name of each weight in the file to the name it has now."""
-    names = {name: name for name in file.shapes}
-    if (
-        card.format_version == 3
-        and isinstance(card.settings, DensitySettings)
-        and card.settings.electrostatics != "none"
-    ):
-        raise InputError(
-            f"{file.path}: was trained with a Coulomb energy split as it was in model format version 3, this program "
-            "splits it otherwise; train the model again."
-        )
-    if card.format_version > 2:
-        return names
-    if not isinstance(card.settings, SeedSettings) or card.settings.layers > 2:
-        raise InputError(
-            f"{file.path}: is a '{card.kind}' network as they were up to model format version 2, of which this program "
-            "knows only seed networks of one or two layers; train the model again."
-        )
-    for old, new in (
-        ("message_layers.0.edge_encoder.", "first_edge_encoder."),
-        ("message_layers.1.edge_encoder.", "edge_encoder."),
-    ):
-        names = {name: new_name.replace(old, new) for name, new_name in names.items()}
-    return names
+    kind, version = model_class(card.settings), card.format_version
+    reason = kind.unreadable(card.settings, version)
+    if reason is not None:
+        raise InputError(f"{file.path}: {reason}, which this program does not read; train the model again.")
+    return {name: kind.renamed_weight(name, version) for name in file.shapes}
 
 
 def _check_shapes(file: TensorFile, card: ModelCard, new_names: Mapping[str, str]) -> None:

@@ -122,7 +122,7 @@ def _no_model_file(path: Path, start: bytes, length: int, size: int) -> InputErr
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name occurs twice")
     return found
 
 

@@ -1,11 +1,10 @@
-"""Building blocks: the perceptron of the seed and GraphNorm."""
+"""Building blocks: the perceptron of the original study and GraphNorm."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from gnnformd.model.gamd.prelu_dropout import prelu_dropout
 from gnnformd.model.gamd.rounded_linear import rounded_linear
 from gnnformd.model.gamd.tiles.products import has_tiles
 
@@ -53,6 +52,8 @@ class Perceptron(nn.Module):
 
     def hidden_from(self, values: Tensor) -> Tensor:
         """Everything between the first linear map and the last: values (..., width) to (..., width)."""
+        from gnnformd.model.gamd.prelu_dropout import prelu_dropout  # loads numba
+
         rate = self.dropout if self.training else 0.0
         values = prelu_dropout(values, self.slopes[0], rate)
         for layer, slope, after in zip(self.middle, self.slopes[1:], (rate, 0.0), strict=True):
@@ -76,7 +77,7 @@ class GraphNorm(nn.Module):
 
     ``y = gain * (x - share * mean) / sqrt(variance + 1e-5) + bias``, per feature, with the mean over the atoms of all
     graphs of the batch together and ``variance = mean((x - share * mean)**2)``. Source: Cai et al., GraphNorm,
-    arXiv:2009.03294, where each graph has its own moments; the seed takes those of the batch.
+    arXiv:2009.03294, where each graph has its own moments; the original study takes those of the batch.
 
     In training the moments of the batches are averaged; with ``statistics='stored'`` these averages stand in for the
     batch's own outside training, so that the result for an atom does not depend on atoms far away.

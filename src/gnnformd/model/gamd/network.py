@@ -1,4 +1,4 @@
-"""The seed's network: message passing after GAMD (Li et al., arXiv:2112.03383), forces read out directly."""
+"""The GAMD network: message passing after GAMD (Li et al., arXiv:2112.03383), forces read out directly."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.gamd.layers import GraphNorm, Perceptron
 from gnnformd.model.gamd.tiles.edges import encoded, summed_messages
 from gnnformd.model.interface import ForceModel, Prediction
-from gnnformd.model.settings import PlainResidualSettings, SeedSettings
+from gnnformd.model.settings import GamdSettings, ModelSettings, PlainResidualSettings
 
-__all__ = ["SeedModel"]
+__all__ = ["GamdModel"]
 
 ROWS = 256  # pairs are filled up to a multiple of this number
 BOND_KINDS = 3  # not in one molecule, bonded, farther along the molecule
@@ -63,32 +63,28 @@ class EdgeRows:
     @classmethod
     def of(cls, graph: AtomicGraph) -> EdgeRows:
         """Lay out the edges of a graph or batch."""
-        half = graph.edge_count // 2
         inputs = _edge_inputs(graph)
-        return cls._filled(
-            graph.center_index[:half],
-            graph.neighbor_index[:half],
-            inputs.view(2, half, inputs.shape[1]),
-            graph.atom_count,
-        )
+        center, neighbor, _, _ = graph.half_edges
+        return cls._filled(center, neighbor, inputs.view(2, len(center), inputs.shape[1]), graph.atom_count)
 
     @classmethod
     def of_each(cls, graph: AtomicGraph) -> list[EdgeRows]:
         """Lay out the edges of the graphs of a batch, whose atoms and pairs follow one another."""
-        half = graph.edge_count // 2
+        center, neighbor, _, _ = graph.half_edges
         inputs = _edge_inputs(graph)
-        graph_of_pair = graph.graph_index.index_select(0, graph.center_index[:half])
-        pairs = torch.bincount(graph_of_pair, minlength=graph.graph_count).tolist()
-        atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count).tolist()
+        pairs = torch.bincount(graph.graph_of_half_edge, minlength=graph.graph_count).tolist()
+        atoms = graph.atoms_per_graph.tolist()
         first_atom = accumulate(atoms, initial=0)
-        columns = (
-            torch.split(graph.center_index[:half], pairs),
-            torch.split(graph.neighbor_index[:half], pairs),
-            torch.split(inputs.view(2, half, inputs.shape[1]), pairs, dim=1),
-        )
+        columns = (torch.split(center, pairs), torch.split(neighbor, pairs))
         return [
             cls._filled(center - first, neighbor - first, part, count)
-            for center, neighbor, part, first, count in zip(*columns, first_atom, atoms, strict=False)
+            for center, neighbor, part, first, count in zip(
+                *columns,
+                torch.split(inputs.view(2, len(center), inputs.shape[1]), pairs, dim=1),
+                first_atom,
+                atoms,
+                strict=False,
+            )
         ]
 
     @classmethod
@@ -225,27 +221,27 @@ def edge_messages(message: Perceptron, features: Tensor, edges: EncodedEdges, ro
     return message.hidden_from(both.flatten(0, 1))
 
 
-class SeedModel(ForceModel):
-    """The network of the seed, to the letter.
+class GamdModel(ForceModel):
+    """The network of the original study.
 
     Nodes carry charge, epsilon and sigma (or a learned vector per type); edges carry the kind of bond as one-hot, the
     distance and the unit vector. Node encoder, ``layers`` message-passing layers with GraphNorm before each, decoder
     to the force. Only the first layer sees the kind of bond; the others share an encoding of distance and direction
     alone, and are residual: ``x <- norm(x)``, then ``x <- x + layer(x)``. At the defaults it has 644 769 weights, as
-    the seed's code has. Invariant under translation and permutation; *not* equivariant under rotation
+    the original code has. Invariant under translation and permutation; *not* equivariant under rotation
     (training rotates the data instead) and not conservative.
 
     Parameters
     ----------
     settings
-        See `SeedSettings`.
+        See `GamdSettings`.
     type_count
         Number of atom types, used by learned node features only.
     """
 
     conservative = False
 
-    def __init__(self, settings: SeedSettings, type_count: int) -> None:
+    def __init__(self, settings: GamdSettings, type_count: int) -> None:
         super().__init__()
         self.settings = settings
         self.plain_residual = isinstance(settings, PlainResidualSettings)
@@ -261,6 +257,27 @@ class SeedModel(ForceModel):
         self.message_layers = nn.ModuleList([first])
         self.message_layers.extend(MessageLayer(width, drop) for _ in range(settings.layers - 1))
         self.decoder = Perceptron(width, 3, width, drop)
+
+    @classmethod
+    def from_settings(cls, settings: ModelSettings, type_count: int) -> GamdModel:
+        """See `ForceModel.from_settings`."""
+        assert isinstance(settings, GamdSettings)
+        return cls(settings, type_count)
+
+    @classmethod
+    def unreadable(cls, settings: ModelSettings, version: int) -> str | None:
+        """See `ForceModel.unreadable`."""
+        if version < 3 and settings.layers > 2:
+            return "is a network of more than two layers as they were up to model format version 2"
+        return None
+
+    @classmethod
+    def renamed_weight(cls, name: str, version: int) -> str:
+        """See `ForceModel.renamed_weight`."""
+        if version < 3:
+            name = name.replace("message_layers.0.edge_encoder.", "first_edge_encoder.")
+            name = name.replace("message_layers.1.edge_encoder.", "edge_encoder.")
+        return name
 
     @property
     def indivisible(self) -> str | None:

@@ -1,6 +1,6 @@
 """PReLU followed by dropout in one pass over memory.
 
-The seed's network applies the pair thirty times to arrays with one row per edge. As separate PyTorch operations they
+The GAMD network applies the pair thirty times to arrays with one row per edge. As separate PyTorch operations they
 take longer than its matrix products on a processor; here the dropout mask is a hash of the position, made anew in the
 backward pass instead of stored.
 """

@@ -17,8 +17,9 @@ from ase.md.verlet import VelocityVerlet
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.thermo_table import THERMO_COLUMNS
-from gnnformd.inference.training_range import ClosePair, TrainingRange, Unstable
+from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.interfaces.ase import Calculator
+from gnnformd.model.engine import ClosePair
 from gnnformd.simulation.ase.dump_file import write_dump_frame
 from gnnformd.simulation.clock import Clock
 from gnnformd.simulation.guard import Departures, Guard, ModelFailure, kinetic_temperature
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
 __all__ = ["run_ase"]
 
 FRICTION_PER_FS = 0.001
-"""Of the Langevin thermostat: a time of 1 ps, weak enough to leave the motion of a liquid alone."""
+"""Of the Langevin thermostat: a relaxation time of 1 ps, so weak that diffusion in a liquid is hardly affected."""
 
 
 class _Run:
-    """One run: the atoms, the files, and whether to stop."""
+    """State of one run."""
 
     def __init__(
         self, loaded: LoadedModel, start: Start, settings: SimulationSettings, clock: Clock, out: Path
@@ -56,22 +57,22 @@ class _Run:
         self.out = out
 
     def interrupt(self) -> None:
-        """Stop after the step that is under way."""
+        """Stop after the current step."""
         self.interrupted = True
 
     def temperature(self) -> float:
         """K."""
         return kinetic_temperature(self.masses, self.atoms.get_velocities() * units.fs)
 
-    def go(self) -> None:
+    def integrate(self) -> None:
         """Run to the end, to an interrupt, or to an exception."""
         atoms, settings = self.atoms, self.settings
-        atoms.get_forces()  # what is wrong at once leaves no files
+        atoms.get_forces()  # an error at the first evaluation leaves no files
         with (self.out / "trajectory.dump").open("w") as dump, (self.out / "thermo.csv").open("w") as thermo:
             thermo.write(",".join(THERMO_COLUMNS) + "\n")
             for step, _ in enumerate(self._dynamics().irun(settings.steps)):
                 self.guard.check_temperature(step, self.masses, atoms.get_velocities() * units.fs)
-                self._look(step)
+                self._check_range(step)
                 if step % settings.dump_every == 0:
                     write_dump_frame(dump, self._frame(step))
                 if step % settings.thermo_every == 0:
@@ -83,7 +84,7 @@ class _Run:
                     return
 
     def cause_of(self, failure: CalculationFailed) -> str:
-        """Say why forces are not finite: atoms on top of each other, or what the calculator says."""
+        """Return why forces are not finite: overlapping atoms, or the message of the calculator."""
         try:
             self.range.check_sight(0, self._nearest())
         except Unstable as cause:
@@ -94,13 +95,13 @@ class _Run:
         nearest: ClosePair | None = self.atoms.calc.nearest
         return None if nearest is None else nearest.named(self.start.topology.ids)
 
-    def _look(self, step: int) -> None:
-        """See whether the model extrapolates.
+    def _check_range(self, step: int) -> None:
+        """Check whether the model extrapolates.
 
         Raises
         ------
         Unstable
-            It does, and the run is to stop there; or it cannot judge two atoms at all.
+            It does, and the run has to stop there; or two atoms are too close for the model.
         """
         topology, nearest = self.start.topology, self._nearest()
         self.range.check_sight(step, nearest)
@@ -108,7 +109,7 @@ class _Run:
         reason = self.range.leaves(topology.ids, topology.types, forces, nearest)
         if reason is None:
             return
-        self.departures.note(step, reason, aloud=not self.guard.stop_outside)
+        self.departures.note(step, reason, warn=not self.guard.stop_outside)
         if self.guard.stop_outside:
             raise Unstable(step, reason)
         if self.settings.guard == "dump" and self.departures.to_be_written:
@@ -124,7 +125,7 @@ class _Run:
             timestep,
             temperature_K=self.settings.temperature,
             friction=FRICTION_PER_FS / units.fs,
-            fixcm=False,  # FixCom does it without disturbing the distribution
+            fixcm=False,  # FixCom preserves the distribution
             rng=np.random.default_rng(self.settings.seed),
         )
 
@@ -178,7 +179,7 @@ def run_ase(
     """Run and write ``trajectory.dump`` and ``thermo.csv``.
 
     Velocity Verlet, or Langevin dynamics for ``nvt``. The center of mass is held where the thermostat, or a model
-    whose forces are no gradient, would push it about.
+    without an energy, would change its momentum.
 
     Parameters
     ----------
@@ -206,7 +207,7 @@ def run_ase(
     reason = None
     with stop_on_interrupt(run.interrupt):
         try:
-            run.go()
+            run.integrate()
         except Unstable as error:
             stopped, reason = error.step, error.reason
         except CalculationFailed as error:

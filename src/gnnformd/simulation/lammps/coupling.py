@@ -1,10 +1,11 @@
-"""Coupling: LAMMPS moves the atoms, a model says the forces."""
+"""Coupling: LAMMPS moves the atoms, a model gives the forces."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,15 @@ from gnnformd.errors import InputError
 from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.reference.library import lammps_sentence
 from gnnformd.simulation.guard import Departures, Guard, failure_of
-from gnnformd.simulation.lammps.neighbor_source import Domains, Whole, choose_source
+from gnnformd.simulation.lammps.bond_lengths import bond_lengths, equilibrium_values, has_coefficients
+from gnnformd.simulation.lammps.checks import (
+    Inventory,
+    check_command,
+    check_force_field,
+    check_instance,
+    check_inventory,
+)
+from gnnformd.simulation.lammps.neighbor_source import Domains, Whole, choose_source, without_forces
 from gnnformd.simulation.lammps.ranks import Ranks, heat_of_rank
 
 if TYPE_CHECKING:
@@ -30,16 +39,22 @@ Float = NDArray[np.float64]
 _FIX = "gnnformd"
 _FAILED = "gnnformd_failed"
 _INSIDE = "gnnformd_inside"
+_CONSTRAINTS = ("shake", "rattle")
 
 
 class Coupling:
     """Puts a model in the place of the force field of a LAMMPS instance, on any number of ranks.
 
-    Pair, bond, angle, dihedral and improper styles become ``zero``: bonds are kept, but the model alone says the
-    forces, through ``fix external``. Kinds of bond come from LAMMPS's own bonds. Each rank evaluates its own atoms with
-    the ghosts around them; the Coulomb energy of a model with fixed charges is completed by LAMMPS's PPPM. A model that
-    needs the whole system runs on one rank (see `neighbor_source`). The model's energy and virial, where it
-    has them, are handed to LAMMPS, so that ``pe``, ``etotal`` and ``press`` are right.
+    Pair, bond, angle, dihedral and improper styles become ``zero``: bonds are kept, but the model alone gives the
+    forces between atoms, through ``fix gnnformd all external``. Kinds of bond come from LAMMPS's own bonds. Each rank
+    evaluates its own atoms with the ghosts around them; LAMMPS's PPPM completes the Coulomb energy of a model with
+    fixed charges. A model that needs the whole system runs on one rank (see `neighbor_source`). The model's energy and
+    virial, where it has them, are handed to LAMMPS, so that ``pe``, ``etotal`` and ``press`` are right.
+
+    LAMMPS calls fixes in the order of their definition. Those that read or replace the total force, such as
+    ``setforce``, ``shake`` and ``rigid``, must be defined after the coupling, or after a line
+    ``fix gnnformd all external pf/callback 1 1`` in the input, which the coupling then uses. What would give wrong
+    numbers is refused by name before each run (see `gnnformd.simulation.lammps.styles`).
 
     LAMMPS swallows an exception raised while it asks for forces, and would go on. Here it is kept and told to all
     ranks; the forces of that step become NaN, the run stops at the end of the step, before any output, and `run`
@@ -63,13 +78,16 @@ class Coupling:
         Of PPPM, relative to the force of two unit charges one angstrom apart.
     forget_every
         Steps at which nothing is used that was kept from earlier ones, so that a run that starts there is the same.
+    allow
+        Styles of fixes, computes and commands that are refused otherwise; "hybrid" to replace a hybrid pair style as a
+        whole, "thermo" for columns and variables that show parts of the energy.
 
     Attributes
     ----------
     ranks
         The processes that run LAMMPS.
     has_energy, has_virial
-        Whether the model said an energy and a virial; known after the first evaluation.
+        Whether the model has an energy and a virial; known after the first evaluation.
     departures
         Steps outside of what the model was trained on.
     seconds
@@ -83,7 +101,8 @@ class Coupling:
     Raises
     ------
     InputError
-        The instance does not fit: units, ranks, or a type that the model does not know.
+        The instance does not fit: units, ranks, a type that the model does not know, or something in the input that
+        would give wrong numbers.
     """
 
     def __init__(
@@ -95,6 +114,7 @@ class Coupling:
         on_step: Callable[[int], None] | None = None,
         kspace_accuracy: float = 1e-5,
         forget_every: int | None = None,
+        allow: Sequence[str] = (),
     ) -> None:
         self.has_energy = self.has_virial = self.interrupted = self._asked = False
         self.seconds = 0.0
@@ -103,14 +123,58 @@ class Coupling:
         self._on_step = on_step
         self._forget_every = forget_every
         self._failure: BaseException | None = None
-        _check_instance(lmp)
+        self._allow = tuple(allow)
+        self._running = False
+        check_instance(lmp)
+        if not lmp.has_id("variable", _FAILED):  # else an earlier coupling has replaced the force field
+            check_force_field(lmp, self._allow)
         self.ranks = Ranks(lmp.get_mpi_comm())
         self._count = int(lmp.get_natoms())
         self.departures = Departures()
         self._range = TrainingRange.of(loaded)
         self._source: Domains | Whole = choose_source(lmp, loaded, self.ranks, kspace_accuracy)
         self.keeps_momentum = self._source.keeps_momentum
+        self._cutoff = loaded.model.cutoff
         self._install()
+        self._styles = _force_field_styles(lmp)
+        self._checked: tuple[str, ...] = ()
+        self.check()
+
+    def check(self) -> Inventory:
+        """See that nothing is defined in LAMMPS that would give wrong numbers; `run` and `command` do this first.
+
+        Returns
+        -------
+        Inventory
+            What is defined.
+
+        Raises
+        ------
+        InputError
+            Names what would, and says what to do.
+        """
+        inventory = Inventory.read(self._lmp, self.ranks)
+        check_inventory(self._lmp, inventory, _FIX, self._allow)
+        for kind, style in _force_field_styles(self._lmp).items():
+            if style != self._styles[kind]:
+                raise InputError(
+                    f"{kind} is {style} now, on top of the model's forces; define no force field after the Coupling."
+                )
+        self._checked = self._defined()
+        return inventory
+
+    def _check_constraints(self, inventory: Inventory) -> None:
+        """Refuse a fix that holds bonds whose lengths LAMMPS does not know."""
+        constraints = [fix for fix in inventory.fixes if fix.style in _CONSTRAINTS]
+        for kind in ("bond", "angle"):
+            if not constraints or self._lmp.extract_setting(f"n{kind}types") == 0:
+                continue
+            if equilibrium_values(self._lmp, self.ranks, kind) is None:
+                fix, value = constraints[0], "length" if kind == "bond" else "angle"
+                raise InputError(
+                    f"fix {fix.name} ({fix.style}) asks LAMMPS for each {value}, which it does not know under a model; "
+                    f"write '{kind}_style zero' and '{kind}_coeff TYPE {value.upper()}' after the Coupling."
+                )
 
     def run(self, steps: int) -> None:
         """Run LAMMPS for a number of steps; all ranks together.
@@ -122,8 +186,27 @@ class Coupling:
         ModelFailure
             The model raised an exception.
         InputError
-            LAMMPS refused to run.
+            LAMMPS refused to run, or something is defined that would give wrong numbers.
         """
+        self.command(f"run {steps}")
+
+    def command(self, text: str) -> None:
+        """Give LAMMPS a command that evaluates forces, such as ``minimize`` or ``rerun``; all ranks together.
+
+        Raises
+        ------
+        Unstable
+            A limit of the guard was passed, or LAMMPS itself gave up on the atoms.
+        ModelFailure
+            The model raised an exception.
+        InputError
+            LAMMPS refused to run, or something is defined that would give wrong numbers.
+        """
+        check_command(text, self._allow)
+        self._check_constraints(self.check())
+        with self.ranks.together():
+            self._source.renew()
+        self._count = int(self._lmp.get_natoms())
         self._failure = None
         self.interrupted = self._asked = False
         self._lmp.set_internal_variable(_FAILED, 0.0)
@@ -131,13 +214,16 @@ class Coupling:
         for command in self._source.commands_of_run():
             self._lmp.command(command)
         first, refusal = self._step(), None
+        self._running = True
         try:
-            self._lmp.command(f"run {steps}")
+            self._lmp.command(text)
         except Exception as error:  # LAMMPS's Python interface raises nothing more specific
             message = lammps_sentence(str(error))[0]
             if self.ranks.size > 1 and type(error).__name__ == "MPIAbortException":  # of this rank alone
                 self.ranks.abort(f"Error: step {self._step()}: LAMMPS stopped: {message}")
             refusal = error
+        finally:
+            self._running = False
         failure = self.ranks.first_of(self._failure)
         if failure is not None:
             raise failure
@@ -163,27 +249,56 @@ class Coupling:
     def _install(self) -> None:
         """Take the force field out and put the model in."""
         lmp = self._lmp
-        for command in self._source.commands():
+        # replaced at its position in the order of fixes, if the input or an earlier coupling has defined it
+        lmp.command(f"fix {_FIX} all external pf/callback 1 1")
+        lmp.set_fix_external_callback(_FIX, self._callback)
+        for command in without_forces(self._cutoff):  # no PPPM is set up where coefficients are written
             lmp.command(command)
+        values = {"bond": bond_lengths(lmp, self.ranks)}
+        if any(fix.style in _CONSTRAINTS for fix in Inventory.read(lmp, self.ranks).fixes):
+            values["angle"] = equilibrium_values(lmp, self.ranks, "angle")
         for kind in ("bond", "angle", "dihedral", "improper"):
-            if lmp.extract_setting(f"n{kind}types") > 0:
+            count = int(lmp.extract_setting(f"n{kind}types"))
+            known = values.get(kind)
+            if lmp.extract_global(f"{kind}_style") == "zero" and has_coefficients(lmp, self.ranks, kind):
+                continue
+            if count > 0 and known is not None:  # fix shake and fix rattle ask for them
+                lmp.command(f"{kind}_style zero")
+                for number, value in enumerate(known, start=1):
+                    lmp.command(f"{kind}_coeff {number} {value!r}")
+            elif count > 0:
                 lmp.command(f"{kind}_style zero nocoeff")
                 lmp.command(f"{kind}_coeff *")
-        lmp.command(f"fix {_FIX} all external pf/callback 1 1")
+        for command in self._source.commands():
+            lmp.command(command)
         lmp.command(f"fix_modify {_FIX} energy yes virial yes")
         lmp.command(f"variable {_FAILED} internal 0")
         lmp.command(f"variable {_INSIDE} internal 1")
         lmp.command(f"fix {_FIX}_halt all halt 1 v_{_FAILED} > 0.5 error hard message no")
-        lmp.set_fix_external_callback(_FIX, self._callback)
 
     def _callback(self, _caller: object, step: int, count: int, ids: NDArray[Any], x: Float, forces: Float) -> None:
         """Give LAMMPS the forces on its ``count`` atoms; must not raise, since ctypes would drop it."""
         try:
+            if not self._running and self._failure is None:
+                self._refuse_unchecked()
             self._answer(step, count, ids, x, forces)
         except BaseException as error:
             if self.ranks.size > 1:  # the others are waiting for what this rank was to send
                 self.ranks.abort(f"step {step}:\n{traceback.format_exc()}")
             self._fail(failure_of(step, error), forces)
+
+    def _refuse_unchecked(self) -> None:
+        """Fail if fixes or computes were defined since the last check; LAMMPS runs without `run` or `command`."""
+        if self._defined() != self._checked:
+            reason = (
+                "fixes or computes were defined after the last check of the Coupling; "
+                "run by Coupling.run or Coupling.command."
+            )
+            self._failure = InputError(reason)
+            warnings.warn(reason, stacklevel=2)
+
+    def _defined(self) -> tuple[str, ...]:
+        return (*self._lmp.available_ids("fix"), *self._lmp.available_ids("compute"))
 
     def _fail(self, failure: BaseException | None, forces: Float) -> None:
         """Let LAMMPS stop at the end of this step; every rank does so together."""
@@ -238,7 +353,7 @@ class Coupling:
         """Check what only all ranks know together; every rank comes to the same answer."""
         try:
             count = int(totals[3])
-            self._guard.check_heat(step, float(totals[2]), count)
+            self._guard.check_kinetic_energy(step, float(totals[2]), count)
             if count != self._count:
                 raise Unstable(step, f"{self._count - count} of {self._count} atoms are lost.")
         except Unstable as error:
@@ -262,7 +377,7 @@ class Coupling:
             return None
         reason = self.ranks.first_of(outside)
         assert reason is not None
-        self.departures.note(step, reason, aloud=self.ranks.first and not self._guard.stop_outside)
+        self.departures.note(step, reason, warn=self.ranks.first and not self._guard.stop_outside)
         self._lmp.set_internal_variable(_INSIDE, float(not self.departures.to_be_written))
         return Unstable(step, reason) if self._guard.stop_outside else None
 
@@ -289,10 +404,6 @@ def _to_sum(failure: BaseException | None, asked: bool, heat: float, count: int,
     return numbers
 
 
-def _check_instance(lmp: lammps) -> None:
-    """Refuse other units, and what has no atoms."""
-    units = lmp.extract_global("units")
-    if units != "real":
-        raise InputError(f"the LAMMPS input uses units {units}; write 'units real'.")
-    if lmp.extract_setting("box_exist") == 0 or lmp.get_natoms() == 0:
-        raise InputError("LAMMPS has no atoms yet; read a data file before the model is coupled.")
+def _force_field_styles(lmp: lammps) -> dict[str, str]:
+    names = ("pair_style", "bond_style", "angle_style", "dihedral_style", "improper_style", "kspace_style")
+    return {name: str(lmp.extract_global(name)) for name in names}

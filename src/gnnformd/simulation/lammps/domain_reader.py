@@ -41,6 +41,10 @@ class DomainReader:
         self._bonds = bonds
         self._domain: Domain | None = None
 
+    def set_bonds(self, bonds: BondTable | None) -> None:
+        """Replace the table of bonds, after bonds were made or removed between two runs."""
+        self._bonds = bonds
+
     def read(self, *, rebuilt: bool, cell: Float) -> Domain:
         """Read the domain as it is now.
 
@@ -51,8 +55,8 @@ class DomainReader:
         cell
             Rows are the lattice vectors, angstrom, (3, 3).
         """
-        if not rebuilt and self._domain is not None:  # LAMMPS's atoms stand where they stood
-            return replace(self._domain, positions=self._array("x", len(self._domain.ids), 3))
+        if not rebuilt and self._domain is not None:  # the order of atoms in memory is the same
+            return self._moved(self._domain)
         own = int(self._lmp.extract_setting("nlocal"))
         count = own + int(self._lmp.extract_setting("nghost"))
         ids = self._array("id", count).astype(np.int64)
@@ -60,16 +64,36 @@ class DomainReader:
         pairs, kinds = np.empty((0, 2), np.int64), np.empty(0, np.int64)
         if self._reach is not None:
             pairs, kinds = _ghost_pairs(ids[own:], positions[own:], cell, self._reach, self._bonds)
-        charged = self._lmp.extract_setting("q_flag") == 1
+        types, charges = self._types_and_charges(count)
         self._domain = Domain(
             own_count=own,
             ids=ids,
-            types=self._array("type", count).astype(np.int64),
-            charges=self._array("q", count) if charged else None,
+            types=types,
+            charges=charges,
             positions=positions,
             lists=NeighborLists(*read_lists(self._lmp, own), pairs + own, kinds),
         )
         return self._domain
+
+    def _moved(self, before: Domain) -> Domain:
+        """Read what can change between two builds of the lists.
+
+        Types and charges change in ``fix atom/swap``, ``fix qeq``, ``fix adapt``, ``fix set`` and others. The lists are
+        then a new object, so that nothing is used that was prepared for the types and charges before.
+        """
+        count = len(before.ids)
+        domain = replace(before, positions=self._array("x", count, 3))
+        types, charges = self._types_and_charges(count)
+        same_charges = charges is None or before.charges is None or np.array_equal(charges, before.charges)
+        if not same_charges or not np.array_equal(types, before.types):
+            domain = replace(domain, types=types, charges=charges, lists=replace(before.lists))
+            self._domain = domain
+        return domain
+
+    def _types_and_charges(self, count: int) -> tuple[Int, Float | None]:
+        charged = self._lmp.extract_setting("q_flag") == 1
+        types = self._array("type", count).astype(np.int64)
+        return types, self._array("q", count) if charged else None
 
     def _array(self, name: str, count: int, dim: int = 1) -> NDArray[np.float64]:
         """Copy a property of own atoms and ghosts."""
@@ -86,9 +110,9 @@ def _ghost_pairs(ids: Int, positions: Float, cell: Float, reach: float, bonds: B
     if bonds is not None and len(bonds.keys):
         low, high = np.minimum(ids[first], ids[second]) - 1, np.maximum(ids[first], ids[second]) - 1
         keys = low * bonds.atom_count + high
-        place = np.searchsorted(bonds.keys, keys).clip(max=len(bonds.keys) - 1)
+        index = np.searchsorted(bonds.keys, keys).clip(max=len(bonds.keys) - 1)
         scaled = (positions[second] - positions[first]) @ np.linalg.inv(cell)
         nearest = (np.abs(scaled) <= 0.5).all(axis=1)
-        bonded = (bonds.keys[place] == keys) & (high < bonds.atom_count)
-        kinds = np.where(bonded & nearest, bonds.kinds[place], 0).astype(np.int64)
+        bonded = (bonds.keys[index] == keys) & (high < bonds.atom_count)
+        kinds = np.where(bonded & nearest, bonds.kinds[index], 0).astype(np.int64)
     return np.stack([first, second], axis=1), kinds

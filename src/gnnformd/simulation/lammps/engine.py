@@ -98,6 +98,7 @@ def run_lammps(
             on_step=on_step,
             kspace_accuracy=NVE_ACCURACY if settings.ensemble == "nve" else 1e-5,
             forget_every=settings.restart_every,
+            allow=("hybrid",),  # a restart file of a model with charges names its own pair styles
         )
         unstable = None
         asked: list[bool] = []  # each run of LAMMPS takes back an earlier stop

@@ -31,11 +31,11 @@ class Exchange:
         All of them.
     own_count
         N, own atoms.
-    slot
-        For each ghost the own atom it is a copy of, or N plus its place among what is sent, (G,).
+    index
+        For each ghost the own atom it is a copy of, or N plus its row among what is sent, (G,).
     send_counts, receive_counts
         Atoms sent to and received from each rank, (R,).
-    receive_slot
+    receive_index
         The own atom of each force received, in the order of the ranks.
     orphans
         Ids of ghosts that nobody owns; none in a sound simulation.
@@ -43,10 +43,10 @@ class Exchange:
 
     ranks: Ranks
     own_count: int
-    slot: Int
+    index: Int
     send_counts: Int
     receive_counts: Int
-    receive_slot: Int
+    receive_index: Int
     orphans: Int
 
     @classmethod
@@ -61,22 +61,22 @@ class Exchange:
             (N,) and (G,), in LAMMPS's order.
         """
         own_count, none = len(own_ids), np.empty(0, np.int64)
-        slot = _find(own_ids, ghost_ids)  # (G,), -1 where another rank owns the atom
+        index = _find(own_ids, ghost_ids)  # (G,), -1 where another rank owns the atom
         if ranks.size == 1:
             counts = np.zeros(1, np.int64)
-            orphans = np.unique(ghost_ids[slot < 0])
-            return cls(ranks, own_count, slot, counts, counts, none, orphans)
-        wanted = np.unique(ghost_ids[slot < 0])  # (U,)
-        owner, place = _owners(ranks, own_ids, wanted)
+            orphans = np.unique(ghost_ids[index < 0])
+            return cls(ranks, own_count, index, counts, counts, none, orphans)
+        wanted = np.unique(ghost_ids[index < 0])  # (U,)
+        owner, row = _owners(ranks, own_ids, wanted)
         orphans = wanted[owner < 0]
-        wanted, owner, place = (values[owner >= 0] for values in (wanted, owner, place))
+        wanted, owner, row = (values[owner >= 0] for values in (wanted, owner, row))
         order = np.argsort(owner, kind="stable")
-        wanted, owner, place = wanted[order], owner[order], place[order]
+        wanted, owner, row = wanted[order], owner[order], row[order]
         send_counts = np.bincount(owner, minlength=ranks.size).astype(np.int64)
-        receive_slot, receive_counts = _to_each(ranks, place, send_counts)
-        away = slot < 0
-        slot[away] = own_count + _find(wanted, ghost_ids[away])  # an orphan lands on a neighbor: the run ends anyway
-        return cls(ranks, own_count, slot, send_counts, receive_counts, receive_slot, orphans)
+        receive_index, receive_counts = _to_each(ranks, row, send_counts)
+        away = index < 0
+        index[away] = own_count + _find(wanted, ghost_ids[away])  # an orphan lands on a neighbor: the run ends anyway
+        return cls(ranks, own_count, index, send_counts, receive_counts, receive_index, orphans)
 
     def collect(self, forces: Float) -> Float:
         """Add forces on ghosts to those on the atoms they are copies of.
@@ -92,17 +92,17 @@ class Exchange:
             Forces on own atoms from all ranks, (N, 3).
         """
         count = self.own_count
-        total = _sum_rows(self.slot, forces[count:], count + int(self.send_counts.sum()))
+        total = _sum_rows(self.index, forces[count:], count + int(self.send_counts.sum()))
         total[:count] += forces[:count]
         if self.ranks.size == 1:
             return total
         received = self._send(total[count:])
-        own: Float = total[:count] + _sum_rows(self.receive_slot, received, count)
+        own: Float = total[:count] + _sum_rows(self.receive_index, received, count)
         return own
 
     def _send(self, rows: Float) -> Float:
         """Exchange rows (U, 3) with the ranks that share atoms with this one."""
-        comm, received = self.ranks.comm, np.empty((len(self.receive_slot), 3))
+        comm, received = self.ranks.comm, np.empty((len(self.receive_index), 3))
         requests, start = [], 0
         for rank in np.flatnonzero(self.receive_counts).tolist():
             end = start + int(self.receive_counts[rank])
@@ -118,9 +118,9 @@ class Exchange:
         return received
 
 
-def _sum_rows(slot: Int, rows: Float, count: int) -> Float:
-    """Sum rows (G, 3) by slot, (count, 3)."""
-    columns = [np.bincount(slot, weights=rows[:, axis], minlength=count) for axis in range(3)]
+def _sum_rows(index: Int, rows: Float, count: int) -> Float:
+    """Sum rows (G, 3) by index, (count, 3)."""
+    columns = [np.bincount(index, weights=rows[:, axis], minlength=count) for axis in range(3)]
     return np.stack(columns, axis=1).astype(np.float64)  # numpy counts nothing in integers
 
 
@@ -129,8 +129,8 @@ def _find(table: Int, values: Int) -> Int:
     if len(table) == 0:
         return np.full(len(values), -1, dtype=np.int64)
     order = np.argsort(table)
-    place = order[np.searchsorted(table, values, sorter=order).clip(max=len(table) - 1)]
-    return np.where(table[place] == values, place, -1).astype(np.int64)
+    row = order[np.searchsorted(table, values, sorter=order).clip(max=len(table) - 1)]
+    return np.where(table[row] == values, row, -1).astype(np.int64)
 
 
 def _to_each(ranks: Ranks, values: Int, counts: Int) -> tuple[Int, Int]:
@@ -143,7 +143,7 @@ def _to_each(ranks: Ranks, values: Int, counts: Int) -> tuple[Int, Int]:
 
 
 def _owners(ranks: Ranks, own_ids: Int, wanted: Int) -> tuple[Int, Int]:
-    """Owner of each wanted id and its place among the owner's atoms; -1 where nobody owns it."""
+    """Owner of each wanted id and its row among the owner's atoms; -1 where nobody owns it."""
 
     def by_directory(ids: Int) -> tuple[Any, Int]:
         return np.argsort(ids % ranks.size, kind="stable"), np.bincount(ids % ranks.size, minlength=ranks.size)

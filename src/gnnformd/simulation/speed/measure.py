@@ -15,12 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from gnnformd.graph.build import build_graph
-from gnnformd.inference.batch import predict
 from gnnformd.inference.system import Evaluator
 from gnnformd.inference.training_range import Unstable
-from gnnformd.model.density.compile_engine.system import long_range
-from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.system import CompiledGraph, Places
 from gnnformd.simulation.lammps.coupling import Coupling
 from gnnformd.simulation.speed.liquids import liquid_commands, settled
 from gnnformd.trajectory.frame import Frame
@@ -162,7 +158,8 @@ def measure_speed(
                 lmp.command("run 1 pre no post no")
                 positions = np.array(lmp.gather_atoms("x", 1, 3), dtype=np.float64).reshape(-1, 3)
                 times["moving"].append(_timed(partial(_forces, evaluator, frame, positions)))
-            for part, work in _parts(loaded, evaluator, replace(frame, positions=positions)).items():
+            engine, moved, box = evaluator.at(positions, frame.cell, frame.periodic)
+            for part, work in engine.parts(moved, box).items():
                 times[part] += [_timed(work) for _ in range(BLOCK)]
             report(block + 1, BLOCKS)
         step, coupling = _coupled(lmp, loaded)
@@ -170,10 +167,7 @@ def measure_speed(
     edges = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).edge_count / len(frame.types)
     per_atom = 1e6 / len(frame.types)
     short, long, network = (median(times[name]) * per_atom if times[name] else 0.0 for name in parts[:3])
-    place = positions, frame.cell, frame.periodic
-    compiled = evaluator.compiled is not None and evaluator.compiled.places(*place) is not None
-    fast = None if evaluator.compiled is None else evaluator.compiled.atoms
-    operations = None if fast is None else fast.operations_per_atom(edges)
+    compiled = engine.name != "torch"
     return Speed(
         model=str(loaded.path),
         system=system,
@@ -189,7 +183,7 @@ def measure_speed(
         coupling=None if coupling is None else coupling * per_atom,
         lammps=median(times["lammps"]) * per_atom,
         compiled=compiled,
-        operations=operations,
+        operations=engine.operations_per_atom(edges),
         peak=_matrix_product_speed(weight),
         difference=None if not compiled else _difference(loaded, evaluator, replace(frame, positions=positions)),
     )
@@ -203,33 +197,10 @@ def _difference(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> floa
     """Relative root-mean-square difference of the forces from those of PyTorch in float64."""
     if len(frame.types) > MOST_COMPARED:
         return None
-    place = frame.positions, frame.cell, frame.periodic
+    arguments = frame.positions, frame.cell, frame.periodic
     exact = replace(loaded, model=copy.deepcopy(loaded.model).double(), compiled=False)
-    expected = Evaluator(exact, frame).evaluate(*place).forces
-    return float((evaluator.evaluate(*place).forces.double() - expected).norm() / expected.norm())
-
-
-def _parts(loaded: LoadedModel, evaluator: Evaluator, frame: Frame) -> dict[str, Callable[[], object]]:
-    """Take apart an evaluation on known neighbors."""
-    compiled = evaluator.compiled
-    places = None if compiled is None else compiled.places(frame.positions, frame.cell, frame.periodic)
-    if compiled is None or compiled.atoms is None or places is None:
-        weight = next(loaded.model.parameters())
-        graph = build_graph(frame, loaded.card.cutoff, loaded.card.force_field).to(weight.device, weight.dtype)
-        model = loaded.model
-        if not isinstance(model, DensityModel) or model.settings.electrostatics != "fixed":
-            return {"short_range": lambda: predict(model, graph).forces.cpu()}
-        domain = replace(graph, owned=torch.ones_like(graph.type_index, dtype=torch.bool))  # leaves the long range out
-        return {
-            "short_range": lambda: predict(model, domain).forces.cpu(),
-            "long_range": lambda: long_range(model, graph, frame.positions, frame.cell).forces.cpu(),
-        }
-    work: dict[str, Callable[[], object]] = {"short_range": partial(compiled.atoms.local, places)}
-    if compiled.atoms.long_range(places) is not None:
-        work["long_range"] = partial(_long_range, compiled.atoms, places)
-    if compiled.atoms.network_alone is not None:
-        work["network"] = compiled.atoms.network_alone
-    return work
+    expected = Evaluator(exact, frame).evaluate(*arguments).forces
+    return float((evaluator.evaluate(*arguments).forces.double() - expected).norm() / expected.norm())
 
 
 def _coupled(lmp: lammps, loaded: LoadedModel) -> tuple[float | None, float | None]:
@@ -251,12 +222,6 @@ def _coupled(lmp: lammps, loaded: LoadedModel) -> tuple[float | None, float | No
         return None, None
     whole, beside = (median(part) / steps for part in zip(*spent, strict=True))
     return (whole, beside) if min(whole, beside) > 0.0 else (None, None)
-
-
-def _long_range(atoms: CompiledGraph, places: Places) -> None:
-    found = atoms.long_range(places)
-    assert found is not None
-    found.forces.cpu()  # waits for an accelerator
 
 
 def _matrix_product_speed(weight: torch.Tensor) -> float:

@@ -1,30 +1,34 @@
-"""Numbers in rows of text, parsed at machine speed and rounded exactly as ``float`` rounds them.
+"""Numbers in rows of text, parsed by compiled code and rounded exactly as ``float`` rounds them.
 
 A decimal number is ``w * 10**q`` with an integer ``w``. Where ``w <= 2**53`` and ``|q| <= 22`` both factors are exact
 doubles and one operation rounds correctly (W. D. Clinger, PLDI 1990). Otherwise ``w`` is multiplied with the first 128
-bits of ``5**q`` (D. Lemire, Software: Practice and Experience 51, 1700, 2021). The few numbers that neither decides
-(subnormal, exactly between two doubles, more than 19 digits that matter) are left to the caller and to ``float``.
+bits of ``5**q`` (D. Lemire, Software: Practice and Experience 51, 1700, 2021). The few numbers that neither method
+handles (subnormal, exactly between two doubles, more than 19 significant digits) are left to the caller and ``float``.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numpy.typing import NDArray
 
 from gnnformd.numba_jit import compiled, read_integer
-from gnnformd.trajectory.fast_text.powers_of_five import HIGHEST, LOWEST
 
-__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows"]
+__all__ = ["DONE", "MALFORMED", "MORE", "SKIP", "UNDECIDED", "parse_rows", "powers_of_five"]
 
 DONE, MORE, UNDECIDED, MALFORMED = 0, 1, 2, 3
-"""All rows are read; the text ended before; this number is for ``float``; this is no number or the row is too short."""
+"""All rows are read; the text ended before; ``float`` must read this number; no number, or the row is too short."""
 
 SKIP, WORD, FLOAT, INTEGER = 0, 1, 2, 3
-"""What a column holds; a word is kept as its first seven bytes. Numbers are `FLOAT` and above."""
+"""Kinds of column; of a word the first seven bytes are kept. Numbers are `FLOAT` and above."""
+
+LOWEST, HIGHEST = -342, 308
+"""Powers of ten beyond which a 64-bit integer times the power is zero or infinite as a double."""
 
 _U = np.uint64
 _ONE, _TEN, _ZERO, _ZEROS, _EXACT = _U(1), _U(10), _U(ord("0")), _U(0x3030303030303030), _U(2**53)
@@ -33,12 +37,12 @@ _POWERS = np.array([10**k for k in range(9)], dtype=np.uint64)
 _TENS = np.array([float(10**k) for k in range(23)])
 
 
-# Helpers take addresses, not arrays: to pass one, numba counts a reference, which takes as long as ten characters do.
+# Helpers take addresses, not arrays: for an array numba counts references, which costs as much as ten characters.
 _helper = numba.njit(inline="always")
 
 
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
-def _byte(context: Any, place: Any) -> Any:
+def _byte(context: Any, address: Any) -> Any:
     """Byte at an address."""
     return types.uint8(types.uint64), lambda context, builder, signature, arguments: read_integer(
         builder, arguments[0], 8
@@ -46,7 +50,7 @@ def _byte(context: Any, place: Any) -> Any:
 
 
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
-def _eight_bytes(context: Any, place: Any) -> Any:
+def _eight_bytes(context: Any, address: Any) -> Any:
     """Eight bytes from an address on as one number, the first one lowest."""
     return types.uint64(types.uint64), lambda context, builder, signature, arguments: read_integer(
         builder, arguments[0], 64
@@ -55,7 +59,7 @@ def _eight_bytes(context: Any, place: Any) -> Any:
 
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
 def _trailing_zeros(context: Any, value: Any) -> Any:
-    """Count the zero bits below the lowest one; 64 where there is none."""
+    """Count the zero bits below the lowest one; 64 for zero."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -65,7 +69,7 @@ def _trailing_zeros(context: Any, value: Any) -> Any:
 
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
 def _leading_zeros(context: Any, value: Any) -> Any:
-    """Count the zero bits above the highest one; 64 where there is none."""
+    """Count the zero bits above the highest one; 64 for zero."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -93,7 +97,7 @@ def _bits_of(value):  # type: ignore[no-untyped-def]
 
 @_helper
 def _double_bits(w, q, power_high, power_low):  # type: ignore[no-untyped-def]
-    """Whether it is decided, and bits of the double nearest to ``w * 10**q``; ``power`` is ``5**q`` (see above)."""
+    """Whether the result is certain, and the bits of the double nearest to ``w * 10**q``; ``power`` is ``5**q``."""
     if w <= _EXACT and -22 <= q <= 22:
         return True, _bits_of(np.float64(w) / _TENS[-q] if q < 0 else np.float64(w) * _TENS[q])
     if q < LOWEST or q > HIGHEST or w == _U(0):
@@ -118,8 +122,8 @@ def _double_bits(w, q, power_high, power_low):  # type: ignore[no-untyped-def]
 
 
 @_helper
-def _others(eight):  # type: ignore[no-untyped-def]
-    """Mark the first of eight bytes (less ``"0"``) that is no digit; marks beyond it may be wrong."""
+def _non_digits(eight):  # type: ignore[no-untyped-def]
+    """Mark the first of eight bytes (less ``"0"``) that is not a digit; later marks may be wrong."""
     return ((eight + _U(0x7676767676767676)) | eight) & _U(0x8080808080808080)
 
 
@@ -138,12 +142,12 @@ def _digits_from(at, eight, w):  # type: ignore[no-untyped-def]
     ``eight`` are the bytes from ``at`` on, or fewer and then zeros.
     """
     eight ^= _ZEROS
-    if _others(eight) == _U(0):
-        # The loop would do this too, but here the processor can guess, and need not wait for the count to go on.
+    if _non_digits(eight) == _U(0):
+        # The loop would do this too, but this branch is predictable and does not depend on the count.
         w, at = w * _POWERS[8] + _value(eight), at + _U(8)
         eight = _eight_bytes(at) ^ _ZEROS
     while True:
-        count = _trailing_zeros(_others(eight)) >> _U(3)
+        count = _trailing_zeros(_non_digits(eight)) >> _U(3)
         half = _U(32) - (count << _U(2))
         w, at = w * _POWERS[count] + _value((eight << half) << half), at + count  # missing digits: leading zeros
         if _U(_byte(at)) - _ZERO > _U(9):
@@ -153,7 +157,7 @@ def _digits_from(at, eight, w):  # type: ignore[no-untyped-def]
 
 @_helper
 def _scan_number(at, with_fraction):  # type: ignore[no-untyped-def]
-    """Read the number ``w * 10**q`` at ``at``: w, q, how many of its digits matter (0: malformed), its end."""
+    """Read the number ``w * 10**q`` at ``at``: w, q, its number of significant digits (0: malformed), its end."""
     eight = _eight_bytes(at)
     signed = _U(eight & _U(0xFF) == _U(45) or eight & _U(0xFF) == _U(43))
     first, q, point = at + signed, np.int64(0), _U(0)
@@ -163,7 +167,7 @@ def _scan_number(at, with_fraction):  # type: ignore[no-untyped-def]
         w, at = _digits_from(point, _eight_bytes(point), w)
         q = -np.int64(at - point)
     digits = at - first - _U(point != _U(0))
-    if digits > _U(18):  # leading zeros do not matter
+    if digits > _U(18):  # leading zeros are not significant
         zero = first
         while zero < at and _byte(zero) <= 48:  # point and zero are the characters up to 48
             digits -= _U(_byte(zero) == 48)
@@ -192,11 +196,29 @@ def _scan_word(at):  # type: ignore[no-untyped-def]
     return w, at
 
 
+@lru_cache
+def powers_of_five() -> NDArray[np.uint64]:
+    """First 128 bits of ``5**q`` for ``q`` from -342 to 308, high and low half, (651, 2).
+
+    Positive powers are truncated, reciprocals rounded up, as Lemire's proof requires.
+    """
+    table = np.empty((HIGHEST - LOWEST + 1, 2), dtype=np.uint64)
+    for q in range(LOWEST, HIGHEST + 1):
+        power = 5 ** abs(q)
+        length = power.bit_length()
+        if q >= 0:
+            value = power << (128 - length) if length <= 128 else power >> (length - 128)
+        else:
+            value = (1 << (length + 127)) // power + 1
+        table[q - LOWEST] = value >> 64, value & 0xFFFFFFFFFFFFFFFF
+    return table
+
+
 @compiled
-def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, powers):  # type: ignore[no-untyped-def]
+def parse_rows(data, position, end, row, column, kinds, targets, bits, integers, powers):  # type: ignore[no-untyped-def]
     """Read rows of numbers from ``data[position:end]`` into ``bits`` and ``integers``.
 
-    It stops where the text ends or where a number needs ``float``, and is called again with what it returned.
+    It stops where the text ends or where ``float`` has to read a number; the caller continues with what it returned.
 
     Parameters
     ----------
@@ -205,18 +227,18 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
     position, end
         Part to read.
     row, column
-        Where to go on; column ``len(kinds)`` is the end of the line.
-    kinds, slots
-        What each column of the text holds and which column of the output it goes to, (C,).
+        Where to continue; column ``len(kinds)`` is the end of the line.
+    kinds, targets
+        Kind of each column of the text, and the column of the output it is written to, (C,).
     bits, integers
         Output: doubles as their bits, and integers, (rows, columns).
     powers
-        The table of `gnnformd.trajectory.fast_text.powers_of_five`.
+        The table of `powers_of_five`.
 
     Returns
     -------
     tuple
-        Status, where the number begins that it is about (or where to go on), row and column.
+        Status, position of the number it concerns (or where to continue), row and column.
     """
     rows, columns, text = bits.shape[0], kinds.shape[0], _U(data.ctypes.data)
     at, stop = text + _U(position), text + _U(end)
@@ -242,11 +264,11 @@ def parse_rows(data, position, end, row, column, kinds, slots, bits, integers, p
         if kind == FLOAT:
             known = min(max(q, np.int64(LOWEST)), np.int64(HIGHEST)) - LOWEST
             decided, value = _double_bits(w, q, powers[known, 0], powers[known, 1])
-            bits[row, slots[column]] = value | _U(negative) << _U(63)
+            bits[row, targets[column]] = value | _U(negative) << _U(63)
             if digits > _U(19) or not decided:
                 return UNDECIDED, np.int64(at - text), row, column
         elif kind != SKIP:
-            integers[row, slots[column]] = -np.int64(w) if negative and kind == INTEGER else np.int64(w)
+            integers[row, targets[column]] = -np.int64(w) if negative and kind == INTEGER else np.int64(w)
             if digits > _U(18):
                 return UNDECIDED, np.int64(at - text), row, column
         at = after

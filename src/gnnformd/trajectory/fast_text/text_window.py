@@ -1,4 +1,4 @@
-"""A window of fixed size that slides over a text file, plain or gzip."""
+"""A buffer of fixed size that moves through a text file, plain or gzip."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["TextWindow"]
 
 _SIZE = 1 << 17
 _DEFLATED = 1032
-"""Bytes that one compressed byte can stand for at most."""
+"""Largest compression ratio of gzip."""
 
 _MARGIN = 16
 """`parse_rows` looks at eight bytes at once and so reads beyond the end."""
 
 
 class TextWindow:
-    """Bytes ``start`` to ``end`` of a buffer of 128 kilobytes, which stay in the processor's cache.
+    """Bytes ``start`` to ``end`` of a buffer of 128 kilobytes, which fits into the processor cache.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ class TextWindow:
     data
         The buffer, uint8; the byte at ``end`` is zero.
     start, end
-        What is read but not used yet.
+        Range of bytes that are read but not used yet.
     line
-        Number of the last line that `next_line` returned; who reads rows from `data` adds to it.
-    most_bytes
-        More text than the file can hold.
+        Number of the last line that `next_line` returned; whoever reads rows from `data` increases it.
+    max_bytes
+        Upper bound of the length of the text.
     cut_off
         Whether a gzip file ended before its end mark.
     """
@@ -54,9 +54,9 @@ class TextWindow:
         self.cut_off = False
         try:
             self._file = gzip.GzipFile(path) if path.suffix == ".gz" else io.FileIO(path)
-            self.most_bytes = path.stat().st_size * (_DEFLATED if path.suffix == ".gz" else 1)
+            self.max_bytes = path.stat().st_size * (_DEFLATED if path.suffix == ".gz" else 1)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); name a file that can.") from error
+            raise InputError(f"{path}: cannot be read ({error.strerror}); give a readable file.") from error
 
     def __enter__(self) -> TextWindow:
         return self
@@ -67,7 +67,7 @@ class TextWindow:
         self._file.close()
 
     def slide(self) -> bool:
-        """Drop what is used and read more; False at the end of the file.
+        """Drop the used bytes and read more; False at the end of the file.
 
         Raises
         ------
@@ -77,18 +77,18 @@ class TextWindow:
         rest = self.end - self.start
         if rest == _SIZE:
             raise InputError(
-                f"{self.path}, line {self.line + 1}: the line is longer than 128 kilobytes; name a LAMMPS dump."
+                f"{self.path}, line {self.line + 1}: the line is longer than 128 kilobytes; give a LAMMPS dump."
             )
         self.data[:rest] = self.data[self.start : self.end]
         self.start, self.end = 0, rest
         try:
-            # One read at a time, so that a gzip file that breaks off gives what came before.
+            # One read at a time, so that a truncated gzip file gives the bytes before its end.
             read = self._read(self.data[rest:_SIZE].data)
         except EOFError:
             self.cut_off, read = True, 0
         except (OSError, zlib.error) as error:
             raise InputError(
-                f"{self.path}: cannot be read after line {self.line} ({error}); get the file again."
+                f"{self.path}: cannot be read after line {self.line} ({error}); write or copy the file again."
             ) from error
         self.end += read
         self.data[self.end] = 0
@@ -111,7 +111,7 @@ class TextWindow:
         return text
 
     def next_word(self) -> str:
-        """Return what stands before the next blank or line end; empty at a line end."""
+        """Return the text up to the next blank or line end; empty at a line end."""
         found = re.compile(rb"[\x00-\x20]").search(self._bytes, self.start, self.end)
         return self._bytes[self.start : found.start() if found else self.end].decode("utf-8", "replace")
 

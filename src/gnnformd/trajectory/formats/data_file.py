@@ -47,8 +47,8 @@ class _Section:
 def read_topology(path: Path) -> Topology:
     """Read a LAMMPS data file (``write_data``): types, charges, molecules, bonds, angles, masses and the box.
 
-    Atom styles ``atomic``, ``charge``, ``molecular``, ``bond``, ``angle`` and ``full`` are told by the comment after
-    ``Atoms``, or else by the number of columns. Coefficients, velocities and other sections are skipped.
+    Atom styles ``atomic``, ``charge``, ``molecular``, ``bond``, ``angle`` and ``full`` are identified by the comment
+    after ``Atoms``, or by the number of columns. Coefficients, velocities and other sections are skipped.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ def read_topology(path: Path) -> Topology:
     Raises
     ------
     InputError
-        The file cannot be read or is no data file; the sentence names the line.
+        The file cannot be read or is not a data file; the sentence names the line.
     """
     title, header, sections = _split(path)
     if (units := re.search(r"units = (\w+)", title)) and units[1] not in ("real", "metal"):
         raise InputError(f"{path}, line 1: units '{units[1]}' are not supported; use 'units real'.")
     if "Atoms" not in sections:
-        raise InputError(f"{path}: has no section 'Atoms'; name a data file as written by 'write_data'.")
+        raise InputError(f"{path}: has no section 'Atoms'; give a data file as written by 'write_data'.")
     labels = _labels(path, sections)
     columns, lines, order = _atoms(path, sections["Atoms"], header)
     cell, origin = _box(path, header)
@@ -94,13 +94,13 @@ def read_topology(path: Path) -> Topology:
 
 
 def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:
-    """Title, header lines by what they say, and sections by name."""
+    """Title, header lines by keyword, and sections by name."""
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is not a file; name a LAMMPS data file.")
+        raise InputError(f"{path}: is not a file; give a LAMMPS data file.")
     try:
         text = path.read_text(errors="replace")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a LAMMPS data file.") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a LAMMPS data file.") from error
     title, *rest = text.splitlines() or [""]
     header: dict[str, _Line] = {}
     sections: dict[str, _Section] = {}
@@ -118,7 +118,7 @@ def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:
             header[match["key"]] = _Line(number, match["numbers"].split())
         else:
             raise InputError(
-                f"{path}, line {number}: '{content[:40]}' is no header line of a LAMMPS data file; mend or remove it."
+                f"{path}, line {number}: '{content[:40]}' is not a header line of a data file; correct or remove it."
             )
     return title, header, sections
 
@@ -132,7 +132,9 @@ def _labels(path: Path, sections: dict[str, _Section]) -> dict[str, int]:
     lines = _lines(sections, "Atom Type Labels")
     for line in lines:
         if len(line.words) != 2:
-            raise InputError(f"{path}, line {line.number}: is no number and name of an atom type; mend the line.")
+            raise InputError(
+                f"{path}, line {line.number}: is not the number and the name of an atom type; correct the line."
+            )
     return {line.words[1]: n for line, n in zip(lines, _integers(path, lines, 0), strict=True)}
 
 
@@ -151,18 +153,18 @@ def _atoms(path: Path, section: _Section, header: dict[str, _Line]) -> tuple[tup
     for line in section.lines:
         if len(line.words) not in (len(columns), len(columns) + 3):
             raise InputError(
-                f"{path}, line {line.number}: {len(line.words)} columns instead of {' '.join(columns)}; mend the line."
+                f"{path}, line {line.number}: {len(line.words)} columns instead of {' '.join(columns)}; correct it."
             )
     ids = _integers(path, section.lines, 0)
     order = np.argsort(ids, kind="stable")
     for k in np.flatnonzero(np.diff(np.array(ids)[order]) == 0):
         line = section.lines[order[k + 1]]
-        raise InputError(f"{path}, line {line.number}: atom id {line.words[0]} stands twice; write the file again.")
+        raise InputError(f"{path}, line {line.number}: atom id {line.words[0]} occurs twice; write the file again.")
     return columns, section.lines, order
 
 
 def _columns(path: Path, section: _Section, type_count: int) -> tuple[str, ...]:
-    """Columns from the hint, or from their number (image flags add three)."""
+    """Columns from the comment, or from their number (image flags add three)."""
     styles = ", ".join(_STYLES)
     if section.hint:
         if section.hint not in _STYLES:
@@ -178,14 +180,14 @@ def _columns(path: Path, section: _Section, type_count: int) -> tuple[str, ...]:
         return _STYLES["molecular" if molecular else "charge"]
     if width is None:
         raise InputError(
-            f"{path}, line {first.number}: {len(first.words)} columns fit no atom style; "
+            f"{path}, line {first.number}: {len(first.words)} columns match no atom style; "
             f"write 'Atoms # STYLE' with one of {styles}."
         )
     return _STYLES["atomic" if width == 5 else "full"]
 
 
 def _integers(path: Path, lines: Sequence[_Line], column: int, labels: dict[str, int] | None = None) -> list[int]:
-    """One column as integers; ``labels`` are names that stand for numbers."""
+    """One column as integers; ``labels`` maps names of types to numbers."""
     values = []
     for line in lines:
         try:
@@ -197,7 +199,7 @@ def _integers(path: Path, lines: Sequence[_Line], column: int, labels: dict[str,
         except (IndexError, ValueError):
             raise InputError(
                 f"{path}, line {line.number}: '{' '.join(line.words)[:60]}' has no whole number as word {column + 1}; "
-                "mend the line or write the file again."
+                "correct the line or write the file again."
             ) from None
     return values
 
@@ -212,7 +214,7 @@ def _floats(path: Path, lines: Sequence[_Line], column: int) -> list[float]:
         if not math.isfinite(value):
             raise InputError(
                 f"{path}, line {line.number}: '{' '.join(line.words)[:60]}' has no finite number as word {column + 1}; "
-                "mend the line or write the file again."
+                "correct the line or write the file again."
             )
         values.append(value)
     return values
@@ -220,10 +222,10 @@ def _floats(path: Path, lines: Sequence[_Line], column: int) -> list[float]:
 
 def _tuples(path: Path, sections: dict[str, _Section], name: str, size: int, ids: Int, header: dict[str, _Line]) -> Int:
     """Bonds or angles as indices of atoms."""
-    lines, said = _lines(sections, name), _count(path, header, name.lower())
-    if len(lines) != said:
+    lines, expected = _lines(sections, name), _count(path, header, name.lower())
+    if len(lines) != expected:
         raise InputError(
-            f"{path}: the header says {said} {name.lower()}, but {len(lines)} are listed; is the file complete?"
+            f"{path}: the header says {expected} {name.lower()}, but {len(lines)} are listed; is the file complete?"
         )
     if not lines:
         return np.empty((0, size), dtype=np.int64)
@@ -231,7 +233,7 @@ def _tuples(path: Path, sections: dict[str, _Section], name: str, size: int, ids
     indices = np.searchsorted(ids, members).clip(max=len(ids) - 1)
     for row in np.flatnonzero((ids[indices] != members).any(axis=1)):
         raise InputError(
-            f"{path}, line {lines[row].number}: it names an atom id that section 'Atoms' has not; mend the line."
+            f"{path}, line {lines[row].number}: it names an atom id that is not in section 'Atoms'; correct the line."
         )
     return indices
 
@@ -244,7 +246,7 @@ def _masses(
         return None
     types, values = _integers(path, lines, 0, labels), _floats(path, lines, 1)
     if len(types) != _count(path, header, "atom types") or sorted(types) != list(range(1, len(types) + 1)):
-        raise InputError(f"{path}, line {lines[0].number}: 'Masses' does not list every atom type once; mend it.")
+        raise InputError(f"{path}, line {lines[0].number}: 'Masses' does not list every atom type once; correct it.")
     return np.array(values)[np.argsort(types)]
 
 
@@ -265,5 +267,5 @@ def _box(path: Path, header: dict[str, _Line]) -> tuple[Float, Float]:
         if "xy xz yz" in header:
             cell[1, 0], cell[2, 0], cell[2, 1] = numbers("xy xz yz", 3)
     if not 0 < np.linalg.det(cell) < math.inf:
-        raise InputError(f"{path}: the box in the header has no volume, or no finite one; mend its lines.")
+        raise InputError(f"{path}: the volume of the box in the header is zero or not finite; correct its lines.")
     return cell, origin

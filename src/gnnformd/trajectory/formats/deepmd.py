@@ -1,4 +1,4 @@
-"""Folders of DeePMD-kit's NumPy format as a stream of frames."""
+"""Read folders in DeePMD-kit's NumPy format frame by frame."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gnnformd.units import KCAL_PER_MOL_PER_EV
 __all__ = ["TYPES", "deepmd_files", "read_deepmd"]
 
 TYPES = "type.raw"
-"""The file that a folder of this format is known by."""
+"""The file that identifies a folder of this format."""
 
-_ROOM_AROUND_ATOMS = 10.0
+_MARGIN = 10.0
 _TARGETS = {"forces": "force", "energy": "energy", "virial": "virial"}
 
 
 def deepmd_files(folder: Path) -> list[Path]:
-    """All files of a folder that `read_deepmd` may read."""
+    """All files of a folder that `read_deepmd` reads."""
     names = [folder / name for name in ("type_map.raw", "nopbc")]
     return [name for name in names if name.is_file()] + [p for s in _sets(folder) for p in sorted(s.glob("*.npy"))]
 
@@ -33,18 +33,18 @@ def read_deepmd(folder: Path, *, require_forces: bool = True, elements: ElementT
     """Read ``type.raw``, ``type_map.raw``, ``nopbc`` and the arrays of ``set.*``, from eV to ``real`` units.
 
     Arrays are ``coord`` and ``box``, and where present ``force``, ``energy`` and ``virial`` (here too ``sum x_i f_i``).
-    Types with names are numbered by element (see `ElementTypes`), those without keep their numbers, counted from 1; ids
-    count the atoms and timesteps the frames. Without periodic images (``nopbc``) the box is 10 angstrom wider than the
+    Types with names are numbered by element (see `ElementTypes`), those without keep their numbers plus 1; ids
+    number the atoms and timesteps the frames. Without periodic images (``nopbc``) the box is 10 angstrom wider than the
     atoms. Source: DeePMD-kit's manual, "Formats of a system".
 
     Parameters
     ----------
     folder
-        Holds ``type.raw``.
+        Folder with ``type.raw``.
     require_forces
         Refuse a set without forces.
     elements
-        Numbers the types.
+        Assigns type numbers.
 
     Yields
     ------
@@ -53,13 +53,13 @@ def read_deepmd(folder: Path, *, require_forces: bool = True, elements: ElementT
     Raises
     ------
     InputError
-        A file cannot be read or does not fit the others; the sentence names it.
+        A file cannot be read or does not match the others; the sentence names it.
     """
     types = _types(folder, elements or ElementTypes())
     sets = _sets(folder)
     if not sets:
         raise InputError(
-            f"{folder}: holds no folder 'set.*' with frames; add set.000 with coord.npy, box.npy, force.npy."
+            f"{folder}: contains no folder 'set.*' with frames; add set.000 with coord.npy, box.npy, force.npy."
         )
     step = 0
     for part in sets:
@@ -78,14 +78,14 @@ def _types(folder: Path, elements: ElementTypes) -> Int:
     path = folder / TYPES
     words = _words(path)
     if not words or not all(word.isdecimal() for word in words):
-        raise InputError(f"{path}: must hold the type of each atom, whole numbers from 0 on; mend it.")
+        raise InputError(f"{path}: must contain the type of each atom, whole numbers from 0 on; correct it.")
     types = np.array(words, dtype=np.int64)
     if not (folder / "type_map.raw").is_file():
         return types + 1
     names = _words(folder / "type_map.raw")
     if types.max() >= len(names):
         raise InputError(
-            f"{folder / 'type_map.raw'}: names {len(names)} types, and {TYPES} has a type {types.max()}; add its name."
+            f"{folder / 'type_map.raw'}: lists {len(names)} types, but {TYPES} has a type {types.max()}; add its name."
         )
     return np.array(elements.numbers([names[t] for t in types], str(path)), dtype=np.int64)
 
@@ -94,31 +94,31 @@ def _words(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); name a folder that DeePMD-kit can read.") from error
+        raise InputError(f"{path}: cannot be read ({error}); give a folder in the format of DeePMD-kit.") from error
 
 
 def _arrays(part: Path, atoms: int, *, periodic: bool, require_forces: bool) -> dict[str, NDArray[Any]]:
-    """Arrays of one set, memory-mapped, with one row a frame; ``box`` is left out without periodic images."""
+    """Arrays of one set, memory-mapped, one row per frame; ``box`` is left out without periodic images."""
     if (part / "real_atom_types.npy").is_file():
-        raise InputError(f"{part}: types change from frame to frame (mixed format); convert it to the standard format.")
+        raise InputError(f"{part}: types differ between frames (mixed format); convert it to the standard format.")
     widths = {"coord": 3 * atoms, "box": 9, "force": 3 * atoms, "energy": 1, "virial": 9}
     needed = {"coord": True, "box": periodic, "force": require_forces}
     arrays: dict[str, NDArray[Any]] = {}
     for name, width in widths.items():
         path = part / f"{name}.npy"
         if not path.is_file() and needed.get(name):
-            raise InputError(f"{path}: there is no such file; add it, one row of {width} numbers a frame.")
+            raise InputError(f"{path}: no such file; add it with one row of {width} numbers per frame.")
         if not path.is_file() or (name == "box" and not periodic):
             continue
         try:
             rows = np.load(path, mmap_mode="r", allow_pickle=False)
             arrays[name] = rows.reshape(len(rows), width)
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: does not hold rows of {width} numbers ({error}); write it anew.") from error
+            raise InputError(f"{path}: does not contain rows of {width} numbers ({error}); write it again.") from error
         if arrays[name].dtype.kind not in "fiu" or len(arrays[name]) != len(arrays["coord"]):
             raise InputError(
                 f"{path}: has {len(rows)} rows of {rows.dtype}, and coord.npy {len(arrays['coord'])} rows; "
-                "write as many numbers."
+                "write the same number of rows."
             )
     return arrays
 
@@ -127,10 +127,10 @@ def _frame(arrays: dict[str, NDArray[Any]], k: int, types: Int, step: int, part:
     row = {name: np.array(array[k], dtype=np.float64) for name, array in arrays.items()}
     for name, values in row.items():
         if not np.isfinite(values).all():
-            raise InputError(f"{part / name}.npy: row {k + 1} holds NaN or infinity; drop the frame.")
+            raise InputError(f"{part / name}.npy: row {k + 1} contains NaN or infinity; remove the frame.")
     positions = row["coord"].reshape(-1, 3)
-    low = positions.min(axis=0) - _ROOM_AROUND_ATOMS / 2
-    wide = np.diag(np.ptp(positions, axis=0) + _ROOM_AROUND_ATOMS)
+    low = positions.min(axis=0) - _MARGIN / 2
+    wide = np.diag(np.ptp(positions, axis=0) + _MARGIN)
     targets = {field: row[name] * KCAL_PER_MOL_PER_EV for field, name in _TARGETS.items() if name in row}
     return Frame(
         timestep=step,

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
-from gnnformd.trajectory.fast_text.powers_of_five import powers_of_five
 from gnnformd.trajectory.fast_text.text_window import TextWindow
-from gnnformd.trajectory.formats.dump_header import CutOff, Header, read_header
+from gnnformd.trajectory.formats.dump_header import Header, IncompleteFrame, read_header
 from gnnformd.trajectory.frame import Float, Frame, Int
-from gnnformd.trajectory.sources import matching_files
+from gnnformd.trajectory.paths import matching_files
 
 __all__ = ["read_dump"]
 
@@ -35,17 +34,17 @@ def read_dump(
 
     Columns are found by name: ``id``, ``type`` or ``element``, positions (``xu``, ``x``, ``xsu`` or ``xs``, in this
     order of preference), and if present ``fx fy fz``, ``vx vy vz``, ``mol``, ``q`` and the image flags ``ix iy iz``, by
-    which positions are unwrapped. Others are skipped. A frame that the end of the file cuts off is dropped with a
-    warning.
+    which positions are unwrapped. Others are skipped. An incomplete frame at the end of the file is dropped with
+    a warning.
 
     Parameters
     ----------
     path
-        A dump, plain or ``.gz``, or several, or a pattern such as ``run-*.dump``, whose files come in natural order.
+        A dump, plain or ``.gz``, or several, or a pattern such as ``run-*.dump``, read in natural order.
     require_forces
         Refuse a file without forces.
     elements
-        Numbers the types of files that name elements only.
+        Assigns type numbers for files with element names only.
 
     Yields
     ------
@@ -55,7 +54,7 @@ def read_dump(
     Raises
     ------
     InputError
-        A file cannot be read, or anything in it is wrong; the sentence names file and line.
+        A file cannot be read or contains an error; the sentence names file and line.
     """
     elements = elements or ElementTypes()
     empty = True
@@ -65,7 +64,7 @@ def read_dump(
             empty = False
             yield frame
     if empty:
-        raise InputError(f"{files[0]}: holds no complete frame; was the simulation stopped before the first one?")
+        raise InputError(f"{files[0]}: contains no complete frame; was the simulation stopped before the first one?")
 
 
 def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
@@ -75,17 +74,17 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
         try:
             while (header := read_header(window, factor)) is not None:
                 factor = header.force_factor
-                if header.atom_count * 2 * len(header.columns.split()) > window.most_bytes:
-                    raise CutOff  # so many rows cannot follow; no memory is taken for them
+                if header.atom_count * 2 * len(header.columns.split()) > window.max_bytes:
+                    raise IncompleteFrame  # the file is too short for so many rows; do not allocate them
                 if rows is None or rows.text != header.columns or rows.count != header.atom_count:
                     if rows is not None and rows.count != header.atom_count:
                         raise InputError(
-                            f"{file}, line {window.line}: {header.atom_count} atoms, but {rows.count} in the frame "
-                            "before; put systems of different size into different files, and look for lost atoms."
+                            f"{file}, line {window.line}: {header.atom_count} atoms, but {rows.count} in the previous "
+                            "frame; write systems of different size to different files, and check for lost atoms."
                         )
                     rows = _Rows(header, window, require_forces)
                 yield rows.read(header, window, elements)
-        except CutOff:
+        except IncompleteFrame:
             warnings.warn(
                 f"{file}, line {window.line + 1}: the file ends inside a frame, which is dropped.", stacklevel=3
             )
@@ -93,20 +92,20 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which column of the text goes where: kinds and slots for `parse_rows`, and the names in each output array.
+    """Kinds and target columns for `parse_rows`, and the names of the columns of each output array.
 
     The order of the outputs is: positions, forces, charge, velocities; id, type or element, molecule, image flags.
     """
 
     kinds: NDArray[np.int8]
-    slots: Int
+    targets: Int
     floats: dict[str, int]
     integers: dict[str, int]
     positions: tuple[str, ...]
 
 
 def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Columns:
-    """Decide what to read from the columns of a dump."""
+    """Choose the columns of a dump that are read."""
     from gnnformd.trajectory.fast_text.number_rows import FLOAT, INTEGER, SKIP, WORD
 
     if "id" not in names:
@@ -132,16 +131,16 @@ def _choose_columns(names: list[str], where: str, require_forces: bool) -> _Colu
     floats = {name: k for k, name in enumerate(n for n in wanted_floats if n in names)}
     integers = {name: k for k, name in enumerate(n for n in wanted_integers if n in names)}
     kind_of = dict.fromkeys(floats, FLOAT) | {n: WORD if n == "element" else INTEGER for n in integers}
-    slots = [floats.get(n, integers.get(n, 0)) for n in names]
+    targets = [floats.get(n, integers.get(n, 0)) for n in names]
     kinds = [kind_of.get(n, SKIP) for n in names]
     if duplicates := {n for n in names if names.count(n) > 1 and n in kind_of}:
-        raise InputError(f"{where}: column '{duplicates.pop()}' stands twice; name it once in the dump command.")
-    return _Columns(np.array(kinds, dtype=np.int8), np.array(slots), floats, integers, positions)
+        raise InputError(f"{where}: column '{duplicates.pop()}' occurs twice; list it once in the dump command.")
+    return _Columns(np.array(kinds, dtype=np.int8), np.array(targets), floats, integers, positions)
 
 
 @dataclass(frozen=True)
 class _Labels:
-    """Arrays made of the integer columns; frames that say the same share them."""
+    """Arrays from the integer columns, shared by frames in which they are equal."""
 
     ids: Int
     types: Int
@@ -152,18 +151,18 @@ class _Rows:
     """Reads the rows of frames with the same columns and atom count; arrays are reused from frame to frame."""
 
     def __init__(self, header: Header, window: TextWindow, require_forces: bool) -> None:
-        # Here, because they load the compiler, which only who reads a dump should wait for
+        # Imported here because they load the compiler, which takes time
         from gnnformd.trajectory.fast_text import number_rows
-        from gnnformd.trajectory.fast_text.place_rows import place_rows
+        from gnnformd.trajectory.fast_text.sort_rows import sort_rows_by_id
 
-        self._number_rows, self._place_rows = number_rows, place_rows
+        self._number_rows, self._sort_rows = number_rows, sort_rows_by_id
         self.text, self.count = header.columns, header.atom_count
         self.names = header.columns.split()
         self.columns = _choose_columns(self.names, f"{window.path}, line {window.line}", require_forces)
         self._floats = np.empty((self.count, len(self.columns.floats)))
         self._integers = np.empty((self.count, len(self.columns.integers)), dtype=np.int64)
-        self._powers = powers_of_five()
-        # No id is as low as these, so that the first frame gets labels of its own.
+        self._powers = number_rows.powers_of_five()
+        # Not valid ids, so that the first frame gets new labels.
         label_columns = 3 if "mol" in self.columns.integers else 2
         self._known = np.full((self.count, label_columns), np.iinfo(np.int64).min)
         self._labels: _Labels | None = None
@@ -177,7 +176,7 @@ class _Rows:
             labels = self._labels = self._new_labels(integers, elements, f"{window.path}, line {first_line - 1}")
         forces = floats[:, 3:6].copy() if "fx" in self.columns.floats else None
         velocities = floats[:, -3:].copy() if "vx" in self.columns.floats else None
-        computed = []  # numbers in the file are finite, products of them may not be
+        computed = []  # numbers in the file are finite, their products may not be
         if header.force_factor != 1.0:  # units metal
             for values, factor in ((forces, header.force_factor), (velocities, _ANGSTROM_PER_PS)):
                 if values is not None:
@@ -189,7 +188,7 @@ class _Rows:
             computed.append(positions)
         if not all(np.isfinite(values).all() for values in computed):
             where = f"{window.path}, line {first_line - 1}"
-            raise InputError(f"{where}: a number of this frame is too large; cut the file before the frame.")
+            raise InputError(f"{where}: a number of this frame is too large; remove the frame and all that follow.")
         return Frame(
             timestep=header.timestep,
             cell=header.cell,
@@ -211,20 +210,26 @@ class _Rows:
         while True:
             status, window.start, row, column = rows.parse_rows(
                 window.data, window.start, window.end, row, column,
-                self.columns.kinds, self.columns.slots, bits, self._integers, self._powers,
+                self.columns.kinds, self.columns.targets, bits, self._integers, self._powers,
             )  # fmt: skip
             window.line = first_line + row - 1
             if status == rows.DONE:
                 return
             if status == rows.MORE:
                 if not window.slide():
-                    raise CutOff
+                    raise IncompleteFrame
             else:
-                window.start += self._settle(window, row, column)
+                window.start += self._parse_slowly(window, row, column)
                 column += 1
 
-    def _settle(self, window: TextWindow, row: int, column: int) -> int:
-        """Let Python read the number that the fast parser left and return its length, or say what is wrong with it."""
+    def _parse_slowly(self, window: TextWindow, row: int, column: int) -> int:
+        """Read a number that the fast parser did not, with Python, and return its length.
+
+        Raises
+        ------
+        InputError
+            It is not a number, or the row has too many or too few columns.
+        """
         is_float = self.columns.kinds[column : column + 1] == self._number_rows.FLOAT
         word = window.next_word()
         where = f"{window.path}, line {window.line + 1}"
@@ -233,36 +238,38 @@ class _Rows:
             raise InputError(
                 f"{where}: too {few} columns, 'ITEM: ATOMS' names {len(self.names)}; write the file again."
             )
-        name, slot = self.names[column], self.columns.slots[column]
+        name, target = self.names[column], self.columns.targets[column]
         try:
-            if "_" in word or not word.isascii():  # Python's own notation, not LAMMPS's
+            if "_" in word or not word.isascii():  # valid in Python, not in LAMMPS
                 raise ValueError
             if is_float:
                 value = float(word)
                 if not math.isfinite(value):
-                    raise InputError(f"{where}: {name} is {word}; the simulation went wrong here, cut the file before.")
-                self._floats[row, slot] = value
+                    raise InputError(
+                        f"{where}: {name} is {word}; the simulation failed here, remove this frame and all that follow."
+                    )
+                self._floats[row, target] = value
             else:
-                self._integers[row, slot] = int(word)
+                self._integers[row, target] = int(word)
         except (ValueError, OverflowError):
             kind = "number" if is_float else "whole number"
             raise InputError(
-                f"{where}: {name} is '{word[:40]}', which is not a {kind}; mend the line or write the file again."
+                f"{where}: {name} is '{word[:40]}', which is not a {kind}; correct the line or write the file again."
             ) from None
         return len(word)
 
     def _sort(self, path: Path, first_line: int) -> tuple[Float, Int, bool]:
-        """Return the rows by ascending id, in new arrays, and whether ids, types and molecules are those known."""
+        """Return the rows by ascending id, in new arrays, and whether ids, types and molecules are unchanged."""
         floats, integers = np.empty_like(self._floats), np.empty_like(self._integers)
-        placed, same = self._place_rows(self._floats, self._integers, floats, integers, self._known)
-        if placed:
+        sorted_, same = self._sort_rows(self._floats, self._integers, floats, integers, self._known)
+        if sorted_:
             return floats, integers, same
         ids = self._integers[:, 0]
         order = np.argsort(ids, kind="stable")
         for k in np.flatnonzero(np.diff(ids[order]) == 0):
             row = order[k + 1]
             raise InputError(
-                f"{path}, line {first_line + row}: atom id {ids[row]} stands twice in this frame; write the file again."
+                f"{path}, line {first_line + row}: atom id {ids[row]} occurs twice in this frame; write the file again."
             )
         floats, integers = self._floats[order], self._integers[order]
         return floats, integers, np.array_equal(integers[:, : self._known.shape[1]], self._known)

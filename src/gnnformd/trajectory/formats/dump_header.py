@@ -1,4 +1,4 @@
-"""The lines of a LAMMPS dump in front of the rows of atoms."""
+"""The header lines of a frame in a LAMMPS dump."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from gnnformd.trajectory.fast_text.text_window import TextWindow
 from gnnformd.trajectory.frame import Float
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
-__all__ = ["CutOff", "Header", "read_header"]
+__all__ = ["Header", "IncompleteFrame", "read_header"]
 
-LARGEST = 2**63 - 1
-"""Of LAMMPS's whole numbers."""
+MAX_INTEGER = 2**63 - 1
+"""Largest whole number of LAMMPS."""
 
-NARROWEST, WIDEST = 1e-6, 1e9
-"""Edges of a box, angstrom; beyond these nothing can be searched in it."""
+MIN_EDGE, MAX_EDGE = 1e-6, 1e9
+"""Bounds of the edges of a box, angstrom; beyond them no neighbor search is possible."""
 
 _FORCE_FACTORS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV}
 
 
-class CutOff(Exception):
+class IncompleteFrame(Exception):
     """The file ends inside a frame."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a dump says before the rows of one frame.
+    """Header of one frame in a dump.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Header:
     columns
         Text of the ``ITEM: ATOMS`` line after these words.
     force_factor
-        What turns the file's forces into kcal/mol/angstrom.
+        Factor that converts forces of the file to kcal/mol/angstrom.
     """
 
     timestep: int
@@ -53,19 +53,19 @@ class Header:
 
 
 def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
-    """Read up to and with the ``ITEM: ATOMS`` line; None at the end of the file.
+    """Read up to and including the ``ITEM: ATOMS`` line; None at the end of the file.
 
     Parameters
     ----------
     window
-        The file; it stands at the start of a frame.
+        The file, at the start of a frame.
     force_factor
-        Valid until the file says ``ITEM: UNITS``, which LAMMPS writes once.
+        That of the frame before; ``ITEM: UNITS``, which LAMMPS writes once, changes it.
 
     Raises
     ------
-    CutOff
-        The file ends before the header does.
+    IncompleteFrame
+        The file ends within the header.
     InputError
         A line is not what LAMMPS writes.
     """
@@ -83,15 +83,17 @@ def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
         elif text == "ITEM: NUMBER OF ATOMS":
             atom_count = _integer(window)
             if atom_count < 1:
-                raise _fault(window, f"a frame cannot have {atom_count} atoms; mend the line or write the file again")
+                raise _fault(
+                    window, f"a frame cannot have {atom_count} atoms; correct the line or write the file again"
+                )
         elif text.startswith("ITEM: BOX BOUNDS"):
             box = _box(window, text.split()[3:])
         elif text.startswith("ITEM:"):
-            raise _fault(window, f"'{text[:40]}' is not known; write the file with 'dump custom'")
+            raise _fault(window, f"'{text[:40]}' is unknown; write the file with 'dump custom'")
         else:
             raise _fault(
                 window,
-                f"'{text[:40]}' stands where an 'ITEM:' line should, as if rows were miscounted; write the file again",
+                f"'{text[:40]}' is not an 'ITEM:' line, so the number of rows may be wrong; write the file again",
             )
         text = _line(window)
     if timestep is None or atom_count is None or box is None:
@@ -105,14 +107,14 @@ def _first_line(window: TextWindow) -> str | None:
     while text == "":
         text = window.next_line()
     if text is None and (not window.is_empty or window.cut_off):
-        raise CutOff
+        raise IncompleteFrame
     return text
 
 
 def _line(window: TextWindow) -> str:
     text = window.next_line()
     if text is None:
-        raise CutOff
+        raise IncompleteFrame
     return text
 
 
@@ -123,11 +125,13 @@ def _fault(window: TextWindow, text: str) -> InputError:
 def _integer(window: TextWindow) -> int:
     text = _line(window)
     try:
-        value = int(text.replace("_", "?"))  # Python's own notation, not LAMMPS's
+        value = int(text.replace("_", "?"))  # valid in Python, not in LAMMPS
     except ValueError:
-        raise _fault(window, f"'{text[:40]}' is not a whole number; mend the line or write the file again") from None
-    if abs(value) > LARGEST:
-        raise _fault(window, f"'{text[:40]}' is larger than LAMMPS can count; mend the line or write the file again")
+        raise _fault(window, f"'{text[:40]}' is not a whole number; correct the line or write the file again") from None
+    if abs(value) > MAX_INTEGER:
+        raise _fault(
+            window, f"'{text[:40]}' is larger than any whole number of LAMMPS; correct the line or write the file again"
+        )
     return value
 
 
@@ -138,7 +142,9 @@ def _numbers(window: TextWindow, count: int) -> list[float]:
     except ValueError:
         values = []
     if len(values) != count or not math.isfinite(sum(values)):
-        raise _fault(window, f"'{text[:60]}' should be {count} finite numbers; mend the line or write the file again")
+        raise _fault(
+            window, f"'{text[:60]}' should be {count} finite numbers; correct the line or write the file again"
+        )
     return values
 
 
@@ -154,22 +160,22 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
     flags = words[2:] if general else words[3:] if tilted else words
     if flags != ["pp"] * 3 and (len(flags) not in (0, 3) or any(len(f) != 2 or f.strip("pfsm") for f in flags)):
         raise _fault(
-            window, f"the boundary flags '{' '.join(flags)[:40]}' should be three such as 'pp pp pp'; mend the line"
+            window, f"the boundary flags '{' '.join(flags)[:40]}' should be three such as 'pp pp pp'; correct the line"
         )
     rows = [_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)]
     cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
     if not 0 < (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) < math.inf:
-        raise _fault(window, "the box has no volume, or no finite one; mend it or write the file again")
+        raise _fault(window, "the volume of the box is zero or not finite; correct the box or write the file again")
     for row in cell.tolist():
-        edge = max(map(abs, row))  # nearly its length; small squares would vanish
-        if not NARROWEST < edge < WIDEST:
-            raise _fault(window, f"an edge of the box is {edge:.1g} angstrom long; mend it or write the file again")
+        edge = max(map(abs, row))  # approximately its length, without underflow of squares
+        if not MIN_EDGE < edge < MAX_EDGE:
+            raise _fault(window, f"an edge of the box is {edge:.1g} angstrom long; correct it or write the file again")
     x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
     return cell, np.array(origin), (x, y, z)
 
 
 def _restricted(rows: list[list[float]]) -> tuple[Float, list[float]]:
-    """Cell and origin from bounds; for a tilted box LAMMPS writes those of the box around it ("Howto triclinic")."""
+    """Cell and origin from bounds; for a tilted box LAMMPS writes those of its bounding box ("Howto triclinic")."""
     (x_low, x_high, *tilt), (y_low, y_high, *_), (z_low, z_high, *_) = rows
     xy = xz = yz = 0.0
     if tilt:

@@ -20,17 +20,17 @@ from gnnformd.units import KCAL_PER_MOL_PER_EV
 
 __all__ = ["read_extxyz"]
 
-_ROOM_AROUND_ATOMS = 10.0
-_MOST_COLUMNS = 1000
-_LONGEST = 1 << 17  # characters in a line
+_MARGIN = 10.0
+_MAX_COLUMNS = 1000
+_MAX_LINE = 1 << 17  # characters in a line
 
 
 def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
     """Read an extxyz file (plain or ``.gz``) frame by frame, from eV and angstrom to ``real`` units.
 
     ``energy``, ``forces`` and ``stress`` or ``virial`` are taken under these names; the virial is ``-volume * stress``.
-    Types are numbered by element (see `ElementTypes`), ids count the rows. A direction without lattice vector gets a
-    box 10 angstrom wider than the atoms. A frame that the end of the file cuts off is dropped with a warning.
+    Types are numbered by element (see `ElementTypes`), ids number the rows. A direction without lattice vector gets a
+    box 10 angstrom wider than the atoms. An incomplete frame at the end of the file is dropped with a warning.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTyp
     require_forces
         Refuse a frame without forces.
     elements
-        Numbers the types.
+        Assigns type numbers.
 
     Yields
     ------
@@ -62,11 +62,11 @@ def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTyp
             frame = _frame(atoms, line, where, elements)
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{where}: the frame cannot be read ({reason}); mend or remove it.") from error
+            raise InputError(f"{where}: the frame cannot be read ({reason}); correct or remove it.") from error
         empty = False
         yield frame
     if empty:
-        raise InputError(f"{path}: holds no complete frame; write the file again.")
+        raise InputError(f"{path}: contains no complete frame; write the file again.")
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str]]:
@@ -74,7 +74,7 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             line = 1
-            while first := file.readline(_LONGEST):
+            while first := file.readline(_MAX_LINE):
                 if not first.strip():
                     line += 1
                     continue
@@ -83,8 +83,8 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
                         f"{path}, line {line}: '{first.strip()[:40]}' is not a number of atoms; write the file again."
                     )
                 count = int(first) + 1
-                rows = [row for _, row in zip(range(count), iter(lambda: file.readline(_LONGEST), ""), strict=False)]
-                if any(len(row) == _LONGEST for row in rows):
+                rows = [row for _, row in zip(range(count), iter(lambda: file.readline(_MAX_LINE), ""), strict=False)]
+                if any(len(row) == _MAX_LINE for row in rows):
                     raise InputError(f"{path}, line {line}: a line of this frame is too long; write the file again.")
                 if len(rows) < count or not rows[-1].endswith("\n"):
                     end = f"{path}, line {line + len(rows)}"
@@ -97,17 +97,17 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _parse(text: str) -> Any:
-    """ASE's Atoms of one frame, with a calculator that holds the results."""
+    """ASE's Atoms of one frame, with a calculator that has the results."""
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import ParseError, read
 
     comment = text.split("\n", 2)[1]
-    if sum(int(count) for count in re.findall(r":[RISL]:[\s+]*([0-9_]+)", comment)) > _MOST_COLUMNS:
-        raise ValueError("'Properties' names too many columns")  # for each of them the parser takes time and memory
+    if sum(int(count) for count in re.findall(r":[RISL]:[\s+]*([0-9_]+)", comment)) > _MAX_COLUMNS:
+        raise ValueError("'Properties' names too many columns")  # the parser needs time and memory for each
     named = re.search(r'Properties="?([^\s"]+)', comment)
     for column, others in (("pos", ("positions",)), ("species", ("symbols", "Z", "numbers"))):
         if named and not {column, *others} & set(named[1].split(":")[::3]):
-            raise ValueError(f"'Properties' names no column '{column}'")  # ASE would take zeros
+            raise ValueError(f"'Properties' has no column '{column}'")  # ASE would use zeros
     try:
         atoms = read(io.StringIO(text), format="extxyz", index=0)
     except ParseError as error:
@@ -121,12 +121,14 @@ def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
     results = atoms.calc.results
     cell, origin = _box(atoms)
     if not 0 < abs(np.linalg.det(cell)) < math.inf:
-        raise InputError(f"{where}: the box has no volume, or no finite one; mend 'Lattice'.")
+        raise InputError(f"{where}: the volume of the box is zero or not finite; correct 'Lattice'.")
     forces = results.get("forces")
     energy, virial = results.get("energy"), _virial(atoms, cell)
     for name, values in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):
         if values is not None and not np.isfinite(values).all():
-            raise InputError(f"{where}: a {name} of the frame is not a finite number; cut the file before it.")
+            raise InputError(
+                f"{where}: a {name} of the frame is not a finite number; remove this frame and all that follow."
+            )
     x, y, z = (bool(p) for p in atoms.pbc)
     return Frame(
         timestep=int(atoms.info.get("step", atoms.info.get("timestep", line))),
@@ -153,13 +155,13 @@ def _virial(atoms: Any, cell: Float) -> Float | None:
 
 
 def _box(atoms: Any) -> tuple[Float, Float]:
-    """Cell and origin; directions without a lattice vector are closed around the atoms."""
+    """Cell and origin; directions without a lattice vector enclose the atoms."""
     missing = ~np.any(atoms.cell.array, axis=1)
     if not missing.any():
         return np.array(atoms.cell.array, dtype=np.float64), np.zeros(3)
     directions = np.array(atoms.cell.complete().array, dtype=np.float64)
     directions[missing] /= np.linalg.norm(directions[missing], axis=1, keepdims=True)
     along = atoms.positions @ np.linalg.inv(directions)
-    low, high = along.min(axis=0) - _ROOM_AROUND_ATOMS / 2, along.max(axis=0) + _ROOM_AROUND_ATOMS / 2
+    low, high = along.min(axis=0) - _MARGIN / 2, along.max(axis=0) + _MARGIN / 2
     scale = np.where(missing, high - low, 1.0)
     return directions * scale[:, None], np.where(missing, low, 0.0) @ directions

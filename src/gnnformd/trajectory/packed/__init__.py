@@ -1,1 +1,1 @@
-"""Frames on disk in a form that is read without parsing."""
+"""Frames on disk as binary arrays."""

@@ -1,4 +1,4 @@
-"""Where packs are kept, and how changed inputs are noticed."""
+"""Folders for packs, and fingerprints that detect changed files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _HASHED = 1 << 16
 
 
 def cache_folders(file: Path) -> list[Path]:
-    """Folders to look for packs of a file: beside it, then the user's own cache."""
+    """Folders to look for packs of a file: beside it, then the cache of the user."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return [file.parent / ".gnnformd-cache", home / "gnnformd"]
 
 
 def first_writable(folders: list[Path]) -> Path:
-    """First of the folders that can be made and written to, else the last."""
+    """First of the folders that can be created and written to, else the last."""
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -48,10 +48,10 @@ def fingerprint(file: Path) -> list[Any]:
             opened.seek(max(status.st_size - _HASHED, 0))
             digest.update(opened.read(_HASHED))
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); name a file that can.") from error
+        raise InputError(f"{file}: cannot be read ({error.strerror}); give a readable file.") from error
     return [status.st_size, status.st_mtime_ns, digest.hexdigest()]
 
 
 def short_hash(value: Any) -> str:
-    """Ten characters that differ for different JSON values."""
+    """Hash of a JSON value, ten characters."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]

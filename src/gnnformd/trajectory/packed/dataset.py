@@ -1,4 +1,4 @@
-"""PackedDataset: frames kept on disk in a form that is read without parsing."""
+"""PackedDataset: frames stored on disk as binary arrays."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.packed.cache import cache_folders, fingerprint, first_writable, short_hash
 from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, load_arrays, write_pack
+from gnnformd.trajectory.paths import matching_files
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 from gnnformd.trajectory.settings import DataSettings
-from gnnformd.trajectory.sources import matching_files
 
 __all__ = ["PackedDataset", "open_dataset", "open_datasets"]
 
@@ -34,25 +34,25 @@ Paths = Path | str | Sequence[Path | str]
 class PackedDataset(Sequence[Frame]):
     """Frames with forces, memory-mapped; made by `open_dataset`.
 
-    A pack is a folder of ``.npy`` files and ``pack.json``. It can be sent to other processes: only the name travels.
+    A pack is a folder of ``.npy`` files and ``pack.json``. It can be pickled: only its path is sent to other processes.
 
     Parameters
     ----------
     folder
         The pack.
     path
-        The data it was made from, as the user named it; by default, as it was named when the pack was made.
+        The data it was made from, as given by the user; by default, as given when the pack was made.
 
     Attributes
     ----------
     folder
-        Where the arrays are.
+        Folder of the arrays.
     path
-        The data it was made from (the first of several names).
+        The data it was made from (the first of several).
     source_names
         Names of the files of frames it was made from.
     type_names
-        Names of the types from 1 on: the force field's, or the elements of the data, or None where types are numbers.
+        Names of the types from 1 on: from the force field, or the elements of the data; None where types are numbers.
     force_field
         Physical parameters per type, or None.
     """
@@ -128,7 +128,7 @@ class PackedDataset(Sequence[Frame]):
 
     @cached_property
     def topology(self) -> Topology | None:
-        """The data file that bonds and charges came from, read again, or None."""
+        """The data file that bonds and charges came from, or None."""
         return None if self._topology_path is None else read_topology(Path(self._topology_path))
 
 
@@ -143,7 +143,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: is not the description of a packed dataset; delete the folder.") from error
     if version != FORMAT_VERSION:
         found = str(version)[:20]
-        raise InputError(f"{path}: has format version {found}, this program reads {FORMAT_VERSION}; pack it anew.")
+        raise InputError(f"{path}: has format version {found}, this program reads {FORMAT_VERSION}; delete the folder.")
     return manifest
 
 
@@ -154,7 +154,7 @@ _MANIFEST: dict[str, tuple[type, ...]] = {
     "force_field": (dict, NoneType),
     "elements": (list, NoneType),
 }
-"""What may stand in ``pack.json``; lists are of texts."""
+"""Types of the values in ``pack.json``; lists contain strings."""
 
 
 def _fits(value: Any, *kinds: type) -> bool:
@@ -169,21 +169,21 @@ def open_dataset(
     elements: Sequence[str] | None = None,
     cache: Path | None = None,
 ) -> PackedDataset:
-    """Open data as a packed dataset: built when it is first asked for, and anew when its files change.
+    """Open data as a packed dataset, which is built on first use and rebuilt when its files change.
 
-    Packs are kept in ``.gnnformd-cache`` beside the data, or, where nothing can be written there, in
-    ``~/.cache/gnnformd``. Whether files changed is told from their size, time and first and last 64 kilobytes.
+    Packs are kept in ``.gnnformd-cache`` beside the data, or, where that is not writable, in
+    ``~/.cache/gnnformd``. Changes of files are detected by their size, time and first and last 64 kilobytes.
 
     Parameters
     ----------
     path
         Reference run, dump, extxyz file, pattern or several of them (see `find_sources`), or a pack.
     topology
-        LAMMPS data file, for data that has none beside it.
+        LAMMPS data file, for data without one in its folder.
     force_field
-        For data that has none: a force field or a YAML file with one. It also names the types of elements.
+        For data without one: a force field or a YAML file with one. It also maps elements to types.
     elements
-        Elements in the order of their types, for data that names elements only.
+        Elements in the order of their types, for data with element names only.
     cache
         Folder for packs.
 
@@ -198,22 +198,22 @@ def open_dataset(
     sources = find_sources(names, topology)
     manifest = _manifest(names, sources, _force_field(sources, force_field), elements)
     prefix, name = _pack_name(sources, manifest)
-    places = cache_folders(sources[0].file) if cache is None else [cache]
-    for place in places:
-        if (place / name / MANIFEST).is_file():
-            return PackedDataset(place / name, Path(names[0]))
-    place = first_writable(places)
-    _build(names, topology, place / name, manifest)
-    for stale in place.glob(glob.escape(prefix) + "*"):
+    folders = cache_folders(sources[0].file) if cache is None else [cache]
+    for cache_folder in folders:
+        if (cache_folder / name / MANIFEST).is_file():
+            return PackedDataset(cache_folder / name, Path(names[0]))
+    cache_folder = first_writable(folders)
+    _build(names, topology, cache_folder / name, manifest)
+    for stale in cache_folder.glob(glob.escape(prefix) + "*"):
         if stale.name != name:
             shutil.rmtree(stale, ignore_errors=True)
-    return PackedDataset(place / name, Path(names[0]))
+    return PackedDataset(cache_folder / name, Path(names[0]))
 
 
 def _manifest(
     names: Sequence[Path | str], sources: Sequence[Source], field: ForceField | None, elements: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Return what is kept in ``pack.json`` beside the arrays."""
+    """Return the content of ``pack.json``."""
     return {
         "path": str(names[0]),
         "sources": [source.file.name for source in sources],
@@ -224,7 +224,7 @@ def _manifest(
 
 
 def _pack_name(sources: Sequence[Source], manifest: dict[str, Any]) -> tuple[str, str]:
-    """Return the part of the folder's name that stays when only the contents of files change, and the whole name."""
+    """Return the part of the folder's name that does not depend on the contents of files, and the whole name."""
     files = [[str(f.resolve()) for f in source.files] for source in sources]
     prefix = f"{sources[0].file.name}-{short_hash([files, manifest['force_field'], manifest['elements']])}-"
     contents = [fingerprint(f) for source in sources for f in source.files]
@@ -242,7 +242,7 @@ def _build(names: Sequence[Path | str], topology: Path | None, folder: Path, man
 
 
 def _force_field(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:
-    """Return the given force field, or the one that the reference runs agree on."""
+    """Return the given force field, or the common one of the reference runs."""
     if given is not None:
         return given if isinstance(given, ForceField) else ForceField.from_yaml(given)
     fields = [ReferenceRun.open(source.file.parent).force_field for source in sources if source.manifest is not None]
@@ -250,13 +250,13 @@ def _force_field(sources: Sequence[Source], given: ForceField | Path | None) -> 
         if field != fields[0]:
             raise InputError(
                 f"{source.file.parent}: its force field differs from that of {sources[0].file.parent}; "
-                "open them as datasets of their own."
+                "open them as separate datasets."
             )
     return fields[0] if fields else None
 
 
 def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[PackedDataset]:
-    """Open all the data of a training, one dataset per path; each folder that a pattern matches is one of its own.
+    """Open all the data of a training, one dataset per path; each folder that a pattern matches is a separate dataset.
 
     Raises
     ------

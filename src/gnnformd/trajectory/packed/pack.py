@@ -1,4 +1,4 @@
-"""The folder in which frames are kept as memory-mapped arrays."""
+"""The folder that stores frames as memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMAT_VERSION = 2  # 1: no virials from tables
 MANIFEST = "pack.json"
 
 PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}
-"""float64, the frames one after another, cut at ``frame_starts``."""
+"""float64, concatenated over frames; frame k begins at ``frame_starts[k]``."""
 
 PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "frame_starts": (np.int64, ()),
@@ -35,7 +35,7 @@ PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "energies": (np.float64, ()),
     "virials": (np.float64, (3, 3)),
 }
-"""One row a frame; ``frame_starts`` has one more, and NaN stands for "not known"."""
+"""One row per frame; ``frame_starts`` has one more, and NaN means unknown."""
 
 PER_LABEL: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "ids": (np.int64, ()),
@@ -44,8 +44,8 @@ PER_LABEL: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "charges": (np.float64, ()),
     "bonds": (np.int64, (2,)),
 }
-"""What hardly ever changes, stored once for all frames that share it, cut at ``NAME_starts``; ``NAME_known`` says
-whether a label has it."""
+"""Properties that rarely change, stored once for all frames that share them; label k begins at ``NAME_starts[k]``, and
+``NAME_known`` says whether a label has it."""
 
 
 def _shapes() -> dict[str, tuple[DTypeLike, tuple[int, ...]]]:
@@ -58,7 +58,7 @@ def _shapes() -> dict[str, tuple[DTypeLike, tuple[int, ...]]]:
 
 
 class _Growing:
-    """A ``.npy`` file that grows row by row; its header, which has room for any length, is written again at the end."""
+    """A ``.npy`` file that grows row by row; its header, whose size is fixed, is written again at the end."""
 
     def __init__(self, path: Path, dtype: DTypeLike, row_shape: tuple[int, ...]) -> None:
         self._file: BinaryIO = path.open("w+b")
@@ -144,18 +144,18 @@ def _same(a: NDArray[Any] | None, b: NDArray[Any] | None) -> bool:
 
 
 def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write frames (all with forces) to a new folder, which appears when it is complete.
+    """Write frames (all with forces) to a new folder, which appears once it is complete.
 
-    Memory does not grow with the number of frames. If someone else made the folder meanwhile, theirs stays.
+    Memory does not grow with the number of frames. If another process has made the folder meanwhile, that one is kept.
 
     Parameters
     ----------
     frames
-        What to pack.
+        The frames.
     folder
-        Where; its parent is made.
+        The new folder; its parent is created if needed.
     manifest
-        JSON to keep beside the arrays; called for after the last frame, so it may be filled while ``frames`` runs.
+        Content of ``pack.json``; read after the last frame, so it may be completed while ``frames`` is consumed.
 
     Raises
     ------
@@ -178,27 +178,27 @@ def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any
 
 
 def load_arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    """Arrays of a pack: those with a row an atom memory-mapped, the small ones read; their sizes are checked first.
+    """Arrays of a pack: those per atom are memory-mapped, the small ones are read; all sizes are checked.
 
     Raises
     ------
     InputError
-        A file is missing or damaged, or the arrays do not fit each other.
+        A file is missing or damaged, or the arrays do not match.
     """
     try:
         arrays = {
             name: _load(folder / f"{name}.npy", dtype, row, mapped=name in PER_ATOM or name in PER_LABEL)
             for name, (dtype, row) in _shapes().items()
         }
-        if not _fit(arrays):
-            raise ValueError("its arrays do not fit each other")
+        if not _consistent(arrays):
+            raise ValueError("its arrays do not match")
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{folder}: the packed dataset is damaged ({error}); delete the folder.") from error
     return arrays
 
 
 def _load(path: Path, dtype: DTypeLike, row_shape: tuple[int, ...], *, mapped: bool) -> NDArray[Any]:
-    """Read or map an array after its header and the size of the file have shown that it is what it should be."""
+    """Read or map an array after a check of its header and of the size of the file."""
     with path.open("rb") as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError(f"{path.name} is of another version")
@@ -206,16 +206,16 @@ def _load(path: Path, dtype: DTypeLike, row_shape: tuple[int, ...], *, mapped: b
         start = file.tell()
         count = math.prod(shape)
         if shape[1:] != row_shape or found != np.dtype(dtype) or by_columns or len(shape) == 0:
-            raise ValueError(f"{path.name} is not of the shape it should be")
+            raise ValueError(f"{path.name} has a wrong shape or type")
         if path.stat().st_size != start + count * found.itemsize:
-            raise ValueError(f"{path.name} is cut short")
-        if mapped and count:  # nothing can be mapped of an empty file
+            raise ValueError(f"{path.name} is truncated")
+        if mapped and count:  # an empty array cannot be mapped
             return np.asarray(np.memmap(path, found, "r", start, shape))  # its views are small
         return np.fromfile(file, found, count).reshape(shape)
 
 
-def _fit(arrays: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether every range that the arrays name lies inside the array it is a range of."""
+def _consistent(arrays: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether all ranges lie within their arrays."""
     frames, labels = len(arrays["timesteps"]), len(arrays["ids_known"])
     cuts = [("frame_starts", frames, name) for name in PER_ATOM] + [(f"{n}_starts", labels, n) for n in PER_LABEL]
     for starts, count, name in cuts:

@@ -1,96 +1,119 @@
-"""AcceleratedGraph: what `system.CompiledGraph` is on a processor, on an accelerator."""
+"""CompileEngine, CompileDomainEngine: a density model by kernels of PyTorch's compiler, for accelerators."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.density.compile_engine.engine import AcceleratedDensity, can_accelerate
+from gnnformd.model.density.compile_engine.kernels import CompiledEnergies
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.system import CompiledGraph, Places
-from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.model.engine import ClosePair, DomainNeighbors, Evaluation, weight_of
 
-__all__ = ["AcceleratedGraph", "fast_graph", "long_range"]
+__all__ = ["CompileDomainEngine", "CompileEngine"]
 
 Float = NDArray[np.float64]
 
 
-class AcceleratedGraph(CompiledGraph):
-    """Forces on the atoms of a graph by kernels of PyTorch's compiler; the long-range electrostatics by PyTorch itself.
+class CompileEngine:
+    """See `gnnformd.model.engine.Engine`, for a whole system; long-range electrostatics are left to PyTorch itself.
 
     Parameters
     ----------
     model
-        See `gnnformd.model.density.compile_engine.engine.can_accelerate`.
+        On an accelerator, with charges that are not learned.
     """
+
+    name = "torch.compile"
 
     def __init__(self, model: DensityModel) -> None:
-        super().__init__(model)
-        self._density = AcceleratedDensity(model)
+        self._model = model
+        self._kernels = CompiledEnergies(model)
         self._atoms: AtomicGraph | None = None
 
-    def renew(self, graph: AtomicGraph) -> bool:
-        """Take over the atoms and edges of another graph."""
-        weight = next(self._model.parameters())
-        self._atoms = graph.to(weight.device, weight.dtype)
-        self._density.set_neighbors(graph)
+    def serves(self, atoms: AtomicGraph) -> bool:
+        """See `gnnformd.model.engine.Engine.serves`: any atoms, each search brings its own tables."""
         return True
 
-    def places(self, own: Float, box: Float) -> Places:
-        """Give places of the atoms (N, 3); there are no ghosts."""
-        return Places(own, own, box)
+    def set_neighbors(self, neighbors: AtomicGraph) -> None:
+        """See `gnnformd.model.engine.Engine.set_neighbors`."""
+        weight = weight_of(self._model)
+        self._atoms = neighbors.to(weight.device, weight.dtype)
+        self._kernels.set_neighbors(neighbors)
 
-    def local(self, places: Places) -> Prediction:
-        """Everything but the long-range electrostatics."""
-        found = self._density.evaluate(places.own, places.box)
-        self.nearest = found.nearest
-        weight = next(self._model.parameters())
-        return Prediction(
-            torch.from_numpy(found.forces).to(weight),
-            torch.tensor([found.energies.sum()]).to(weight),
-            torch.from_numpy(found.virial[None]).to(weight),
+    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+        """See `gnnformd.model.engine.Engine.evaluate`."""
+        assert self._atoms is not None
+        local = _short_range(self._kernels, positions, cell)
+        smooth = self._model.long_range_part(self._atoms, positions, cell)
+        if smooth is None:
+            return local
+        assert smooth.energies is not None and smooth.virials is not None
+        assert local.energy is not None and local.virial is not None
+        return Evaluation(
+            local.forces + smooth.forces.double().numpy(force=True),
+            local.energy + float(smooth.energies[0]),
+            local.virial + smooth.virials[0].double().numpy(force=True),
+            local.nearest,
         )
 
-    def long_range(self, places: Places) -> Prediction | None:
-        """Long-range electrostatics, or None if the model has none."""
-        assert self._atoms is not None
-        if self._model.electrostatics is None:
-            return None
-        return long_range(self._model, self._atoms, places.own, places.box)
+    def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
+        """See `gnnformd.model.engine.Engine.parts`."""
+        found: dict[str, Callable[[], object]] = {"short_range": lambda: _short_range(self._kernels, positions, cell)}
+        if self._model.long_range is not None:
+            atoms = self._atoms
+            assert atoms is not None
+
+            def long_range() -> object:
+                smooth = self._model.long_range_part(atoms, positions, cell)
+                return None if smooth is None else smooth.forces.cpu()  # waits for the accelerator
+
+            found["long_range"] = long_range
+        return found
+
+    def operations_per_atom(self, edges_per_atom: float) -> float | None:
+        """Not counted."""
+        return None
 
 
-def fast_graph(model: ForceModel) -> CompiledGraph | None:
-    """Choose what evaluates a model fastest where it is; None if that is the model itself."""
-    if can_accelerate(model):
-        assert isinstance(model, DensityModel)
-        return AcceleratedGraph(model)
-    return CompiledGraph(model) if isinstance(model, DensityModel) else None
-
-
-def long_range(model: DensityModel, atoms: AtomicGraph, positions: Float, cell: Float) -> Prediction:
-    """Long-range part of the Coulomb energy (see `gnnformd.model.density.ewald`), its forces and virial, by PyTorch.
+class CompileDomainEngine:
+    """See `gnnformd.model.engine.Engine`, for a domain; without long-range electrostatics.
 
     Parameters
     ----------
     model
-        One with charges of the data.
-    atoms
-        Their charges, and which directions are periodic.
-    positions, cell
-        angstrom, (N, 3) and (3, 3).
+        As for `CompileEngine`.
     """
-    assert model.electrostatics is not None
-    cells = torch.from_numpy(cell[None] if atoms.periodic.any() else np.eye(3)[None]).to(atoms.charges.device)
-    inverse = torch.linalg.inv(cells[0])
-    scaled = torch.from_numpy(positions).to(cells) @ inverse
-    scaled = scaled - torch.floor(scaled) * atoms.periodic[0]  # small numbers keep their digits in float32
-    dtype = atoms.charges.dtype
-    scaled, cells = scaled.to(dtype).requires_grad_(), cells.to(dtype).requires_grad_()
-    with torch.enable_grad():
-        energies = model.electrostatics.long_range_energies(scaled, cells, atoms.charges, atoms)
-        by_scaled, by_cell = torch.autograd.grad(energies.sum(), (scaled, cells), allow_unused=True)
-    forces = -by_scaled @ inverse.to(dtype).T
-    virials = torch.zeros_like(cells) if by_cell is None else -cells.detach().transpose(1, 2) @ by_cell
-    return Prediction(forces, energies.detach(), virials)
+
+    name = "torch.compile"
+
+    def __init__(self, model: DensityModel) -> None:
+        self._kernels = CompiledEnergies(model)
+
+    def serves(self, atoms: AtomicGraph) -> bool:
+        """See `gnnformd.model.engine.Engine.serves`: any atoms."""
+        return True
+
+    def set_neighbors(self, neighbors: DomainNeighbors) -> None:
+        """See `gnnformd.model.engine.Engine.set_neighbors`."""
+        self._kernels.set_neighbors(neighbors.atoms.with_half_edges(neighbors.half_edges))
+
+    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+        """See `gnnformd.model.engine.Engine.evaluate`."""
+        return _short_range(self._kernels, positions, np.eye(3))
+
+    def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
+        """See `gnnformd.model.engine.Engine.parts`."""
+        return {"short_range": lambda: _short_range(self._kernels, positions, np.eye(3))}
+
+    def operations_per_atom(self, edges_per_atom: float) -> float | None:
+        """Not counted."""
+        return None
+
+
+def _short_range(kernels: CompiledEnergies, positions: Float, cell: Float) -> Evaluation:
+    found = kernels.evaluate(positions, cell)
+    nearest = None if found.nearest is None else ClosePair(*found.nearest)
+    return Evaluation(found.forces, float(found.energies.sum()), found.virial, nearest)

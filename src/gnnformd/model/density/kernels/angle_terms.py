@@ -2,74 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from gnnformd.model.density.kernels.density_gradients import add_pair_gradient
+from gnnformd.model.density.kernels.neighbor_scratch import DISTANCE, UNIT
+from gnnformd.model.density.kernels.structures import Doubles, Forces, Neighborhood, Number
+from gnnformd.numba_jit import kernel
 
-from gnnformd.model.density.kernels.density_gradients import add_pull
-from gnnformd.model.density.kernels.neighbor_scratch import DISTANCE, UNIT, compiled
+__all__ = ["angle_energies"]
 
-__all__ = ["bend"]
+Direction = tuple[Number, Number, Number]
 
 
-@compiled
-def bend(
-    scratch: Any,
-    columns: int,
-    ends: Any,
-    partners: Any,
-    i: int,
-    first: int,
-    kinds: int,
-    coefficients: Any,
-    forces: Any,
-    virial: Any,
-) -> float:
-    """Energy of all angles at atom i, ``sum_n c_n cos^n``; its gradient is added to forces and virial.
+@kernel
+def angle_energies(hood: Neighborhood, coefficients: Doubles, sums: Forces) -> float:
+    """Energy of all angles at a center, ``sum_n c_n cos^n``; its gradient is added to forces and virial.
 
     Parameters
     ----------
-    scratch, columns, ends, partners
-        Neighbors of the atom, as `gnnformd.model.density.kernels.pair_terms.gather` leaves them.
-    first
-        Slot of bonded neighbors of the first kind of atom; those of the others follow.
+    hood
+        Neighbors of the center; groups S to 2 S are those of bonded neighbors.
     coefficients
-        For each two kinds of ends and each power, kcal/mol, (kinds, kinds, POWERS).
-    forces, virial
-        (M, 3), and (6,) in the order xx, yy, zz, xy, xz, yz.
+        For each two species of ends and each power, kcal/mol, (S, S, POWERS).
     """
-    slots = len(ends) // 2
+    species = len(coefficients)
     energy = 0.0
-    for s in range(kinds):
-        for a in range(ends[first + s], ends[slots + first + s]):
-            for t in range(s, kinds):
-                begin = a + 1 if s == t else ends[first + t]
-                for b in range(begin, ends[slots + first + t]):
-                    energy += _bend_one(scratch, columns, a, b, partners, i, coefficients[s, t], forces, virial)
+    for s in range(species):
+        for a in range(hood.begin[species + s], hood.end[species + s]):
+            for t in range(s, species):
+                begin = a + 1 if s == t else hood.begin[species + t]
+                for b in range(begin, hood.end[species + t]):
+                    energy += _one_angle(hood, a, b, coefficients[s, t], sums)
     return energy
 
 
-@compiled
-def _bend_one(
-    scratch: Any, columns: int, a: int, b: int, partners: Any, i: int, c: Any, forces: Any, virial: Any
-) -> float:
-    place = UNIT * columns
-    u = (scratch[place + a], scratch[place + columns + a], scratch[place + 2 * columns + a])
-    v = (scratch[place + b], scratch[place + columns + b], scratch[place + 2 * columns + b])
+@kernel
+def _one_angle(hood: Neighborhood, a: int, b: int, coefficients: Doubles, sums: Forces) -> float:
+    """Energy of the angle between the neighbors in columns a and b."""
+    values, columns = hood.values, hood.columns
+    unit = UNIT * columns
+    u = (values[unit + a], values[unit + columns + a], values[unit + 2 * columns + a])
+    v = (values[unit + b], values[unit + columns + b], values[unit + 2 * columns + b])
     cosine = float(u[0]) * v[0] + float(u[1]) * v[1] + float(u[2]) * v[2]
     energy, slope, power = 0.0, 0.0, 1.0
-    for n in range(len(c)):
-        slope += (n + 1) * c[n] * power
+    for n in range(len(coefficients)):
+        slope += (n + 1) * coefficients[n] * power
         power *= cosine
-        energy += c[n] * power
-    _pull_end(u, v, cosine, slope, scratch[DISTANCE * columns + a], i, partners[a], forces, virial)
-    _pull_end(v, u, cosine, slope, scratch[DISTANCE * columns + b], i, partners[b], forces, virial)
+        energy += coefficients[n] * power
+    _add_end(u, v, cosine, slope, values[DISTANCE * columns + a], (hood.center, hood.atom[a]), sums)
+    _add_end(v, u, cosine, slope, values[DISTANCE * columns + b], (hood.center, hood.atom[b]), sums)
     return energy
 
 
-@compiled
-def _pull_end(
-    own: Any, far: Any, cosine: float, slope: float, r: float, i: int, j: int, forces: Any, virial: Any
+@kernel
+def _add_end(
+    this: Direction, other: Direction, cosine: Number, slope: Number, r: Number, pair: tuple[int, int], sums: Forces
 ) -> None:
-    """Gradient ``slope (far - cosine own)/r`` in the vector to the end j."""
-    over = slope / r
-    x, y, z = over * (far[0] - cosine * own[0]), over * (far[1] - cosine * own[1]), over * (far[2] - cosine * own[2])
-    add_pull(i, j, r, own, (x, y, z), forces, virial)
+    """Add the gradient ``slope (other - cosine this)/r`` in the vector to the end of one bond, of length r."""
+    scale = slope / r
+    x, y = scale * (other[0] - cosine * this[0]), scale * (other[1] - cosine * this[1])
+    z = scale * (other[2] - cosine * this[2])
+    add_pair_gradient(pair[0], pair[1], r, this, (x, y, z), sums)

@@ -1,20 +1,27 @@
 """Coulomb energies of pairs whose charges change from one evaluation to the next, in float64.
 
-Energies are quadratic in the charges, ``1/2 sum_i q_i phi_i``, so that potentials ``phi_i`` say everything about them.
+Energies are quadratic in the charges, ``1/2 sum_i q_i phi_i``, so that the potentials ``phi_i`` determine them.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from gnnformd.model.density.kernels.neighbor_scratch import compiled
-from gnnformd.model.density.kernels.pair_terms import softened
+from gnnformd.model.density.kernels.smoothing import smoothstep, smoothstep_slope, softened
+from gnnformd.model.density.kernels.structures import (
+    CoulombParameters,
+    CoulombResults,
+    Forces,
+    Indices,
+    NeighborLists,
+    PointCharges,
+)
+from gnnformd.numba_jit import kernel
 
 __all__ = ["close_charges", "smeared_charges"]
 
 
-@compiled
+@kernel
 def _smooth(r: float, splitting: float) -> tuple[float, float]:
     """``erf(a r)/r`` and its slope."""
     smooth = math.erf(splitting * r) / r
@@ -22,70 +29,74 @@ def _smooth(r: float, splitting: float) -> tuple[float, float]:
     return smooth, (gauss - smooth) / r
 
 
-@compiled
+@kernel
 def close_charges(
-    atoms: Any, kinds: Any, positions: Any, charges: Any, lists: Any, constants: Any, pairs: Any, found: Any
+    centers: tuple[int, int],
+    species: Indices,
+    points: PointCharges,
+    lists: NeighborLists,
+    parameters: CoulombParameters,
+    results: CoulombResults,
 ) -> None:
-    """Add what close pairs have of the Coulomb energy (see `gnnformd.model.density.electrostatics.Electrostatics`).
+    """Add the part of close pairs to the Coulomb energy (see `gnnformd.model.density.electrostatics.Electrostatics`).
 
     Parameters
     ----------
-    atoms
-        Centers from ``atoms[0]`` to ``atoms[1]``.
-    kinds
+    centers
+        First center and the one after the last.
+    species
         Of the centers, (N,).
-    positions, charges
-        Centers first, then their images, angstrom and e, (M, 3) and (M,).
-    lists
-        See `gnnformd.model.density.kernels.neighbor_lists.sort_into_slots`.
-    constants
-        How much of the energy counts, and contact distances, angstrom, of each kind of center and slot, (kinds, slots).
-    pairs
-        ``(C, cutoff, switch, splitting)``.
-    found
-        Gets potentials of the centers, kcal/mol/e, (N,), forces on them, (N, 3), and the virial
-        (xx, yy, zz, xy, xz, yz).
+    points
+        Centers first, then their images, (M, 3) and (M,).
+    lists, parameters
+        Candidates, and what the energies depend on.
+    results
+        Of the centers, added to.
     """
-    bounds, neighbor = lists
-    weights, contacts = constants
-    coulomb, cutoff, switch, splitting = pairs
-    potentials, forces, virial = found
-    for i in range(atoms[0], atoms[1]):
-        for s in range(bounds.shape[1] - 1):
-            weight, contact = weights[kinds[i], s], contacts[kinds[i], s]
-            for e in range(bounds[i, s], bounds[i, s + 1]):
-                j = neighbor[e]
+    positions, charges = points.positions, points.charges
+    constant, cutoff, switch, splitting = (
+        parameters.constant,
+        parameters.cutoff,
+        parameters.switch,
+        parameters.splitting,
+    )
+    for i in range(centers[0], centers[1]):
+        for g in range(lists.bounds.shape[1] - 1):
+            weight, contact = parameters.weight[species[i], g], parameters.contact[species[i], g]
+            for e in range(lists.bounds[i, g], lists.bounds[i, g + 1]):
+                j = lists.neighbor[e]
                 x, y = positions[j, 0] - positions[i, 0], positions[j, 1] - positions[i, 1]
                 z = positions[j, 2] - positions[i, 2]
                 r = math.sqrt(x * x + y * y + z * z)
                 if r >= cutoff:
                     continue
-                soft, softening = (r, 1.0) if r >= contact else softened(r, contact)
-                smooth, falling = _smooth(r, splitting)
+                soft, soft_slope = (r, 1.0) if r >= contact else softened(r, contact)
+                smooth, smooth_slope = _smooth(r, splitting)
                 t = min((1.0 - r / cutoff) / (1.0 - switch), 1.0)
-                fade = t * t * t * (10.0 + t * (6.0 * t - 15.0))
-                missing = coulomb * charges[j] * (weight / soft - smooth)
-                change = coulomb * charges[j] * fade * (-weight * softening / (soft * soft) - falling)
-                change -= missing * 30.0 * (t * (1.0 - t)) ** 2 / (cutoff * (1.0 - switch))
-                potentials[i] += missing * fade
-                _pull(i, x, y, z, charges[i] * change / r, forces, virial)
+                fade = smoothstep(t)
+                missing = constant * charges[j] * (weight / soft - smooth)
+                slope = constant * charges[j] * fade * (-weight * soft_slope / (soft * soft) - smooth_slope)
+                slope -= missing * smoothstep_slope(t) / (cutoff * (1.0 - switch))
+                results.potentials[i] += missing * fade
+                _add_to_center(i, (x, y, z), charges[i] * slope / r, results.sums)
 
 
-@compiled
-def smeared_charges(atoms: Any, positions: Any, charges: Any, pairs: Any, found: Any) -> None:
-    """Add what pairs of ``atoms[0] .. atoms[1]`` with all others have without images, ``C q_i q_j erf(a r)/r``.
+@kernel
+def smeared_charges(
+    atoms: tuple[int, int], points: PointCharges, constant: float, splitting: float, results: CoulombResults
+) -> None:
+    """Add ``C q_i q_j erf(a r)/r`` of the pairs of ``atoms[0] .. atoms[1]`` with all others, without images.
 
     Parameters
     ----------
-    positions, charges
+    points
         angstrom and e, (N, 3) and (N,).
-    pairs
-        ``(C, a)``.
-    found
-        As for `close_charges`.
+    constant, splitting
+        C, kcal/mol angstrom/e^2, and a, 1/angstrom.
+    results
+        Added to.
     """
-    coulomb, splitting = pairs
-    potentials, forces, virial = found
+    positions, charges = points.positions, points.charges
     for i in range(atoms[0], atoms[1]):
         for j in range(len(positions)):
             if i == j:
@@ -93,20 +104,22 @@ def smeared_charges(atoms: Any, positions: Any, charges: Any, pairs: Any, found:
             x, y = positions[j, 0] - positions[i, 0], positions[j, 1] - positions[i, 1]
             z = positions[j, 2] - positions[i, 2]
             r = math.sqrt(max(x * x + y * y + z * z, 1e-12))
-            smooth, falling = _smooth(r, splitting)
-            potentials[i] += coulomb * charges[j] * smooth
-            _pull(i, x, y, z, coulomb * charges[i] * charges[j] * falling / r, forces, virial)
+            smooth, smooth_slope = _smooth(r, splitting)
+            results.potentials[i] += constant * charges[j] * smooth
+            _add_to_center(i, (x, y, z), constant * charges[i] * charges[j] * smooth_slope / r, results.sums)
 
 
-@compiled
-def _pull(i: int, x: float, y: float, z: float, pull: float, forces: Any, virial: Any) -> None:
-    """Add the force of a pair on its center and half of its virial; ``pull`` is the slope of its energy over r."""
-    forces[i, 0] += pull * x
-    forces[i, 1] += pull * y
-    forces[i, 2] += pull * z
-    virial[0] -= 0.5 * pull * x * x
-    virial[1] -= 0.5 * pull * y * y
-    virial[2] -= 0.5 * pull * z * z
-    virial[3] -= 0.5 * pull * x * y
-    virial[4] -= 0.5 * pull * x * z
-    virial[5] -= 0.5 * pull * y * z
+@kernel
+def _add_to_center(i: int, vector: tuple[float, float, float], slope: float, sums: Forces) -> None:
+    """Add the force of a pair on its center and half of its virial; ``slope`` is that of its energy over r."""
+    forces, virial = sums.forces, sums.virial
+    x, y, z = vector
+    forces[i, 0] += slope * x
+    forces[i, 1] += slope * y
+    forces[i, 2] += slope * z
+    virial[0] -= 0.5 * slope * x * x
+    virial[1] -= 0.5 * slope * y * y
+    virial[2] -= 0.5 * slope * z * z
+    virial[3] -= 0.5 * slope * x * y
+    virial[4] -= 0.5 * slope * x * z
+    virial[5] -= 0.5 * slope * y * z

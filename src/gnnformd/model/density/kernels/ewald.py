@@ -8,58 +8,55 @@ atom for each of the three directions.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from gnnformd.model.density.kernels.neighbor_scratch import compiled
-from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store
+from gnnformd.model.density.kernels.simd import Vector, fill, lanes_of, load, store
 from gnnformd.model.density.kernels.simd_functions import total
+from gnnformd.model.density.kernels.structures import Doubles, Floats, Indices, Number, PointCharges, WaveVectors
+from gnnformd.numba_jit import kernel
 
-__all__ = ["add_factors", "add_slopes"]
+__all__ = ["add_derivatives", "add_structure_factors"]
 
 
-@compiled
-def _set_phases(place: Any, counts: Any, phases: Any) -> None:
+@kernel
+def _set_phases(point: Doubles, counts: Indices, phases: Floats) -> None:
     """``exp(i n angle)``: n from 0 in the first direction, from ``-counts`` in the others."""
     for axis in range(3):
-        angle = 2.0 * math.pi * place[axis]
-        turn_c, turn_s = math.cos(angle), math.sin(angle)
+        angle = 2.0 * math.pi * point[axis]
+        step_c, step_s = math.cos(angle), math.sin(angle)
         low = 0 if axis == 0 else counts[axis]
         c, s = math.cos(low * angle), -math.sin(low * angle)
         for n in range(low + counts[axis] + 1):
             phases[2 * axis, n] = c
             phases[2 * axis + 1, n] = s
-            c, s = c * turn_c - s * turn_s, c * turn_s + s * turn_c
+            c, s = c * step_c - s * step_s, c * step_s + s * step_c
 
 
-@compiled
-def _flat(q: Any, phases: Any, x: int, y: int) -> tuple[Any, Any]:
-    """``q exp(i (x + y) angles)``: what all wave vectors of a row have in common."""
+@kernel
+def _row_factor(q: Number, phases: Floats, x: int, y: int) -> tuple[Number, Number]:
+    """``q exp(i (x + y) angles)``: the factor that all wave vectors of a row have in common."""
     c = phases[0, x] * phases[2, y] - phases[1, x] * phases[3, y]
     s = phases[0, x] * phases[3, y] + phases[1, x] * phases[2, y]
     return q * c, q * s
 
 
-@compiled
-def add_factors(atoms: Any, scaled: Any, charges: Any, counts: Any, rows: Any, factors: Any) -> None:
+@kernel
+def add_structure_factors(atoms: tuple[int, int], points: PointCharges, waves: WaveVectors, factors: Floats) -> None:
     """Add ``S(k) = sum_i q_i exp(i k.x_i)`` of the atoms from ``atoms[0]`` to ``atoms[1]``, four at a time.
 
     Parameters
     ----------
-    scaled
-        Fractional coordinates, (N, 3), float64.
-    charges
-        (N,).
-    counts
-        Largest x, y and z.
-    rows
-        x and y + Y of each row, (R, 2).
+    points
+        Fractional coordinates and charges.
+    waves
+        The wave vectors.
     factors
         Real and imaginary parts, (R, 2, Z') flat.
     """
+    scaled, charges, counts, rows = points.positions, points.charges, waves.counts, waves.rows
     width = lanes_of(factors)
-    length = (2 * counts[2] + 1 + width - 1) // width * width
+    length = len(waves.numbers)
     phases = np.zeros((4, 6, max(length, counts[0] + 1, 2 * counts[1] + 1)), factors.dtype)
     q = np.zeros(4, factors.dtype)
     for first in range(atoms[0], atoms[1], 4):
@@ -69,13 +66,13 @@ def add_factors(atoms: Any, scaled: Any, charges: Any, counts: Any, rows: Any, f
             _set_phases(scaled[i], counts, phases[a])
         for r in range(rows.shape[0]):
             x, y = rows[r, 0], rows[r, 1]
-            c0, s0 = _flat(q[0], phases[0], x, y)
-            c1, s1 = _flat(q[1], phases[1], x, y)
-            c2, s2 = _flat(q[2], phases[2], x, y)
-            c3, s3 = _flat(q[3], phases[3], x, y)
-            place = 2 * r * length
+            c0, s0 = _row_factor(q[0], phases[0], x, y)
+            c1, s1 = _row_factor(q[1], phases[1], x, y)
+            c2, s2 = _row_factor(q[2], phases[2], x, y)
+            c3, s3 = _row_factor(q[3], phases[3], x, y)
+            offset = 2 * r * length
             for k in range(0, length, width):
-                real, imaginary = load(factors, place + k), load(factors, place + length + k)
+                real, imaginary = load(factors, offset + k), load(factors, offset + length + k)
                 u, v = load(phases[0, 4], k), load(phases[0, 5], k)
                 real, imaginary = real + u * c0 - v * s0, imaginary + u * s0 + v * c0
                 u, v = load(phases[1, 4], k), load(phases[1, 5], k)
@@ -84,34 +81,34 @@ def add_factors(atoms: Any, scaled: Any, charges: Any, counts: Any, rows: Any, f
                 real, imaginary = real + u * c2 - v * s2, imaginary + u * s2 + v * c2
                 u, v = load(phases[3, 4], k), load(phases[3, 5], k)
                 real, imaginary = real + u * c3 - v * s3, imaginary + u * s3 + v * c3
-                store(factors, place + k, real)
-                store(factors, place + length + k, imaginary)
+                store(factors, offset + k, real)
+                store(factors, offset + length + k, imaginary)
 
 
-@compiled
-def _turned(real: Any, imaginary: Any, u: Any, v: Any, c: Any, s: Any) -> tuple[Any, Any]:
+@kernel
+def _rotated(real: Vector, imaginary: Vector, u: Vector, v: Vector, c: Number, s: Number) -> tuple[Vector, Vector]:
     """Real and imaginary part of ``w S`` times the conjugate of ``exp(i k.x)``."""
     x, y = u * c - v * s, u * s + v * c
     return real * x + imaginary * y, imaginary * x - real * y
 
 
-@compiled
-def add_slopes(
-    atoms: Any, scaled: Any, charges: Any, counts: Any, rows: Any, factors: Any, numbers: Any, slopes: Any
+@kernel
+def add_derivatives(
+    atoms: tuple[int, int], points: PointCharges, waves: WaveVectors, factors: Floats, derivatives: Doubles
 ) -> None:
     """Add the derivatives of ``1/2 sum_k w |S(k)|^2`` by ``2 pi`` times the fractional coordinates, and by the charges.
 
     Parameters
     ----------
-    atoms, scaled, charges, counts, rows
-        As for `add_factors`.
+    atoms, points, waves
+        As for `add_structure_factors`.
     factors
-        ``w S(k)``, as `add_factors` has them.
-    numbers
-        z of each lane, (Z',).
-    slopes
-        By the three coordinates, then by the charge, (N, 4), float64.
+        ``w S(k)``, in the same order.
+    derivatives
+        By the three coordinates, then by the charge, (N, 4).
     """
+    scaled, charges, counts, rows = points.positions, points.charges, waves.counts, waves.rows
+    numbers = waves.numbers
     width = lanes_of(factors)
     length = len(numbers)
     phases = np.zeros((2, 6, max(length, counts[0] + 1, 2 * counts[1] + 1)), factors.dtype)
@@ -124,26 +121,26 @@ def add_slopes(
         z0 = z1 = p0 = p1 = fill(factors, 0.0)
         for r in range(rows.shape[0]):
             x, y = rows[r, 0], rows[r, 1]
-            c0, s0 = _flat(one, phases[0], x, y)
-            c1, s1 = _flat(one, phases[1], x, y)
-            place = 2 * r * length
+            c0, s0 = _row_factor(one, phases[0], x, y)
+            c1, s1 = _row_factor(one, phases[1], x, y)
+            offset = 2 * r * length
             row0 = row1 = fill(factors, 0.0)
             for k in range(0, length, width):
-                real, imaginary, n = load(factors, place + k), load(factors, place + length + k), load(numbers, k)
-                same, part = _turned(real, imaginary, load(phases[0, 4], k), load(phases[0, 5], k), c0, s0)
+                real, imaginary, n = load(factors, offset + k), load(factors, offset + length + k), load(numbers, k)
+                same, part = _rotated(real, imaginary, load(phases[0, 4], k), load(phases[0, 5], k), c0, s0)
                 row0, z0, p0 = row0 + part, z0 + part * n, p0 + same
-                same, part = _turned(real, imaginary, load(phases[1, 4], k), load(phases[1, 5], k), c1, s1)
+                same, part = _rotated(real, imaginary, load(phases[1, 4], k), load(phases[1, 5], k), c1, s1)
                 row1, z1, p1 = row1 + part, z1 + part * n, p1 + same
             sum0, sum1 = total(row0), total(row1)
             x0, y0 = x0 + x * sum0, y0 + (y - counts[1]) * sum0
             x1, y1 = x1 + x * sum1, y1 + (y - counts[1]) * sum1
-        _put(slopes[first], charges[first], x0, y0, total(z0), total(p0))
+        _add_to_row(derivatives[first], charges[first], x0, y0, total(z0), total(p0))
         if last > first:
-            _put(slopes[last], charges[last], x1, y1, total(z1), total(p1))
+            _add_to_row(derivatives[last], charges[last], x1, y1, total(z1), total(p1))
 
 
-@compiled
-def _put(row: Any, charge: float, x: float, y: float, z: float, potential: float) -> None:
+@kernel
+def _add_to_row(row: Doubles, charge: Number, x: float, y: float, z: float, potential: float) -> None:
     row[0] += charge * x
     row[1] += charge * y
     row[2] += charge * z

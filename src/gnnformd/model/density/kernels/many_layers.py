@@ -1,227 +1,209 @@
 """Layers of a density model with several, one after the other: forwards to energies, backwards to forces and virial.
 
-Blocks are those of `one_layer`. Of each layer the mixed densities and scalars of all blocks are
-kept; densities, invariants and activations are computed again on the way back.
+Of each layer the mixed densities and scalars of all blocks are kept; densities, invariants and activations are computed
+again on the way back.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from gnnformd.model.density.kernels.angle_terms import bend
-from gnnformd.model.density.kernels.atom_network import ATOMS, mix, unmix
-from gnnformd.model.density.kernels.block_sums import densities_of_slots, functions_of_slots, pair_energies, pull_slots
-from gnnformd.model.density.kernels.layer_network import MIXED, add, network, pull_network
+from gnnformd.model.density.kernels.angle_terms import angle_energies
+from gnnformd.model.density.kernels.energy_network import make_workspace
+from gnnformd.model.density.kernels.group_sums import group_densities, group_functions, groups_vjp
+from gnnformd.model.density.kernels.layer_network import add, layer_outputs, layer_vjp
 from gnnformd.model.density.kernels.matrix import matmul
-from gnnformd.model.density.kernels.messages import densities_of_messages, pull_messages
-from gnnformd.model.density.kernels.neighbor_lists import columns_of_slots
-from gnnformd.model.density.kernels.neighbor_scratch import HARMONICS, RECEIVED, compiled
-from gnnformd.model.density.kernels.pair_terms import gather
+from gnnformd.model.density.kernels.messages import message_densities, messages_vjp
+from gnnformd.model.density.kernels.mixing import mix, mix_vjp, mixed_densities
+from gnnformd.model.density.kernels.neighbor_lists import columns_needed
+from gnnformd.model.density.kernels.neighbor_scratch import RECEIVED
+from gnnformd.model.density.kernels.one_layer import layout_of
+from gnnformd.model.density.kernels.pair_terms import find_neighbors, pair_energies, parameters_of
 from gnnformd.model.density.kernels.simd import lanes_of
+from gnnformd.model.density.kernels.structures import (
+    ATOMS,
+    HARMONICS,
+    MIXED,
+    Doubles,
+    EnergyTerms,
+    Floats,
+    Forces,
+    Indices,
+    Layer,
+    LayerGradients,
+    LayerInputs,
+    LayerOutputs,
+    LayerResults,
+    LayerWeights,
+    Layout,
+    Neighborhood,
+    NeighborLists,
+    PairParameters,
+    SumWorkspace,
+)
+from gnnformd.numba_jit import kernel
 
-__all__ = ["backward", "forward"]
-
-
-@compiled
-def _room(lists: Any, like: Any, layout: Any) -> Any:
-    """Scratch for the neighbors of an atom, its number of columns, and what goes with it."""
-    bounds, padded, channels = lists[0], layout[2], layout[6]
-    slots, columns = bounds.shape[1] - 1, columns_of_slots(bounds, lanes_of(like))
-    scratch = np.empty((RECEIVED + channels + 2 * padded) * columns, like.dtype)
-    turned, sums = np.empty(columns * padded, like.dtype), np.empty(HARMONICS * padded, like.dtype)
-    pulls = np.zeros(channels * HARMONICS * padded, like.dtype)
-    return scratch, columns, np.zeros(2 * slots, np.int64), np.zeros(columns, np.int64), (turned, sums), pulls
-
-
-@compiled
-def _of_kind(layout: Any, s: int) -> Any:
-    """Layout of the densities of centers of kind s."""
-    counts, offsets, padded, inner, cutoff, degrees, channels, functions_of_all = layout
-    return counts[s], offsets[s], padded, inner, cutoff, degrees, channels, functions_of_all
-
-
-@compiled
-def _one_layer(layout: Any) -> Any:
-    """Take what there is of a layout in a first layer."""
-    counts, offsets, padded, inner, cutoff, degrees, _, _ = layout
-    return counts, offsets, padded, inner, cutoff, degrees
+__all__ = ["layer_backward", "layer_forward"]
 
 
-@compiled
-def forward(
-    blocks: Any,
-    positions: Any,
-    lists: Any,
-    constants: Any,
-    pairs: Any,
-    sent: Any,
-    layout: Any,
-    there: Any,
-    weights: Any,
-    before: Any,
-    after: Any,
+@kernel
+def _make_neighborhood(lists: NeighborLists, layout: Layout, like: Floats) -> Neighborhood:
+    """Memory for the neighbors of any center."""
+    groups, columns = lists.bounds.shape[1] - 1, columns_needed(lists.bounds, lanes_of(like))
+    values = np.empty((RECEIVED + layout.channels + 2 * layout.padded) * columns, like.dtype)
+    begin, end = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
+    return Neighborhood(values, columns, begin, end, np.zeros(columns, np.int64), 0, 0)
+
+
+@kernel
+def _around(hood: Neighborhood, i: int, a: int) -> Neighborhood:
+    """Use the same memory for the neighbors of center i, in row a of its block."""
+    return Neighborhood(hood.values, hood.columns, hood.begin, hood.end, hood.atom, i, a)
+
+
+@kernel
+def _make_sums(columns: int, layout: Layout, like: Floats) -> SumWorkspace:
+    padded = layout.padded
+    transposed, sums = np.empty(columns * padded, like.dtype), np.empty(HARMONICS * padded, like.dtype)
+    return SumWorkspace(transposed, sums, np.zeros(layout.channels * HARMONICS * padded, like.dtype))
+
+
+@kernel
+def _without_energies(pairs: PairParameters) -> PairParameters:
+    """Pairs that have a contact distance but neither Coulomb energy nor repulsion."""
+    charge = np.zeros_like(pairs.charge)
+    return PairParameters(
+        charge, pairs.weight, pairs.contact, 0.0, pairs.cutoff, pairs.switch, pairs.step, pairs.smooth
+    )
+
+
+@kernel
+def layer_forward(
+    todo: tuple[int, int],
+    positions: Doubles,
+    lists: NeighborLists,
+    pairs: PairParameters,
+    layer: Layer[LayerWeights],
+    inputs: LayerInputs,
+    outputs: LayerOutputs,
 ) -> None:
-    """One layer of some blocks: mixed densities, scalars, messages, energies.
+    """One layer of the blocks from ``todo[0]`` to ``todo[1]``: mixed densities, scalars, messages, energies.
 
     Parameters
     ----------
-    blocks
-        ``(order, start, kind, todo)``, see `gnnformd.model.density.kernels.one_layer.evaluate`.
-    positions, lists, constants, pairs
-        As there; the energies of pairs are not looked at.
-    sent
-        ``(source, numbers)``, see `messages.densities_of_messages`; in the first layer, which
-        has no channels, what is sent is part of the weights.
-    layout, there, weights
-        See `packed_weights.packed_messages` (layout and mixing) and ``packed_layer``.
-    before, after
-        ``(mixed, scalars)`` of the layer before, (blocks, MIXED ATOMS F) and (blocks, ATOMS W), of no blocks in the
-        first layer, and ``(mixed, scalars, sent, energies)`` of this one; the last two are (N, C) and (M,).
-    """
-    order, block_start, kinds, todo = blocks
-    mixed, scalars, sends, energies = after
-    like = there[1]
-    inner, degrees, channels = layout[3], layout[5], layout[6]
-    features, width, message = there[0].shape[1], len(weights.second_bias), len(weights.message_bias)
-    scratch, columns, ends, partners, room_for_sums, _ = _room(lists, like, layout)
-    dens = np.zeros(HARMONICS * ATOMS * inner + layout[2], like.dtype)
-    rows = np.zeros((MIXED + 3, ATOMS * features), like.dtype)
-    room, out = np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS * message, like.dtype)
-    own, nearest, nothing = np.zeros(ATOMS), np.array([1.0, 0.0, 0.0]), room[0, :0]
-    for block in range(todo[0], todo[1]):
-        s, begin = kinds[block], block_start[block]
-        count = block_start[block + 1] - begin
-        slot_constants, own_layout = (constants[0][s], constants[1][s], constants[2][s]), _of_kind(layout, s)
-        dens[:] = 0.0
-        for a in range(count):
-            i = order[begin + a]
-            gather(scratch, columns, ends, partners, i, positions, lists, slot_constants, pairs, nearest)
-            if channels == 0:
-                turned, sums = room_for_sums
-                densities_of_slots(scratch, columns, ends, turned, sums, a, dens, _one_layer(own_layout))
-            else:
-                densities_of_messages(scratch, columns, ends, partners, sent, room_for_sums, a, dens, own_layout)
-        mix(dens, inner, features, degrees, there, s, rows[0], rows[1:7].ravel(), rows[7:17].ravel())
-        if len(before[0]) > 0:
-            add(rows[:MIXED].ravel(), before[0][block])
-        mixed[block] = rows[:MIXED].ravel()
-        given = before[1][block] if len(before[1]) > 0 else nothing
-        network(rows, features, s, weights, given, scalars[block], room, own, out)
-        for a in range(count):
-            i = order[begin + a]
-            energies[i] += own[a]
-            sends[i] = out[a * message : (a + 1) * message]
-
-
-@compiled
-def _pull_pairs(
-    scratch: Any,
-    columns: int,
-    ends: Any,
-    partners: Any,
-    i: int,
-    s: int,
-    potentials: Any,
-    places: float,
-    forces: Any,
-    virial: Any,
-) -> float:
-    """Energy of center i of kind s but for its network and what `gather` knows; slopes of pairs are left to PAIR."""
-    which, tables, angles, type_energies = potentials
-    kinds = len(angles)
-    energy = type_energies[s] + pair_energies(scratch, columns, ends, which[s], tables, places)
-    return energy + bend(scratch, columns, ends, partners, i, kinds, kinds, angles[s], forces, virial)
-
-
-@compiled
-def _take_messages(order: Any, begin: int, count: int, on_sends: Any, weights: Any, received: Any, room: Any) -> None:
-    """Gradient in the scalars of a block through what it sends, to ``room`` (ATOMS W)."""
-    message = len(weights.message_bias)
-    for a in range(count):
-        received[a * message : (a + 1) * message] = on_sends[order[begin + a]]
-    received[count * message :] = 0.0
-    matmul(received, ATOMS, message, weights.message_back, len(weights.second_bias), room)
-
-
-@compiled
-def backward(
-    blocks: Any,
-    positions: Any,
-    lists: Any,
-    constants: Any,
-    pairs: Any,
-    potentials: Any,
-    sent: Any,
-    layout: Any,
-    back: Any,
-    weights: Any,
-    now: Any,
-    pulls: Any,
-    results: Any,
-) -> None:
-    """Add what one layer of some blocks does to forces and virial, and to the gradient in what it was given.
-
-    Parameters
-    ----------
-    blocks, positions, lists, sent, layout, weights
-        As for `forward`, with ``(depth,)`` as the last of the blocks: the energies of centers of depth zero count.
-    constants, pairs
-        As for `forward`; in the first layer the energies of pairs count.
-    potentials
+    todo, positions, lists, layer
         As for `gnnformd.model.density.kernels.one_layer.evaluate`.
-    back
-        Weights from mixed densities to densities.
-    now
-        ``(mixed, scalars)`` of this layer.
-    pulls
-        ``(on_mixed, on_scalars, on_sends)``: gradient in what this layer gives to the next, those of the first two in
-        all other ways but through what it sends; see `gnnformd.model.density.kernels.layer_network.pull_network`.
-    results
-        ``(energies, forces, virial, nearest, on_sent)``, see `one_layer.evaluate`; the last is the
-        gradient in ``numbers`` of what was sent to this layer.
+    pairs
+        Contact distances are needed; energies are not computed here.
+    inputs, outputs
+        Different blocks write different parts of the outputs.
     """
-    order, block_start, kinds, todo, depth = blocks
-    mixed, scalars = now
-    on_mixed, on_scalars, on_sends = pulls
-    energies, forces, virial, nearest, on_sent = results
-    like = back[0]
-    inner, degrees, channels = layout[3], layout[5], layout[6]
-    features, width, message = len(weights.polynomial) // 9, len(weights.second_bias), len(weights.message_bias)
-    scratch, columns, ends, partners, _, room_for_pulls = _room(lists, like, layout)
-    dens = np.zeros(HARMONICS * ATOMS * inner + layout[2], like.dtype)
-    rows = np.zeros((MIXED + 3, ATOMS * features), like.dtype)
-    room, received = np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS * message, like.dtype)
-    far = np.array([1.0, 0.0, 0.0])
-    silent = (0.0, pairs[1], pairs[2], pairs[3], pairs[4])
-    none = np.zeros_like(constants[0][0])
+    blocks, layout, weights = lists.blocks, layer.layout, layer.network
+    like, channels = layer.mixing.scalars, len(weights.message_bias)
+    hood = _make_neighborhood(lists, layout, like)
+    sums = _make_sums(hood.columns, layout, like)
+    densities = np.zeros(HARMONICS * ATOMS * layout.inner + layout.padded, like.dtype)
+    workspace = make_workspace(layer.mixing.constant.shape[1], len(weights.second_bias), like)
+    rows, mixed = workspace.rows, mixed_densities(workspace.rows)
+    messages, nearest, nothing = np.zeros(ATOMS * channels, like.dtype), np.array([1.0, 0.0, 0.0]), densities[:0]
+    silent = _without_energies(pairs)
     for block in range(todo[0], todo[1]):
-        s, begin, counted = kinds[block], block_start[block], depth[block] == 0
-        count = block_start[block + 1] - begin
-        own_layout = _of_kind(layout, s)
-        if len(on_sends) > 0:
-            _take_messages(order, begin, count, on_sends, weights, received, room[2])
-            add(on_scalars[block], room[2])
-        rows[:MIXED].ravel()[:] = mixed[block]
-        through = on_mixed[block], on_scalars[block]
-        pull_network(rows, features, s, counted, weights, scalars[block], through, room)
-        unmix(dens, inner, features, degrees, back, s, rows[0], rows[1:7].ravel(), rows[7:17].ravel())
-        paired = counted and channels == 0
-        slot_constants = (constants[0][s] if paired else none, constants[1][s], constants[2][s])
+        s, first = blocks.species[block], blocks.start[block]
+        count = blocks.start[block + 1] - first
+        own_pairs, own_layout = parameters_of(silent, s), layout_of(layout, s)
+        densities[:] = 0.0
         for a in range(count):
-            i = order[begin + a]
-            own_pairs, own_nearest = (pairs, nearest) if paired else (silent, far)
-            shared = gather(
-                scratch, columns, ends, partners, i, positions, lists, slot_constants, own_pairs, own_nearest
-            )
+            own = _around(hood, blocks.order[first + a], a)
+            find_neighbors(own, positions, lists, own_pairs, nearest)
+            if layout.channels == 0:
+                group_densities(own, own_layout, sums, densities)
+            else:
+                message_densities(own, own_layout, inputs.sent, sums, densities)
+        mix(densities, layout, layer.mixing, s, mixed)
+        if len(inputs.mixed) > 0:
+            add(rows[:MIXED].ravel(), inputs.mixed[block])
+        outputs.mixed[block] = rows[:MIXED].ravel()
+        before = inputs.scalars[block] if len(inputs.scalars) > 0 else nothing
+        layer_outputs(s, weights, before, outputs.scalars[block], messages, workspace)
+        for a in range(count):
+            i = blocks.order[first + a]
+            outputs.energies[i] += workspace.energies[a]
+            outputs.sent[i] = messages[a * channels : (a + 1) * channels]
+
+
+@kernel
+def _center_energy(hood: Neighborhood, s: int, terms: EnergyTerms, sums: Forces) -> float:
+    """Energy of a center, network and `find_neighbors` left out; slopes of pairs are added to PAIR_SLOPE."""
+    energy = terms.species[s] + pair_energies(hood, terms.tables.table[s], terms.tables.tables, terms.pairs.step)
+    return energy + angle_energies(hood, terms.angles[s], sums)
+
+
+@kernel
+def _scalars_from_messages(
+    centers: Indices, on_sent: Floats, weights: LayerWeights, messages: Floats, out: Floats
+) -> None:
+    """Gradient in the scalars of a block (ATOMS W) through what it sends; ``messages`` (ATOMS C) is written over."""
+    channels, count = len(weights.message_bias), len(centers)
+    for a in range(count):
+        messages[a * channels : (a + 1) * channels] = on_sent[centers[a]]
+    messages[count * channels :] = 0.0
+    matmul(messages, ATOMS, channels, weights.message_transposed, len(weights.second_bias), out)
+
+
+@kernel
+def layer_backward(
+    todo: tuple[int, int],
+    positions: Doubles,
+    lists: NeighborLists,
+    terms: EnergyTerms,
+    layer: Layer[LayerWeights],
+    gradients: LayerGradients,
+    results: LayerResults,
+) -> None:
+    """Add what one layer of some blocks gives to forces and virial, and to the gradient in what it was given.
+
+    Parameters
+    ----------
+    todo, positions, lists, layer
+        As for `layer_forward`. Energies of centers of depth zero count.
+    terms
+        Energies without a network; they are added in the first layer.
+    gradients
+        What the layer gave, and the gradient in it.
+    results
+        Added to.
+    """
+    blocks, layout, weights = lists.blocks, layer.layout, layer.network
+    like, channels = layer.mixing.scalars, layout.channels
+    hood = _make_neighborhood(lists, layout, like)
+    sums = _make_sums(hood.columns, layout, like)
+    densities = np.zeros(HARMONICS * ATOMS * layout.inner + layout.padded, like.dtype)
+    workspace = make_workspace(layer.mixing.constant.shape[1], len(weights.second_bias), like)
+    rows, mixed = workspace.rows, mixed_densities(workspace.rows)
+    messages = np.zeros(ATOMS * len(weights.message_bias), like.dtype)
+    ignored = np.array([1.0, 0.0, 0.0])
+    silent = _without_energies(terms.pairs)
+    for block in range(todo[0], todo[1]):
+        s, first, counted = blocks.species[block], blocks.start[block], blocks.depth[block] == 0
+        centers = blocks.order[first : blocks.start[block + 1]]
+        own_layout, on_scalars = layout_of(layout, s), gradients.on_scalars[block]
+        if len(gradients.on_sent) > 0:
+            _scalars_from_messages(centers, gradients.on_sent, weights, messages, workspace.activations[2])
+            add(on_scalars, workspace.activations[2])
+        rows[:MIXED].ravel()[:] = gradients.mixed[block]
+        layer_vjp(s, counted, weights, gradients.scalars[block], gradients.on_mixed[block], on_scalars, workspace)
+        mix_vjp(densities, layout, layer.mixing, s, mixed)
+        with_pairs = counted and channels == 0
+        pairs = parameters_of(terms.pairs, s) if with_pairs else parameters_of(silent, s)
+        nearest = results.nearest if with_pairs else ignored
+        for a in range(len(centers)):
+            i = centers[a]
+            own = _around(hood, i, a)
+            energy = find_neighbors(own, positions, lists, pairs, nearest)
             if channels > 0:
-                found = forces, virial, on_sent
-                pull_messages(scratch, columns, ends, partners, sent, room_for_pulls, i, a, dens, own_layout, found)
+                messages_vjp(own, own_layout, gradients.received, densities, sums, results)
                 continue
             if counted:
-                places = 1.0 / pairs[3]
-                energies[i] += shared
-                energies[i] += _pull_pairs(scratch, columns, ends, partners, i, s, potentials, places, forces, virial)
-            functions_of_slots(scratch, columns, ends, _one_layer(own_layout))
-            pull_slots(scratch, columns, ends, partners, i, a, dens, _one_layer(own_layout), forces, virial)
+                results.energies[i] += energy + _center_energy(own, s, terms, results.sums)
+            group_functions(own, own_layout)
+            groups_vjp(own, own_layout, densities, results.sums)

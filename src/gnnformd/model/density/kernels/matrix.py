@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from gnnformd.model.density.kernels.neighbor_scratch import compiled
 from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store
 from gnnformd.model.density.kernels.simd_functions import exponential
+from gnnformd.model.density.kernels.structures import Floats
+from gnnformd.numba_jit import kernel
 
 __all__ = ["ROWS", "matmul", "silu_and_slope"]
 
@@ -14,8 +13,8 @@ ROWS = 8
 """Rows that `matmul` takes at once; the number of rows is a multiple of it."""
 
 
-@compiled
-def matmul(x: Any, rows: int, inner: int, w: Any, columns: int, out: Any) -> None:
+@kernel
+def matmul(x: Floats, rows: int, inner: int, w: Floats, columns: int, out: Floats) -> None:
     """``out = x w`` for contiguous (rows, inner) and (inner, columns); rows of eight, columns in whole vectors.
 
     Sixteen vectors of sums stay in registers: eight rows times two vectors of columns.
@@ -23,18 +22,20 @@ def matmul(x: Any, rows: int, inner: int, w: Any, columns: int, out: Any) -> Non
     width = lanes_of(x)
     for r in range(0, rows, ROWS):
         for c in range(0, columns - width, 2 * width):
-            _tile(x, r * inner, inner, w, c, columns, out, r * columns + c)
+            _tile(x, r, inner, w, c, columns, out)
         if columns // width % 2:
-            _narrow_tile(x, r * inner, inner, w, columns - width, columns, out, (r + 1) * columns - width)
+            _narrow_tile(x, r, inner, w, columns - width, columns, out)
 
 
-@compiled
-def _tile(x: Any, p: int, inner: int, w: Any, q: int, columns: int, out: Any, place: int) -> None:
+@kernel
+def _tile(x: Floats, r: int, inner: int, w: Floats, c: int, columns: int, out: Floats) -> None:
+    """Eight rows from r on, two vectors of columns from c on."""
+    p, target = r * inner, r * columns + c
     width = lanes_of(x)
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = fill(x, 0.0)
     b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = fill(x, 0.0)
     for k in range(inner):
-        u, v = load(w, q + k * columns), load(w, q + k * columns + width)
+        u, v = load(w, c + k * columns), load(w, c + k * columns + width)
         x0, x1, x2, x3 = x[p + k], x[p + inner + k], x[p + 2 * inner + k], x[p + 3 * inner + k]
         x4, x5, x6, x7 = x[p + 4 * inner + k], x[p + 5 * inner + k], x[p + 6 * inner + k], x[p + 7 * inner + k]
         a0, b0 = a0 + u * x0, b0 + v * x0
@@ -46,15 +47,17 @@ def _tile(x: Any, p: int, inner: int, w: Any, q: int, columns: int, out: Any, pl
         a6, b6 = a6 + u * x6, b6 + v * x6
         a7, b7 = a7 + u * x7, b7 + v * x7
     for row in ((0, a0, b0), (1, a1, b1), (2, a2, b2), (3, a3, b3), (4, a4, b4), (5, a5, b5), (6, a6, b6), (7, a7, b7)):
-        store(out, place + row[0] * columns, row[1])
-        store(out, place + row[0] * columns + width, row[2])
+        store(out, target + row[0] * columns, row[1])
+        store(out, target + row[0] * columns + width, row[2])
 
 
-@compiled
-def _narrow_tile(x: Any, p: int, inner: int, w: Any, q: int, columns: int, out: Any, place: int) -> None:
+@kernel
+def _narrow_tile(x: Floats, r: int, inner: int, w: Floats, c: int, columns: int, out: Floats) -> None:
+    """Eight rows from r on, one vector of columns from c on."""
+    p, target = r * inner, r * columns + c
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = fill(x, 0.0)
     for k in range(inner):
-        u = load(w, q + k * columns)
+        u = load(w, c + k * columns)
         a0 = a0 + u * x[p + k]
         a1 = a1 + u * x[p + inner + k]
         a2 = a2 + u * x[p + 2 * inner + k]
@@ -64,11 +67,11 @@ def _narrow_tile(x: Any, p: int, inner: int, w: Any, q: int, columns: int, out: 
         a6 = a6 + u * x[p + 6 * inner + k]
         a7 = a7 + u * x[p + 7 * inner + k]
     for row in ((0, a0), (1, a1), (2, a2), (3, a3), (4, a4), (5, a5), (6, a6), (7, a7)):
-        store(out, place + row[0] * columns, row[1])
+        store(out, target + row[0] * columns, row[1])
 
 
-@compiled
-def silu_and_slope(values: Any, count: int, results: Any, slopes: Any) -> None:
+@kernel
+def silu_and_slope(values: Floats, count: int, results: Floats, slopes: Floats) -> None:
     """``x s`` and its derivative ``s (1 + x (1 - s))`` with ``s = 1 / (1 + exp(-x))``."""
     for k in range(0, count, lanes_of(values)):
         x = load(values, k)

@@ -1,111 +1,126 @@
 """Energies, forces and virial of a one-layer density model in one pass over the atoms.
 
 Atoms are taken in blocks whose densities, weights and neighbors stay in the second cache: densities of a block, the
-network and its gradient, then the gradient of each neighbor. Neighbors of a center are sorted into slots (see
-`neighbor_lists.sort_into_slots`), which have radial functions of their own; what depends on the kind of
-center is part of the weights.
+network and its gradient, then the gradient of each neighbor. Neighbors of a center are sorted into groups (see
+`neighbor_lists.sort_by_group`), each with its radial functions; what depends on the species of the center is part of
+the weights.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from gnnformd.model.density.kernels.angle_terms import bend
-from gnnformd.model.density.kernels.atom_network import ATOMS, energies_of_block
-from gnnformd.model.density.kernels.block_sums import densities_of_slots, pair_energies, pull_slots
-from gnnformd.model.density.kernels.neighbor_lists import columns_of_slots
-from gnnformd.model.density.kernels.neighbor_scratch import HARMONICS, RECEIVED, compiled
-from gnnformd.model.density.kernels.pair_terms import gather
-from gnnformd.model.density.kernels.simd import lanes_of
+from gnnformd.model.density.kernels.angle_terms import angle_energies
+from gnnformd.model.density.kernels.energy_network import block_energies, make_workspace
+from gnnformd.model.density.kernels.group_sums import group_densities, groups_vjp
+from gnnformd.model.density.kernels.neighbor_lists import columns_needed
+from gnnformd.model.density.kernels.neighbor_scratch import RECEIVED
+from gnnformd.model.density.kernels.pair_terms import find_neighbors, pair_energies, parameters_of
+from gnnformd.model.density.kernels.simd import borrowed_row, lanes_of
+from gnnformd.model.density.kernels.structures import (
+    ATOMS,
+    HARMONICS,
+    Doubles,
+    EnergyTerms,
+    Floats,
+    Indices,
+    Layer,
+    Layout,
+    Neighborhood,
+    NeighborLists,
+    NetworkWeights,
+    Results,
+    SumWorkspace,
+)
+from gnnformd.numba_jit import kernel
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "layout_of"]
 
 
-@compiled
+@kernel
+def layout_of(layout: Layout, s: int) -> Layout:
+    """Layout of the densities of centers of species s."""
+    return Layout(
+        borrowed_row(layout.counts, s),
+        borrowed_row(layout.offsets, s),
+        layout.padded,
+        layout.inner,
+        layout.cutoff,
+        layout.degree,
+        layout.channels,
+        layout.functions,
+    )
+
+
+@kernel
+def _neighborhood(
+    values: Floats, begins: Indices, ends: Indices, atoms: Indices, center: int, row: int
+) -> Neighborhood:
+    """Memory for the neighbors of the center in a row of its block."""
+    return Neighborhood(
+        borrowed_row(values, row),
+        atoms.shape[1],
+        borrowed_row(begins, row),
+        borrowed_row(ends, row),
+        borrowed_row(atoms, row),
+        center,
+        row,
+    )
+
+
+@kernel
 def evaluate(
-    blocks: Any,
-    positions: Any,
-    lists: Any,
-    constants: Any,
-    pairs: Any,
-    potentials: Any,
-    layout: Any,
-    mixing: Any,
-    weights: Any,
-    results: Any,
+    todo: tuple[int, int],
+    positions: Doubles,
+    lists: NeighborLists,
+    terms: EnergyTerms,
+    layer: Layer[NetworkWeights],
+    results: Results,
 ) -> None:
     """Energies of centers, forces on all atoms, and the virial.
 
     Parameters
     ----------
-    blocks
-        ``(order, start, kind)``: centers ``order[start[b] : start[b + 1]]``, at most `ATOMS`, are of kind ``kind[b]``;
-        the last entry is the range of blocks to do, ``(first, last)``.
+    todo
+        First block of centers and the one after the last; different blocks may be done by different threads at the
+        same time, each with its ``results.sums`` and ``results.nearest``.
     positions
-        Of centers and all their neighbors, angstrom, (M, 3), float64.
+        Of centers and all their neighbors, angstrom, (M, 3).
     lists
-        ``(bounds, neighbor)``: slot s of center i has neighbors ``neighbor[bounds[i, s] : bounds[i, s + 1]]``; those
-        beyond the cutoff are passed over.
-    constants
-        ``(charge, weight, contact)`` of the slots of each kind of center, (kinds, slots).
-    pairs
-        ``(strength, cutoff, switch, step, table)`` of the pair energies.
-    potentials
-        ``(which, tables)`` of the pair potentials, see `pair_tables.pair_tables`, then what
-        `gnnformd.model.density.numba_engine.packed_weights.energies_of_kinds` gives.
-    layout
-        ``(counts, offsets, padded, inner, cutoff, degrees)``: radial functions of each slot, where they stand among
-        ``inner``, and the highest degree of the harmonics.
-    mixing
-        Weights from densities to mixed densities, and the transposed ones.
-    weights
-        Of the network.
+        Candidates for neighbors, and the blocks.
+    terms
+        Energies without a network.
+    layer
+        Densities and network.
     results
-        ``(energies, forces, virial, nearest)``: the first is written, to the next two is added, the last is what
-        `gnnformd.model.density.kernels.pair_terms.gather` finds; (M,), (M, 3), (6,), (3,) float64.
+        Written and added to.
     """
-    order, block_start, kinds, todo = blocks
-    energies, forces, virial, nearest = results
-    there, _ = mixing
-    which, tables, angles, type_energies = potentials
-    _, _, padded, inner, _, degrees = layout
-    like = there[1]
-    features = there[0].shape[1]
-    atom_kinds = len(angles)
-    bounds = lists[0]
-    slots = bounds.shape[1] - 1
-    columns = columns_of_slots(bounds, lanes_of(like))
-    rows = RECEIVED + 2 * padded
-    scratch = np.empty((ATOMS, rows * columns), like.dtype)
-    turned = np.empty(columns * padded, like.dtype)
-    sums = np.empty(HARMONICS * padded, like.dtype)
-    ends = np.zeros((ATOMS, 2 * slots), np.int64)
-    partners = np.zeros((ATOMS, columns), np.int64)
-    dens = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
-    rows_of_features = np.zeros((20, ATOMS * features), like.dtype)
-    room = np.zeros(4 * ATOMS * len(weights[7]), like.dtype)
-    own = np.zeros(ATOMS)
+    blocks, layout, energies = lists.blocks, layer.layout, results.energies
+    like, padded = layer.mixing.scalars, layout.padded
+    groups, columns = lists.bounds.shape[1] - 1, columns_needed(lists.bounds, lanes_of(like))
+    values = np.empty((ATOMS, (RECEIVED + 2 * padded) * columns), like.dtype)
+    begins, ends = np.zeros((ATOMS, groups), np.int64), np.zeros((ATOMS, groups), np.int64)
+    atoms = np.zeros((ATOMS, columns), np.int64)
+    empty = np.empty(0, like.dtype)
+    sums = SumWorkspace(np.empty(columns * padded, like.dtype), np.empty(HARMONICS * padded, like.dtype), empty)
+    densities = np.zeros(HARMONICS * ATOMS * layout.inner, like.dtype)
+    workspace = make_workspace(layer.mixing.constant.shape[1], len(layer.network.last), like)
     for block in range(todo[0], todo[1]):
-        s = kinds[block]
-        begin = block_start[block]
-        count = block_start[block + 1] - begin
-        slot_constants = (constants[0][s], constants[1][s], constants[2][s])
-        own_layout = (layout[0][s], layout[1][s], padded, inner, layout[4], degrees)
-        dens[:] = 0.0
+        s, first = blocks.species[block], blocks.start[block]
+        count = blocks.start[block + 1] - first
+        pairs, own_layout = parameters_of(terms.pairs, s), layout_of(layout, s)
+        table, angles = borrowed_row(terms.tables.table, s), borrowed_row(terms.angles, s)
+        densities[:] = 0.0
         for a in range(count):
-            i = order[begin + a]
-            energies[i] = gather(
-                scratch[a], columns, ends[a], partners[a], i, positions, lists, slot_constants, pairs, nearest
-            )
-            energies[i] += pair_energies(scratch[a], columns, ends[a], which[s], tables, 1.0 / pairs[3])
-            densities_of_slots(scratch[a], columns, ends[a], turned, sums, a, dens, own_layout)
-        energies_of_block(dens, inner, degrees, s, mixing, weights, rows_of_features, room, own)
+            i = blocks.order[first + a]
+            hood = _neighborhood(values, begins, ends, atoms, i, a)
+            energy = find_neighbors(hood, positions, lists, pairs, results.nearest)
+            energies[i] = energy + pair_energies(hood, table, terms.tables.tables, pairs.step)
+            group_densities(hood, own_layout, sums, densities)
+        block_energies(densities, s, layer, workspace)
         for a in range(count):
-            i = order[begin + a]
-            energies[i] += own[a] + type_energies[s]
-            energies[i] += bend(
-                scratch[a], columns, ends[a], partners[a], i, atom_kinds, atom_kinds, angles[s], forces, virial
-            )
-            pull_slots(scratch[a], columns, ends[a], partners[a], i, a, dens, own_layout, forces, virial)
+            i = blocks.order[first + a]
+            hood = _neighborhood(values, begins, ends, atoms, i, a)
+            energies[i] += workspace.energies[a] + terms.species[s]
+            energies[i] += angle_energies(hood, angles, results.sums)
+            groups_vjp(hood, own_layout, densities, results.sums)

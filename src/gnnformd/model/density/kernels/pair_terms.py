@@ -1,152 +1,188 @@
-"""Compiled loops over neighbors: those within the cutoff, and the energies of pairs that have no parameters."""
+"""Neighbors of a center within the cutoff, and the energies of pairs that no network gives."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from gnnformd.model.density.kernels.neighbor_scratch import DISTANCE, PAIR, SOFT, SOFTENING, UNIT, compiled
-from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store
+from gnnformd.model.density.kernels.neighbor_scratch import DISTANCE, PAIR_SLOPE, SOFT, SOFT_SLOPE, UNIT
+from gnnformd.model.density.kernels.simd import borrowed_row, fill, lanes_of, load, store
 from gnnformd.model.density.kernels.simd_functions import piecewise, root, smaller, total
+from gnnformd.model.density.kernels.smoothing import smoothstep, smoothstep_slope, softened
+from gnnformd.model.density.kernels.structures import (
+    Doubles,
+    Floats,
+    Indices,
+    Neighborhood,
+    NeighborLists,
+    PairParameters,
+)
+from gnnformd.numba_jit import kernel
 
-__all__ = ["gather", "softened"]
-
-INNER = 0.8  # as in gnnformd.model.density.radial
+__all__ = ["find_neighbors", "pair_energies", "parameters_of"]
 
 
-@compiled
-def softened(r: float, contact: float) -> tuple[float, float]:
-    """See `gnnformd.model.density.radial.softened`; here for r below the contact distance."""
-    t = max((r / contact - INNER) / (1.0 - INNER), 0.0)
-    slope = t * t * t * (10.0 + t * (6.0 * t - 15.0))
-    climbed = t**4 * (2.5 + t * (t - 3.0))
-    return contact * (INNER + 0.5 * (1.0 - INNER) + (1.0 - INNER) * climbed), slope
+@kernel
+def parameters_of(pairs: PairParameters, s: int) -> PairParameters:
+    """Parameters of the pairs of a center of species s."""
+    charge, weight, contact = (
+        borrowed_row(pairs.charge, s),
+        borrowed_row(pairs.weight, s),
+        borrowed_row(pairs.contact, s),
+    )
+    return PairParameters(charge, weight, contact, pairs.strength, pairs.cutoff, pairs.switch, pairs.step, pairs.smooth)
 
 
-@compiled
-def _in_contact(r: float, charge: float, weight: float, contact: float, strength: float) -> Any:
-    """Say what a pair has beside its Coulomb energy when it is closer than ever in the data.
+@kernel
+def find_neighbors(
+    hood: Neighborhood, positions: Doubles, lists: NeighborLists, pairs: PairParameters, nearest: Doubles
+) -> float:
+    """Fill a neighborhood with the neighbors within the cutoff; give the center's half of Coulomb and contact energies.
 
-    Returns the softened distance and its slope, and the change of the pair's energy and of its slope.
+    Parameters
+    ----------
+    hood
+        Its center is given; all else is written. The derivative of half the energy of each pair goes to `PAIR_SLOPE`.
+    positions
+        Of all atoms, angstrom, (M, 3).
+    lists
+        Candidates.
+    pairs
+        Of one species of center, see `parameters_of`.
+    nearest
+        Lowered to (distance over contact distance, i, j) if a pair is closer than what it holds.
     """
-    soft, softening = softened(r, contact)
-    x = r / contact
-    inside = 1.0 - x
-    energy = strength * inside**3 / (x * x) + charge * weight * (1.0 / soft - 1.0 / r)
-    slope = -strength * inside * inside * (3.0 / (x * x) + 2.0 * inside / (x * x * x)) / contact
-    slope -= charge * weight * (softening / (soft * soft) - 1.0 / (r * r))
-    return soft, softening, energy, slope
+    values, columns, i = hood.values, hood.columns, hood.center
+    width = lanes_of(values)
+    e = 0
+    energy = 0.0
+    for g in range(len(hood.begin)):
+        first = e
+        last, closest = _within(
+            hood, first, (lists.bounds[i, g], lists.bounds[i, g + 1]), lists.neighbor, positions, pairs.cutoff
+        )
+        hood.begin[g], hood.end[g] = first, last
+        e = (last + width - 1) // width * width
+        for column in range(last, e):
+            values[DISTANCE * columns + column] = pairs.cutoff * pairs.cutoff
+            for row in range(UNIT, UNIT + 3):
+                values[row * columns + column] = 0.0
+        for column in range(first, e, width):
+            energy += _coulomb(values, columns, column, 0.5 * pairs.charge[g], pairs.weight[g], pairs)
+        contact = pairs.contact[g]
+        if closest < contact * contact:
+            for column in range(first, last):
+                r = values[DISTANCE * columns + column]
+                if r < contact:
+                    if r / contact < nearest[0]:
+                        nearest[0], nearest[1], nearest[2] = r / contact, i, hood.atom[column]
+                    soft, soft_slope, change, slope = _in_contact(
+                        float(r), pairs.charge[g], pairs.weight[g], contact, pairs.strength
+                    )
+                    values[SOFT * columns + column], values[SOFT_SLOPE * columns + column] = soft, soft_slope
+                    values[PAIR_SLOPE * columns + column] += 0.5 * slope
+                    energy += 0.5 * change
+    return energy
 
 
-@compiled
+@kernel
 def _within(
-    scratch: Any,
-    columns: int,
+    hood: Neighborhood,
     e: int,
-    neighbor: Any,
-    begin: int,
-    end: int,
-    x: Any,
-    positions: Any,
+    candidates: tuple[int, int],
+    neighbor: Indices,
+    positions: Doubles,
     cutoff: float,
-    partners: Any,
 ) -> tuple[int, float]:
     """Collect the neighbors within the cutoff from column ``e`` on: vectors and squares of distances.
 
     Returns the column after the last, and the smallest square. What is beyond the cutoff is written over, so that
-    nothing depends on a guess of the processor.
+    nothing depends on a branch that the processor would have to predict.
     """
+    values, columns, atom = hood.values, hood.columns, hood.atom
+    x, y, z = positions[hood.center, 0], positions[hood.center, 1], positions[hood.center, 2]
     limit = cutoff * cutoff
     closest = limit
-    place = UNIT * columns
-    for k in range(begin, end):
+    unit = UNIT * columns
+    for k in range(candidates[0], candidates[1]):
         j = neighbor[k]
-        dx, dy, dz = positions[j, 0] - x[0], positions[j, 1] - x[1], positions[j, 2] - x[2]
+        dx, dy, dz = positions[j, 0] - x, positions[j, 1] - y, positions[j, 2] - z
         square = dx * dx + dy * dy + dz * dz
-        scratch[place + e] = dx
-        scratch[place + columns + e] = dy
-        scratch[place + 2 * columns + e] = dz
-        scratch[DISTANCE * columns + e] = square
-        partners[e] = j
+        values[unit + e] = dx
+        values[unit + columns + e] = dy
+        values[unit + 2 * columns + e] = dz
+        values[DISTANCE * columns + e] = square
+        atom[e] = j
         closest = min(closest, square)
         e += square < limit
     return e, closest
 
 
-@compiled
-def gather(
-    scratch: Any,
-    columns: int,
-    ends: Any,
-    partners: Any,
-    i: int,
-    positions: Any,
-    lists: Any,
-    constants: Any,
-    pairs: Any,
-    nearest: Any,
-) -> float:
-    """Fill the scratch with the neighbors of atom i within the cutoff, slot by slot; give its share of pair energies.
-
-    ``ends[s]`` becomes the first column of slot s, ``ends[S + s]`` the one after its last neighbor. ``nearest`` is
-    lowered to (distance over contact distance, i, j) if a pair is closer than what it holds.
-    """
-    bounds, neighbor = lists
-    charges, weights, contacts = constants
-    strength, cutoff = pairs[0], pairs[1]
-    width = lanes_of(scratch)
-    slots = len(ends) // 2
-    x = (positions[i, 0], positions[i, 1], positions[i, 2])
-    e = 0
-    shared = 0.0
-    for s in range(slots):
-        first = e
-        e, closest = _within(
-            scratch, columns, e, neighbor, bounds[i, s], bounds[i, s + 1], x, positions, cutoff, partners
-        )
-        ends[s], ends[slots + s] = first, e
-        last = e
-        e = (last + width - 1) // width * width
-        for place in range(last, e):
-            scratch[DISTANCE * columns + place] = cutoff * cutoff
-            for row in range(UNIT, UNIT + 3):
-                scratch[row * columns + place] = 0.0
-        for place in range(first, e, width):
-            shared += _measure(scratch, columns, place, 0.5 * charges[s], weights[s], pairs)
-        if closest < contacts[s] * contacts[s]:
-            for place in range(first, last):
-                r = scratch[DISTANCE * columns + place]
-                if r < contacts[s]:
-                    if r / contacts[s] < nearest[0]:
-                        nearest[0], nearest[1], nearest[2] = r / contacts[s], i, partners[place]
-                    found = _in_contact(r, charges[s], weights[s], contacts[s], strength)
-                    scratch[SOFT * columns + place], scratch[SOFTENING * columns + place] = found[0], found[1]
-                    scratch[PAIR * columns + place] += 0.5 * found[3]
-                    shared += 0.5 * found[2]
-    return shared
-
-
-@compiled
-def _measure(scratch: Any, columns: int, e: int, charge: float, weight: float, pairs: Any) -> float:
-    """Distances and unit vectors of the neighbors from ``e`` on, and their Coulomb energy: sum, and slopes to PAIR."""
-    _, cutoff, switch, step, table = pairs
-    r = root(load(scratch, DISTANCE * columns + e))
-    over = 1.0 / r
-    place = UNIT * columns + e
-    store(scratch, DISTANCE * columns + e, r)
-    store(scratch, SOFT * columns + e, r)
-    store(scratch, SOFTENING * columns + e, fill(scratch, 1.0))
-    store(scratch, place, load(scratch, place) * over)
-    store(scratch, place + columns, load(scratch, place + columns) * over)
-    store(scratch, place + 2 * columns, load(scratch, place + 2 * columns) * over)
+@kernel
+def _coulomb(values: Floats, columns: int, e: int, charge: float, weight: float, pairs: PairParameters) -> float:
+    """Distances and unit vectors of the neighbors from ``e`` on, and their Coulomb energy; slopes go to PAIR_SLOPE."""
+    cutoff, switch, step = pairs.cutoff, pairs.switch, pairs.step
+    r = root(load(values, DISTANCE * columns + e))
+    inverse = 1.0 / r
+    unit = UNIT * columns + e
+    store(values, DISTANCE * columns + e, r)
+    store(values, SOFT * columns + e, r)
+    store(values, SOFT_SLOPE * columns + e, fill(values, 1.0))
+    store(values, unit, load(values, unit) * inverse)
+    store(values, unit + columns, load(values, unit + columns) * inverse)
+    store(values, unit + 2 * columns, load(values, unit + 2 * columns) * inverse)
     if charge == 0.0:
-        store(scratch, PAIR * columns + e, fill(scratch, 0.0))
+        store(values, PAIR_SLOPE * columns + e, fill(values, 0.0))
         return 0.0
-    smooth, falling = piecewise(table, r * (1.0 / step))  # erf(a r)/r
-    x = smaller((1.0 - r * (1.0 / cutoff)) * (1.0 / (1.0 - switch)), 1.0)
-    fade = x * x * x * (10.0 + x * (6.0 * x - 15.0))
-    turn = x * (1.0 - x)
-    missing = weight * over - smooth
-    change = fade * (0.0 - weight * over * over - falling * (1.0 / step))
-    change = change - missing * (turn * turn) * (30.0 / (cutoff * (1.0 - switch)))
-    store(scratch, PAIR * columns + e, charge * change)
+    smooth, smooth_slope = piecewise(pairs.smooth, r * (1.0 / step))  # erf(a r)/r
+    t = smaller((1.0 - r * (1.0 / cutoff)) * (1.0 / (1.0 - switch)), 1.0)
+    fade = smoothstep(t)
+    missing = weight * inverse - smooth
+    slope = fade * (0.0 - weight * inverse * inverse - smooth_slope * (1.0 / step))
+    slope = slope - missing * smoothstep_slope(t) * (1.0 / (cutoff * (1.0 - switch)))
+    store(values, PAIR_SLOPE * columns + e, charge * slope)
     return charge * total(missing * fade)
+
+
+@kernel
+def _in_contact(
+    r: float, charge: float, weight: float, contact: float, strength: float
+) -> tuple[float, float, float, float]:
+    """Correct the energy of a pair that is closer than its contact distance.
+
+    Returns the softened distance and its derivative, and the change of the pair's energy and of its slope.
+    """
+    soft, soft_slope = softened(r, contact)
+    x = r / contact
+    inside = 1.0 - x
+    energy = strength * inside**3 / (x * x) + charge * weight * (1.0 / soft - 1.0 / r)
+    slope = -strength * inside * inside * (3.0 / (x * x) + 2.0 * inside / (x * x * x)) / contact
+    slope -= charge * weight * (soft_slope / (soft * soft) - 1.0 / (r * r))
+    return soft, soft_slope, energy, slope
+
+
+@kernel
+def pair_energies(hood: Neighborhood, index: Indices, tables: Floats, step: float) -> float:
+    """Sum of the fitted pair potentials of a center; their derivatives are added to PAIR_SLOPE.
+
+    Parameters
+    ----------
+    index
+        Table of each group, (G,).
+    tables, step
+        See `PairTables` and `PairParameters`.
+    """
+    values, columns = hood.values, hood.columns
+    width = lanes_of(values)
+    per_angstrom = 1.0 / step
+    energy = 0.0
+    for g in range(len(hood.begin)):
+        first, last = hood.begin[g], hood.end[g]
+        if index[g] == 0 or last == first:
+            continue
+        table = tables[index[g]]
+        sum_of_group = fill(values, 0.0)
+        for e in range(first, last, width):
+            value, slope = piecewise(table, load(values, SOFT * columns + e) * per_angstrom)
+            change = slope * per_angstrom * load(values, SOFT_SLOPE * columns + e)
+            store(values, PAIR_SLOPE * columns + e, load(values, PAIR_SLOPE * columns + e) + change)
+            sum_of_group = sum_of_group + value
+        energy += total(sum_of_group)
+    return energy

@@ -1,4 +1,4 @@
-"""Charges spread on a mesh by B-splines, waves on it weighed, and what it says at the places of charges.
+"""Charges spread on a mesh by B-splines, waves on it multiplied by a kernel, and its value and gradient at the charges.
 
 The mesh (X, Y, Z + PAD) has room behind its last point for the nodes of charges near it, so that the nodes of a charge
 along z are one vector; what stands there belongs to the first points.
@@ -6,16 +6,17 @@ along z are one vector; what stands there belongs to the first points.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike
 
-from gnnformd.model.density.kernels.neighbor_scratch import compiled
-from gnnformd.model.density.kernels.simd import BYTES, fill, lanes_of, load, store
+from gnnformd.model.density.kernels.simd import BYTES, Vector, fill, lanes_of, load, store
 from gnnformd.model.density.kernels.simd_functions import total
+from gnnformd.model.density.kernels.structures import Doubles, Floats, Indices, MeshKernel, Number, PointCharges
+from gnnformd.numba_jit import kernel
 
-__all__ = ["ORDER", "PAD", "fold", "gather_slopes", "spline_table", "spread", "unfold", "weigh"]
+__all__ = ["ORDER", "PAD", "add_up_meshes", "apply_kernel", "interpolate", "repeat_ends", "spline_table", "spread"]
+
+Sizes = tuple[int, int, int]
 
 ORDER = 8
 """Nodes that a charge is spread over along each direction."""
@@ -24,8 +25,8 @@ PAD = 16
 """Numbers in the widest vector."""
 
 
-def spline_table(dtype: Any) -> NDArray[Any]:
-    """Cardinal B-spline at the nodes of a charge, as polynomials of how far it is behind the first one.
+def spline_table(dtype: DTypeLike) -> Floats:
+    """Cardinal B-spline at the nodes of a charge, as polynomials of its distance from the first one.
 
     ``M(x + ORDER - 1 - n)`` at nodes n = 0 .. ORDER - 1 for 0 <= x < 1 is ``sum_k c_kn x^k``. With M_2 from 0 to 1 and
     back, ``M_p(u) = (u M_{p-1}(u) + (p - u) M_{p-1}(u - 1)) / (p - 1)``. Source: Essmann et al., J. Chem. Phys. 103,
@@ -33,7 +34,7 @@ def spline_table(dtype: Any) -> NDArray[Any]:
 
     Returns
     -------
-    NDArray
+    Floats
         c of the spline and of its derivative, (2, ORDER, W): a vector for each power, zero beyond the nodes.
     """
     nodes = np.zeros((ORDER, ORDER))  # (n, k)
@@ -49,23 +50,23 @@ def spline_table(dtype: Any) -> NDArray[Any]:
     return table
 
 
-@compiled
-def _polynomials(table: Any, row: int, x: Any) -> Any:
+@kernel
+def _polynomials(table: Floats, row: int, x: Number) -> Vector:
     """Vector of the polynomials of ``table[row]`` (flat) at x."""
     width = lanes_of(table)
-    place = (row + 1) * ORDER * width
+    end = (row + 1) * ORDER * width
     value = fill(table, x) * 0.0
     for k in range(1, ORDER + 1):
-        value = value * x + load(table, place - k * width)
+        value = value * x + load(table, end - k * width)
     return value
 
 
-@compiled
-def _place(place: Any, shape: Any, table: Any, scratch: Any, nodes: Any) -> None:
+@kernel
+def _set_splines(point: Doubles, shape: Sizes, table: Floats, scratch: Floats, nodes: Indices) -> None:
     """Nodes of a charge (3, ORDER), weights (first three rows of ``scratch``) and their derivatives (next three)."""
     width = lanes_of(table)
     for axis in range(3):
-        u = place[axis] * shape[axis]
+        u = point[axis] * shape[axis]
         low = min(int(u), shape[axis] - 1)  # a coordinate just below one may be rounded up
         x = table.dtype.type(u - low)
         store(scratch, axis * width, _polynomials(table, 0, x))
@@ -75,25 +76,26 @@ def _place(place: Any, shape: Any, table: Any, scratch: Any, nodes: Any) -> None
             nodes[axis, n] = nodes[axis, n - 1] + 1 if nodes[axis, n - 1] + 1 < shape[axis] else 0
 
 
-@compiled
-def spread(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any, mesh: Any) -> None:
+@kernel
+def spread(atoms: tuple[int, int], points: PointCharges, table: Floats, shape: Sizes, mesh: Floats) -> None:
     """Make a mesh (flat) of charges ``atoms[0] .. atoms[1]`` at fractional coordinates (N, 3) in [0, 1)."""
+    scaled, charges = points.positions, points.charges
     width, length = lanes_of(table), shape[2] + PAD
     scratch, nodes = np.zeros(6 * width, table.dtype), np.zeros((3, ORDER), np.int64)
     mesh[:] = 0.0
     for i in range(atoms[0], atoms[1]):
-        _place(scaled[i], shape, table, scratch, nodes)
+        _set_splines(scaled[i], shape, table, scratch, nodes)
         along = load(scratch, 2 * width)
         for a in range(ORDER):
             w = charges[i] * scratch[a]
             plane = nodes[0, a] * shape[1]
             for b in range(ORDER):
-                place = (plane + nodes[1, b]) * length + nodes[2, 0]
-                store(mesh, place, load(mesh, place) + along * (w * scratch[width + b]))
+                offset = (plane + nodes[1, b]) * length + nodes[2, 0]
+                store(mesh, offset, load(mesh, offset) + along * (w * scratch[width + b]))
 
 
-@compiled
-def fold(planes: Any, meshes: Any, shape: Any, out: Any) -> None:
+@kernel
+def add_up_meshes(planes: tuple[int, int], meshes: Floats, shape: Sizes, out: Floats) -> None:
     """Add up meshes, and what stands behind the last points (along z) to the first ones.
 
     Planes ``planes[0] .. planes[1]`` of (meshes, X, Y, Z + PAD) to ``out`` (X, Y, Z).
@@ -111,8 +113,8 @@ def fold(planes: Any, meshes: Any, shape: Any, out: Any) -> None:
                 out[i, j, n] = row[n]
 
 
-@compiled
-def unfold(planes: Any, values: Any, shape: Any, mesh: Any) -> None:
+@kernel
+def repeat_ends(planes: tuple[int, int], values: Floats, shape: Sizes, mesh: Floats) -> None:
     """Copy planes ``planes[0] .. planes[1]`` of (X, Y, Z) to (X, Y, Z + PAD): after the last points come the first."""
     for i in range(planes[0], planes[1]):
         for j in range(shape[1]):
@@ -123,13 +125,16 @@ def unfold(planes: Any, values: Any, shape: Any, mesh: Any) -> None:
                 row[shape[2] + n] = row[n]
 
 
-@compiled
-def gather_slopes(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any, mesh: Any, slopes: Any) -> None:
+@kernel
+def interpolate(
+    atoms: tuple[int, int], points: PointCharges, table: Floats, shape: Sizes, mesh: Floats, out: Doubles
+) -> None:
     """``q_i`` times the slopes of the interpolated mesh (flat) along fractional coordinates, then its value, (N, 4)."""
+    scaled, charges = points.positions, points.charges
     width, length = lanes_of(table), shape[2] + PAD
     scratch, nodes = np.zeros(6 * width, table.dtype), np.zeros((3, ORDER), np.int64)
     for i in range(atoms[0], atoms[1]):
-        _place(scaled[i], shape, table, scratch, nodes)
+        _set_splines(scaled[i], shape, table, scratch, nodes)
         x = y = z = fill(table, table.dtype.type(0.0))
         for a in range(ORDER):
             weight, slope = scratch[a], scratch[3 * width + a]
@@ -140,36 +145,29 @@ def gather_slopes(atoms: Any, scaled: Any, charges: Any, table: Any, shape: Any,
                 y = y + values * (weight * scratch[4 * width + b])
                 z = z + values * (weight * scratch[width + b])
         along = load(scratch, 2 * width)
-        slopes[i, 0] = charges[i] * shape[0] * total(x * along)
-        slopes[i, 1] = charges[i] * shape[1] * total(y * along)
-        slopes[i, 2] = charges[i] * shape[2] * total(z * load(scratch, 5 * width))
-        slopes[i, 3] = total(z * along)
+        out[i, 0] = charges[i] * shape[0] * total(x * along)
+        out[i, 1] = charges[i] * shape[1] * total(y * along)
+        out[i, 2] = charges[i] * shape[2] * total(z * load(scratch, 5 * width))
+        out[i, 3] = total(z * along)
 
 
-@compiled
-def weigh(planes: Any, waves: Any, kernel: Any, numbers: Any, reciprocal: Any, slope: float, even: bool) -> Any:
+@kernel
+def apply_kernel(planes: tuple[int, int], waves: Floats, mesh: MeshKernel) -> Doubles:
     """Multiply waves by the kernel and add up the energy and its virial in planes ``planes[0] .. planes[1]``.
 
     Parameters
     ----------
     waves
         Real and imaginary parts, (X, Y, Z/2 + 1, 2).
-    kernel
-        (X, Y, Z/2 + 1), zero at the origin.
-    numbers
-        Of the waves along x, y and z.
-    reciprocal
-        Rows are the reciprocal lattice vectors, 1/angstrom.
-    slope
-        ``1 / 4 a^2``.
-    even
-        Whether Z is even.
+    mesh
+        The kernel.
 
     Returns
     -------
-    NDArray
+    Doubles
         Energy and ``-dE/dk^2 k_a k_b`` (xx, yy, zz, xy, xz, yz), (7,).
     """
+    numbers, reciprocal, slope = mesh.numbers, mesh.reciprocal, mesh.slope
     last = waves.shape[2] - 1
     energy = xx = yy = zz = xy = xz = yz = 0.0
     for i in range(planes[0], planes[1]):
@@ -182,9 +180,9 @@ def weigh(planes: Any, waves: Any, kernel: Any, numbers: Any, reciprocal: Any, s
                 y = y0 + numbers[2][n] * reciprocal[2, 1]
                 z = z0 + numbers[2][n] * reciprocal[2, 2]
                 real, imaginary = waves[i, j, n, 0], waves[i, j, n, 1]
-                g = kernel[i, j, n]
+                g = mesh.values[i, j, n]
                 waves[i, j, n, 0], waves[i, j, n, 1] = g * real, g * imaginary
-                half = 0.5 if n == 0 or (even and n == last) else 1.0  # the others stand for their opposites, too
+                half = 0.5 if n == 0 or (mesh.even and n == last) else 1.0  # the others count for their opposites, too
                 e = half * g * (real * real + imaginary * imaginary)
                 square = x * x + y * y + z * z
                 falling = e * (slope + 1.0 / max(square, 1e-30)) if g != 0.0 else 0.0

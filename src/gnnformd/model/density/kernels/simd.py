@@ -9,23 +9,60 @@ promise. Everything here is for use inside functions compiled by numba.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.datamodel import PrimitiveModel
-from numba.core.imputils import lower_builtin
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.core import cgutils, imputils, types
+from numba.core.base import BaseContext
+from numba.core.datamodel import DataModelManager, PrimitiveModel
+from numba.core.registry import cpu_target
+from numba.core.typing import templates
+from numba.core.typing.context import BaseContext as TypingContext
+from numba.core.typing.templates import AbstractTemplate, Signature, signature
 from numba.extending import intrinsic, register_model
+from numba.np.arrayobj import make_array, populate_array
 
-__all__ = ["BYTES", "FAST", "align", "call", "fill", "lanes_of", "llvm_type", "load", "splat", "store", "transpose"]
+__all__ = [
+    "BYTES",
+    "FAST",
+    "Generator",
+    "Lanes",
+    "Vector",
+    "align",
+    "borrowed_row",
+    "call",
+    "fill",
+    "lanes_of",
+    "llvm_type",
+    "load",
+    "splat",
+    "store",
+    "transpose",
+]
 
 BYTES = 64
 FAST = ("fast",)
 
+Generator = Callable[[BaseContext, ir.IRBuilder, Signature, Sequence[ir.Value]], ir.Value]
+"""Writes the code of an intrinsic."""
+
+Typed = tuple[Signature, Generator]
+
+
+class Vector:
+    """Type of a `Lanes` value in annotations of compiled loops; has no values."""
+
+    def __add__(self, other: Vector | float | np.floating[Any]) -> Vector:
+        raise NotImplementedError
+
+    __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
+
 
 class Lanes(types.Type):
-    """Type of a vector of numbers of one type."""
+    """Numba's type of a vector of numbers of one type."""
 
     def __init__(self, scalar: types.Float) -> None:
         self.scalar = scalar
@@ -35,7 +72,7 @@ class Lanes(types.Type):
 
 @register_model(Lanes)
 class _LanesModel(PrimitiveModel):  # type: ignore[misc]
-    def __init__(self, manager: Any, kind: Lanes) -> None:
+    def __init__(self, manager: DataModelManager, kind: Lanes) -> None:
         super().__init__(manager, kind, llvm_type(kind))
 
 
@@ -45,7 +82,9 @@ def llvm_type(kind: Lanes) -> ir.VectorType:
     return ir.VectorType(scalar, kind.count)
 
 
-def _place(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, kind: Lanes) -> Any:
+def _pointer(
+    context: BaseContext, builder: ir.IRBuilder, array_type: types.Array, array: ir.Value, offset: ir.Value, kind: Lanes
+) -> ir.Value:
     """Pointer to the vector that begins ``offset`` numbers behind the start of the array."""
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [offset]), llvm_type(kind).as_pointer())
@@ -53,16 +92,16 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, offset: Any,
 
 def align(kind: Lanes) -> int:
     """Bytes to which vectors in memory are aligned: those of one number."""
-    return kind.scalar.bitwidth // 8
+    return int(kind.scalar.bitwidth // 8)
 
 
 @intrinsic
-def load(typing: Any, array: Any, offset: Any) -> Any:
+def load(typing: TypingContext, array: types.Array, offset: types.Integer) -> Typed:
     """Read a vector that begins ``offset`` numbers behind the start of a contiguous array."""
-    kind = Lanes(array.dtype)
+    kind = _lanes(typing, array)
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value = builder.load(_place(context, builder, sig.args[0], args[0], args[1], kind))
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
+        value = builder.load(_pointer(context, builder, sig.args[0], args[0], args[1], kind))
         value.align = align(kind)
         return value
 
@@ -70,18 +109,18 @@ def load(typing: Any, array: Any, offset: Any) -> Any:
 
 
 @intrinsic
-def store(typing: Any, array: Any, offset: Any, value: Any) -> Any:
+def store(typing: TypingContext, array: types.Array, offset: types.Integer, value: Lanes) -> Typed:
     """Write a vector behind the start of a contiguous array."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = _place(context, builder, sig.args[0], args[0], args[1], sig.args[2])
-        builder.store(args[2], place).align = align(sig.args[2])
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
+        pointer = _pointer(context, builder, sig.args[0], args[0], args[1], sig.args[2])
+        builder.store(args[2], pointer).align = align(sig.args[2])
         return context.get_dummy_value()
 
     return signature(types.none, array, types.intp, value), generate
 
 
-def splat(builder: Any, kind: Lanes, number: Any) -> Any:
+def splat(builder: ir.IRBuilder, kind: Lanes, number: ir.Value) -> ir.Value:
     """Repeat a number."""
     vector = llvm_type(kind)
     single = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
@@ -90,28 +129,48 @@ def splat(builder: Any, kind: Lanes, number: Any) -> Any:
 
 
 @intrinsic
-def fill(typing: Any, array: Any, number: Any) -> Any:
+def fill(typing: TypingContext, array: types.Array, number: types.Number) -> Typed:
     """Vector of equal numbers, of the type of the array."""
-    kind = Lanes(array.dtype)
+    kind = _lanes(typing, array)
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         return splat(builder, kind, args[1])
 
     return signature(kind, array, array.dtype), generate
 
 
 @intrinsic
-def lanes_of(typing: Any, array: Any) -> Any:
+def lanes_of(typing: TypingContext, array: types.Array) -> Typed:
     """How many numbers of an array make a vector."""
-    count = Lanes(array.dtype).count
+    count = _lanes(typing, array).count
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         return ir.Constant(ir.IntType(64), count)
 
     return signature(types.int64, array), generate
 
 
-def call(builder: Any, name: str, kind: Lanes, result: Any, args: list[Any]) -> Any:
+@intrinsic
+def borrowed_row(typing: TypingContext, array: types.Array, index: types.Integer) -> Typed:
+    """Row of a contiguous array, as ``array[index]``, but without counting the reference.
+
+    Counting takes an atomic instruction each time a view is made, passed on or dropped, which shows in loops over
+    atoms. The array has to outlive the row: it is to be a variable of the same function that is used after the loop, or
+    an argument.
+    """
+    row_type = types.Array(array.dtype, array.ndim - 1, "C")
+
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
+        whole, row = make_array(sig.args[0])(context, builder, args[0]), make_array(row_type)(context, builder)
+        shape, strides = (cgutils.unpack_tuple(builder, values) for values in (whole.shape, whole.strides))
+        data = cgutils.pointer_add(builder, whole.data, builder.mul(args[1], strides[0]))
+        populate_array(row, data, shape[1:], strides[1:], whole.itemsize, meminfo=None)
+        return row._getvalue()
+
+    return signature(row_type, array, types.intp), generate
+
+
+def call(builder: ir.IRBuilder, name: str, kind: Lanes, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
     """Call an operation that LLVM knows by name."""
     suffix = f"v{kind.count}f{kind.scalar.bitwidth}"
     function_type = ir.FunctionType(result, [value.type for value in args])
@@ -120,19 +179,27 @@ def call(builder: Any, name: str, kind: Lanes, result: Any, args: list[Any]) -> 
 
 
 @intrinsic
-def transpose(typing: Any, source: Any, start: Any, stride: Any, target: Any, place: Any, spacing: Any) -> Any:
-    """Turn a square block of numbers: rows at ``start + k stride`` of one array become columns of another.
+def transpose(
+    typing: TypingContext,
+    source: types.Array,
+    start: types.Integer,
+    stride: types.Integer,
+    target: types.Array,
+    offset: types.Integer,
+    spacing: types.Integer,
+) -> Typed:
+    """Transpose a square block of numbers: rows at ``start + k stride`` of one array become columns of another.
 
-    With W numbers in a vector, ``target[place + e * spacing + k] = source[start + k * stride + e]`` for k, e < W.
+    With W numbers in a vector, ``target[offset + e * spacing + k] = source[start + k * stride + e]`` for k, e < W.
     """
-    kind = Lanes(source.dtype)
+    kind = _lanes(typing, source)
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         count = kind.count
         rows = []
         for k in range(count):
-            offset = builder.add(args[1], builder.mul(args[2], ir.Constant(ir.IntType(64), k)))
-            row = builder.load(_place(context, builder, sig.args[0], args[0], offset, kind))
+            at = builder.add(args[1], builder.mul(args[2], ir.Constant(ir.IntType(64), k)))
+            row = builder.load(_pointer(context, builder, sig.args[0], args[0], at, kind))
             row.align = align(kind)
             rows.append(row)
         half = count // 2
@@ -142,21 +209,48 @@ def transpose(typing: Any, source: Any, start: Any, stride: Any, target: Any, pl
             high += [k + half, k + half + count]
         masks = [ir.Constant(ir.VectorType(ir.IntType(32), count), picks) for picks in (low, high)]
         width = count
-        while width > 1:  # a perfect shuffle of rows k and k + W/2; after log2 W rounds the block is turned
+        while width > 1:  # a perfect shuffle of rows k and k + W/2; after log2 W rounds the block is transposed
             rows = [builder.shuffle_vector(rows[k], rows[k + half], mask) for k in range(half) for mask in masks]
             width //= 2
         for e in range(count):
-            offset = builder.add(args[4], builder.mul(args[5], ir.Constant(ir.IntType(64), e)))
-            builder.store(rows[e], _place(context, builder, sig.args[3], args[3], offset, kind)).align = align(kind)
+            at = builder.add(args[4], builder.mul(args[5], ir.Constant(ir.IntType(64), e)))
+            builder.store(rows[e], _pointer(context, builder, sig.args[3], args[3], at, kind)).align = align(kind)
         return context.get_dummy_value()
 
     return signature(types.none, source, types.intp, types.intp, target, types.intp, types.intp), generate
 
 
+OPERATIONS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
+
+
+def _lanes(typing: TypingContext, array: types.Array) -> Lanes:
+    """Type of the vectors of an array; the first time, numba is told what can be done with vectors."""
+    _install_operators(typing)
+    scalar = array.dtype
+    assert isinstance(scalar, types.Float)
+    return Lanes(scalar)
+
+
+@lru_cache
+def _install_operators(typing: TypingContext) -> None:
+    """Tell a compiler of numba how vectors are added, subtracted, multiplied and divided.
+
+    This happens when the first loop with vectors is compiled, by registries that hold nothing but vectors, so that
+    importing this module changes nothing for other users of numba.
+    """
+    of_types, of_code = templates.Registry(), imputils.Registry("vectors")
+    for operation, name in OPERATIONS.items():
+        of_types.register_global(operation)(type("Arithmetic", (_Arithmetic,), {"key": operation}))
+        for arguments in ((Lanes, Lanes), (Lanes, types.Float), (types.Float, Lanes)):
+            of_code.lower(operation, *arguments)(_arithmetic(name))
+    typing.install_registry(of_types)
+    cpu_target.target_context.install_registry(of_code)
+
+
 class _Arithmetic(AbstractTemplate):  # type: ignore[misc]
     """Two vectors, or a vector and a number, give a vector."""
 
-    def generic(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+    def generic(self, args: tuple[types.Type, ...], kws: dict[str, types.Type]) -> Signature | None:
         if len(args) == 2 and not kws:
             first, second = args
             if isinstance(first, Lanes) and isinstance(second, Lanes):
@@ -168,29 +262,15 @@ class _Arithmetic(AbstractTemplate):  # type: ignore[misc]
         return None
 
 
-for _operator, _name in (
-    (operator.add, "fadd"),
-    (operator.sub, "fsub"),
-    (operator.mul, "fmul"),
-    (operator.truediv, "fdiv"),
-):
+def _arithmetic(name: str) -> Generator:
+    """Code of an operation that LLVM's builder knows by name."""
 
-    @infer_global(_operator)
-    class _Typed(_Arithmetic):
-        """Tells numba the type of the result."""
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
+        kind = sig.return_type
+        values = [
+            value if isinstance(given, Lanes) else splat(builder, kind, value)
+            for given, value in zip(sig.args, args, strict=True)
+        ]
+        return getattr(builder, name)(*values, flags=FAST)
 
-        key = _operator
-
-    def _lower(name: str) -> Any:
-        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            kind = sig.return_type
-            values = [
-                value if isinstance(given, Lanes) else splat(builder, kind, value)
-                for given, value in zip(sig.args, args, strict=True)
-            ]
-            return getattr(builder, name)(*values, flags=FAST)
-
-        return generate
-
-    for _signature in ((Lanes, Lanes), (Lanes, types.Float), (types.Float, Lanes)):
-        lower_builtin(_operator, *_signature)(_lower(_name))
+    return generate

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.typing.templates import signature
+from numba.core.base import BaseContext
+from numba.core.typing.context import BaseContext as TypingContext
+from numba.core.typing.templates import Signature, signature
 from numba.extending import intrinsic
 
-from gnnformd.model.density.kernels.simd import FAST, align, call, llvm_type, splat
+from gnnformd.model.density.kernels.simd import FAST, Generator, Lanes, align, call, llvm_type, splat
 
 __all__ = ["COLUMNS", "exponential", "piecewise", "root", "smaller", "total"]
 
@@ -19,18 +21,18 @@ COLUMNS = 8
 
 
 @intrinsic
-def exponential(typing: Any, value: Any) -> Any:
+def exponential(typing: TypingContext, value: Lanes) -> tuple[Signature, Generator]:
     """``exp(x)``, for x from -80 to 80 (beyond, its value there), to the precision of the type.
 
     ``2^n exp(f)`` with whole n and ``|f| <= log(2)/2``; ``exp(f)`` is its power series, 2^n is made from bits.
     """
     double = value.scalar.bitwidth == 64
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         kind = sig.args[0]
         vector = llvm_type(kind)
 
-        def constant(number: float) -> Any:
+        def constant(number: float) -> ir.Constant:
             return ir.Constant(vector, [number] * kind.count)
 
         x = call(builder, "minnum", kind, vector, [args[0], constant(80.0)])
@@ -44,10 +46,10 @@ def exponential(typing: Any, value: Any) -> Any:
             series = builder.fadd(constant(1.0), builder.fmul(builder.fmul(f, series), constant(1.0 / k)), flags=FAST)
         bits = ir.IntType(64 if double else 32)
         whole = builder.fptosi(n, ir.VectorType(bits, kind.count))
-        bias, place = (1023, 52) if double else (127, 23)
+        bias, shift = (1023, 52) if double else (127, 23)
         shifted = builder.shl(
             builder.add(whole, ir.Constant(whole.type, [bias] * kind.count)),
-            ir.Constant(whole.type, [place] * kind.count),
+            ir.Constant(whole.type, [shift] * kind.count),
         )
         return builder.fmul(series, builder.bitcast(shifted, vector))
 
@@ -55,11 +57,11 @@ def exponential(typing: Any, value: Any) -> Any:
 
 
 @intrinsic
-def piecewise(typing: Any, table: Any, value: Any) -> Any:
+def piecewise(typing: TypingContext, table: types.Array, value: Lanes) -> tuple[Signature, Generator]:
     """``sum_n c_n t^n``, n = 0 to 6, and its slope, with c of row k of a table (n, 8) where ``x = k + t``, k whole."""
     result = types.containers.UniTuple(value, 2)
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         kind = sig.args[1]
         x = args[1]
         whole = builder.fptosi(x, ir.VectorType(ir.IntType(64), kind.count))
@@ -68,8 +70,10 @@ def piecewise(typing: Any, table: Any, value: Any) -> Any:
         found = []
         for lane in range(kind.count):
             row = builder.extract_element(whole, ir.Constant(ir.IntType(32), lane))
-            place = builder.gep(data, [builder.mul(row, ir.Constant(ir.IntType(64), COLUMNS))])
-            loaded = builder.load(builder.bitcast(place, ir.VectorType(llvm_type(kind).element, COLUMNS).as_pointer()))
+            pointer = builder.gep(data, [builder.mul(row, ir.Constant(ir.IntType(64), COLUMNS))])
+            loaded = builder.load(
+                builder.bitcast(pointer, ir.VectorType(llvm_type(kind).element, COLUMNS).as_pointer())
+            )
             loaded.align = align(kind)
             found.append(loaded)
         while len(found) > 1:  # rows side by side, then each coefficient picked out
@@ -78,7 +82,7 @@ def piecewise(typing: Any, table: Any, value: Any) -> Any:
             found = [builder.shuffle_vector(found[k], found[k + 1], mask) for k in range(0, len(found), 2)]
         lanes = ir.VectorType(ir.IntType(32), kind.count)
 
-        def coefficient(n: int) -> Any:
+        def coefficient(n: int) -> ir.Value:
             mask = ir.Constant(lanes, [COLUMNS * lane + n for lane in range(kind.count)])
             return builder.shuffle_vector(found[0], found[0], mask)
 
@@ -92,20 +96,20 @@ def piecewise(typing: Any, table: Any, value: Any) -> Any:
 
 
 @intrinsic
-def root(typing: Any, value: Any) -> Any:
+def root(typing: TypingContext, value: Lanes) -> tuple[Signature, Generator]:
     """Square roots."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         return call(builder, "sqrt", sig.args[0], args[0].type, [args[0]])
 
     return signature(value, value), generate
 
 
 @intrinsic
-def smaller(typing: Any, value: Any, limit: Any) -> Any:
+def smaller(typing: TypingContext, value: Lanes, limit: types.Float) -> tuple[Signature, Generator]:
     """Take the smaller of each number and a limit."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         limits = splat(builder, sig.args[0], args[1])
         return call(builder, "minnum", sig.args[0], args[0].type, [args[0], limits])
 
@@ -113,10 +117,10 @@ def smaller(typing: Any, value: Any, limit: Any) -> Any:
 
 
 @intrinsic
-def total(typing: Any, value: Any) -> Any:
+def total(typing: TypingContext, value: Lanes) -> tuple[Signature, Generator]:
     """Sum of the numbers of a vector."""
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         scalar = args[0].type.element
         return call(builder, "vector.reduce.fadd", sig.args[0], scalar, [ir.Constant(scalar, 0.0), args[0]])
 

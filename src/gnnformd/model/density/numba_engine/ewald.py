@@ -10,53 +10,34 @@ from numpy.typing import NDArray
 
 from gnnformd.model.density.ewald import TAPER
 from gnnformd.model.density.kernels.coulomb_pairs import smeared_charges
-from gnnformd.model.density.kernels.ewald import add_factors, add_slopes
+from gnnformd.model.density.kernels.ewald import add_derivatives, add_structure_factors
 from gnnformd.model.density.kernels.simd import BYTES
-from gnnformd.model.density.numba_engine.one_layer import symmetric
+from gnnformd.model.density.kernels.structures import (
+    CoulombResults,
+    Forces,
+    PointCharges,
+    WaveVectors,
+)
+from gnnformd.model.density.numba_engine.results import LongRangeCoulomb, symmetric
+from gnnformd.model.density.radial import smoothstep, smoothstep_slope
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
-__all__ = ["CompiledCluster", "CompiledEwald", "LongRange", "constant_energies"]
+__all__ = ["ClusterSum", "EwaldSum", "constant_energies"]
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class LongRange:
-    """The long-range part of the Coulomb energy.
-
-    Attributes
-    ----------
-    energy
-        kcal/mol.
-    forces
-        kcal/mol/angstrom, (N, 3).
-    virial
-        kcal/mol, (3, 3).
-    potentials
-        Derivatives of the energy by the charges, kcal/mol/e, (N,).
-    """
-
-    energy: float
-    forces: Array
-    virial: Array
-    potentials: Array
-
-
-@dataclass(frozen=True)
 class _Waves:
-    """Wave vectors of a box: see `gnnformd.model.density.kernels.ewald`.
+    """Wave vectors of a box, see `gnnformd.model.density.kernels.ewald`, and their weights.
 
     Attributes
     ----------
     cell
         angstrom, (3, 3).
-    counts
-        Largest whole number along each direction.
-    rows
-        (R, 2).
     numbers
-        (Z',).
+        The whole numbers.
     kernel
         ``4 pi C/V exp(-k^2/4 a^2)/k^2`` for both of k and -k, tapered, kcal/mol/e^2, (R, Z').
     slopes
@@ -66,15 +47,13 @@ class _Waves:
     """
 
     cell: Array
-    counts: Array
-    rows: Array
-    numbers: Array
+    numbers: WaveVectors
     kernel: Array
     slopes: Array
     vectors: Array
 
 
-class CompiledEwald:
+class EwaldSum:
     """`gnnformd.model.density.ewald.periodic_energy` with its derivatives.
 
     Parameters
@@ -89,31 +68,31 @@ class CompiledEwald:
         self._dtype, self._splitting, self._reach = dtype, splitting, reach
         self._waves: _Waves | None = None
 
-    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRange:
+    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRangeCoulomb:
         """Evaluate charges, e, (N,), at fractional coordinates (N, 3) in a box, angstrom, (3, 3)."""
         if self._waves is None or not np.array_equal(self._waves.cell, cell):
             self._waves = self._waves_of(cell)
         waves, dtype = self._waves, self._dtype
-        shape = (len(waves.rows), 2, len(waves.numbers))
-        common = (scaled, charges.astype(dtype), waves.counts, waves.rows)
+        numbers, points = waves.numbers, PointCharges(scaled, charges.astype(dtype))
+        shape = (len(numbers.rows), 2, len(numbers.numbers))
 
         def factors_of(_: int, atoms: tuple[int, int]) -> Array:
             factors = np.zeros(shape, dtype)
-            add_factors(atoms, *common, factors.reshape(-1))
+            add_structure_factors(atoms, points, numbers, factors.reshape(-1))
             return factors
 
-        slopes = np.zeros((len(scaled), 4))
+        derivatives = np.zeros((len(scaled), 4))
         factors = np.sum(in_parts(factors_of, len(scaled)), axis=0)
         weighted = (factors * waves.kernel[:, None].astype(dtype)).reshape(-1)
-        in_parts(lambda _, atoms: add_slopes(atoms, *common, weighted, waves.numbers, slopes), len(scaled))
+        in_parts(lambda _, atoms: add_derivatives(atoms, points, numbers, weighted, derivatives), len(scaled))
         volume = abs(np.linalg.det(cell))
         square = (factors.astype(np.float64) ** 2).sum(axis=1)  # (R, Z')
         smooth = 0.5 * float((waves.kernel * square).sum())
         own, background, potentials = constant_energies(charges, self._splitting, volume)
-        pulls = (waves.slopes * square)[:, :, None] * waves.vectors  # (R, Z', 3)
-        virial = np.eye(3) * (smooth - background) + np.einsum("rza,rzb->ab", pulls, waves.vectors)
-        forces = -2 * np.pi * slopes[:, :3] @ np.linalg.inv(cell).T
-        return LongRange(smooth - own - background, forces, virial, slopes[:, 3] - potentials)
+        terms = (waves.slopes * square)[:, :, None] * waves.vectors  # (R, Z', 3)
+        virial = np.eye(3) * (smooth - background) + np.einsum("rza,rzb->ab", terms, waves.vectors)
+        forces = -2 * np.pi * derivatives[:, :3] @ np.linalg.inv(cell).T
+        return LongRangeCoulomb(smooth - own - background, forces, virial, derivatives[:, 3] - potentials)
 
     def _waves_of(self, cell: Array) -> _Waves:
         reciprocal = 2 * np.pi * np.linalg.inv(cell).T  # rows are the reciprocal vectors
@@ -133,17 +112,17 @@ class CompiledEwald:
         square = np.where(inside, square, 1.0)
         k, slope = np.sqrt(square), 1 / (4 * self._splitting**2)
         t = np.clip((1 - k / self._reach) / (1 - TAPER), 0.0, 1.0)
-        taper = t**3 * (10 + t * (6 * t - 15))
-        falling = -30 * t**2 * (1 - t) ** 2 / ((1 - TAPER) * self._reach) / (2 * k)  # d taper / d k^2
+        taper = smoothstep(t)
+        taper_slope = -smoothstep_slope(t) / ((1 - TAPER) * self._reach) / (2 * k)  # d taper / d k^2
         twice = np.where(x == 0, 1.0, 2.0)[:, None]
         bare = 4 * np.pi * COULOMB / abs(np.linalg.det(cell)) * twice * np.exp(-slope * square) / square
         kernel = np.where(inside, bare * taper, 0.0)
-        slopes = np.where(inside, bare * (falling - taper * (slope + 1 / square)), 0.0)
+        slopes = np.where(inside, bare * (taper_slope - taper * (slope + 1 / square)), 0.0)
         rows = np.ascontiguousarray(np.stack([x, y], axis=1))
-        return _Waves(cell.copy(), counts, rows, numbers.astype(self._dtype), kernel, slopes, vectors)
+        return _Waves(cell.copy(), WaveVectors(counts, rows, numbers.astype(self._dtype)), kernel, slopes, vectors)
 
 
-class CompiledCluster:
+class ClusterSum:
     """`gnnformd.model.density.ewald.cluster_energy` with its derivatives, in float64.
 
     Parameters
@@ -155,18 +134,18 @@ class CompiledCluster:
     def __init__(self, splitting: float) -> None:
         self._splitting = splitting
 
-    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRange:
+    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRangeCoulomb:
         """Evaluate charges, e, (N,), at ``scaled @ cell``, angstrom, (N, 3) and (3, 3)."""
         positions, q = scaled @ cell, charges.astype(np.float64)
         potentials, forces = np.zeros(len(q)), np.zeros((len(q), 3))
 
         def work(_: int, atoms: tuple[int, int]) -> Array:
-            virial = np.zeros(6)
-            smeared_charges(atoms, positions, q, (COULOMB, self._splitting), (potentials, forces, virial))
-            return virial
+            results = CoulombResults(potentials, Forces(forces, np.zeros(6)))
+            smeared_charges(atoms, PointCharges(positions, q), COULOMB, self._splitting, results)
+            return results.sums.virial
 
         virial = symmetric(np.sum(in_parts(work, len(q)), axis=0))
-        return LongRange(0.5 * float(q @ potentials), forces, virial, potentials)
+        return LongRangeCoulomb(0.5 * float(q @ potentials), forces, virial, potentials)
 
 
 def constant_energies(charges: Array, splitting: float, volume: float) -> tuple[float, float, Array]:

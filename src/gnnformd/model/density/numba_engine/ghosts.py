@@ -1,4 +1,4 @@
-"""Ghosts: periodic images as atoms of their own, so that a neighbor list needs no shifts."""
+"""Ghosts: periodic images as separate atoms, so that a neighbor list needs no shifts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Ghosts:
     shift
         Lattice vectors by which it is moved, (G, 3).
     start, neighbor
-        Atom i has neighbors ``neighbor[start[i] : start[i + 1]]``; the kind of bond stands in bits 30 and 31. Numbers
+        Atom i has neighbors ``neighbor[start[i] : start[i + 1]]``; the bond kind is in bits 30 and 31. Numbers
         from N on are ghosts.
     """
 
@@ -39,12 +39,13 @@ class Ghosts:
     @classmethod
     def of(cls, graph: AtomicGraph) -> Ghosts:
         """Make a ghost of every image that is a neighbor in the graph."""
-        arrays = (graph.center_index, graph.neighbor_index, graph.cell_shift, graph.bond_kind)
-        start, neighbor, owner, shift = with_ghosts(*(a.numpy() for a in arrays), graph.atom_count)
+        arrays = graph.center_index, graph.neighbor_index, graph.cell_shift, graph.bond_kind
+        center, neighbor, shift, bond_kind = (a.numpy() for a in arrays)
+        start, neighbor, owner, shift = with_ghosts(center, neighbor, shift, bond_kind, graph.atom_count)
         return cls(owner, shift, start, neighbor)
 
     def positions(self, positions: Float, cell: Float) -> Float:
-        """Places of atoms and ghosts, angstrom, (N + G, 3)."""
+        """Positions of atoms and ghosts, angstrom, (N + G, 3)."""
         images = positions[self.owner[len(positions) :]] + self.shift @ cell
         return np.concatenate([positions, images])
 

@@ -1,37 +1,34 @@
-"""CompiledCharges: a density model whose charges are learned as compiled loops, for one system whose atoms move."""
+"""LearnedCharges: a density model with learned charges by compiled loops, for one system whose atoms move."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.density.electrostatics import SWITCH
-from gnnformd.model.density.kernels.atom_network import ATOMS
 from gnnformd.model.density.kernels.coulomb_pairs import close_charges
+from gnnformd.model.density.kernels.structures import (
+    ATOMS,
+    CoulombParameters,
+    CoulombResults,
+    Doubles,
+    Forces,
+    PointCharges,
+)
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.ewald import LongRange
-from gnnformd.model.density.numba_engine.many_layers import CompiledLayers
-from gnnformd.model.density.numba_engine.one_layer import CompiledDensity, LocalPrediction, symmetric
+from gnnformd.model.density.numba_engine.many_layers import ManyLayers
+from gnnformd.model.density.numba_engine.results import LocalPrediction, LongRangeOf, symmetric
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
-__all__ = ["CompiledCharges", "compile_density"]
+__all__ = ["LearnedCharges"]
 
 Array = NDArray[Any]
 
 
-def compile_density(model: DensityModel, atoms: AtomicGraph) -> CompiledDensity:
-    """Compiled loops for a model and atoms that have some (see `one_layer.can_compile`)."""
-    if model.settings.electrostatics == "learned":
-        return CompiledCharges(model, atoms)
-    return CompiledDensity(model, atoms) if model.layers == 1 else CompiledLayers(model, atoms)
-
-
-class CompiledCharges(CompiledLayers):
+class LearnedCharges(ManyLayers):
     """Energy and forces of a density model of any number of layers with learned charges, all electrostatics included.
 
     The charges of all atoms come out of the last layer, their Coulomb energy makes a potential at each atom, and that
@@ -45,27 +42,22 @@ class CompiledCharges(CompiledLayers):
         self._from_scalars = model.network.charges.weight[0].detach().double().numpy()  # (W,)
         self._splitting = model.electrostatics.splitting
 
-    def evaluate_with(self, positions: Array, long_range: Callable[[Array], LongRange]) -> LocalPrediction:
-        """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first.
-
-        Parameters
-        ----------
-        positions
-            As for `gnnformd.model.density.numba_engine.one_layer.CompiledDensity.evaluate`.
-        long_range
-            Evaluates the long-range part of the Coulomb energy for charges of the centers, e, (N,).
+    def evaluate(self, positions: Doubles, long_range: LongRangeOf | None = None) -> LocalPrediction:
+        """See `gnnformd.model.density.numba_engine.one_layer.OneLayer.evaluate`.
 
         Returns
         -------
         LocalPrediction
             Of the whole model; the Coulomb energy is shared among the atoms by ``q_i phi_i / 2``.
         """
+        if long_range is None:
+            raise ValueError("learned charges need a long-range sum")
         state = self._forwards(positions)
         rows = self._rows()
-        order, width = self._blocks[0], len(self._from_scalars)
+        order, width = self._lists.blocks.order, len(self._from_scalars)
         change = np.empty(len(order))
         change[order] = state.scalars[-1].reshape(len(state.on_scalars) * ATOMS, -1)[rows, :width] @ self._from_scalars
-        charges = self._of_data + change - change.mean()  # the charge of all atoms stays
+        charges = self._of_data + change - change.mean()  # the total charge stays the same
         far = long_range(charges)
         potentials, forces, virial = self._close(positions, charges)
         potentials += far.potentials
@@ -77,21 +69,23 @@ class CompiledCharges(CompiledLayers):
         return LocalPrediction(energies, found.forces, found.virial + virial + far.virial, found.nearest)
 
     def _rows(self) -> Array:
-        """Where each center, in the order of the blocks, stands among the places of all blocks, (N,)."""
-        start = self._blocks[1]
+        """Row of each center, in the order of the blocks, among the rows of all blocks, (N,)."""
+        start = self._lists.blocks.start
         sizes = np.diff(start)
         rows: Array = np.repeat(np.arange(len(sizes)) * ATOMS - start[:-1], sizes) + np.arange(start[-1])
         return rows
 
-    def _close(self, positions: Array, charges: Array) -> tuple[Array, Array, Array]:
+    def _close(self, positions: Doubles, charges: Array) -> tuple[Array, Array, Array]:
         """Potentials (N,), forces (N, 3) and virial (3, 3) of pairs within the cutoff."""
-        of_all, pairs = charges[self._source], (COULOMB, self._cutoff, SWITCH, self._splitting)
+        points, pairs = PointCharges(positions, charges[self._source]), self._pairs
+        parameters = CoulombParameters(
+            pairs.weight, pairs.contact, COULOMB, pairs.cutoff, pairs.switch, self._splitting
+        )
         potentials, forces = np.zeros(len(charges)), np.zeros((len(charges), 3))
 
-        def work(_: int, atoms: tuple[int, int]) -> Array:
-            virial = np.zeros(6)
-            arguments = positions, of_all, self._lists, self._constants[1:], pairs, (potentials, forces, virial)
-            close_charges(atoms, self._kind_of_center, *arguments)
-            return virial
+        def work(_: int, centers: tuple[int, int]) -> Array:
+            results = CoulombResults(potentials, Forces(forces, np.zeros(6)))
+            close_charges(centers, self._species_of_center, points, self._lists, parameters, results)
+            return results.sums.virial
 
         return potentials, forces, symmetric(np.sum(in_parts(work, len(charges)), axis=0))

@@ -1,4 +1,4 @@
-"""CompiledLayers: a density model of several layers as compiled loops, for one system whose atoms move."""
+"""ManyLayers: a density model of several layers by compiled loops, for one system whose atoms move."""
 
 from __future__ import annotations
 
@@ -10,22 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.density.kernels.atom_network import ATOMS
-from gnnformd.model.density.kernels.layer_network import MIXED
-from gnnformd.model.density.kernels.many_layers import backward, forward
+from gnnformd.model.density.kernels.many_layers import layer_backward, layer_forward
+from gnnformd.model.density.kernels.structures import (
+    ATOMS,
+    MIXED,
+    Doubles,
+    Floats,
+    Forces,
+    Layer,
+    LayerGradients,
+    LayerInputs,
+    LayerOutputs,
+    LayerResults,
+    NeighborLists,
+    Sent,
+)
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.one_layer import CompiledDensity, LocalPrediction, add_parts
+from gnnformd.model.density.numba_engine.one_layer import OneLayer
 from gnnformd.model.density.numba_engine.packed_weights import dtype_of, packed_layer, packed_messages, packed_mixing
+from gnnformd.model.density.numba_engine.results import LocalPrediction, LongRangeOf, add_parts
 from gnnformd.model.threads import in_parts
 
-__all__ = ["CompiledLayers"]
+__all__ = ["ManyLayers"]
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class _State:
-    """What layers leave to those that follow.
+    """What the layers leave for the following ones.
 
     Attributes
     ----------
@@ -47,37 +60,34 @@ class _State:
     on_scalars: Array
 
     def received(self, number: int) -> Array:
-        """Numbers sent to a layer; none to the first, whose weights know them."""
+        """Numbers sent to a layer; none to the first, which has them in its weights."""
         return self.sent[number - 1] if number > 0 else self.sent[0][:0]
 
 
-class CompiledLayers(CompiledDensity):
+class ManyLayers(OneLayer):
     """Energy and forces of a density model of any number of layers, without its long-range electrostatics.
 
-    One layer after the other goes through all blocks of atoms, forwards and then backwards, since it needs what the one
-    before sent. Mixed densities and scalars of all atoms are kept, 4 (17 F + W) bytes an atom and layer in float32.
+    One layer after the other goes through all blocks of atoms, forwards and then backwards, since it needs what the
+    one before sent. Mixed densities and scalars of all atoms are kept, 4 (17 F + W) bytes an atom and layer in float32.
     """
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         super().__init__(model, atoms)
         self._state: _State | None = None
-        self._state_of: tuple[Array, ...] = ()
+        self._state_of: NeighborLists | None = None
 
-    def _pack(self, used: Array) -> None:
-        """Lay out weights for slots of which some are used."""
+    def _pack(self, used: NDArray[np.bool_]) -> None:
+        """Lay out weights for groups of which some are used."""
         model, inputs = self._model, self._inputs
-        layout, mixing = packed_mixing(model, inputs, used)
-        self._layouts, self._mixings = [(*layout, 0, 0)], [mixing]
-        for number in range(1, model.layers):
-            more, weights = packed_messages(model, number, inputs, used.shape[1])
-            self._layouts.append(more)
-            self._mixings.append(weights)
-        self._weights = [packed_layer(model, number, inputs) for number in range(model.layers)]
-        charges, weight, contacts = self._constants
-        self._silent = np.zeros_like(charges), weight, contacts
+        densities = [packed_mixing(model, inputs, used)]
+        densities += [packed_messages(model, number, inputs, used.shape[1]) for number in range(1, model.layers)]
+        networks = [packed_layer(model, number, inputs) for number in range(model.layers)]
+        self._layers = [Layer(*of_layer, network) for of_layer, network in zip(densities, networks, strict=True)]
+        self._message_sizes = [len(network.message_bias) for network in networks]
+        self._width = len(networks[0].second_bias)
 
-    def evaluate(self, positions: Array) -> LocalPrediction:
-        """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
+    def evaluate(self, positions: Doubles, long_range: LongRangeOf | None = None) -> LocalPrediction:
+        """See `OneLayer.evaluate`."""
         return self._backwards(positions, self._forwards(positions))
 
     def _forwards(self, positions: Array) -> _State:
@@ -90,72 +100,62 @@ class CompiledLayers(CompiledDensity):
     def _backwards(self, positions: Array, state: _State) -> LocalPrediction:
         """Go back through the layers with the gradient of the energies, and with that in ``on_scalars``."""
         forces, virial, nearest = np.zeros_like(positions), np.zeros(6), np.array([1.0, 0.0, 0.0])
-        on_sends = state.sent[-1][:0]
+        on_sent = state.sent[-1][:0]
         for number in reversed(range(self._model.layers)):
-            more, stress, nearest, on_sends = self._one_backwards(number, positions, state, on_sends)
-            forces += more
+            of_layer, stress, nearest, on_sent = self._one_backwards(number, positions, state, on_sent)
+            forces += of_layer
             virial += stress
         return self._prediction(positions, state.energies, forces, virial, nearest)
 
     def _fresh_state(self, atoms: int) -> _State:
         """In the same memory as long as the neighbors are the same; what is not zeroed is written before it is read."""
-        if self._state is None or self._state_of is not self._blocks:
-            dtype, blocks, layers = dtype_of(self._model), len(self._blocks[2]), self._model.layers
-            features, width = self._mixings[0][0][0].shape[1], len(self._weights[0].second_bias)
-            centers = len(self._lists[0])
+        if self._state is None or self._state_of is not self._lists:
+            dtype, blocks, layers = dtype_of(self._model), len(self._lists.blocks.species), self._model.layers
+            features, centers = self._layers[0].mixing.constant.shape[1], len(self._lists.bounds)
             mixed = np.empty((layers + 1, blocks, MIXED * ATOMS * features), dtype)
-            scalars = np.empty((layers + 1, blocks, ATOMS * width), dtype)
-            sent = [np.empty((centers, len(weights.message_bias)), dtype) for weights in self._weights]
+            scalars = np.empty((layers + 1, blocks, ATOMS * self._width), dtype)
+            sent = [np.empty((centers, channels), dtype) for channels in self._message_sizes]
             self._state = _State(mixed[:-1], scalars[:-1], sent, np.empty(atoms), mixed[-1], scalars[-1])
-            self._state_of = self._blocks
+            self._state_of = self._lists
         for array in (self._state.energies, self._state.on_mixed, self._state.on_scalars):
             array.fill(0.0)
         return self._state
 
     def _todo(self, number: int) -> int:
         """Blocks that have to be done in a layer: the first so many, since the deeper ones come last."""
-        return int(np.searchsorted(self._blocks[3], self._model.layers - number))
+        return int(np.searchsorted(self._lists.blocks.depth, self._model.layers - number))
 
-    def _one_forwards(self, number: int, positions: Array, state: _State) -> None:
-        order, start, kinds, _ = self._blocks
+    def _one_forwards(self, number: int, positions: Doubles, state: _State) -> None:
         before = slice(None) if number > 0 else slice(0)
-        arguments = (
-            positions,
-            self._lists,
-            self._silent,
-            self._pairs,
-            (self._source, state.received(number)),
-            self._layouts[number],
-            self._mixings[number][0],
-            self._weights[number],
-            (state.mixed[number - 1][before], state.scalars[number - 1][before]),
-            (state.mixed[number], state.scalars[number], state.sent[number], state.energies),
+        inputs = LayerInputs(
+            Sent(self._source, state.received(number)),
+            state.mixed[number - 1][before],
+            state.scalars[number - 1][before],
         )
-        in_parts(lambda _, blocks: forward((order, start, kinds, blocks), *arguments), self._todo(number))
+        outputs = LayerOutputs(state.mixed[number], state.scalars[number], state.sent[number], state.energies)
+        layer, lists, pairs = self._layers[number], self._lists, self._pairs
+        in_parts(
+            lambda _, blocks: layer_forward(blocks, positions, lists, pairs, layer, inputs, outputs),
+            self._todo(number),
+        )
 
-    def _one_backwards(self, number: int, positions: Array, state: _State, on_sends: Array) -> tuple[Array, ...]:
+    def _one_backwards(self, number: int, positions: Doubles, state: _State, on_sent: Floats) -> tuple[Array, ...]:
         """Give forces, virial, nearest pair, and the gradient in what was sent to this layer."""
-        order, start, kinds, depth = self._blocks
         received = state.received(number)
+        gradients = LayerGradients(
+            Sent(self._source, received),
+            state.mixed[number],
+            state.scalars[number],
+            state.on_mixed,
+            state.on_scalars,
+            on_sent,
+        )
 
         def work(_: int, blocks: tuple[int, int]) -> tuple[Array, ...]:
-            found = np.zeros_like(positions), np.zeros(6), np.array([1.0, 0.0, 0.0]), np.zeros_like(received)
-            backward(
-                (order, start, kinds, blocks, depth),
-                positions,
-                self._lists,
-                self._constants,
-                self._pairs,
-                self._potentials,
-                (self._source, received),
-                self._layouts[number],
-                self._mixings[number][1],
-                self._weights[number],
-                (state.mixed[number], state.scalars[number]),
-                (state.on_mixed, state.on_scalars, on_sends),
-                (state.energies, *found),
-            )
-            return found
+            sums, nearest = Forces(np.zeros_like(positions), np.zeros(6)), np.array([1.0, 0.0, 0.0])
+            results = LayerResults(state.energies, sums, nearest, np.zeros_like(received))
+            layer_backward(blocks, positions, self._lists, self._terms, self._layers[number], gradients, results)
+            return sums.forces, sums.virial, nearest, results.on_received
 
         return add_parts(in_parts(work, self._todo(number)))
 
@@ -168,16 +168,17 @@ class CompiledLayers(CompiledDensity):
         """Floating-point operations of an evaluation for each center, fillings of vectors left out.
 
         For each layer as for one, with C received numbers the sums and their gradient C times; functions are computed
-        twice, the two maps between perceptrons are not one, and messages take ``4 W C`` there and back.
+        twice, the two maps between perceptrons are not one, and messages take ``4 W C`` forwards and backwards.
         """
         settings = self._model.settings
         k, f, w, c = settings.radial_functions, settings.features, settings.width, settings.message_channels
-        degrees = self._layouts[0][5] + 1
+        degrees = self._layers[0].layout.degree + 1
         components = (1, 7, 17)[degrees - 1]
         total = 0.0
-        for number, layout in enumerate(self._layouts):
-            inner = float(layout[0].sum(axis=1)[self._kind_of_center].mean()) if number == 0 else layout[6] * layout[7]
-            per_edge = (16 + 6 * degrees**2 * max(layout[6], 1)) * k
-            messages = w * c if number < len(self._layouts) - 1 else 0
+        for number, layer in enumerate(self._layers):
+            layout = layer.layout
+            inner = self._densities_per_center(layout) if number == 0 else layout.channels * layout.functions
+            per_edge = (16 + 6 * degrees**2 * max(layout.channels, 1)) * k
+            messages = w * c if number < len(self._layers) - 1 else 0
             total += edges_per_atom * per_edge + 4 * (components * inner * f + degrees * f * w + 2 * w * w + messages)
         return float(total)

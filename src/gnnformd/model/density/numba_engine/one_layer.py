@@ -1,9 +1,8 @@
-"""CompiledDensity: a density model as compiled loops, for one system whose atoms move."""
+"""OneLayer: a density model of one layer by compiled loops, for one system whose atoms move."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,61 +12,36 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.density.electrostatics import SWITCH
-from gnnformd.model.density.kernels.atom_network import ATOMS, network_alone
-from gnnformd.model.density.kernels.neighbor_lists import NEIGHBOR_BITS, sort_into_slots
+from gnnformd.model.density.kernels.energy_network import network_alone
+from gnnformd.model.density.kernels.neighbor_lists import NEIGHBOR_BITS, sort_by_group
 from gnnformd.model.density.kernels.one_layer import evaluate
-from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.packed_weights import energies_of_kinds, packed_mixing, packed_network
+from gnnformd.model.density.kernels.structures import (
+    ATOMS,
+    Blocks,
+    Doubles,
+    EnergyTerms,
+    Forces,
+    Indices,
+    Layer,
+    Layout,
+    NeighborLists,
+    NetworkWeights,
+    PairParameters,
+    Results,
+)
+from gnnformd.model.density.model import MOST_KINDS, DensityModel
+from gnnformd.model.density.numba_engine.packed_weights import energies_of_species, packed_mixing, packed_network
 from gnnformd.model.density.numba_engine.pair_tables import pair_tables, smooth_table, step_of
-from gnnformd.model.interface import ForceModel
+from gnnformd.model.density.numba_engine.results import LocalPrediction, LongRangeOf, add_parts, symmetric
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
-__all__ = ["CompiledDensity", "LocalPrediction", "add_parts", "can_compile", "symmetric"]
+__all__ = ["OneLayer"]
 
 Array = NDArray[Any]
-MOST = 16  # kinds of atoms; weights are packed for each
 
 
-@dataclass(frozen=True)
-class LocalPrediction:
-    """What the compiled loops say.
-
-    Attributes
-    ----------
-    energies
-        Of the centers, without long-range electrostatics, kcal/mol, (N,).
-    forces
-        On centers and other atoms, kcal/mol/angstrom, (M, 3).
-    virial
-        ``sum r f`` over edges, kcal/mol, (3, 3).
-    nearest
-        The pair that is closest in contact distances, if it is closer than one: its two atoms, distance and contact
-        distance, angstrom.
-    """
-
-    energies: Array
-    forces: Array
-    virial: Array
-    nearest: tuple[int, int, float, float] | None
-
-
-def can_compile(model: ForceModel, atoms: AtomicGraph) -> bool:
-    """Whether there are compiled loops for this network and system.
-
-    They are for the density model on a processor, for at most sixteen kinds of atoms, and, where it has electrostatics,
-    for boxes that are periodic in all directions or in none.
-    """
-    if not isinstance(model, DensityModel):
-        return False
-    if model.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
-        return False
-    if atoms.atom_count == 0 or atoms.positions.device.type != "cpu":
-        return False
-    return len(torch.unique(_properties(atoms), dim=0)) <= MOST
-
-
-class CompiledDensity:
+class OneLayer:
     """Energy and forces of a one-layer density model without its long-range electrostatics.
 
     Equal to `DensityModel` to rounding: radial functions are computed, not tabulated. Tables hold ``erf(a r)/r``, exact
@@ -76,103 +50,98 @@ class CompiledDensity:
     Parameters
     ----------
     model
-        See `can_compile`; its floating-point type is the one computed in.
+        On a processor; its floating-point type is the one computed in.
     atoms
         Gives type, charge, epsilon and sigma of each atom, and the weights of ``special_coul``; its edges and
-        positions are not looked at. Atoms that are equal in all of these are of one kind.
+        positions are not used. Atoms that are equal in all of these are of one species.
 
     Raises
     ------
     ValueError
-        There are more kinds of atoms than weights are packed for (see `can_compile`).
+        There are more species than weights are packed for.
     """
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         self._settings, self._cutoff = model.settings, model.cutoff
-        kinds, of_atom = (t.numpy() for t in torch.unique(_properties(atoms), dim=0, return_inverse=True))
-        if len(kinds) > MOST:
-            raise ValueError(f"{len(kinds)} kinds of atoms")
-        self._kinds, self._properties = len(kinds), kinds
-        self._kind_of_center = np.zeros(0, np.int64)
-        first = [int(np.flatnonzero(of_atom == k)[0]) for k in range(len(kinds))]
-        self._inputs = model.network.inputs(atoms)[first].detach().double()  # (kinds, P)
-        self._types = kinds[:, 0].astype(np.int64)
-        self._energies = energies_of_kinds(model, self._inputs, self._types)
+        properties, of_atom = (t.numpy() for t in torch.unique(atoms.physical_kinds, dim=0, return_inverse=True))
+        if len(properties) > MOST_KINDS:
+            raise ValueError(f"{len(properties)} species of atoms")
+        self._species, self._properties = len(properties), properties
+        self._species_of_center: Indices = np.zeros(0, np.int64)
+        first = [int(np.flatnonzero(of_atom == s)[0]) for s in range(len(properties))]
+        self._inputs = model.network.inputs(atoms)[first].detach().double()  # (S, P)
+        self._types = properties[:, 0].astype(np.int64)
         self._model = model
-        self._constants, self._pairs = self._pair_constants(kinds, atoms.special_coul[0].double().numpy())
-        self._slots: Array | None = None
-        self._blocks: tuple[Array, ...] = ()
-        self._lists: tuple[Array, Array] = (np.zeros((0, 1), np.int64), np.zeros(0, np.int64))
+        self._pairs = self._pair_parameters(properties, atoms.special_coul[0].double().numpy())
+        self._used: NDArray[np.bool_] | None = None
+        none = np.zeros(0, np.int64)
+        self._lists = NeighborLists(np.zeros((0, 1), np.int64), none, Blocks(none, np.zeros(1, np.int64), none, none))
 
-    def kinds_of(self, atoms: AtomicGraph) -> Array | None:
-        """Kind of each atom, (N,), or None if one is of a kind that was not among the atoms given at first."""
-        properties = _properties(atoms).numpy()
-        same = (properties[:, None] == self._properties).all(axis=2)  # (N, kinds)
+    def species_of(self, atoms: AtomicGraph) -> Array | None:
+        """Species of each atom, (N,), or None if one is of a species that was not among the atoms given at first."""
+        properties = atoms.physical_kinds.numpy()
+        same = (properties[:, None] == self._properties).all(axis=2)  # (N, S)
         return same.argmax(axis=1) if same.any(axis=1).all() else None
 
     def set_neighbors(
-        self, start: Array, neighbor: Array, kind: Array, source: Array | None = None, own: int | None = None
+        self, start: Indices, neighbor: Indices, species: Indices, source: Indices | None = None, own: int | None = None
     ) -> None:
-        """Take a neighbor list, which serves as long as no pair outside it comes within the cutoff.
+        """Take a neighbor list, which holds as long as no pair outside it comes within the cutoff.
 
         Parameters
         ----------
         start
             Center i has entries ``start[i]`` to ``start[i + 1]``, (N + 1,).
         neighbor
-            Every neighbor of every center, with the kind of bond in bits 30 and 31 as LAMMPS has it, (E,).
-        kind
-            Of each atom (see `kinds_of`), centers first, (M,).
+            Every neighbor of every center, with the bond kind in bits 30 and 31 as in LAMMPS, (E,).
+        species
+            Of each atom (see `species_of`), centers first, (M,).
         source
-            The center that an atom is or is an image of, (M,); None if each is itself. Only models of several layers
-            look at it.
+            The center that an atom is or is an image of, (M,); None if each is itself. Used by models of several
+            layers only.
         own
             Energies of the first so many centers are asked for; others are centers for what they send to these. None:
             of all.
         """
-        used = np.zeros((self._kinds, BOND_KINDS, self._kinds), bool)
-        self._lists = sort_into_slots(start, neighbor.astype(np.int64), kind, used)
+        used = np.zeros((self._species, BOND_KINDS, self._species), bool)
+        bounds, candidates = sort_by_group(start, neighbor.astype(np.int64), species, used)
         centers = len(start) - 1
         self._own = centers if own is None else own
-        self._source = np.arange(len(kind)) if source is None else source
-        depth = np.zeros(centers, np.int64)
+        self._source: Indices = np.arange(len(species)) if source is None else source
+        depth: Indices = np.zeros(centers, np.int64)
         if self._own < centers:
             depth = _depths(start, neighbor & NEIGHBOR_BITS, self._own, self._model.layers)
-        self._kind_of_center = kind[: self._own]
-        self._blocks = _blocks(kind[:centers], depth, self._model.layers)
-        if self._slots is None or (used & ~self._slots).any():
-            self._slots = used if self._slots is None else used | self._slots
-            tables = pair_tables(self._model, self._inputs, self._slots)
-            self._potentials = (*tables, *self._energies)
-            self._pack(self._slots)
+        self._species_of_center = species[: self._own]
+        self._lists = NeighborLists(bounds, candidates, _blocks(species[:centers], depth, self._model.layers))
+        if self._used is None or (used & ~self._used).any():
+            self._used = used if self._used is None else used | self._used
+            tables = pair_tables(self._model, self._inputs, self._used)
+            self._terms = EnergyTerms(self._pairs, tables, *energies_of_species(self._model, self._inputs, self._types))
+            self._pack(self._used)
 
-    def _pack(self, used: Array) -> None:
-        """Lay out weights for slots of which some are used."""
-        self._layout, self._mixing = packed_mixing(self._model, self._inputs, used)
-        self._network = packed_network(self._model, self._inputs)
+    def _pack(self, used: NDArray[np.bool_]) -> None:
+        """Lay out weights for groups of which some are used."""
+        layout, mixing = packed_mixing(self._model, self._inputs, used)
+        self._layer: Layer[NetworkWeights] = Layer(layout, mixing, packed_network(self._model, self._inputs))
 
-    def evaluate(self, positions: Array) -> LocalPrediction:
-        """Evaluate at positions of all atoms, angstrom, (M, 3) float64, centers first."""
-        order, start, kinds, _ = self._blocks
+    def evaluate(self, positions: Doubles, long_range: LongRangeOf | None = None) -> LocalPrediction:
+        """Evaluate at positions of all atoms, angstrom, (M, 3), centers first.
+
+        Parameters
+        ----------
+        positions
+            Of all atoms, angstrom, (M, 3), centers first.
+        long_range
+            Used where charges are learned, which have to know all of the Coulomb energy.
+        """
         energies = np.zeros(len(positions))
 
         def work(_: int, blocks: tuple[int, int]) -> tuple[Array, Array, Array]:
-            forces, virial, nearest = np.zeros((len(positions), 3)), np.zeros(6), np.array([1.0, 0.0, 0.0])
-            evaluate(
-                (order, start, kinds, blocks),
-                positions,
-                self._lists,
-                self._constants,
-                self._pairs,
-                self._potentials,
-                self._layout,
-                self._mixing,
-                self._network,
-                (energies, forces, virial, nearest),
-            )
-            return forces, virial, nearest
+            sums, nearest = Forces(np.zeros((len(positions), 3)), np.zeros(6)), np.array([1.0, 0.0, 0.0])
+            evaluate(blocks, positions, self._lists, self._terms, self._layer, Results(energies, sums, nearest))
+            return sums.forces, sums.virial, nearest
 
-        forces, virial, nearest = add_parts(in_parts(work, len(kinds)))
+        forces, virial, nearest = add_parts(in_parts(work, len(self._lists.blocks.species)))
         return self._prediction(positions, energies, forces, virial, nearest)
 
     def _prediction(
@@ -183,12 +152,11 @@ class CompiledDensity:
 
     @property
     def network_alone(self) -> Callable[[], None] | None:
-        """What does the work on each atom between its densities and their derivatives, for its time to be taken."""
-        kinds = self._blocks[2]
+        """The work on each atom between its densities and their derivatives, so that its time can be taken."""
+        species = self._lists.blocks.species
 
         def work() -> None:
-            parts = len(kinds)
-            in_parts(lambda _, blocks: network_alone(kinds, blocks, self._layout, self._mixing, self._network), parts)
+            in_parts(lambda _, blocks: network_alone(blocks, species, self._layer), len(species))
 
         return work
 
@@ -198,58 +166,48 @@ class CompiledDensity:
         if share >= 1.0:
             return None
         distance = float(np.linalg.norm(positions[int(one)] - positions[int(other)]))
-        contact = distance / share if share > 0.0 else float(self._constants[2].min())  # atoms on top of each other
+        contact = distance / share if share > 0.0 else float(self._pairs.contact.min())  # two atoms at one position
         return int(one), int(other), distance, contact
 
     def operations_per_atom(self, edges_per_atom: float) -> float:
         """Floating-point operations of an evaluation for each center, fillings of vectors left out.
 
         With K radial functions, L harmonics, I densities of one degree, F features and width W: for each edge 8 K for
-        the functions, 2 L K for the densities and 4 L K for their gradient; for each center, there and back,
+        the functions, 2 L K for the densities and 4 L K for their gradient; for each center, forwards and backwards,
         ``4 (M I F + D F W + W^2)`` with M components of mixtures (17 for degrees up to 2, 7, or 1) and D = 3, 2 or 1
         degrees; products of mixed densities are left out.
         """
         settings = self._settings
         k, f, w = settings.radial_functions, settings.features, settings.width
-        degrees = self._layout[5] + 1
-        inner = float(self._layout[0].sum(axis=1)[self._kind_of_center].mean())
+        degrees = self._layer.layout.degree + 1
+        inner = self._densities_per_center(self._layer.layout)
         components = (1, 7, 17)[degrees - 1]
         per_edge, per_center = (8 + 6 * degrees**2) * k, 4 * (components * inner * f + degrees * f * w + w * w)
         return float(edges_per_atom * per_edge + per_center)
 
-    def _pair_constants(self, kinds: Array, special: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
-        """Charge product, weight and contact distance of each slot (kind of bond, kind of neighbor).
+    def _densities_per_center(self, layout: Layout) -> float:
+        """Radial functions of all groups, for the mean center."""
+        return float(layout.counts.sum(axis=1)[self._species_of_center].mean())
 
-        Charges that are learned are not known here: none.
-        """
-        model, count = self._model, self._kinds
+    def _pair_parameters(self, properties: Array, special: Array) -> PairParameters:
+        """Parameters of the pairs; learned charges are not known here, so that they have no Coulomb energy."""
+        model, count = self._model, self._species
         shape = (count, BOND_KINDS, count)
-        charges = kinds[:, 1] if model.settings.electrostatics == "fixed" else np.zeros(count)
+        charges = properties[:, 1] if model.settings.electrostatics == "fixed" else np.zeros(count)
         charge = np.broadcast_to(COULOMB * (charges[:, None] * charges)[:, None], shape)
         weight = np.broadcast_to(np.concatenate([[1.0], special])[:, None], shape)
         distances = model.contacts.distances.double().numpy()
         contact = distances[:, self._types[:, None], self._types].transpose(1, 0, 2)
-        flat = (np.ascontiguousarray(a, dtype=np.float64).reshape(count, -1) for a in (charge, weight, contact))
-        pairs = (model.contacts.strength, self._cutoff, SWITCH, step_of(model), smooth_table(model))
-        return tuple(flat), pairs
+        charge, weight, contact = (
+            np.ascontiguousarray(a, dtype=np.float64).reshape(count, -1) for a in (charge, weight, contact)
+        )
+        strength = float(model.contacts.strength)
+        return PairParameters(
+            charge, weight, contact, strength, self._cutoff, SWITCH, step_of(model), smooth_table(model)
+        )
 
 
-def symmetric(virial: Array) -> Array:
-    """Tensor (3, 3) of ``xx, yy, zz, xy, xz, yz``."""
-    xx, yy, zz, xy, xz, yz = virial
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-
-
-def add_parts(parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:
-    """Add up forces and virials of all parts, and what follows; of their nearest pairs take the closest."""
-    if len(parts) == 1:
-        return parts[0]
-    forces, virial, nearest, *others = zip(*parts, strict=True)
-    closest = np.array(min(part.tolist() for part in nearest))
-    return np.sum(forces, axis=0), np.sum(virial, axis=0), closest, *(np.sum(other, axis=0) for other in others)
-
-
-def _depths(start: Array, neighbor: Array, own: int, layers: int) -> Array:
+def _depths(start: Indices, neighbor: Indices, own: int, layers: int) -> Indices:
     """Count the steps from neighbor to neighbor to the first ``own`` centers, (N,); ``layers`` if as many or more."""
     depth = np.full(len(start) - 1, layers)
     depth[:own] = 0
@@ -259,21 +217,15 @@ def _depths(start: Array, neighbor: Array, own: int, layers: int) -> Array:
     return depth
 
 
-def _blocks(kind: Array, depth: Array, layers: int) -> tuple[Array, Array, Array, Array]:
-    """Centers in the order of blocks, where these start, and kind and depth of each; those too deep are left out."""
-    order = np.lexsort((kind, depth))
+def _blocks(species: Indices, depth: Indices, layers: int) -> Blocks:
+    """Centers in blocks of one species and depth; those that are too deep are left out."""
+    order = np.lexsort((species, depth))
     order = order[: np.count_nonzero(depth < layers)]
-    group = depth[order] * MOST + kind[order]
-    start, groups = [0], []
-    for which, count in zip(*np.unique(group, return_counts=True), strict=True):
+    combined = depth[order] * MOST_KINDS + species[order]
+    start, blocks = [0], []
+    for which, count in zip(*np.unique(combined, return_counts=True), strict=True):
         for begin in range(0, count, ATOMS):
             start.append(start[-1] + min(ATOMS, count - begin))
-            groups.append(which)
-    found = np.array(groups, np.int64)
-    return order, np.array(start), found % MOST, found // MOST
-
-
-def _properties(atoms: AtomicGraph) -> torch.Tensor:
-    """Type, charge, epsilon and sigma of each atom, (N, 4)."""
-    columns = atoms.type_index, atoms.charges, atoms.epsilons, atoms.sigmas
-    return torch.stack([column.double() for column in columns], dim=1)
+            blocks.append(which)
+    found = np.array(blocks, np.int64)
+    return Blocks(order, np.array(start), found % MOST_KINDS, found // MOST_KINDS)

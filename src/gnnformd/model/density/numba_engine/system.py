@@ -1,9 +1,8 @@
-"""CompiledGraph: the atoms of one graph, wherever they move, evaluated by the compiled loops of the density model."""
+"""NumbaEngine: a density model by compiled loops on a processor, for a whole system."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,170 +11,107 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.ewald import CompiledCluster, CompiledEwald, LongRange
+from gnnformd.model.density.numba_engine.ewald import ClusterSum, EwaldSum
 from gnnformd.model.density.numba_engine.ghosts import Ghosts
-from gnnformd.model.density.numba_engine.learned_charges import CompiledCharges, compile_density
-from gnnformd.model.density.numba_engine.one_layer import CompiledDensity, can_compile
-from gnnformd.model.density.numba_engine.pme import CompiledMesh
-from gnnformd.model.interface import Prediction
+from gnnformd.model.density.numba_engine.loops import build_loops
+from gnnformd.model.density.numba_engine.pme import ParticleMeshEwald
+from gnnformd.model.density.numba_engine.results import LongRangeCoulomb
+from gnnformd.model.engine import ClosePair, Evaluation
 
-__all__ = ["CompiledGraph", "Places"]
+__all__ = ["NumbaEngine"]
 
 Float = NDArray[np.float64]
-SOONER = 10  # in float32 a mesh serves so many times smaller systems; float64 stays with the exact sum
+FLOAT32_MESH = 10  # in float32 a mesh serves systems so many times smaller; float64 stays with the exact sum
+
+_SAME = ("type_index", "charges", "epsilons", "sigmas", "periodic", "special_coul")
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where everything is.
-
-    Attributes
-    ----------
-    with_ghosts
-        Atoms and periodic images, angstrom, (N + G, 3).
-    own
-        The atoms alone, (N, 3).
-    box
-        Rows are the lattice vectors, angstrom, (3, 3).
-    """
-
-    with_ghosts: Float
-    own: Float
-    box: Float
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """What serves until there is another graph; ``atoms`` is the graph in the type of the model."""
-
-    density: CompiledDensity
-    ghosts: Ghosts
-    atoms: AtomicGraph
-    waves: CompiledEwald | CompiledMesh | CompiledCluster | None
-
-
-class CompiledGraph:
-    """Forces on the atoms of a graph by compiled loops.
+class NumbaEngine:
+    """See `gnnformd.model.engine.Engine`; periodic images that are neighbors are atoms of their own (`Ghosts`).
 
     Parameters
     ----------
     model
-        The network.
-
-    Attributes
-    ----------
-    nearest
-        After an evaluation, the pair of atoms that is closest in contact distances, if it is closer than one: their
-        rows, distance and contact distance, angstrom.
+        On a processor.
+    atoms
+        See `gnnformd.model.density.model.DensityModel.fast_engine`.
     """
 
-    def __init__(self, model: DensityModel) -> None:
-        self.nearest: tuple[int, int, float, float] | None = None
-        self._model = model
-        self._ready: _Ready | None = None
+    name = "numba"
 
-    def renew(self, graph: AtomicGraph) -> bool:
-        """Take over the atoms and edges of another graph; False if there are no compiled loops for it.
-
-        What was compiled for the last graph serves again if the atoms are the same.
-        """
-        last, atoms = self._ready, graph.to(dtype=next(self._model.parameters()).dtype)
-        if last is not None and not _same_atoms(last.atoms, atoms):
-            last = None
-        if last is None and not can_compile(self._model, graph):
-            self._ready = None
-            return False
-        density = compile_density(self._model, atoms) if last is None else last.density
-        waves = _waves_for(self._model, atoms) if last is None else last.waves
-        kinds = density.kinds_of(atoms)
+    def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
+        self._dtype = model.contacts.distances.dtype
+        self._atoms = atoms.to(dtype=self._dtype)
+        self._loops = build_loops(model, self._atoms)
+        self._coulomb = _long_range_sum(model, self._atoms)
+        self._long_range_apart = model.long_range is not None and model.long_range.fixed_charges
+        kinds = self._loops.species_of(self._atoms)
         assert kinds is not None  # it was made for them
-        ghosts = Ghosts.of(graph)
-        density.set_neighbors(ghosts.start, ghosts.neighbor, kinds[ghosts.owner], ghosts.owner)
-        self._ready = _Ready(density, ghosts, atoms, waves)
-        return True
+        self._species = kinds
+        self._ghosts: Ghosts | None = None
 
-    def forget(self) -> None:
-        """Keep nothing of earlier graphs and boxes."""
-        self._ready = None
+    def serves(self, atoms: AtomicGraph) -> bool:
+        """See `gnnformd.model.engine.Engine.serves`."""
+        other = atoms.to(dtype=self._dtype)
+        return all(torch.equal(getattr(self._atoms, name), getattr(other, name)) for name in _SAME)
 
-    def places(self, own: Float, box: Float) -> Places:
-        """Give places of atoms and ghosts from those of the atoms (N, 3), where the shifts of the graph hold."""
-        assert self._ready is not None
-        return Places(self._ready.ghosts.positions(own, box), own, box)
+    def set_neighbors(self, neighbors: AtomicGraph) -> None:
+        """See `gnnformd.model.engine.Engine.set_neighbors`."""
+        ghosts = self._ghosts = Ghosts.of(neighbors)
+        self._loops.set_neighbors(ghosts.start, ghosts.neighbor, self._species[ghosts.owner], ghosts.owner)
 
-    def evaluate(self, places: Places) -> Prediction:
-        """Predict forces, energy and virial."""
-        local, smooth = self.local(places), self.long_range(places)
-        if smooth is None:
+    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+        """See `gnnformd.model.engine.Engine.evaluate`."""
+        local = self._local(positions, cell)
+        if not self._long_range_apart:
             return local
-        assert local.energies is not None and smooth.energies is not None
-        assert local.virials is not None and smooth.virials is not None
-        return Prediction(
-            local.forces + smooth.forces, local.energies + smooth.energies, local.virials + smooth.virials
+        smooth = self._long_range(self._atoms.charges.numpy(), positions, cell)
+        assert local.energy is not None and local.virial is not None
+        return Evaluation(
+            local.forces + smooth.forces, local.energy + smooth.energy, local.virial + smooth.virial, local.nearest
         )
 
-    def local(self, places: Places) -> Prediction:
-        """Everything but the long-range electrostatics; that, too, if charges are learned, since all depends on it."""
-        assert self._ready is not None
-        density = self._ready.density
-        if isinstance(density, CompiledCharges):
-            found = density.evaluate_with(places.with_ghosts, lambda charges: self._smooth(charges, places))
-        else:
-            found = density.evaluate(places.with_ghosts)
-        self.nearest = None
-        if found.nearest is not None:
-            one, other, distance, contact = found.nearest
-            owner = self._ready.ghosts.owner
-            self.nearest = int(owner[one]), int(owner[other]), distance, contact
-        dtype = self._ready.atoms.positions.dtype
-        return Prediction(
-            torch.from_numpy(self._ready.ghosts.fold(found.forces)).to(dtype),
-            torch.tensor([found.energies.sum()], dtype=dtype),
-            torch.from_numpy(found.virial[None]).to(dtype),
-        )
-
-    def long_range(self, places: Places) -> Prediction | None:
-        """Long-range electrostatics, or None if the model has none that is not in `local`."""
-        assert self._ready is not None
-        if self._model.settings.electrostatics != "fixed":
-            return None
-        found = self._smooth(self._ready.atoms.charges.numpy(), places)
-        dtype = self._ready.atoms.charges.dtype
-        return Prediction(
-            torch.from_numpy(found.forces).to(dtype),
-            torch.tensor([found.energy], dtype=dtype),
-            torch.from_numpy(found.virial[None]).to(dtype),
-        )
-
-    def _smooth(self, charges: NDArray[np.floating[Any]], places: Places) -> LongRange:
-        """Long-range electrostatics of charges, e, (N,)."""
-        assert self._ready is not None and self._ready.waves is not None
-        if isinstance(self._ready.waves, CompiledCluster):
-            return self._ready.waves.evaluate(charges, places.own, np.eye(3))
-        scaled = places.own @ np.linalg.inv(places.box)
-        return self._ready.waves.evaluate(charges, scaled - np.floor(scaled), places.box)
-
-    @property
-    def network_alone(self) -> Callable[[], None] | None:
-        """What does the work on each atom between its densities and their derivatives, for its time to be taken."""
-        return None if self._ready is None else self._ready.density.network_alone
+    def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
+        """See `gnnformd.model.engine.Engine.parts`; with learned charges all electrostatics are in ``short_range``."""
+        found: dict[str, Callable[[], object]] = {"short_range": lambda: self._local(positions, cell)}
+        if self._long_range_apart:
+            charges = self._atoms.charges.numpy()
+            found["long_range"] = lambda: self._long_range(charges, positions, cell)
+        if self._loops.network_alone is not None:
+            found["network"] = self._loops.network_alone
+        return found
 
     def operations_per_atom(self, edges_per_atom: float) -> float | None:
-        """Operations for each atom without long-range electrostatics, or None where nothing is compiled."""
-        return None if self._ready is None else self._ready.density.operations_per_atom(edges_per_atom)
+        """See `gnnformd.model.engine.Engine.operations_per_atom`."""
+        return self._loops.operations_per_atom(edges_per_atom)
+
+    def _local(self, positions: Float, cell: Float) -> Evaluation:
+        """Everything but long-range electrostatics; that, too, if charges are learned, since all depends on it."""
+        assert self._ghosts is not None
+        with_ghosts = self._ghosts.positions(positions, cell)
+        found = self._loops.evaluate(with_ghosts, lambda charges: self._long_range(charges, positions, cell))
+        nearest = None
+        if found.nearest is not None:
+            one, other, distance, contact = found.nearest
+            owner = self._ghosts.owner
+            nearest = ClosePair(int(owner[one]), int(owner[other]), distance, contact)
+        return Evaluation(self._ghosts.fold(found.forces), float(found.energies.sum()), found.virial, nearest)
+
+    def _long_range(self, charges: NDArray[np.floating[Any]], positions: Float, cell: Float) -> LongRangeCoulomb:
+        """Long-range electrostatics of charges, e, (N,)."""
+        assert self._coulomb is not None
+        if isinstance(self._coulomb, ClusterSum):
+            return self._coulomb.evaluate(charges, positions, np.eye(3))
+        scaled = positions @ np.linalg.inv(cell)
+        return self._coulomb.evaluate(charges, scaled - np.floor(scaled), cell)
 
 
-def _same_atoms(one: AtomicGraph, other: AtomicGraph) -> bool:
-    names = ("type_index", "charges", "epsilons", "sigmas", "periodic", "special_coul")
-    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in names)
-
-
-def _waves_for(model: DensityModel, atoms: AtomicGraph) -> CompiledEwald | CompiledMesh | CompiledCluster | None:
+def _long_range_sum(model: DensityModel, atoms: AtomicGraph) -> EwaldSum | ParticleMeshEwald | ClusterSum | None:
     coulomb, dtype = model.electrostatics, atoms.charges.numpy().dtype
     if coulomb is None:
         return None
     if not atoms.periodic.all():
-        return CompiledCluster(coulomb.splitting)
-    if atoms.atom_count * (SOONER if dtype == np.float32 else 1) >= coulomb.mesh_from:
-        return CompiledMesh(dtype, coulomb.splitting)
-    return CompiledEwald(dtype, coulomb.splitting, coulomb.reach)
+        return ClusterSum(coulomb.splitting)
+    if atoms.atom_count * (FLOAT32_MESH if dtype == np.float32 else 1) >= coulomb.mesh_from:
+        return ParticleMeshEwald(dtype, coulomb.splitting)
+    return EwaldSum(dtype, coulomb.splitting, coulomb.reach)

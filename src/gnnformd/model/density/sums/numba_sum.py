@@ -1,6 +1,6 @@
 """Atomic densities on a processor: the sums of `gnnformd.model.density.sums.table_sum` by compiled loops.
 
-Both say the same; `gnnformd.model.density.sums.table_sum` has the equations and serves every device.
+Both give the same; `gnnformd.model.density.sums.table_sum` has the equations and serves every device.
 """
 
 from __future__ import annotations
@@ -15,50 +15,37 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from gnnformd.model.density.kernels.density_gradients import pull, pull_along
-from gnnformd.model.density.kernels.density_sums import densities, push
+from gnnformd.model.density.kernels.density_gradients import densities_vjp, received_jvp
+from gnnformd.model.density.kernels.density_sums import densities, densities_jvp
 from gnnformd.model.density.kernels.neighbor_lists import edges_by_center, to_half_edges, to_neighbors
+from gnnformd.model.density.kernels.structures import EdgeGradients, PairGeometry, Shell
 from gnnformd.model.threads import in_parts
 
-__all__ = ["CompiledGeometry", "Shell", "compiled_densities"]
+__all__ = ["NumbaGeometry", "make_shell", "numba_densities"]
 
-Array = NDArray[Any]
 PART = 16  # fewest atoms that are worth a thread
 
 
-@dataclass(frozen=True)
-class Shell:
-    """Neighbors that share radial functions.
+def make_shell(first: Tensor, second: Tensor, halves: Tensor, atom_count: int, count: int, offset: int) -> Shell:
+    """Collect the half edges ``halves``, with radial functions ``offset .. offset + count`` of all.
 
-    Attributes
-    ----------
-    lists
-        ``(start, neighbor, pair)``: edges ordered by center (see `gnnformd.model.density.kernels.neighbor_scratch`).
-    count, offset
-        Its functions are ``offset .. offset + count`` of all.
+    Half edge h joins ``first[h]`` and ``second[h]``.
     """
-
-    lists: tuple[Array, Array, Array]
-    count: int
-    offset: int
-
-    @classmethod
-    def of(cls, first: Tensor, second: Tensor, halves: Tensor, atom_count: int, count: int, offset: int) -> Shell:
-        """Collect the half edges ``halves``; half edge h joins ``first[h]`` and ``second[h]``."""
-        lists = edges_by_center(first.numpy(), second.numpy(), halves.numpy(), atom_count)
-        return cls(lists, count, offset)
+    return Shell(*edges_by_center(first.numpy(), second.numpy(), halves.numpy(), atom_count), count, offset)
 
 
 @dataclass
-class CompiledGeometry:
-    """What a sum over neighbors needs to know of the places of atoms; none of it depends on parameters.
+class NumbaGeometry:
+    """What a sum over neighbors needs to know of the positions of atoms; none of it depends on parameters.
 
     Attributes
     ----------
     shells
         All neighbors.
-    vectors, distance, soft, softening
-        Of the half edges, angstrom, (E/2, 3) and (E/2,) each.
+    vectors, distance, soft
+        Of the half edges, angstrom, (E/2, 3) and (E/2,).
+    soft_slope
+        Derivative of the softened distance, (E/2,).
     cutoff
         angstrom.
     l_max
@@ -71,26 +58,24 @@ class CompiledGeometry:
     vectors: Tensor
     distance: Tensor
     soft: Tensor
-    softening: Tensor
+    soft_slope: Tensor
     cutoff: float
     l_max: int
     vectors_done: bool = field(init=False, default=False)
 
-    def run(self, kernel: Callable[..., None], shell: Shell, sent: Tensor, *arrays: Tensor) -> None:
-        """Call a kernel for all atoms of a shell, with as many threads as torch has."""
-        places = tuple(_numpy(t) for t in (self.vectors, self.distance, self.soft, self.softening))
-        cutoff = _numpy(sent).dtype.type(self.cutoff)
-        rest = (shell.lists, places, _numpy(sent), (cutoff, shell.count, shell.offset), *map(_numpy, arrays))
-        in_parts(lambda _, atoms: kernel(atoms, *rest), len(shell.lists[0]) - 1, PART)
+    def pairs(self, like: Tensor) -> PairGeometry:
+        """Give the half edges to kernels, with the cutoff in the type of ``like``."""
+        vectors, distance, soft, soft_slope = map(_numpy, (self.vectors, self.distance, self.soft, self.soft_slope))
+        return PairGeometry(vectors, distance, soft, soft_slope, _numpy(like).dtype.type(self.cutoff))
 
     def empty(self, sent: Tensor) -> Tensor:
-        """Room for densities, (L, N, C, K)."""
-        functions = sum(shell.count for shell in self.shells)
-        atoms = len(self.shells[0].lists[0]) - 1
+        """Memory for densities, (L, N, C, K)."""
+        functions = sum(shell.functions for shell in self.shells)
+        atoms = len(self.shells[0].start) - 1
         return sent.new_empty((self.l_max + 1) ** 2, atoms, sent.shape[1], functions)
 
 
-def compiled_densities(sent: Tensor, vectors: Tensor, geometry: CompiledGeometry) -> Tensor:
+def numba_densities(sent: Tensor, vectors: Tensor, geometry: NumbaGeometry) -> Tensor:
     """Sum what the neighbors send, times radial functions and harmonics.
 
     Parameters
@@ -111,19 +96,24 @@ def compiled_densities(sent: Tensor, vectors: Tensor, geometry: CompiledGeometry
     return result
 
 
-def _numpy(tensor: Tensor) -> Array:
-    array: Array = tensor.detach().contiguous().numpy()
+def _numpy(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().contiguous().numpy()
     return array
+
+
+def _run(kernel: Callable[..., None], shell: Shell, *arguments: Any) -> None:
+    """Call a kernel for all atoms of a shell, with as many threads as torch has."""
+    in_parts(lambda _, atoms: kernel(atoms, shell, *arguments), len(shell.start) - 1, PART)
 
 
 class _Densities(Function):
     @staticmethod
-    def forward(ctx: Any, sent: Tensor, vectors: Tensor, geometry: CompiledGeometry) -> Tensor:
+    def forward(ctx: Any, sent: Tensor, vectors: Tensor, geometry: NumbaGeometry) -> Tensor:
         ctx.save_for_backward(sent)
         ctx.geometry = geometry
-        out = geometry.empty(sent)
+        out, pairs = geometry.empty(sent), geometry.pairs(sent)
         for shell in geometry.shells:
-            geometry.run(densities, shell, sent, out)
+            _run(densities, shell, pairs, _numpy(sent), _numpy(out))
         return out
 
     @staticmethod
@@ -132,26 +122,27 @@ class _Densities(Function):
         wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and not ctx.geometry.vectors_done
         if not any(wanted):
             return None, None, None
-        in_sent, in_vectors = _Pull.apply(sent, gradients[0], ctx.geometry)  # type: ignore[no-untyped-call]
+        in_sent, in_vectors = _VectorJacobian.apply(sent, gradients[0], ctx.geometry)  # type: ignore[no-untyped-call]
         return in_sent if wanted[0] else None, in_vectors if wanted[1] else None, None
 
 
-class _Pull(Function):
+class _VectorJacobian(Function):
     """Gradients in ``h`` and the vectors from the gradient ``g`` in ``D``; itself differentiable in ``h`` and ``g``."""
 
     @staticmethod
-    def forward(ctx: Any, sent: Tensor, gradient: Tensor, geometry: CompiledGeometry) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, sent: Tensor, gradient: Tensor, geometry: NumbaGeometry) -> tuple[Tensor, Tensor]:
         gradient = gradient.contiguous()
         ctx.save_for_backward(sent, gradient)
         ctx.geometry = geometry
         ctx.set_materialize_grads(False)
         in_sent, in_vectors = torch.zeros_like(sent), torch.zeros_like(geometry.vectors)
+        pairs = geometry.pairs(sent)
         for shell in geometry.shells:
-            edges = len(shell.lists[1])
-            on_edges, on_received = sent.new_empty(edges, 3), sent.new_empty(edges, sent.shape[1])
-            geometry.run(pull, shell, sent, gradient, on_edges, on_received)
-            to_half_edges(shell.lists, _numpy(on_edges), _numpy(in_vectors))
-            to_neighbors(shell.lists, _numpy(on_received), _numpy(in_sent))
+            edges = len(shell.neighbor)
+            out = EdgeGradients(_numpy(sent.new_empty(edges, 3)), _numpy(sent.new_empty(edges, sent.shape[1])))
+            _run(densities_vjp, shell, pairs, _numpy(sent), _numpy(gradient), out)
+            to_half_edges(shell.pair, out.vectors, _numpy(in_vectors))
+            to_neighbors(shell.neighbor, out.received, _numpy(in_sent))
         return in_sent, in_vectors
 
     @staticmethod
@@ -161,20 +152,22 @@ class _Pull(Function):
     ) -> tuple[Tensor | None, Tensor | None, None]:
         """Gradients in ``h`` and ``g`` of ``on_sent . in_sent + on_vectors . in_vectors``."""
         sent, gradient = ctx.saved_tensors
-        geometry: CompiledGeometry = ctx.geometry
+        geometry: NumbaGeometry = ctx.geometry
         in_gradient = torch.zeros_like(gradient)
         in_sent = torch.zeros_like(sent) if ctx.needs_input_grad[0] and on_vectors is not None else None
+        pairs = geometry.pairs(sent)
         for shell in geometry.shells:
             change = geometry.empty(sent)
-            part = slice(shell.offset, shell.offset + shell.count)
+            part = slice(shell.offset, shell.offset + shell.functions)
             if on_sent is not None:
-                geometry.run(densities, shell, on_sent, change)
+                _run(densities, shell, pairs, _numpy(on_sent), _numpy(change))
                 in_gradient[..., part] += change[..., part]
             if on_vectors is not None:
-                geometry.run(push, shell, sent, on_vectors, change)
+                _run(densities_jvp, shell, pairs, _numpy(sent), _numpy(on_vectors), _numpy(change))
                 in_gradient[..., part] += change[..., part]
                 if in_sent is not None:
-                    on_received = sent.new_empty(len(shell.lists[1]), sent.shape[1])
-                    geometry.run(pull_along, shell, sent, gradient, on_vectors, on_received)
-                    to_neighbors(shell.lists, _numpy(on_received), _numpy(in_sent))
+                    on_received = _numpy(sent.new_empty(len(shell.neighbor), sent.shape[1]))
+                    arrays = _numpy(sent), _numpy(gradient), _numpy(on_vectors), on_received
+                    _run(received_jvp, shell, pairs, *arrays)
+                    to_neighbors(shell.neighbor, on_received, _numpy(in_sent))
         return in_sent, in_gradient, None

@@ -3,7 +3,7 @@
 ``D_i,lm,ck = sum_j h_jc B_k(r_ij) Y_lm(u_ij)``
 
 is linear in what the neighbors send (``h``). Forces need its gradient, training needs the gradient of that gradient;
-both are sums of the same form. They are written by hand so that nothing is computed that nobody asks for: the
+both are sums of the same form. They are written by hand so that nothing is computed in vain: the
 positions of a training frame are given, so nothing is ever differentiated twice with respect to them.
 """
 
@@ -20,23 +20,23 @@ from torch.autograd.function import once_differentiable
 from gnnformd.model.density.harmonics import harmonics, harmonics_along, harmonics_pull
 from gnnformd.model.density.sums.neighbor_table import NeighborTable
 
-__all__ = ["DensityGeometry", "atomic_densities"]
+__all__ = ["TableGeometry", "table_densities"]
 
 
 @dataclass
-class DensityGeometry:
-    """What a sum over neighbors needs to know of the places of atoms; none of it depends on parameters.
+class TableGeometry:
+    """What a sum over neighbors needs to know of the positions of atoms; none of it depends on parameters.
 
     Attributes
     ----------
     table
-        Where the neighbors are.
+        The neighbors.
     distance
         angstrom, (N, M).
     unit
         Direction from the center to the neighbor, (3, N, M).
     radial, radial_slope
-        Radial functions and their derivatives, zero in empty places, (K, N, M).
+        Radial functions and their derivatives, zero in empty cells of the table, (K, N, M).
     l_max
         Highest degree of the harmonics.
     harmonics
@@ -58,7 +58,7 @@ class DensityGeometry:
         self.harmonics = harmonics(self.unit, self.l_max)
 
 
-def atomic_densities(sent: Tensor, vectors: Tensor, geometry: DensityGeometry) -> Tensor:
+def table_densities(sent: Tensor, vectors: Tensor, geometry: TableGeometry) -> Tensor:
     """Sum what the neighbors send, times radial functions and harmonics.
 
     Parameters
@@ -84,8 +84,8 @@ class _Densities(Function):
     """``D`` from ``h`` and the vectors."""
 
     @staticmethod
-    def forward(ctx: Any, sent: Tensor, vectors: Tensor, geometry: DensityGeometry) -> Tensor:
-        """See `atomic_densities`."""
+    def forward(ctx: Any, sent: Tensor, vectors: Tensor, geometry: TableGeometry) -> Tensor:
+        """See `table_densities`."""
         ctx.save_for_backward(sent)
         ctx.geometry = geometry
         return _sum(_outer(geometry.harmonics, geometry.table.from_neighbors(sent)), geometry.radial)
@@ -97,16 +97,16 @@ class _Densities(Function):
         wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and not ctx.geometry.vectors_done
         if not any(wanted):
             return None, None, None
-        in_sent, in_vectors = _Pull.apply(sent, gradients[0], ctx.geometry, *wanted)  # type: ignore[no-untyped-call]
+        in_sent, in_vectors = _VectorJacobian.apply(sent, gradients[0], ctx.geometry, *wanted)  # type: ignore[no-untyped-call]
         return in_sent, in_vectors, None
 
 
-class _Pull(Function):
+class _VectorJacobian(Function):
     """Gradients in ``h`` and the vectors from the gradient ``g`` in ``D``; itself differentiable in ``h`` and ``g``."""
 
     @staticmethod
     def forward(
-        ctx: Any, sent: Tensor, gradient: Tensor, geometry: DensityGeometry, for_sent: bool, for_vectors: bool
+        ctx: Any, sent: Tensor, gradient: Tensor, geometry: TableGeometry, for_sent: bool, for_vectors: bool
     ) -> tuple[Tensor | None, Tensor | None]:
         """Contract ``sum_k B_k g`` with harmonics (for ``h``); apply the chain rule through r and u (for vectors)."""
         ctx.save_for_backward(sent, gradient)
@@ -133,22 +133,22 @@ class _Pull(Function):
     ) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         """Gradients in ``h`` and ``g`` of ``on_sent . in_sent + on_vectors . in_vectors``."""
         sent, gradient = ctx.saved_tensors
-        geometry: DensityGeometry = ctx.geometry
+        geometry: TableGeometry = ctx.geometry
         received = geometry.table.from_neighbors(sent)
         in_sent = in_gradient = None
         if on_sent is not None:
             in_gradient = _sum(_outer(geometry.harmonics, geometry.table.from_neighbors(on_sent)), geometry.radial)
         if on_vectors is not None:
             stretch = (on_vectors * geometry.unit).sum(0)  # (N, M)
-            turn = (on_vectors - stretch * geometry.unit) / geometry.distance  # (3, N, M)
+            rotation = (on_vectors - stretch * geometry.unit) / geometry.distance  # (3, N, M)
             radial = geometry.radial_slope * stretch  # (K, N, M)
-            turned = harmonics_along(geometry.unit, turn, geometry.l_max)  # (L, N, M)
+            change_of_harmonics = harmonics_along(geometry.unit, rotation, geometry.l_max)  # (L, N, M)
             change = _sum(_outer(geometry.harmonics, received), radial)
-            change += _sum(_outer(turned, received), geometry.radial)
+            change += _sum(_outer(change_of_harmonics, received), geometry.radial)
             in_gradient = change if in_gradient is None else in_gradient + change
             if ctx.needs_input_grad[0]:
                 on_received = (_spread(gradient, radial, len(received)) * geometry.harmonics[:, None]).sum(0)
-                on_received += (_spread(gradient, geometry.radial, len(received)) * turned[:, None]).sum(0)
+                on_received += (_spread(gradient, geometry.radial, len(received)) * change_of_harmonics[:, None]).sum(0)
                 in_sent = geometry.table.to_neighbors(on_received)
         return in_sent, in_gradient, None, None, None
 
@@ -164,6 +164,6 @@ def _sum(terms: Tensor, radial: Tensor) -> Tensor:
 
 
 def _spread(gradient: Tensor, radial: Tensor, channels: int) -> Tensor:
-    """``sum_k B_k g`` in every place: (N, L C, K) and (K, N, M) to (L, C, N, M)."""
+    """``sum_k B_k g`` in every cell of the table: (N, L C, K) and (K, N, M) to (L, C, N, M)."""
     angular = torch.bmm(gradient, radial.transpose(0, 1))  # (N, L C, M)
     return angular.transpose(0, 1).view(gradient.shape[1] // channels, channels, *angular.shape[::2])

@@ -1,1 +1,1 @@
-"""The seed's edge networks on processors with instructions for small matrices of bfloat16 numbers (AMX)."""
+"""The original edge networks on processors with instructions for small matrices of bfloat16 numbers (AMX)."""

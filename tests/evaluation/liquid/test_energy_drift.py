@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gnnformd.evaluation.liquid.observables import GRAMS_PER_CM3, energy_drift
+from gnnformd.evaluation.liquid.energy_drift import GRAMS_PER_CM3, energy_drift
 
 
 def test_the_drift_is_the_slope_in_kcal_per_mol_per_atom_and_nanosecond():

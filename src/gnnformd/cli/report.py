@@ -1,4 +1,4 @@
-"""Commands that tell a story: ``report`` and ``demo``."""
+"""Commands that write a report: ``report`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.judge import use_threads
+from gnnformd.cli.options import use_threads
 from gnnformd.cli.show import progress, say
 
 __all__: list[str] = []
@@ -27,10 +27,10 @@ def report(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder to write; what is there already is used again.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder to write; finished steps in it are kept.")] = Path("demo"),
 ) -> None:
-    """Make data, train, judge, simulate and report in five minutes."""
-    use_threads(1)  # its systems are small: threads of a busy machine would only wait for each other
+    """Generate data, train, evaluate, simulate and report in five minutes."""
+    use_threads(1)  # the systems are small: on a busy machine several threads would mostly wait for each other
     from gnnformd.demo import Demo
 
     demo = Demo(out, say=say, progress=progress)

@@ -22,11 +22,11 @@ __all__: list[str] = []
 ConfigArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A YAML file, or water, argon, seed-water or seed-argon.")
 ]
-DataOption = Annotated[list[Path] | None, typer.Option(help="Data to learn from instead of data.paths; repeatable.")]
+DataOption = Annotated[list[Path] | None, typer.Option(help="Training data instead of data.paths; repeatable.")]
 OutOption = Annotated[Path | None, typer.Option(help="Run folder to write; runs/CONFIG if not given.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one setting; repeatable.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")]
-CheckpointOption = Annotated[Path | None, typer.Option(help="Go on from this checkpoint instead of the last.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint of the run folder.")]
+CheckpointOption = Annotated[Path | None, typer.Option(help="Continue from this checkpoint instead of the last.")]
 MinutesOption = Annotated[float | None, typer.Option(help="End after about this many minutes (training.max_minutes).")]
 
 
@@ -69,7 +69,7 @@ def finetune(
     checkpoint: CheckpointOption = None,
     max_minutes: MinutesOption = None,
 ) -> None:
-    """Go on training a finished model on other data."""
+    """Fine-tune a trained model on other data."""
     settings = _load(config, data, max_minutes, changes)
     from gnnformd.training.train import finetune as run
 
@@ -96,7 +96,7 @@ def _load(source: str, data: list[Path] | None, max_minutes: float | None, chang
         options.append(f"data.paths={json.dumps([str(path) for path in data])}")
     config = load_config(source, [*options, *(changes or [])])
     if not config.data.paths:
-        raise InputError(f"{source}: data.paths names no data; add it, or name data with --data.")
+        raise InputError(f"{source}: data.paths is empty; set it, or give data with --data.")
     return config
 
 
@@ -110,7 +110,7 @@ def _say_epoch(record: EpochRecord) -> None:
 def _say_where(run: TrainedRun) -> None:
     from gnnformd.training.run_folder import is_main_process
 
-    if not is_main_process():  # several processes share a training; one speaks
+    if not is_main_process():  # of the processes that share a training, one prints
         return
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {run.best.validation_l1_per_atom:.4g} kcal/mol/angstrom per atom")
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")

@@ -1,24 +1,21 @@
-"""Commands that judge a model: ``evaluate``, ``curves`` and ``benchmark``."""
+"""Commands that evaluate a model: ``evaluate``, ``curves`` and ``benchmark``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.show import check_place, progress, save_json, say, show_table
+from gnnformd.cli.options import DeviceOption, JsonOption, ModelArgument, ThreadsOption, TorchOption, use_threads
+from gnnformd.cli.show import progress, save_json, say, show_table
 
-__all__ = ["use_threads"]
+if TYPE_CHECKING:
+    from gnnformd.evaluation.forces.force_errors import TypeMetrics
+    from gnnformd.evaluation.forces.metrics import Evaluation
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or name of a shipped model.")]
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the numbers to this file.", callback=check_place)
-]
-DeviceOption = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")]
-TorchOption = Annotated[bool, typer.Option("--torch", help="Forces by PyTorch, not by compiled loops.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Processor threads; all cores if not given.")]
+__all__: list[str] = []
 
 
 @app.command()
@@ -46,23 +43,23 @@ def evaluate(
     names = loaded.card.type_names
     datasets = [open_dataset(path, topology=topology, force_field=field, elements=names) for path in data]
     with progress("Evaluating") as report:
-        result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report).to_dict()
-    show_evaluation(result)
-    save_json(json_file, result)
+        result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report)
+    _show_evaluation(result)
+    save_json(json_file, result.to_dict())
 
 
-def show_evaluation(result: dict[str, Any]) -> None:
+def _show_evaluation(evaluation: Evaluation) -> None:
     """Table of the errors on each dataset and for each type of atom."""
     columns = ("data", "frames", "MAE", "RMSE", "L1/atom", "relative", "ms/frame")
     rows: list[tuple[Any, ...]] = []
-    for entry in result["datasets"]:
-        force = entry["force"]
-        share = f"{100 * force['relative_l1']:.1f} %"
-        speed = 1000 * entry["seconds_per_frame"]
-        rows.append((entry["path"], entry["frames"], force["mae"], force["rmse"], force["l1_per_atom"], share, speed))
-        for name, part in force["per_type"].items():
-            share = f"{100 * part['relative_l1']:.1f} %" if "relative_l1" in part else "-"
-            rows.append((f"  {name}", "", part.get("mae"), part.get("rmse"), part.get("l1_per_atom"), share, ""))
+    for dataset in evaluation.datasets:
+        parts: list[tuple[str, int | str, TypeMetrics, float | str]] = [
+            (dataset.path, dataset.frames, dataset.force, 1000 * dataset.seconds_per_frame)
+        ]
+        parts += [(f"  {name}", "", errors, "") for name, errors in dataset.force.per_type.items()]
+        for name, frames, errors, milliseconds in parts:
+            share = f"{100 * errors.relative_l1:.1f} %"
+            rows.append((name, frames, errors.mae, errors.rmse, errors.l1_per_atom, share, milliseconds))
     show_table("Errors of the forces, kcal/mol/angstrom", columns, rows)
 
 
@@ -78,7 +75,7 @@ def curves(
 
     found = force_curves(load_model(model))
     result = curves_to_dict(model, found)
-    columns = ("curve", "rms error", "relative", "where data were", "largest transverse")
+    columns = ("curve", "rms error", "relative", "within the data", "largest transverse")
     rows = []
     for c in result["curves"]:
         shares = [c["relative_rms_error"], c["relative_rms_error_in_data"]]
@@ -111,10 +108,10 @@ def benchmark(
     with progress("Measuring") as report:
         result = measure_speed(loaded, atoms=atoms, progress=report).to_dict()
     title = f"{result['atoms']} atoms of {result['system']}, {result['edges_per_atom']:.0f} edges per atom"
-    own, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
+    times, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
     threads = result["threads"]
     where = f"{threads} thread{'s' if threads > 1 else ''}" if result["device"] == "cpu" else result["device"]
-    told = {
+    names = {
         "short_range": f"forces but long-range electrostatics ({where})",
         "network": "  of it the network of each atom",
         "forces": f"forces ({where})",
@@ -122,9 +119,9 @@ def benchmark(
         "step": "step of LAMMPS with these forces",
         "coupling": "  of it PPPM, lists, moving, coupling",
     }
-    if own["short_range"] == own["forces"]:
-        del told["short_range"]
-    rows = [(text, own[name], ratio[name]) for name, text in told.items() if name in own]
+    if times["short_range"] == times["forces"]:
+        del names["short_range"]
+    rows = [(text, times[name], ratio[name]) for name, text in names.items() if name in times]
     rows.append(("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0))
     show_table(title, ("what", "us/atom/step", "over LAMMPS"), rows)
     if result["operations_per_atom"] is not None:
@@ -137,13 +134,3 @@ def benchmark(
     if result["difference_from_pytorch"] is not None:
         say(f"Forces differ from those of PyTorch in float64 by {result['difference_from_pytorch']:.1g} of their size.")
     save_json(json_file, result)
-
-
-def use_threads(count: int | None) -> None:
-    """Let the network use this many processor threads; all cores without a number."""
-    if count is not None:
-        import numba
-        import torch
-
-        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # first: starting numba resets torch's
-        torch.set_num_threads(count)

@@ -1,4 +1,4 @@
-"""AcceleratedDensity: a density model on an accelerator, by kernels that PyTorch's compiler writes for it."""
+"""CompiledEnergies: a density model on an accelerator, by kernels that PyTorch's compiler writes for it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,20 @@ from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.density.classical import bond_pairs
+from gnnformd.model.density.bond_angles import bond_pairs
 from gnnformd.model.density.compile_engine.energies import Angles, Energies, Shell
 from gnnformd.model.density.electrostatics import weights_of
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.numba_engine.one_layer import LocalPrediction
+from gnnformd.model.density.numba_engine.results import LocalPrediction
 from gnnformd.model.density.sums.neighbor_table import NeighborTable, neighbor_table
-from gnnformd.model.interface import ForceModel
 
-__all__ = ["AcceleratedDensity", "can_accelerate"]
+__all__ = ["CompiledEnergies"]
 
 BACKEND = "inductor"  # of torch.compile
 NO_CELL = np.eye(3)
 
 
-def can_accelerate(model: ForceModel) -> bool:
-    """Whether the model is one for `AcceleratedDensity`, and on an accelerator."""
-    if not isinstance(model, DensityModel) or model.settings.electrostatics == "learned":
-        return False
-    return next(model.parameters()).device.type != "cpu"
-
-
-class AcceleratedDensity:
+class CompiledEnergies:
     """Energy and forces of a density model without its long-range electrostatics, for atoms that move.
 
     Neighbors stand in tables that serve until the next search: beyond the cutoff everything is zero, so that none has
@@ -45,7 +37,7 @@ class AcceleratedDensity:
     Parameters
     ----------
     model
-        See `can_accelerate`; its weights are copied.
+        On an accelerator, with charges that are not learned; its weights are copied.
     """
 
     def __init__(self, model: DensityModel) -> None:
@@ -68,17 +60,19 @@ class AcceleratedDensity:
         weight = next(model.parameters())
         graph = graph.to(weight.device, weight.dtype)
         self._inputs = model.network.inputs(graph)
+        edges = graph.half_edges
         kinds, of_atom = torch.unique(self._inputs, dim=0, return_inverse=True)
         if self._energies is None or not torch.equal(kinds, self._kinds):
-            both = torch.einsum("ap,kpq,bq->kab", kinds, model.classical.pairs, kinds)
+            both = torch.einsum("ap,kpq,bq->kab", kinds, model.fitted_pairs.coefficients, kinds)
             coefficients = (both + both.transpose(1, 2)).flatten(1)  # (K, pairs of kinds)
-            self._energies = torch.compile(Energies(model, coefficients), dynamic=True, fullgraph=True, backend=BACKEND)
+            self._energies = torch.compile(
+                Energies(model, coefficients, kinds), dynamic=True, fullgraph=True, backend=BACKEND
+            )
             self._kinds = kinds
         self._owned, self._centers = graph.owned, torch.arange(graph.atom_count, device=weight.device)
         if graph.owned is not None and model.layers == 1:
             self._owned, self._centers = None, torch.nonzero(graph.owned).squeeze(1)
-        half = graph.edge_count // 2
-        kind = graph.bond_kind[:half]
+        kind = edges.bond_kind
         bonded = (kind > 0) & (kind <= settings.bond_kinds)
         table = _table(graph, torch.nonzero(~bonded).squeeze(1))
         self._shells = [self._shell(graph, (of_atom, len(kinds)), *table, bonded=False)]
@@ -140,9 +134,9 @@ class AcceleratedDensity:
             if shell.neighbor.numel() == 0:
                 continue
             distance = spread.detach().norm(dim=2)
-            share, place = (distance / shell.contact).flatten().min(0)
+            share, entry = (distance / shell.contact).flatten().min(0)
             if share < 1:
-                at = divmod(int(place), shell.neighbor.shape[1])
+                at = divmod(int(entry), shell.neighbor.shape[1])
                 pair = int(self._centers[at[0]]), int(shell.neighbor[at])
                 found.append((float(share), *pair, float(distance[at]), float(shell.contact[at])))
         return min(found)[1:] if found else None
@@ -157,10 +151,9 @@ class AcceleratedDensity:
             """Values of half edges (E/2, ...) in the table."""
             return torch.cat([values[pairs], values.new_full((1, *values.shape[1:]), filling)])[half_edge]
 
-        half = graph.edge_count // 2
-        kind, neighbor = graph.bond_kind[:half], table.neighbor.view(shape)[centers]
-        special = graph.special_coul.index_select(0, graph.graph_index.index_select(0, graph.center_index[:half]))
-        shift = of_pair(graph.cell_shift[:half].to(torch.int16))
+        kind, neighbor = graph.half_edges.bond_kind, table.neighbor.view(shape)[centers]
+        special = graph.special_coul.index_select(0, graph.graph_of_half_edge)
+        shift = of_pair(graph.half_edges.shift.to(torch.int16))
         backwards = (table.edge >= len(pairs)).view(shape)[centers]
         bond_kinds = torch.arange(1, self._model.settings.bond_kinds + 1, device=kind.device)
         of_atom, count = kinds
@@ -172,6 +165,7 @@ class AcceleratedDensity:
             pair=of_atom[centers, None] * count + of_atom[neighbor],
             product=graph.charges[centers, None] * graph.charges[neighbor],
             weight=of_pair(weights_of(kind, special)),
+            bond_kind=of_pair(kind),
             is_kind=of_pair(kind) == bond_kinds[:, None, None] if bonded else None,
         )
 
@@ -182,17 +176,18 @@ class AcceleratedDensity:
         known = torch.nonzero(row[middle] >= 0).squeeze(1)  # others belong to another domain
         middle, one, other = middle[known], ends[0][known], ends[1][known]
         outer = self._inputs[one] + self._inputs[other]
-        coefficients = torch.einsum("ap,npq,aq->na", self._inputs[middle], self._model.classical.angles, outer)
-        number = torch.zeros(graph.edge_count // 2, dtype=torch.int64, device=middle.device)
+        coefficients = torch.einsum("ap,npq,aq->na", self._inputs[middle], self._model.angles.coefficients, outer)
+        number = torch.zeros(len(graph.half_edges.center), dtype=torch.int64, device=middle.device)
         number[pairs] = torch.arange(len(pairs), device=middle.device)
-        arms = [table.place[number[edges] + (sign < 0) * len(pairs)][known] for edges, sign in sides]
+        arms = [table.cell[number[edges] + (sign < 0) * len(pairs)][known] for edges, sign in sides]
         moved = (row[middle] - middle) * table.columns  # from the rows of all atoms to those of centers
         return Angles(row[middle], torch.stack(arms) + moved, coefficients.contiguous())
 
 
 def _table(graph: AtomicGraph, pairs: Tensor) -> tuple[Tensor, NeighborTable]:
     """Chosen half edges (P,), laid out."""
-    first, second = (k.index_select(0, pairs) for k in (graph.center_index, graph.neighbor_index))
+    center, neighbor, _, _ = graph.half_edges
+    first, second = center.index_select(0, pairs), neighbor.index_select(0, pairs)
     return pairs, neighbor_table(first, second, graph.atom_count)
 
 

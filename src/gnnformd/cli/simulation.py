@@ -1,4 +1,4 @@
-"""Commands that run molecular dynamics, here or elsewhere: ``simulate`` and ``export``."""
+"""Commands that run molecular dynamics or export a model for it: ``simulate`` and ``export``."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.judge import DeviceOption, JsonOption, ModelArgument, ThreadsOption, TorchOption, use_threads
-from gnnformd.cli.show import check_place, number, progress, save_json, say, show_facts, show_table
+from gnnformd.cli.options import DeviceOption, JsonOption, ModelArgument, ThreadsOption, TorchOption, use_threads
+from gnnformd.cli.show import check_writable, number, progress, save_json, say, show_facts, show_table
 from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
+    from gnnformd.evaluation.results import SimulationResult
     from gnnformd.simulation.lammps.ranks import Ranks
     from gnnformd.simulation.settings import SimulationSettings
 
-__all__ = ["show_simulation", "write_figures"]
+__all__: list[str] = []
 
 
 class Engine(StrEnum):
-    """Who integrates the equations of motion."""
+    """Program that integrates the equations of motion."""
 
     lammps = "lammps"
     ase = "ase"
 
 
 class Ensemble(StrEnum):
-    """What is held constant."""
+    """The thermodynamic ensemble."""
 
     nve = "nve"
     nvt = "nvt"
     npt = "npt"
 
 
-class Guarding(StrEnum):
+class GuardMode(StrEnum):
     """What to do where the model extrapolates."""
 
     warn = "warn"
@@ -61,8 +62,8 @@ def simulate(
     model: ModelArgument,
     topology: Annotated[Path, typer.Argument(metavar="TOPOLOGY.data", help="LAMMPS data file to start from.")],
     out: Annotated[Path, typer.Option(help="Folder to write: trajectory, thermo table, observables.")],
-    engine: Annotated[Engine, typer.Option(help="Who integrates.")] = Engine.lammps,
-    ensemble: Annotated[Ensemble, typer.Option(help="What is held constant.")] = Ensemble.nvt,
+    engine: Annotated[Engine, typer.Option(help="Program that integrates.")] = Engine.lammps,
+    ensemble: Annotated[Ensemble, typer.Option(help="Thermodynamic ensemble.")] = Ensemble.nvt,
     temperature: Annotated[float, typer.Option(help="K.")] = 300.0,
     pressure: Annotated[float, typer.Option(help="atm, for npt.")] = 1.0,
     timestep: Annotated[float, typer.Option(help="fs.")] = 1.0,
@@ -75,15 +76,15 @@ def simulate(
         int | None, typer.Option(help="Steps between two restart files. [default: one at the end]", show_default=False)
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the restart file in --out, to --steps in all.")
+        bool, typer.Option("--resume", help="Continue from the restart file in --out, to --steps in total.")
     ] = False,
     velocities: Annotated[
         Velocities, typer.Option(help="Drawn at the temperature, or those of the data file.")
     ] = Velocities.create,
     guard: Annotated[
-        Guarding,
-        typer.Option(help="Outside of the training data: warn once, also dump the frames, or stop."),
-    ] = Guarding.warn,
+        GuardMode,
+        typer.Option(help="Outside the training data: warn once, also dump the frames, or stop."),
+    ] = GuardMode.warn,
     seed: Annotated[int, typer.Option(help="Seed of velocities and of ASE's thermostat.")] = 1,
     compare: Annotated[Path | None, typer.Option(help="Reference run to compare with.")] = None,
     device: DeviceOption = "cpu",
@@ -95,7 +96,7 @@ def simulate(
     from gnnformd.simulation.lammps.ranks import Ranks
     from gnnformd.simulation.settings import SimulationSettings
 
-    with _one_voice(Ranks() if engine == Engine.ase else Ranks.world()) as world:
+    with _first_rank_prints(Ranks() if engine == Engine.ase else Ranks.world()) as world:
         settings = SimulationSettings.from_options(
             engine=engine.value,
             ensemble=ensemble.value,
@@ -121,16 +122,19 @@ def simulate(
         with world.together():
             loaded = load_model(model, device=device, compiled=not torch)
         with progress("Simulating") as report:
-            result = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report).to_dict()
+            data = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report).to_dict()
         if world.first:
-            show_simulation(result)
-            write_figures(result, out / "figures")
+            from gnnformd.evaluation.results import SimulationResult
+
+            result = SimulationResult.from_dict(data, str(out / "simulate.json"))
+            _show_simulation(result)
+            _write_figures(result, out / "figures")
             say(f"Wrote {out}")
-            save_json(json_file, result)
+            save_json(json_file, data)
 
 
 class Target(StrEnum):
-    """Which program is to run the model."""
+    """Program that will run the model."""
 
     mliap = "mliap"
 
@@ -138,10 +142,10 @@ class Target(StrEnum):
 @app.command()
 def export(
     model: ModelArgument,
-    out: Annotated[Path, typer.Option(help="File to write.", callback=check_place)],
+    out: Annotated[Path, typer.Option(help="File to write.", callback=check_writable)],
     target: Annotated[Target, typer.Option(help="LAMMPS's 'pair_style mliap unified'.")] = Target.mliap,
 ) -> None:
-    """Write a model for a LAMMPS of your own, with Kokkos on accelerators."""
+    """Write a model for your own LAMMPS, with Kokkos on accelerators."""
     from gnnformd.interfaces.lammps_mliap import export_mliap
     from gnnformd.model.files.model_file import load_model
 
@@ -154,19 +158,19 @@ def export(
 def _start_ranks(
     model: str, topology: Path, settings: SimulationSettings, options: Mapping[str, Any], flags: list[str]
 ) -> int:
-    """Run the same command under mpiexec and give back its exit code."""
+    """Run the same command under mpiexec and return its exit status."""
     from gnnformd.reference.launch import run_on_ranks
 
-    said = {**settings.model_dump(exclude={"thermo_every"}), **options}
-    words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in said.items() if value is not None]
+    values = {**settings.model_dump(exclude={"thermo_every"}), **options}
+    words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in values.items() if value is not None]
     # '--' ends the options: a pressure may be negative, and a file may have any name
     given = [*(f"{name}={value}" for name, value in words), *flags]
     return run_on_ranks(["simulate", *given, "--", model, str(topology)], settings.ranks)
 
 
 @contextmanager
-def _one_voice(ranks: Ranks) -> Iterator[Ranks]:
-    """Let only the first of many ranks speak and listen, and let none of them wait for one that has failed."""
+def _first_rank_prints(ranks: Ranks) -> Iterator[Ranks]:
+    """Let only the first rank print and handle signals, and end all ranks when one of them fails."""
     if ranks.size == 1:
         yield ranks
         return
@@ -180,78 +184,74 @@ def _one_voice(ranks: Ranks) -> Iterator[Ranks]:
     try:
         yield ranks
     except (InputError, ModelFailure, KeyboardInterrupt):
-        raise  # every rank has it
+        raise  # raised on every rank
     except Exception:
         ranks.abort(traceback.format_exc())
 
 
-def write_figures(result: Mapping[str, Any], folder: Path) -> None:
-    """Draw what came out: a file for each family of curves, and the temperature."""
+def _write_figures(result: SimulationResult, folder: Path) -> None:
+    """Draw a file for each family of curves, and one of temperature and energy."""
     import numpy as np
 
     from gnnformd.evaluation.figures.force_figures import molecular_dynamics_figure, save_figure
     from gnnformd.evaluation.figures.md_figures import curves_figure
-    from gnnformd.evaluation.liquid.md_curves import FAMILIES
 
-    for family in FAMILIES:
-        if result[family]:
-            save_figure(curves_figure(family, result[family]), folder / f"{family}.png")
-    thermo, settings = result["thermo"], result["settings"]
-    if len(thermo["step"]) > 1:
-        energies = thermo["total_energy"]
-        known = None if None in energies else np.array(energies) / result["atoms"]
+    for family, curves in result.curves.items():
+        save_figure(curves_figure(family, curves), folder / f"{family}.png")
+    thermo, settings = result.thermo, result.settings
+    if len(thermo.step) > 1:
         figure = molecular_dynamics_figure(
-            np.array(thermo["step"]) * settings["timestep"],
-            np.array(thermo["temperature"]),
-            known,
-            target=None if settings["ensemble"] == "nve" else settings["temperature"],
+            np.array(thermo.step) * (settings.timestep or 1.0),
+            np.array(thermo.temperature, dtype=np.float64),
+            None if None in thermo.total_energy else np.array(thermo.total_energy) / result.atoms,
+            target=None if settings.ensemble == "nve" else settings.temperature,
         )
         save_figure(figure, folder / "thermo.png")
 
 
-def show_simulation(result: dict[str, Any]) -> None:
-    """Speed, conservation, temperature, each observable beside its reference, and the verdicts."""
-    from gnnformd.evaluation.liquid.statistics import with_error
+def _show_simulation(result: SimulationResult) -> None:
+    """Speed, energy conservation, temperature, each observable and its reference, and the verdicts."""
+    from gnnformd.evaluation.formatting import with_error
 
-    temperature, drift = result["temperature"], result["energy_drift_per_atom_per_ns"]
+    temperature, outside = result.temperature, result.outside_training
+    drift = with_error(result.energy_drift_per_atom_per_ns, result.energy_drift_standard_error)
     rows: list[tuple[str, Any]] = [
-        ("atoms", result["atoms"]),
-        ("steps", result["steps"]),
-        ("microseconds per atom and step", result["microseconds_per_atom_step"]),
-        ("mean temperature, K", with_error(temperature["mean"], temperature["standard_error"])),
-        ("energy drift, kcal/mol per atom and ns", with_error(drift, result["energy_drift_standard_error"])),
+        ("atoms", result.atoms),
+        ("steps", result.steps),
+        ("microseconds per atom and step", result.microseconds_per_atom_step),
+        ("mean temperature, K", with_error(temperature.mean, temperature.standard_error)),
+        ("energy drift, kcal/mol per atom and ns", drift),
     ]
-    outside = result["outside_training"]
-    if outside["steps"]:
-        rows.append(("steps outside of the training data", outside["steps"]))
-        rows.append(("the first", f"step {outside['first_step']}: {outside['reason']}"))
-    if not result["stable"]:
-        rows.append(("unstable", f"stopped at step {result['stopped_at_step']}: {result['reason']}"))
+    if outside.steps:
+        rows.append(("steps outside the training data", outside.steps))
+        rows.append(("the first of them", f"step {outside.first_step}: {outside.reason}"))
+    if not result.stable:
+        rows.append(("unstable", f"stopped at step {result.stopped_at_step}: {result.reason}"))
     show_facts("Molecular dynamics with learned forces", rows)
-    compared = result["verdict"] is not None
+    compared = result.verdict is not None
     columns = ("observable", "model", *(("reference", "apart", "verdict") if compared else ()))
     table = []
-    for name, entry in result["observables"].items():
-        cells = [name, with_error(entry["value"], entry["standard_error"])]
+    for name, observable in result.observables.items():
+        cells = [name, with_error(observable.value, observable.standard_error)]
         if compared:
-            cells.append(with_error(entry["reference"], entry["reference_standard_error"]))
-            cells += [number(entry["difference"], 2), _in_a_word(entry["verdict"])]
+            cells.append(with_error(observable.reference, observable.reference_standard_error))
+            cells += [number(observable.difference, 2), _short_verdict(observable.verdict)]
         table.append(cells)
     show_table("Observables; 'apart' in standard errors, same below 2" if compared else "Observables", columns, table)
-    if compared:
-        say(f"Compared with the reference: {result['verdict']['text']}.")
-    if (stability := result["stability"]) is not None:
-        length, reason = number(stability["stable_ps"]), stability["reason"]
+    if result.verdict is not None:
+        say(f"Compared with the reference: {result.verdict.text}.")
+    if result.stability is not None:
+        length, reason = number(result.stability.stable_ps), result.stability.reason
         say(
             f"Within the band around the reference for all of {length} ps."
             if reason is None
             else f"Left the band around the reference after {length} ps: {reason}."
         )
-    for note in result["notes"]:
+    for note in result.notes:
         say(f"Note: {note}")
 
 
-def _in_a_word(verdict: str | None) -> str:
+def _short_verdict(verdict: str | None) -> str:
     """Shorten a verdict for a table that shows the numbers beside it."""
     if verdict is None:
         return "-"

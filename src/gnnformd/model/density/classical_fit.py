@@ -1,0 +1,182 @@
+"""The classical start: pair and angle potentials fitted by least squares, which the network then corrects."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density.bond_angles import POWERS, AnglePotentials, bond_angles, bond_pairs
+from gnnformd.model.density.node_inputs import WITHOUT_PAIR_ENERGY
+from gnnformd.model.density.pair_potentials import PairPotentials
+from gnnformd.model.density.radial import radial_functions
+
+__all__ = ["fit_classical"]
+
+SECOND_NEIGHBORS = 2  # kind of bond without pair potentials, since those of the angles describe nearly the same
+PRIOR_WEIGHT = 0.1  # of inputs in which no pair energy is known to be linear, against 1 for the others
+
+SINGULAR_VALUE_CUTOFF = 1e-7  # singular values below this share of the largest one are left out
+
+
+@torch.no_grad()
+def fit_classical(
+    pairs: PairPotentials,
+    angles: AnglePotentials,
+    graph: AtomicGraph,
+    inputs: Tensor,
+    softened: tuple[Tensor, Tensor],
+    forces: Tensor,
+    virials: Tensor | None,
+) -> None:
+    """Fit pair and angle potentials to forces (and virials) that are missing, and add them.
+
+    They are fitted for each kind of bond and each two (three) kinds of atoms that there are; then ``M`` and ``A`` are
+    the smallest that give them, where charges and the number 1 count as large: what epsilon and sigma can describe is
+    described by them.
+
+    Parameters
+    ----------
+    pairs, angles
+        Changed in place.
+    graph
+        Frames of the data.
+    inputs
+        Numbers that describe the atoms, (N, P).
+    softened
+        Softened distances of the half edges, angstrom, and their derivatives by the distances, (E/2,) each.
+    forces
+        kcal/mol/angstrom, (N, 3).
+    virials
+        kcal/mol, (B, 3, 3), or None.
+    """
+    kinds, of_atom = torch.unique(inputs.double(), dim=0, return_inverse=True)
+    center, neighbor, _, bond_kind = graph.half_edges
+    vectors = graph.half_edge_vectors().double()
+    virials = None if virials is None else virials.double()
+    soft, slope = softened
+    fit = _Fit(graph, vectors, (soft.double(), slope.double(), pairs.cutoff), forces.double(), virials)
+    products, sizes, first = [], [], 0
+    for kind, (edges, count) in enumerate(pairs.by_bond_kind(bond_kind)):
+        if kind == SECOND_NEIGHBORS:
+            edges = edges[:0]
+        one, other = of_atom[center[edges]], of_atom[neighbor[edges]]
+        key = torch.minimum(one, other) * len(kinds) + torch.maximum(one, other)
+        for which in torch.unique(key).tolist():
+            fit.pairs.append((edges[key == which], count))
+            a, b = kinds[which // len(kinds)], kinds[which % len(kinds)]
+            products.append(torch.outer(a, b) + torch.outer(b, a))
+            sizes.append((first, count))
+        first += count
+    middle, ends, _ = bond_angles(graph, vectors)
+    low, high = of_atom[ends].min(0).values, of_atom[ends].max(0).values
+    key = (of_atom[middle] * len(kinds) + low) * len(kinds) + high
+    triples = []
+    for which in torch.unique(key).tolist():
+        fit.angles.append(torch.nonzero(key == which).squeeze(1))
+        vertex, ends_of = which // len(kinds) ** 2, (which // len(kinds) % len(kinds), which % len(kinds))
+        triples.append(torch.outer(kinds[vertex], kinds[ends_of[0]] + kinds[ends_of[1]]))
+    solution = torch.split(fit.solve(), [count for _, count in sizes] + [POWERS] * len(triples))
+    weight = torch.ones_like(kinds[0])
+    if pairs.physical:
+        weight[list(WITHOUT_PAIR_ENERGY)] = PRIOR_WEIGHT
+    for block in sorted(set(sizes)):
+        members = [k for k, size in enumerate(sizes) if size == block]
+        found = _smallest(
+            torch.stack([products[k] for k in members]), torch.stack([solution[k] for k in members]), weight
+        )
+        pairs.coefficients[block[0] : block[0] + block[1]] += found.to(pairs.coefficients)
+    if triples:
+        found = _smallest(torch.stack(triples), torch.stack(solution[len(sizes) :]), weight)
+        angles.coefficients.add_(found.to(angles.coefficients))
+
+
+class _Fit:
+    """Least squares, frame by frame: forces (and virials) of each function are columns, those wanted the last one.
+
+    A virial counts as much as the forces on all atoms of its frame together.
+
+    Attributes
+    ----------
+    pairs
+        Half edges that have pair potentials in common, and how many functions.
+    angles
+        Numbers of angles that have potentials in common.
+    """
+
+    def __init__(
+        self,
+        graph: AtomicGraph,
+        vectors: Tensor,
+        distances: tuple[Tensor, Tensor, float],
+        forces: Tensor,
+        virials: Tensor | None,
+    ) -> None:
+        self.graph, self.vectors, self.forces, self.virials = graph, vectors, forces, virials
+        self.soft, self.slope, self.cutoff = distances
+        self.unit = nn.functional.normalize(vectors)
+        self.sizes = graph.atoms_per_graph.tolist()
+        self.pairs: list[tuple[Tensor, int]] = []
+        self.angles: list[Tensor] = []
+        self.ends, self.sides = bond_pairs(graph)
+
+    def solve(self) -> Tensor:
+        """Coefficients of all functions: those of pairs, then those of angles."""
+        triangle = self.vectors.new_zeros(0, 0)
+        begin = 0
+        for frame, atoms in enumerate(self.sizes):
+            rows = self._rows(frame, begin, atoms)
+            triangle = torch.linalg.qr(torch.cat([triangle, rows]) if len(triangle) else rows, mode="r").R
+            begin += atoms
+        left, values, right = torch.linalg.svd(triangle[:, :-1], full_matrices=False)
+        inverse = torch.where(values > SINGULAR_VALUE_CUTOFF * values[:1], 1 / values, 0.0)
+        solution: Tensor = right.T @ (inverse * (left.T @ triangle[:, -1]))
+        return solution
+
+    def _rows(self, frame: int, begin: int, atoms: int) -> Tensor:
+        edges_of = self.graph.half_edges
+        center, neighbor = edges_of.center - begin, edges_of.neighbor - begin
+        columns = []
+
+        def add(sums: Tensor, edges: Tensor, gradients: Tensor) -> None:
+            """Add gradients (K, E', 3) in the vectors of half edges to forces (K, atoms, 3) and virials (K, 3, 3)."""
+            forces = sums[:, : 3 * atoms].view(len(sums), atoms, 3)
+            forces.index_add_(1, center[edges], gradients)
+            forces.index_add_(1, neighbor[edges], -gradients)
+            sums[:, 3 * atoms :] -= torch.einsum("ea,keb->kab", self.vectors[edges], gradients).flatten(1)
+
+        frame_of_edge = self.graph.graph_of_half_edge
+        for edges, count in self.pairs:
+            mine = edges[frame_of_edge[edges] == frame]
+            slopes = radial_functions(self.soft[mine], self.slope[mine], self.cutoff, count)[1]  # (K, E')
+            sums = slopes.new_zeros(count, 3 * atoms + 9)
+            add(sums, mine, slopes[:, :, None] * self.unit[mine])
+            columns.append(sums)
+        for which in self.angles:
+            mine = which[self.graph.graph_index[self.ends[0, which]] == frame]
+            sides = [(edges[mine], sign[mine].double()) for edges, sign in self.sides]
+            arms = [self.unit[edges] * sign[:, None] for edges, sign in sides]
+            cosine = (arms[0] * arms[1]).sum(1)  # (A,)
+            powers = torch.stack([n * cosine ** (n - 1) for n in range(1, POWERS + 1)])  # (POWERS, A)
+            sums = cosine.new_zeros(POWERS, 3 * atoms + 9)
+            for (edges, sign), own, far in zip(sides, arms, reversed(arms), strict=True):
+                bend = (far - cosine[:, None] * own) * (sign / self.vectors[edges].norm(dim=1))[:, None]
+                add(sums, edges, powers[:, :, None] * bend)
+            columns.append(sums)
+        wanted = [self.forces[begin : begin + atoms].flatten()]
+        wanted.append(torch.zeros(9).to(wanted[0]) if self.virials is None else self.virials[frame].flatten())
+        columns.append(torch.cat(wanted)[None])
+        rows = torch.cat(columns).T  # (3 N + 9, functions + 1)
+        if self.virials is None:
+            return rows[: 3 * atoms]
+        rows[3 * atoms :] *= atoms**-0.5
+        return rows
+
+
+def _smallest(products: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """Smallest matrices (K, P, P) whose sums with ``products`` (pairs, P, P) are ``wanted`` (pairs, K)."""
+    size = products.shape[1]
+    weights = torch.outer(weight, weight).flatten()
+    found = torch.linalg.pinv(products.flatten(1) * weights, rtol=1e-6) @ wanted  # (P P, K)
+    matrices: Tensor = (weights[:, None] * found).T.reshape(-1, size, size)
+    return matrices

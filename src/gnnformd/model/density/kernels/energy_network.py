@@ -1,0 +1,101 @@
+"""Network of a model with one layer: from the densities of a block of centers to energies, and the gradient back.
+
+The linear map between the two perceptrons of `gnnformd.model.density.layer` is part of the weights ``hidden``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gnnformd.model.density.kernels.invariants import invariants, invariants_vjp
+from gnnformd.model.density.kernels.matrix import matmul, silu_and_slope
+from gnnformd.model.density.kernels.mixing import add_row, mix, mix_vjp, mixed_densities
+from gnnformd.model.density.kernels.simd import fill, lanes_of
+from gnnformd.model.density.kernels.simd_functions import total
+from gnnformd.model.density.kernels.structures import (
+    ATOMS,
+    HARMONICS,
+    MIXED,
+    Floats,
+    Indices,
+    Layer,
+    MixedDensities,
+    NetworkWeights,
+    NetworkWorkspace,
+)
+from gnnformd.numba_jit import kernel
+
+__all__ = ["block_energies", "make_workspace", "network_alone"]
+
+
+@kernel
+def make_workspace(features: int, width: int, like: Floats) -> NetworkWorkspace:
+    """Memory for the network of a block with F features and perceptrons of width W."""
+    rows = np.zeros((MIXED + 3, ATOMS * features), like.dtype)
+    return NetworkWorkspace(rows, np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS))
+
+
+@kernel
+def block_energies(densities: Floats, s: int, layer: Layer[NetworkWeights], workspace: NetworkWorkspace) -> None:
+    """Energies of a block of centers of species s, to the workspace; the densities are replaced by the gradient."""
+    polynomial, energies = layer.network.polynomial, workspace.energies
+    mixed = mixed_densities(workspace.rows)
+    mix(densities, layer.layout, layer.mixing, s, mixed)
+    for a in range(ATOMS):
+        energy = fill(densities, 0.0)
+        for f in range(0, mixed.features, lanes_of(densities)):
+            energy = energy + invariants(mixed, a, f, polynomial)
+        energies[a] = total(energy)
+    _perceptron(mixed, s, layer.network, workspace.activations, energies)
+    for a in range(ATOMS):
+        for f in range(0, mixed.features, lanes_of(densities)):
+            invariants_vjp(mixed, a, f, polynomial)
+    mix_vjp(densities, layer.layout, layer.mixing, s, mixed)
+
+
+@kernel
+def _perceptron(mixed: MixedDensities, s: int, weights: NetworkWeights, activations: Floats, energies: Floats) -> None:
+    """Add the perceptron ``last(silu(hidden(silu(first(x)))))`` to the energies; invariants become the gradient."""
+    inputs, inner, width = mixed.invariants, 3 * mixed.features, len(weights.last)
+    a, a_slope, c, d = activations[0], activations[1], activations[2], activations[3]
+    matmul(inputs, ATOMS, inner, weights.first, width, d)
+    add_row(d, ATOMS, width, weights.first_bias[s])
+    silu_and_slope(d, ATOMS * width, a, a_slope)
+    matmul(a, ATOMS, width, weights.hidden, width, d)
+    add_row(d, ATOMS, width, weights.hidden_bias)
+    silu_and_slope(d, ATOMS * width, a, c)
+    for r in range(ATOMS):
+        energy = 0.0
+        for k in range(width):
+            energy += weights.last[k] * a[r * width + k]
+            c[r * width + k] *= weights.last[k]
+        energies[r] += energy
+    matmul(c, ATOMS, width, weights.hidden_transposed, width, d)
+    for k in range(ATOMS * width):
+        d[k] *= a_slope[k]
+    matmul(d, ATOMS, width, weights.first_transposed, inner, inputs)
+
+
+@kernel
+def network_alone(todo: tuple[int, int], species: Indices, layer: Layer[NetworkWeights]) -> float:
+    """Do `block_energies` for the blocks from ``todo[0]`` to ``todo[1]``, so that its time can be taken.
+
+    Parameters
+    ----------
+    species
+        Of the centers of each block, (B,).
+
+    Returns
+    -------
+    float
+        Sum of the energies, which are those of atoms without neighbors.
+    """
+    like, inner = layer.mixing.scalars, layer.layout.inner
+    densities = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
+    workspace = make_workspace(layer.mixing.constant.shape[1], len(layer.network.last), like)
+    energy = 0.0
+    for block in range(todo[0], todo[1]):
+        densities[:] = 0.0
+        block_energies(densities, species[block], layer, workspace)
+        energy += workspace.energies.sum()
+    return energy

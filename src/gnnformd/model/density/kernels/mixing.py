@@ -1,0 +1,46 @@
+"""From the densities of a block of centers to mixed densities, and the gradient back."""
+
+from __future__ import annotations
+
+from gnnformd.model.density.kernels.matrix import matmul
+from gnnformd.model.density.kernels.structures import ATOMS, MIXED, Floats, Layout, MixedDensities, MixingWeights
+from gnnformd.numba_jit import kernel
+
+__all__ = ["add_row", "mix", "mix_vjp", "mixed_densities"]
+
+
+@kernel
+def mixed_densities(rows: Floats) -> MixedDensities:
+    """Look at the rows of a `NetworkWorkspace` as mixed densities and invariants."""
+    features = rows.shape[1] // ATOMS
+    return MixedDensities(rows[0], rows[1:7].ravel(), rows[7:MIXED].ravel(), rows[MIXED:].ravel(), features)
+
+
+@kernel
+def add_row(values: Floats, rows: int, columns: int, row: Floats) -> None:
+    """Add a row to each row of a matrix."""
+    for r in range(rows):
+        for c in range(columns):
+            values[r * columns + c] += row[c]
+
+
+@kernel
+def mix(densities: Floats, layout: Layout, weights: MixingWeights, s: int, mixed: MixedDensities) -> None:
+    """Mixed densities from the densities (9, ATOMS, inner) of a block of centers of species s."""
+    inner, features = layout.inner, mixed.features
+    matmul(densities, ATOMS, inner, weights.scalars[s], features, mixed.scalars)
+    add_row(mixed.scalars, ATOMS, features, weights.constant[s])
+    if layout.degree > 0:
+        matmul(densities[ATOMS * inner :], 3 * ATOMS, inner, weights.vectors[s], 2 * features, mixed.vectors)
+        matmul(densities[4 * ATOMS * inner :], 5 * ATOMS, inner, weights.tensors[s], 2 * features, mixed.tensors)
+
+
+@kernel
+def mix_vjp(gradient: Floats, layout: Layout, weights: MixingWeights, s: int, mixed: MixedDensities) -> None:
+    """Gradient in the densities, (9, ATOMS, inner), from that in the mixed densities, which ``mixed`` holds."""
+    inner, features = layout.inner, mixed.features
+    matmul(mixed.scalars, ATOMS, features, weights.scalars_transposed[s], inner, gradient)
+    if layout.degree > 0:
+        vectors, tensors = gradient[ATOMS * inner :], gradient[4 * ATOMS * inner :]
+        matmul(mixed.vectors, 3 * ATOMS, 2 * features, weights.vectors_transposed[s], inner, vectors)
+        matmul(mixed.tensors, 5 * ATOMS, 2 * features, weights.tensors_transposed[s], inner, tensors)

@@ -1,0 +1,98 @@
+"""The file formats of trajectories, and how a file is recognized."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.deepmd import TYPES, read_deepmd
+from gnnformd.trajectory.formats.dump import read_dump
+from gnnformd.trajectory.formats.extxyz import read_extxyz
+from gnnformd.trajectory.frame import Frame
+
+__all__ = ["FORMATS", "FrameReader", "TrajectoryFormat", "format_of"]
+
+_START = 64  # bytes of a file that its format may be recognized by
+
+
+class FrameReader(Protocol):
+    """Reads a file frame by frame, in ``real`` units."""
+
+    def __call__(
+        self, path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None
+    ) -> Iterator[Frame]:
+        """Read.
+
+        Parameters
+        ----------
+        path
+            The file.
+        require_forces
+            Refuse a frame without forces.
+        elements
+            Assigns type numbers where atoms have names of elements only.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, or a frame is wrong; the sentence names file and line.
+        """
+
+
+class TrajectoryFormat(NamedTuple):
+    """A file format.
+
+    Attributes
+    ----------
+    matches
+        Whether a file, whose first bytes are given, has this format.
+    read
+        Its reader.
+    first_line
+        How its first line is recognized, for the sentence about a file of no known format.
+    """
+
+    matches: Callable[[Path, bytes], bool]
+    read: FrameReader
+    first_line: str
+
+
+def _read_deepmd_folder(
+    path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None
+) -> Iterator[Frame]:
+    """Read the folder of a ``type.raw``."""
+    return read_deepmd(path.parent, require_forces=require_forces, elements=elements)
+
+
+FORMATS: dict[str, TrajectoryFormat] = {
+    "DeePMD-kit": TrajectoryFormat(lambda path, start: path.name == TYPES, _read_deepmd_folder, "in type.raw: numbers"),
+    "LAMMPS dump": TrajectoryFormat(
+        lambda path, start: start.startswith(b"ITEM:") or not start, read_dump, "'ITEM: ...'"
+    ),
+    "extxyz": TrajectoryFormat(lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number"),
+}
+"""By name; the first one that matches reads a file."""
+
+
+def format_of(path: Path) -> TrajectoryFormat:
+    """Recognize the format of a file, plain or ``.gz``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of no known format.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as opened:
+            start = opened.read(_START).lstrip()
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); give a readable file.") from error
+    for known in FORMATS.values():
+        if known.matches(path, start):
+            return known
+    kinds = ", ".join(f"{name} (first line {known.first_line})" for name, known in FORMATS.items())
+    raise InputError(f"{path}: is of no known format: {kinds}; give one of these.")
