@@ -74,7 +74,7 @@ def test_a_batch_equals_its_parts(model, systems):
         whole, parts = getattr(together, name), [getattr(p, name) for p in alone]
         if whole is None:
             assert parts == [None] * len(graphs)
-        elif model.batch_wide:  # the original GraphNorm averages over all atoms that are evaluated together
+        elif model.batch_wide:  # GraphNorm averages over all atoms that are evaluated together
             assert not torch.allclose(whole, torch.cat(parts), rtol=1e-10, atol=1e-10)
         else:
             torch.testing.assert_close(whole, torch.cat(parts), rtol=1e-10, atol=1e-10)

@@ -306,9 +306,9 @@ def test_settings_of_version_5_are_read_as_they_are_called_now(saved: Path) -> N
     edit(saved, change_settings(kind="seed", statistics="graph", residual="normalized"))
     edit(saved, change_card(format_version=5))
     assert read_card(saved).settings == SETTINGS.model_copy(update={"statistics": "batch"})
-    edit(saved, change_settings(residual="plain"))
+    edit(saved, change_settings(kind="seed", residual="plain"))
     assert read_card(saved).settings == PlainResidualSettings(width=8, statistics="stored")
-    edit(saved, change_settings(residual="other"))
+    edit(saved, change_settings(kind="seed", residual="other"))
     with pytest.raises(InputError, match=r"'residual' must be 'plain'"):
         read_card(saved)
 
