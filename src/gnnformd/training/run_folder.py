@@ -100,7 +100,9 @@ def checkpoint_to_resume(folder: Path, checkpoint: Path | None, model: ModelSett
             f"{path}: was written by another version of gnnformd (model format {version}, now {FORMAT_VERSION}); train "
             "without --resume and with another --out to start again."
         )
-    before, now = content.get(SETTINGS_KEY, {}), model.model_dump(mode="json")
+    before, now = dict(content.get(SETTINGS_KEY, {})), model.model_dump(mode="json")
+    if before.get("kind") == "seed":  # its earlier name
+        before["kind"] = "gamd"
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             raise InputError(
