@@ -3,7 +3,7 @@
 Usage: python -m benchmarks.pretraining TRAIN TEST --seed-water MODEL [--seconds 20] [--out FOLDER]
 
 TRAIN and TEST are folders of ``gnnformd generate argon`` with different seeds. MODEL is a GAMD network trained on water
-(``gnnformd train demo-seed-water``); the density model starts from the shipped ``water``. Every training gets the
+(``gnnformd train seed-water``); the density model starts from the shipped ``water``. Every training gets the
 same time. Errors are sums of absolute errors over sums of absolute forces on TEST. A run that is interrupted goes on
 where it stopped.
 """
@@ -28,7 +28,7 @@ FRAMES = {1: 2, 3: 4, 10: 11, 30: 33, 70: 78}
 """Training frames, and how many there are with those that validate."""
 
 SEEDS = (0, 1, 2)
-PRESETS = {"density": "finetune-argon", "seed": "demo-seed-argon"}
+PRESETS = {"density": "finetune-argon", "seed": "seed-argon"}
 
 
 def main() -> None:

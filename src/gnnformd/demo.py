@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PRESETS", "Demo", "DemoSize", "System"]
 
 Progress = Callable[[int, int], None]
-PRESETS = {
-    "seed-water": "demo-seed-water",
-    "seed-argon-from-water": "demo-seed-argon",
-    "water": "water",
-    "argon": "argon",
-}
+PRESETS = {"water": "water", "argon": "argon"}
 MD_TIMESTEP = 1.0  # fs, that of the data
 
 
@@ -58,8 +52,8 @@ class DemoSize:
         The whole run of the original study, and a second one with another random seed that no model is trained on.
     water, water_test, water_large
         216 molecules for training; another run and a box of 1600 molecules that no model is trained on.
-    gamd_minutes, water_minutes, argon_minutes
-        Longest training of the GAMD network on water and, from there, on argon; of the density model on each.
+    water_minutes, argon_minutes
+        Longest training on water and on argon.
     md_steps
         Steps of molecular dynamics of water, 1 fs each.
     """
@@ -69,7 +63,6 @@ class DemoSize:
     water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
     water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
     water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
-    gamd_minutes: float = 0.7
     water_minutes: float = 0.6
     argon_minutes: float = 0.2
     md_steps: int = 2000
@@ -131,18 +124,8 @@ class Demo:
             ("water", "216 water molecules", lambda: self._generate("water", size.water)),
             ("water-test", "water once more, for testing", lambda: self._generate("water-test", size.water_test)),
             ("water-large", "1600 water molecules", lambda: self._generate("water-large", size.water_large)),
-            (
-                "train-seed",
-                "the GAMD network on water",
-                lambda: self._train("seed-water", "water", size.gamd_minutes),
-            ),
-            (
-                "finetune",
-                "the GAMD network from water to argon",
-                lambda: self._train("seed-argon-from-water", "argon", size.gamd_minutes, start="seed-water"),
-            ),
-            ("train-water", "the density model on water", lambda: self._train("water", "water", size.water_minutes)),
-            ("train-argon", "the density model on argon", lambda: self._train("argon", "argon", size.argon_minutes)),
+            ("train-water", "a network on water", lambda: self._train("water", "water", size.water_minutes)),
+            ("train-argon", "a network on argon", lambda: self._train("argon", "argon", size.argon_minutes)),
             ("evaluate", "errors on data not trained on", self._evaluate),
             ("curves", "forces between two atoms", self._curves),
             ("simulate", "molecular dynamics with the learned forces", self._simulate),
@@ -195,14 +178,12 @@ class Demo:
         paths = f"data.paths=[{json.dumps(str(self._data(data)))}]"
         return load_config(self._presets[run], [paths, f"training.max_minutes={minutes}"])
 
-    def _train(self, name: str, data: str, minutes: float, *, start: str | None = None) -> str:
-        """Train, or fine-tune from the run ``start``."""
-        from gnnformd.training.train import finetune, train
+    def _train(self, name: str, data: str, minutes: float) -> str:
+        from gnnformd.training.train import train
 
         config, out = self._settings(name, data, minutes), self._out / "runs" / name
-        fit = train if start is None else partial(finetune, self._model(start))
         with self._progress(f"Training {name}") as progress:
-            run = fit(config.model, config.data, config.training, out, resume=_started(out), progress=progress)
+            run = train(config.model, config.data, config.training, out, resume=_started(out), progress=progress)
         return _training_summary(run)
 
     def _evaluate(self) -> str:
@@ -215,8 +196,6 @@ class Demo:
         from gnnformd.trajectory.packed.dataset import open_dataset
 
         pairs = {
-            "seed-water": ["water-test", "water-large", "argon-test"],
-            "seed-argon-from-water": ["argon-test"],
             "water": ["water-test", "water-large"],
             "argon": ["argon-test"],
         }
@@ -240,7 +219,7 @@ class Demo:
         from gnnformd.model.files.model_file import load_model
 
         parts = []
-        for run in ("seed-water", "water", "argon"):
+        for run in ("water", "argon"):
             found = force_curves(load_model(self._model(run)))
             write_json(self._out / f"curves-{run}.json", curves_to_dict(str(self._model(run)), found))
             save_figure(force_curve_figure(found), self._figure(f"curves-{run}"))
