@@ -15,8 +15,8 @@ __all__ = ["random_rotation", "rotate"]
 def random_rotation(generator: torch.Generator) -> Tensor:
     """Rotation by three Euler angles, each uniform between 0 and 2 pi, (3, 3), float64.
 
-    ``R = Rz(yaw) Ry(pitch) Rx(roll)``, as the original study draws it: every direction is reached, those near the z axis more
-    often than by a uniform rotation.
+    ``R = Rz(yaw) Ry(pitch) Rx(roll)``, as the original study draws it: every direction is reached, those near
+    the z axis more often than by a uniform rotation.
     """
     angles = 2 * torch.pi * torch.rand(3, generator=generator, dtype=torch.float64)
     (a, b, c), (p, q, r) = angles.cos().tolist(), angles.sin().tolist()  # of yaw, pitch and roll

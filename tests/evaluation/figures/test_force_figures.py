@@ -74,7 +74,7 @@ def test_the_learning_curve_marks_the_best_epoch_and_shows_the_seeds_log():
     )
     assert figure.axes[0].get_title(loc="left") == "Best epoch 2: 3"
     names = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
-    assert names == ["training", "validation", "validation, seed's log"]
+    assert names == ["training", "validation", "validation, original log"]
 
 
 def test_all_three_formats_are_written_and_others_refused(forces, tmp_path):

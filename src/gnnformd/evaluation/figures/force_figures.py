@@ -106,7 +106,9 @@ def learning_curve_figure(
     loss.plot(epochs, validation, color=COLORS["model"], label="validation", **marker)
     if original_epochs is not None and original_validation is not None:
         style = {"linestyle": "none", "marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
-        loss.plot(original_epochs, original_validation, color=COLORS["second"], label="validation, original log", **style)
+        loss.plot(
+            original_epochs, original_validation, color=COLORS["second"], label="validation, original log", **style
+        )
     best = int(np.nanargmin(validation))
     loss.plot(
         epochs[best], validation[best], "o", color=COLORS["model"], markersize=7, markerfacecolor="white", zorder=4
