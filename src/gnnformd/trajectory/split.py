@@ -27,8 +27,8 @@ def split_frames(
     """Split the frames of datasets into training and validation.
 
     ``shuffled`` draws single frames, as the original study did; consecutive frames are then in both parts, and the
-    error is too low. ``blocks`` validates on the ends of up to five segments of each trajectory. ``trajectory`` validates
-    on whole datasets.
+    error is too low. ``blocks`` validates on the ends of up to five segments of each trajectory. ``trajectory``
+    validates on whole datasets.
 
     Parameters
     ----------
