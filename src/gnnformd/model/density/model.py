@@ -169,7 +169,7 @@ class DensityModel(ForceModel):
             energies, geometries = self._learned_energies(graph, coordinates)
             slopes = _derivatives(energies, coordinates, create_graph=self.training)
             for geometry, _ in geometries:
-                geometry.vectors_done = True
+                geometry.stop_at_vectors()
             learned = _prediction(graph, coordinates, energies, slopes)
             if fixed is None:
                 fixed = self._fixed_part(graph, coordinates)

@@ -50,8 +50,8 @@ class NumbaGeometry:
         angstrom.
     l_max
         Highest degree of the harmonics.
-    vectors_done
-        Set once the gradient in the vectors was taken: later passes are for parameters and need it no more.
+    vectors_needed
+        Whether backward passes take the gradient in the vectors, too.
     """
 
     shells: tuple[Shell, ...]
@@ -61,7 +61,11 @@ class NumbaGeometry:
     soft_slope: Tensor
     cutoff: float
     l_max: int
-    vectors_done: bool = field(init=False, default=False)
+    vectors_needed: bool = field(init=False, default=True)
+
+    def stop_at_vectors(self) -> None:
+        """From now on backward passes are for parameters alone: forces are taken, and positions are given."""
+        self.vectors_needed = False
 
     def pairs(self, like: Tensor) -> PairGeometry:
         """Give the half edges to kernels, with the cutoff in the type of ``like``."""
@@ -119,7 +123,7 @@ class _Densities(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (sent,) = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and not ctx.geometry.vectors_done
+        wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and ctx.geometry.vectors_needed
         if not any(wanted):
             return None, None, None
         in_sent, in_vectors = _VectorJacobian.apply(sent, gradients[0], ctx.geometry)  # type: ignore[no-untyped-call]

@@ -41,8 +41,8 @@ class TableGeometry:
         Highest degree of the harmonics.
     harmonics
         (L, N, M) with L = (l_max + 1)^2.
-    vectors_done
-        Set once the gradient in the vectors was taken: later passes are for parameters and need it no more.
+    vectors_needed
+        Whether backward passes take the gradient in the vectors, too.
     """
 
     table: NeighborTable
@@ -52,10 +52,14 @@ class TableGeometry:
     radial_slope: Tensor
     l_max: int
     harmonics: Tensor = field(init=False)
-    vectors_done: bool = field(init=False, default=False)
+    vectors_needed: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         self.harmonics = harmonics(self.unit, self.l_max)
+
+    def stop_at_vectors(self) -> None:
+        """From now on backward passes are for parameters alone: forces are taken, and positions are given."""
+        self.vectors_needed = False
 
 
 def table_densities(sent: Tensor, vectors: Tensor, geometry: TableGeometry) -> Tensor:
@@ -94,7 +98,7 @@ class _Densities(Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Gradients in ``h`` and the vectors."""
         (sent,) = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and not ctx.geometry.vectors_done
+        wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1] and ctx.geometry.vectors_needed
         if not any(wanted):
             return None, None, None
         in_sent, in_vectors = _VectorJacobian.apply(sent, gradients[0], ctx.geometry, *wanted)  # type: ignore[no-untyped-call]
