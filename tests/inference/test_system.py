@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from gnnformd.cli import app
 from gnnformd.errors import InputError
+from gnnformd.graph.build import build_graph
 from gnnformd.inference.domain import Domain, NeighborLists
 from gnnformd.inference.domain_forces import DomainForces
 from gnnformd.inference.system import Evaluator
@@ -232,3 +233,22 @@ def test_operations_of_two_layers_are_counted():
     second = 4 * (17 * c * k * f + 3 * f * w + 2 * w * w)
     edges = 10 * (16 * k + 54 * k) + 10 * (16 * k + 54 * k * c)
     assert engine.operations_per_atom(10.0) == first + second + edges
+
+
+@pytest.mark.parametrize("settings", [{}, {"layers": 2}], ids=["one layer", "two layers"])
+def test_forces_in_single_precision_do_not_depend_on_how_far_a_domain_is_from_the_origin(settings):
+    model = density(electrostatics="none", **settings)
+    model.initialize(water(0))
+    loaded = LoadedModel(model.float().eval(), ModelCard(model.settings, ("O", "H"), FIELD), Path("made here"), False)
+    frame = replace(molecules(), periodic=(False, False, False), cell=np.diag([40.0] * 3))
+    graph = build_graph(frame, model.cutoff, FIELD, dtype=torch.float64)
+    order = torch.argsort(graph.center_index, stable=True)
+    start = np.concatenate([[0], np.cumsum(torch.bincount(graph.center_index, minlength=81).numpy())])
+    neighbor = (graph.neighbor_index | (graph.bond_kind << 30))[order].numpy().astype(np.uint32).view(np.int32)
+    none = np.empty(0, np.int64)
+    lists = NeighborLists(start, neighbor, none.reshape(0, 2), none)
+    near, far = (
+        DomainForces(loaded, 2).evaluate(Domain(81, frame.ids, frame.types, None, frame.positions + shift, lists))
+        for shift in (0.0, 4096.0)  # the positions have a dozen digits behind the point in float64 alone
+    )
+    assert np.abs(far.forces - near.forces).max() < 1e-5 * np.abs(near.forces).max()

@@ -176,6 +176,14 @@ class AtomicGraph:
             bond_kind=kind.repeat(2),
         )
 
+    def with_exact_positions(self, device: torch.device, dtype: torch.dtype) -> AtomicGraph:
+        """Copy to a device and floating-point type, but for positions and cells, which are float64.
+
+        Differences of positions lose no digits then, wherever the atoms are.
+        """
+        exact = {k: getattr(self, k).to(device, torch.float64) for k in ("positions", "cells", "cell_shift")}
+        return replace(self.to(device, dtype), **exact)
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> AtomicGraph:
         """Copy to a device and floating-point type; integer fields keep theirs."""
 

@@ -100,7 +100,7 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         """
         known = state if isinstance(state, dict) else vars(state)
         graphs = [
-            build_graph(frame, self._model.cutoff, self._card.force_field, dtype=self._dtype)
+            build_graph(frame, self._model.cutoff, self._card.force_field)
             for frame in self._frames(known)
         ]
         prediction = self._predict(graphs)

@@ -23,14 +23,11 @@ Float = NDArray[np.float64]
 
 
 def build_engine(
-    model: ForceModel,
-    atoms: AtomicGraph,
-    *,
-    fast: bool = True,
-    contact: Tensor | None = None,
-    weights_change: bool = False,
+    model: ForceModel, atoms: AtomicGraph, *, fast: bool = True, contact: Tensor | None = None
 ) -> Engine[AtomicGraph]:
     """Choose what evaluates a model for a whole system of atoms that move.
+
+    A fast engine where the model's kind has one that serves these atoms on the model's device, else PyTorch.
 
     Parameters
     ----------
@@ -42,11 +39,8 @@ def build_engine(
         Whether anything but PyTorch is allowed.
     contact
         Contact distances of models that know none, angstrom, (4, T, T).
-    weights_change
-        Whether the engine serves for a few evaluations only.
     """
-    engines = fast_engines(model) if fast else None
-    found = None if engines is None else engines.whole(model, atoms, weights_change)
+    found = _fast_engine(model, atoms) if fast else None
     return TorchEngine(model, contact) if found is None else found
 
 
@@ -66,8 +60,11 @@ class GraphPredictor:
     ----------
     model
         On its device, in its floating-point type.
-    fast, weights_change
+    fast
         As for `build_engine`.
+    weights_change
+        Whether the weights are soon others, as in the validations of a training, so that engines which take long to
+        build do not pay.
     """
 
     def __init__(self, model: ForceModel, *, fast: bool = True, weights_change: bool = False) -> None:
@@ -103,15 +100,21 @@ class GraphPredictor:
         if graph.graph_count != 1 or not self._fast:
             return None
         if self._engine is None or not self._engine.serves(graph):
-            engines = fast_engines(self._model)
-            self._engine = None if engines is None else engines.whole(self._model, graph, self._weights_change)
+            self._engine = _fast_engine(self._model, graph, weights_change=self._weights_change)
         return self._engine
 
     def _by_model(self, graph: AtomicGraph) -> Prediction:
         weight = weight_of(self._model)
         with torch.set_grad_enabled(self._model.conservative):  # a conservative model differentiates its energy
-            found: Prediction = self._model(graph.to(weight.device, weight.dtype))
+            found: Prediction = self._model(graph.with_exact_positions(weight.device, weight.dtype))
         return found
+
+
+def _fast_engine(
+    model: ForceModel, atoms: AtomicGraph, *, weights_change: bool = False
+) -> Engine[AtomicGraph] | None:
+    engines = fast_engines(model)
+    return None if engines is None else engines.whole(model, atoms, weights_change)
 
 
 def _completed_cell(graph: AtomicGraph) -> Float:

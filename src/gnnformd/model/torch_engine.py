@@ -45,7 +45,8 @@ class TorchEngine:
 
     def set_neighbors(self, neighbors: AtomicGraph) -> None:
         """See `Engine.set_neighbors`."""
-        self._wide = neighbors.to(weight_of(self._model).device)
+        weight = weight_of(self._model)
+        self._wide = neighbors.with_exact_positions(weight.device, weight.dtype)
 
     def evaluate(self, positions: Float, cell: Float) -> Evaluation:
         """See `Engine.evaluate`."""
@@ -73,7 +74,7 @@ class TorchEngine:
         assert self._wide is not None
         device = self._wide.positions.device
         x, box = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (positions, cell))
-        return within_cutoff(self._wide, x, box, self._model.cutoff).to(dtype=weight_of(self._model).dtype)
+        return within_cutoff(self._wide, x, box, self._model.cutoff)
 
     def _ask(self, graph: AtomicGraph) -> Prediction:
         with torch.set_grad_enabled(self._model.conservative):  # a conservative model differentiates its energy
@@ -84,7 +85,7 @@ class TorchEngine:
         if self._contact is None:
             return None
         contact = of_edges(self._contact.to(graph.type_index.device), graph)
-        squared = graph.half_edge_vectors().double().square().sum(dim=1)
+        squared = graph.half_edge_vectors().square().sum(dim=1)
         closer = torch.nonzero(squared < contact * contact).squeeze(1)
         if len(closer) == 0:
             return None
