@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
+from gnnformd.graph.within_cutoff import within_cutoff
 from gnnformd.inference.moving_graph import MovingGraph
 from gnnformd.trajectory.frame import Frame
 
@@ -42,8 +44,19 @@ def edges(graph) -> dict[tuple[int, int], list[tuple[float, ...]]]:
     return {pair: sorted(entries) for pair, entries in found.items()}
 
 
-def moving(start: Frame, skin: float = 1.0) -> MovingGraph:
-    return MovingGraph(start, CUTOFF, None, dtype=torch.float64, device=torch.device("cpu"), skin=skin)
+class Moving:
+    """What is within the cutoff of the neighbors that a `MovingGraph` has."""
+
+    def __init__(self, start: Frame, skin: float = 1.0) -> None:
+        self.moving = MovingGraph(start, CUTOFF, None, skin=skin)
+
+    @property
+    def searches(self) -> int:
+        return self.moving.searches
+
+    def at(self, *where) -> AtomicGraph:
+        wide, positions, cell = self.moving.at(*where)
+        return within_cutoff(wide, torch.from_numpy(positions), torch.from_numpy(cell), CUTOFF)
 
 
 CELLS = {
@@ -57,7 +70,7 @@ CELLS = {
 def test_atoms_that_wander_have_the_graph_of_a_new_search_at_every_step(cell):
     rng = np.random.default_rng(5)
     positions = waters(rng, 30, cell)
-    graph = moving(frame(positions, cell))
+    graph = Moving(frame(positions, cell))
     for step in range(40):
         positions = positions + rng.normal(scale=0.06, size=positions.shape) + 0.3  # with a drift of all atoms
         inside = positions - np.floor(positions @ np.linalg.inv(cell)) @ cell
@@ -71,7 +84,7 @@ def test_a_box_that_breathes_and_shears_has_the_graph_of_a_new_search_at_every_s
     rng = np.random.default_rng(6)
     start = CELLS["cube"]
     scaled = waters(rng, 30, start) @ np.linalg.inv(start)
-    graph = moving(frame(scaled @ start, start))
+    graph = Moving(frame(scaled @ start, start))
     for step in range(40):
         strain = 0.1 * np.sin(step / 6) * np.array([[1.0, 0, 0], [0.5, -0.7, 0], [-0.4, 0.3, 0.8]])
         cell = start @ (np.eye(3) + strain)
@@ -84,7 +97,7 @@ def test_a_box_that_breathes_and_shears_has_the_graph_of_a_new_search_at_every_s
 def test_a_pair_at_the_edge_of_the_skin_is_found_as_soon_as_it_is_inside_the_cutoff():
     # both atoms move towards each other, the worst that a displacement can do
     cell = np.diag([30.0, 30.0, 30.0])
-    graph = moving(frame(np.array([[0.0, 0, 0], [5.001, 0, 0], [15.0, 15, 15]]), cell))
+    graph = Moving(frame(np.array([[0.0, 0, 0], [5.001, 0, 0], [15.0, 15, 15]]), cell))
     found = []
     for step in range(200):
         x = 0.005 * step
@@ -96,7 +109,7 @@ def test_a_pair_at_the_edge_of_the_skin_is_found_as_soon_as_it_is_inside_the_cut
 
 def test_a_box_that_shrinks_brings_atoms_together_that_do_not_move_in_it():
     scaled = np.array([[0.0, 0, 0], [5.001 / 30, 0, 0], [0.5, 0.5, 0.5]])
-    graph = moving(frame(scaled * 30, np.diag([30.0] * 3)))
+    graph = Moving(frame(scaled * 30, np.diag([30.0] * 3)))
     for width in np.arange(30.0, 20.0, -0.1):
         cell = np.diag([width] * 3)
         assert (graph.at(scaled @ cell, cell, (True, True, True)).edge_count == 2) == (5.001 / 30 * width < CUTOFF)
@@ -106,7 +119,7 @@ def test_a_drift_of_all_atoms_needs_no_new_search():
     rng = np.random.default_rng(7)
     cell = CELLS["tilted"]
     positions = waters(rng, 20, cell)
-    graph = moving(frame(positions, cell))
+    graph = Moving(frame(positions, cell))
     first = edges(graph.at(positions, cell, (True, True, True)))
     for step in range(20):
         assert edges(graph.at(positions + 0.7 * step, cell, (True, True, True))) == first
@@ -116,7 +129,7 @@ def test_a_drift_of_all_atoms_needs_no_new_search():
 def test_directions_that_are_not_periodic_have_no_images():
     cell = np.diag([5.0, 5.0, 5.0])
     positions = np.array([[0.2, 0.2, 0.2], [4.8, 0.2, 0.2], [0.2, 4.8, 0.2]])
-    graph = moving(frame(positions, cell, (True, False, False)))
+    graph = Moving(frame(positions, cell, (True, False, False)))
     assert set(edges(graph.at(positions, cell, (True, False, False)))) == {(0, 1), (1, 0)}
     assert graph.at(positions, np.zeros((3, 3)), (False, False, False)).edge_count == 0
     # far outside the box, where wrapping would bring the atoms together
@@ -127,9 +140,7 @@ def test_float32_coordinates_are_as_good_far_from_the_origin():
     cell = np.diag([11.0, 11.0, 11.0])
     positions = waters(np.random.default_rng(8), 20, cell)
     graphs = [
-        MovingGraph(frame(positions, cell), CUTOFF, None, dtype=torch.float32, device=torch.device("cpu")).at(
-            positions + offset, cell, (True, True, True)
-        )
+        MovingGraph(frame(positions, cell), CUTOFF, None).at(positions + offset, cell, (True, True, True))
         for offset in (0.0, 11.0 * 1000)
     ]
     assert graphs[0].positions.dtype == torch.float32

@@ -11,12 +11,11 @@ from ase.geometry import complete_cell
 
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField
-    from gnnformd.graph.atomic_graph import AtomicGraph
     from gnnformd.model.files.model_file import LoadedModel, ModelCard
-    from gnnformd.model.interface import ForceModel, Prediction
+    from gnnformd.model.interface import Prediction
     from gnnformd.trajectory.frame import Frame
 
-__all__ = ["Predictor", "needs_physical_features", "predict"]
+__all__ = ["Predictor", "needs_physical_features"]
 
 
 class Predictor:
@@ -52,25 +51,6 @@ def _wrapped(frame: Frame) -> Frame:
     box = complete_cell(np.where(periodic[:, None], frame.cell, 0.0))
     images = np.floor((frame.positions - frame.origin) @ np.linalg.inv(box)) * periodic
     return replace(frame, positions=frame.positions - images @ box)
-
-
-def predict(model: ForceModel, graph: AtomicGraph) -> Prediction:
-    """Predict without training: no dropout, and no gradients but those that are the forces.
-
-    Parameters
-    ----------
-    model
-        On any device; its parameters say where and in which precision the graph is needed.
-    graph
-        One graph or a batch.
-    """
-    import torch
-
-    weight = next(model.parameters())
-    model.eval()
-    with torch.set_grad_enabled(model.conservative):
-        prediction: Prediction = model(graph.to(weight.device, weight.dtype))
-    return prediction
 
 
 def needs_physical_features(card: ModelCard) -> bool:

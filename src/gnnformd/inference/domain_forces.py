@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,37 +15,15 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.domain import Domain, ListedAtoms, NeighborLists
 from gnnformd.inference.training_range import TrainingRange
 from gnnformd.model.choose_engine import build_domain_engine
-from gnnformd.model.engine import ClosePair, DomainNeighbors, Engine
+from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult
 from gnnformd.model.interface import weight_of
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["DomainForces", "Share"]
+__all__ = ["DomainForces"]
 
 Float = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Share:
-    """What the atoms of one rank give; the sums over all ranks are those of the system.
-
-    Attributes
-    ----------
-    forces
-        On own atoms, then on ghosts, kcal/mol/angstrom, (N + G, 3).
-    energy
-        kcal/mol, or None if the model has none.
-    virial
-        kcal/mol, (3, 3), or None.
-    nearest
-        The pair of atoms that is closest in contact distances, by ids, if it is closer than one.
-    """
-
-    forces: Float
-    energy: float | None
-    virial: Float | None
-    nearest: ClosePair | None = None
 
 
 class DomainForces:
@@ -83,17 +61,21 @@ class DomainForces:
         self._lists: NeighborLists | None = None
         self._engine: Engine[DomainNeighbors] | None = None
 
-    def evaluate(self, domain: Domain) -> Share:
-        """Predict forces on own atoms and ghosts, energy and virial."""
+    def evaluate(self, domain: Domain) -> EngineResult:
+        """Predict forces on own atoms, then on ghosts, energy and virial; the sums over all ranks are the system's.
+
+        The pair of atoms that is closest in contact distances is named by ids.
+        """
         if domain.own_count == 0:
             zero = self._model.conservative
-            return Share(np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None)
+            return EngineResult(
+                np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None
+            )
         engine = self._engine
         if engine is None or self._lists is not domain.lists:
             engine = self._with_lists(domain)
         found = engine.evaluate(domain.positions, np.eye(3))
-        nearest = None if found.nearest is None else found.nearest.named(domain.ids)
-        return Share(found.forces, found.energy, found.virial, nearest)
+        return found if found.nearest is None else replace(found, nearest=found.nearest.named(domain.ids))
 
     def _with_lists(self, domain: Domain) -> Engine[DomainNeighbors]:
         """Give new lists to the engine; choose one anew if the atoms are not those it was built for."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from ase.geometry import complete_cell
 from numpy.typing import NDArray
 
@@ -13,7 +12,6 @@ from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import bond_table
 from gnnformd.graph.build import build_graph
-from gnnformd.graph.within_cutoff import within_cutoff
 from gnnformd.trajectory.frame import Frame
 
 __all__ = ["MovingGraph"]
@@ -44,10 +42,9 @@ class _Search:
 
 
 class MovingGraph:
-    """Makes graphs of one system, and searches for neighbors only when atoms have moved far enough.
+    """Finds the neighbors of one system, and searches anew only when atoms have moved far enough.
 
-    The search goes to ``cutoff + skin``. Its edges serve until a pair outside could have come inside the cutoff;
-    from them each call takes those that are inside now, so that the graph is the one a new search would give. Atoms
+    The search goes to ``cutoff + skin``. Its edges serve until a pair outside could have come inside the cutoff. Atoms
     may be wrapped or not, and the box may change.
 
     Parameters
@@ -58,8 +55,6 @@ class MovingGraph:
         angstrom.
     force_field
         Physical parameters per type, or None.
-    dtype, device
-        Of the graphs.
     skin
         angstrom.
 
@@ -75,8 +70,6 @@ class MovingGraph:
         cutoff: float,
         force_field: ForceField | None,
         *,
-        dtype: torch.dtype,
-        device: torch.device,
         skin: float = 1.0,
     ) -> None:
         self.searches = 0
@@ -84,8 +77,6 @@ class MovingGraph:
         self._table = bond_table(frame.bonds, len(frame.types))
         self._cutoff = cutoff
         self._force_field = force_field
-        self._dtype = dtype
-        self._device = device
         self._skin = skin
         self._last: _Search | None = None
 
@@ -93,24 +84,8 @@ class MovingGraph:
         """Search anew at the next call."""
         self._last = None
 
-    def at(self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]) -> AtomicGraph:
-        """Graph of the atoms at ``positions`` (N, 3) in the box ``cell`` (3, 3).
-
-        Its positions are those given, up to lattice vectors.
-
-        Raises
-        ------
-        InputError
-            The frame cannot be searched (see `gnnformd.graph.neighbors.neighbor_pairs`).
-        """
-        last, moved, box = self._current(positions, cell, periodic)
-        x, cells = (torch.from_numpy(a).to(self._device) for a in (moved, box))
-        return within_cutoff(last.graph, x, cells, self._cutoff).to(dtype=self._dtype)
-
-    def wide_at(
-        self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]
-    ) -> tuple[AtomicGraph, Float, Float]:
-        """Graph of the last search, with all edges up to cutoff plus skin, for callers that measure themselves.
+    def at(self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]) -> tuple[AtomicGraph, Float, Float]:
+        """Graph with all edges up to cutoff plus skin for these positions (N, 3) and cell (3, 3).
 
         Returns
         -------
@@ -120,6 +95,11 @@ class MovingGraph:
             Those given, moved by lattice vectors to where the graph's shifts hold, (N, 3).
         cell
             The box, completed where it is not periodic, (3, 3).
+
+        Raises
+        ------
+        InputError
+            The frame cannot be searched (see `gnnformd.graph.neighbors.neighbor_pairs`).
         """
         last, moved, box = self._current(positions, cell, periodic)
         return last.graph, moved, box
@@ -144,7 +124,6 @@ class MovingGraph:
         periodic = (bool(flags[0]), bool(flags[1]), bool(flags[2]))
         frame = replace(self._frame, positions=positions - images @ box, cell=box, periodic=periodic)
         graph = build_graph(frame, self._cutoff + self._skin, self._force_field, table=self._table)
-        graph = graph.to(self._device)
         return _Search(graph, scaled - images, box, flags)
 
     def _outdated(self, last: _Search, scaled: Float, box: Float) -> bool:

@@ -54,10 +54,7 @@ class Evaluator:
                 f"({', '.join(loaded.card.type_names)}); choose a model of this system."
             )
         self._model, self._fast = loaded.model.eval(), loaded.compiled
-        weight = weight_of(self._model)
-        self._graph = MovingGraph(
-            frame, self._model.cutoff, loaded.card.force_field, dtype=weight.dtype, device=weight.device
-        )
+        self._graph = MovingGraph(frame, self._model.cutoff, loaded.card.force_field)
         self._contact = TrainingRange.of(loaded).contact
         self._searched: AtomicGraph | None = None
         self._engine: Engine[AtomicGraph] | None = None
@@ -89,7 +86,7 @@ class Evaluator:
         self, positions: Float, cell: Float, periodic: tuple[bool, bool, bool]
     ) -> tuple[Engine[AtomicGraph], Float, Float]:
         """Give the engine with neighbors for these positions, and the positions and cell to evaluate it at."""
-        graph, moved, box = self._graph.wide_at(positions, cell, periodic)
+        graph, moved, box = self._graph.at(positions, cell, periodic)
         engine = self._engine
         if engine is None or graph is not self._searched:
             if engine is None or not engine.serves(graph):

@@ -99,10 +99,7 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
             eV/angstrom^3, (B, 3, 3), on the model's device.
         """
         known = state if isinstance(state, dict) else vars(state)
-        graphs = [
-            build_graph(frame, self._model.cutoff, self._card.force_field)
-            for frame in self._frames(known)
-        ]
+        graphs = [build_graph(frame, self._model.cutoff, self._card.force_field) for frame in self._frames(known)]
         prediction = self._predict(graphs)
         if prediction.energies is None or prediction.virials is None:
             raise InputError(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import collate
-from gnnformd.model.engine import DomainNeighbors, Engine, Evaluation
+from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult
 from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.model.registry import fast_engines
 from gnnformd.model.torch_engine import TorchDomainEngine, TorchEngine
@@ -110,9 +110,7 @@ class GraphPredictor:
         return found
 
 
-def _fast_engine(
-    model: ForceModel, atoms: AtomicGraph, *, weights_change: bool = False
-) -> Engine[AtomicGraph] | None:
+def _fast_engine(model: ForceModel, atoms: AtomicGraph, *, weights_change: bool = False) -> Engine[AtomicGraph] | None:
     engines = fast_engines(model)
     return None if engines is None else engines.whole(model, atoms, weights_change)
 
@@ -124,7 +122,7 @@ def _completed_cell(graph: AtomicGraph) -> Float:
     return np.asarray(complete_cell(np.where(periodic[:, None], cell, 0.0)), dtype=np.float64)
 
 
-def prediction_of(evaluation: Evaluation, like: Tensor) -> Prediction:
+def prediction_of(evaluation: EngineResult, like: Tensor) -> Prediction:
     """Make tensors of the type and on the device of ``like``."""
     virial = evaluation.virial
     return Prediction(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph, HalfEdges
 
-__all__ = ["NEIGHBOR_BITS", "ClosePair", "DomainNeighbors", "Engine", "Evaluation", "FullLists"]
+__all__ = ["NEIGHBOR_BITS", "ClosePair", "DomainNeighbors", "Engine", "EngineResult", "FullLists"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -54,7 +54,7 @@ class ClosePair:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EngineResult:
     """Energy and forces of the atoms where they are now.
 
     Attributes
@@ -125,7 +125,7 @@ class Engine(Protocol[NeighborsT]):
     def set_neighbors(self, neighbors: NeighborsT) -> None:
         """Take a new search: a graph for a whole system, a `DomainNeighbors` for a domain."""
 
-    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+    def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """Evaluate the model.
 
         Parameters

@@ -13,7 +13,7 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.distances import of_edges
 from gnnformd.graph.within_cutoff import within_cutoff
-from gnnformd.model.engine import ClosePair, DomainNeighbors, Evaluation
+from gnnformd.model.engine import ClosePair, DomainNeighbors, EngineResult
 from gnnformd.model.interface import ForceModel, Prediction, weight_of
 
 __all__ = ["TorchDomainEngine", "TorchEngine"]
@@ -48,7 +48,7 @@ class TorchEngine:
         weight = weight_of(self._model)
         self._wide = neighbors.with_exact_positions(weight.device, weight.dtype)
 
-    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+    def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """See `Engine.evaluate`."""
         graph = self._graph_at(positions, cell)
         return _evaluation(self._ask(graph), self._nearest(graph))
@@ -101,7 +101,7 @@ class TorchDomainEngine(TorchEngine):
         """See `Engine.set_neighbors`."""
         super().set_neighbors(neighbors.atoms.with_half_edges(neighbors.half_edges))
 
-    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+    def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """See `Engine.evaluate`."""
         found = super().evaluate(positions, np.eye(3))
         if not self._model.conservative:
@@ -110,9 +110,9 @@ class TorchDomainEngine(TorchEngine):
         return found
 
 
-def _evaluation(prediction: Prediction, nearest: ClosePair | None) -> Evaluation:
+def _evaluation(prediction: Prediction, nearest: ClosePair | None) -> EngineResult:
     energies, virials = prediction.energies, prediction.virials
-    return Evaluation(
+    return EngineResult(
         prediction.forces.numpy(force=True).astype(np.float64),
         None if energies is None else float(energies[0]),
         None if virials is None else virials[0].numpy(force=True).astype(np.float64),

@@ -124,7 +124,7 @@ class ForceFitting(lightning.LightningModule):
         prediction = self._validator([graph])
         errors = absolute_error_per_axis(prediction.forces, graph).to(self.validation_totals)  # (B, 3)
         real = errors.new_tensor(portion.weights)
-        atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count)
+        atoms = graph.atoms_per_graph
         penalties = self._penalties(prediction, portion).to(errors)
         parts = [real @ errors, real.sum()[None], (atoms * real).sum()[None], errors.new_zeros(5), penalties]
         if prediction.energies is not None and graph.energies is not None:

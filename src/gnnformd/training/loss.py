@@ -44,7 +44,7 @@ def measure_scales(graph: AtomicGraph) -> Scales:
     """
     assert graph.forces is not None
     force = float(graph.forces.double().square().sum(1).mean().sqrt()) or 1.0
-    atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count).double()
+    atoms = graph.atoms_per_graph.double()
     types = torch.zeros(graph.graph_count, int(graph.type_index.max()) + 1, dtype=torch.float64)
     one = torch.ones((), dtype=torch.float64)
     types.index_put_((graph.graph_index, graph.type_index), one, accumulate=True)
@@ -89,7 +89,7 @@ class Loss:
         """Loss of each graph, kcal/mol/angstrom, (B,)."""
         forces = prediction.forces.to(graph.positions.dtype)
         loss = self._of_forces(forces, graph)
-        atoms = torch.bincount(graph.graph_index, minlength=graph.graph_count).to(loss)
+        atoms = graph.atoms_per_graph.to(loss)
         for weight, scale, predicted, wanted in (
             (self.settings.energy_weight, self.scales.energy, prediction.energies, graph.energies),
             (self.settings.virial_weight, self.scales.virial, prediction.virials, graph.virials),
@@ -108,7 +108,7 @@ class Loss:
             return absolute_error_per_axis(forces, graph).sum(1)
         assert graph.forces is not None
         error = (forces - graph.forces) / self.scales.force
-        return self.scales.force * _sum_per_graph(_bent(error.square().sum(1, keepdim=True)), graph).squeeze(1)
+        return self.scales.force * graph.sum_per_graph(_bent(error.square().sum(1)))
 
 
 def _bent(square: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def absolute_error_per_axis(forces: Tensor, graph: AtomicGraph) -> Tensor:
         kcal/mol/angstrom, (B, 3).
     """
     assert graph.forces is not None
-    return _sum_per_graph((forces - graph.forces).abs(), graph)
+    return graph.sum_per_graph((forces - graph.forces).abs())
 
 
 def warmup_terms(forces: Tensor, penalty: float) -> Tensor:
@@ -152,8 +152,3 @@ def warmup_terms(forces: Tensor, penalty: float) -> Tensor:
     """
     sums = forces.abs().sum(0)  # (3,)
     return penalty / torch.cat([sums.sum()[None], sums])
-
-
-def _sum_per_graph(values: Tensor, graph: AtomicGraph) -> Tensor:
-    zeros = values.new_zeros(graph.graph_count, values.shape[1])
-    return torch.index_add(zeros, 0, graph.graph_index, values)

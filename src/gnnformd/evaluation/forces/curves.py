@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import AtomType, ForceField, HarmonicBond
-from gnnformd.inference.batch import needs_physical_features, predict
+from gnnformd.inference.batch import needs_physical_features
 from gnnformd.trajectory.frame import Frame
 from gnnformd.units import COULOMB
 
@@ -217,12 +217,14 @@ def pair_force(case: PairCase) -> Float:
 def _scan(loaded: LoadedModel, case: PairCase) -> Curve:
     import torch
 
-    from gnnformd.graph.build import build_graph, collate
+    from gnnformd.graph.build import build_graph
+    from gnnformd.model.choose_engine import GraphPredictor
 
     graphs = [build_graph(_pair(case, float(d)), loaded.card.cutoff, case.force_field) for d in case.distance]
     # a network that averages over all it is given must not average over several distances
     parts = [[graph] for graph in graphs] if loaded.model.batch_wide else [graphs]
-    predictions = [predict(loaded.model, collate(part)).forces.detach().cpu() for part in parts]
+    predict = GraphPredictor(loaded.model.eval(), fast=False)  # pairs of atoms are many and small
+    predictions = [predict(part).forces.detach().cpu() for part in parts]
     forces = torch.cat(predictions).double().numpy()  # (2 n, 3)
     first, second = (t - 1 for t in case.types)
     shortest = loaded.model.closest_in_data(int(case.bonded), first, second) if case.in_data else None

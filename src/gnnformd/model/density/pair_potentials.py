@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gnnformd.model.density.radial import radial_functions
+from gnnformd.model.density.radial import radial_values
 from gnnformd.model.density.settings import DensitySettings
 from gnnformd.model.density.terms import PairKinds, PairTerm
 
@@ -52,7 +52,7 @@ class PairPotentials(PairTerm):
         factors = factors + factors.transpose(0, 1)  # (S, S, K)
         energies, first = torch.zeros_like(distance), 0
         for chosen, count in self.by_bond_kind(pairs.bond_kind):
-            values = radial_functions(distance[chosen], torch.ones_like(distance[chosen]), self.cutoff, count)[0]
+            values = radial_values(distance[chosen], self.cutoff, count)
             own = factors[pairs.first[chosen], pairs.second[chosen], first : first + count]  # (E', K)
             energies = energies.index_add(0, chosen, (own.T * values).sum(0))
             first += count

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["fade", "radial_functions", "smoothstep", "smoothstep_slope", "softened"]
+__all__ = ["fade", "radial_functions", "radial_values", "smoothstep", "smoothstep_slope", "softened"]
 
 T = TypeVar("T", Tensor, NDArray[np.float64])
 
@@ -79,10 +79,22 @@ def radial_functions(distance: Tensor, soft_slope: Tensor, cutoff: float, count:
     """
     s = distance.clamp(max=cutoff)
     envelope, envelope_slope = fade(s, cutoff)
-    wave = math.pi / cutoff * torch.arange(1, count + 1, dtype=s.dtype, device=s.device)[:, None]  # (K, 1)
+    wave, over = _waves(s, cutoff, count)
     angle = wave * s
-    over = math.sqrt(2.0 / cutoff) / s  # (E,)
     bare = torch.sin(angle) * over
     slopes = torch.cos(angle) * wave * (over * envelope * soft_slope)
     slopes += bare * ((envelope_slope - envelope / s) * soft_slope)
     return bare * envelope, slopes
+
+
+def radial_values(distance: Tensor, cutoff: float, count: int) -> Tensor:
+    """``B_k`` alone, (K, E), differentiable by the softened distance; parameters as for `radial_functions`."""
+    s = distance.clamp(max=cutoff)
+    wave, over = _waves(s, cutoff, count)
+    return torch.sin(wave * s) * over * fade(s, cutoff)[0]
+
+
+def _waves(s: Tensor, cutoff: float, count: int) -> tuple[Tensor, Tensor]:
+    """Wave numbers, 1/angstrom, (K, 1), and ``sqrt(2/cutoff) / s``, (E,)."""
+    wave = math.pi / cutoff * torch.arange(1, count + 1, dtype=s.dtype, device=s.device)[:, None]
+    return wave, math.sqrt(2.0 / cutoff) / s

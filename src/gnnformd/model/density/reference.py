@@ -12,7 +12,7 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.harmonics import harmonics
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.radial import radial_functions, softened
+from gnnformd.model.density.radial import radial_values, softened
 from gnnformd.model.density.terms import PairKinds
 from gnnformd.model.interface import Prediction
 
@@ -74,10 +74,7 @@ def _radial(model: DensityModel, s: Tensor, bond_kind: Tensor) -> Tensor:
     """Functions of the distance, (E/2, K): those of a pair's kind of bond, zeros for the others."""
     counts = model.settings.function_counts
     kind = bond_kind.where(bond_kind < len(counts), 0)
-    blocks = [
-        (kind == number) * radial_functions(s, torch.ones_like(s), model.cutoff, count)[0]
-        for number, count in enumerate(counts)
-    ]
+    blocks = [(kind == number) * radial_values(s, model.cutoff, count) for number, count in enumerate(counts)]
     return torch.cat(blocks).T
 
 

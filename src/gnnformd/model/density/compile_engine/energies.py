@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gnnformd.model.density.harmonics import harmonics
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.radial import radial_functions, softened
+from gnnformd.model.density.radial import radial_values, softened
 from gnnformd.model.density.terms import PairKinds, PairTerm
 
 __all__ = ["Angles", "Energies", "Shell"]
@@ -84,9 +84,9 @@ class Energies(nn.Module):
         sum_factors, pairs, first = [], inputs.new_zeros(len(centers)), 0
         for shell, spread in zip(shells, vectors, strict=True):
             distance = spread.square().sum(2).sqrt()  # (N, M)
-            soft, soft_slope = softened(distance, shell.contact)
+            soft, _ = softened(distance, shell.contact)
             count = settings.radial_functions if shell.is_kind is None else settings.bonded_functions
-            functions = radial_functions(soft.flatten(), soft_slope.flatten(), self.cutoff, count)[0]
+            functions = radial_values(soft.flatten(), self.cutoff, count)
             functions = functions.view(count, *soft.shape)  # (K, N, M)
             if shell.is_kind is not None:
                 functions = (shell.is_kind[:, None] * functions).flatten(0, 1)

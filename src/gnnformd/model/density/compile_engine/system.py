@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.compile_engine.kernels import CompiledEnergies
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.engine import ClosePair, DomainNeighbors, Evaluation
+from gnnformd.model.engine import ClosePair, DomainNeighbors, EngineResult
 from gnnformd.model.interface import weight_of
 
 __all__ = ["CompileDomainEngine", "CompileEngine"]
@@ -44,7 +44,7 @@ class CompileEngine:
         self._atoms = neighbors.to(weight.device, weight.dtype)
         self._kernels.set_neighbors(neighbors)
 
-    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+    def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """See `gnnformd.model.engine.Engine.evaluate`."""
         assert self._atoms is not None
         local = _short_range(self._kernels, positions, cell)
@@ -53,7 +53,7 @@ class CompileEngine:
             return local
         assert smooth.energies is not None and smooth.virials is not None
         assert local.energy is not None and local.virial is not None
-        return Evaluation(
+        return EngineResult(
             local.forces + smooth.forces.double().numpy(force=True),
             local.energy + float(smooth.energies[0]),
             local.virial + smooth.virials[0].double().numpy(force=True),
@@ -101,7 +101,7 @@ class CompileDomainEngine:
         """See `gnnformd.model.engine.Engine.set_neighbors`."""
         self._kernels.set_neighbors(neighbors.atoms.with_half_edges(neighbors.half_edges))
 
-    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+    def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """See `gnnformd.model.engine.Engine.evaluate`."""
         return _short_range(self._kernels, positions, np.eye(3))
 
@@ -114,7 +114,7 @@ class CompileDomainEngine:
         return None
 
 
-def _short_range(kernels: CompiledEnergies, positions: Float, cell: Float) -> Evaluation:
+def _short_range(kernels: CompiledEnergies, positions: Float, cell: Float) -> EngineResult:
     found = kernels.evaluate(positions, cell)
     nearest = None if found.nearest is None else ClosePair(*found.nearest)
-    return Evaluation(found.forces, float(found.energies.sum()), found.virial, nearest)
+    return EngineResult(found.forces, float(found.energies.sum()), found.virial, nearest)

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.model.density.kernels.structures import Floats, Indices
+from gnnformd.model.engine import NEIGHBOR_BITS
 from gnnformd.numba_jit import kernel
 
 __all__ = [
-    "NEIGHBOR_BITS",
     "columns_needed",
     "edges_by_center",
     "sort_by_group",
@@ -20,9 +20,6 @@ __all__ = [
 
 
 Indices64 = NDArray[np.int64]
-
-NEIGHBOR_BITS = 0x1FFFFFFF
-"""The part of an entry of a neighbor list that is the neighbor's index; the bond kind is in the two upper bits."""
 
 
 @kernel

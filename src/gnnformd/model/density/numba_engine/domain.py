@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.numba_engine.loops import build_loops
-from gnnformd.model.engine import ClosePair, DomainNeighbors, Evaluation
+from gnnformd.model.engine import ClosePair, DomainNeighbors, EngineResult
 
 __all__ = ["NumbaDomainEngine"]
 
@@ -47,11 +47,11 @@ class NumbaDomainEngine:
         lists = neighbors.of_first(atoms.atom_count if self._layers > 1 else own)  # later layers need what others send
         self._loops.set_neighbors(lists.start, lists.neighbor, kinds, own=own)
 
-    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+    def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """See `gnnformd.model.engine.Engine.evaluate`."""
         found = self._loops.evaluate(positions)
         nearest = None if found.nearest is None else ClosePair(*found.nearest)
-        return Evaluation(found.forces, float(found.energies.sum()), found.virial, nearest)
+        return EngineResult(found.forces, float(found.energies.sum()), found.virial, nearest)
 
     def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
         """See `gnnformd.model.engine.Engine.parts`."""

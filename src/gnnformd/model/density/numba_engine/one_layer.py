@@ -13,7 +13,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.density.electrostatics import SWITCH
 from gnnformd.model.density.kernels.energy_network import network_alone
-from gnnformd.model.density.kernels.neighbor_lists import NEIGHBOR_BITS, sort_by_group
+from gnnformd.model.density.kernels.neighbor_lists import sort_by_group
 from gnnformd.model.density.kernels.one_layer import evaluate
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
@@ -33,6 +33,7 @@ from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.numba_engine.packed_weights import energies_of_species, packed_mixing, packed_network
 from gnnformd.model.density.numba_engine.pair_tables import pair_tables, smooth_table, step_of
 from gnnformd.model.density.numba_engine.results import LocalPrediction, LongRangeOf, add_parts, symmetric
+from gnnformd.model.engine import NEIGHBOR_BITS
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 

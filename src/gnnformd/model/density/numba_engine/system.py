@@ -16,7 +16,7 @@ from gnnformd.model.density.numba_engine.ghosts import Ghosts
 from gnnformd.model.density.numba_engine.loops import build_loops
 from gnnformd.model.density.numba_engine.pme import ParticleMeshEwald
 from gnnformd.model.density.numba_engine.results import LongRangeCoulomb
-from gnnformd.model.engine import ClosePair, Evaluation
+from gnnformd.model.engine import ClosePair, EngineResult
 
 __all__ = ["NumbaEngine"]
 
@@ -60,14 +60,14 @@ class NumbaEngine:
         ghosts = self._ghosts = Ghosts.of(neighbors)
         self._loops.set_neighbors(ghosts.start, ghosts.neighbor, self._species[ghosts.owner], ghosts.owner)
 
-    def evaluate(self, positions: Float, cell: Float) -> Evaluation:
+    def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """See `gnnformd.model.engine.Engine.evaluate`."""
         local = self._local(positions, cell)
         if not self._long_range_apart:
             return local
         smooth = self._long_range(self._atoms.charges.numpy(), positions, cell)
         assert local.energy is not None and local.virial is not None
-        return Evaluation(
+        return EngineResult(
             local.forces + smooth.forces, local.energy + smooth.energy, local.virial + smooth.virial, local.nearest
         )
 
@@ -85,7 +85,7 @@ class NumbaEngine:
         """See `gnnformd.model.engine.Engine.operations_per_atom`."""
         return self._loops.operations_per_atom(edges_per_atom)
 
-    def _local(self, positions: Float, cell: Float) -> Evaluation:
+    def _local(self, positions: Float, cell: Float) -> EngineResult:
         """Everything but long-range electrostatics; that, too, if charges are learned, since all depends on it."""
         assert self._ghosts is not None
         with_ghosts = self._ghosts.positions(positions, cell)
@@ -95,7 +95,7 @@ class NumbaEngine:
             one, other, distance, contact = found.nearest
             owner = self._ghosts.owner
             nearest = ClosePair(int(owner[one]), int(owner[other]), distance, contact)
-        return Evaluation(self._ghosts.fold(found.forces), float(found.energies.sum()), found.virial, nearest)
+        return EngineResult(self._ghosts.fold(found.forces), float(found.energies.sum()), found.virial, nearest)
 
     def _long_range(self, charges: NDArray[np.floating[Any]], positions: Float, cell: Float) -> LongRangeCoulomb:
         """Long-range electrostatics of charges, e, (N,)."""
