@@ -1,6 +1,5 @@
 """The model and both of its engines against the plain equations."""
 
-import numpy as np
 import pytest
 import torch
 from tests.inference.test_system import CUBE, MODELS, TILTED, model_with_scales, molecules
@@ -14,7 +13,6 @@ from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.reference import reference_prediction
 from gnnformd.model.density.term_registry import PAIR_TERMS
 from gnnformd.model.density.terms import PairKinds, PairTerm
-from gnnformd.model.torch_engine import TorchEngine
 
 
 def graph_of(model, cell=CUBE):
@@ -108,12 +106,3 @@ def test_pair_energies_do_not_depend_on_the_order_of_the_atoms():
     distance = graph.half_edge_vectors().norm(dim=1)
     for term in model.each_pair_term():
         torch.testing.assert_close(term.energies(distance, kinds), term.energies(distance, swapped))
-
-
-def test_pytorch_passes_over_pairs_beyond_the_cutoff():
-    model = model_with_scales(electrostatics="none").model
-    frame = molecules()
-    wide = build_graph(frame, model.cutoff + 1.0, FIELD, dtype=torch.float64)
-    near = build_graph(frame, model.cutoff, FIELD, dtype=torch.float64)
-    assert wide.edge_count > near.edge_count
-    assert np.abs(by(TorchEngine(model), wide).forces - model(near).forces).max() < 1e-12
