@@ -115,8 +115,12 @@ def test_a_training_on_energies_and_virials_lowers_their_errors(
         assert after < 0.5 * before, name
 
 
-def test_the_table_and_evaluate_agree_on_the_error_of_the_energy(crystals: DataSettings, tmp_path: Path) -> None:
-    run = train(MODEL, crystals, settings(epochs=2, batch_size=4, energy_weight=1.0), tmp_path / "run")
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_the_table_and_evaluate_agree_on_the_error_of_the_energy(
+    ema_decay: float | None, crystals: DataSettings, tmp_path: Path
+) -> None:
+    changes = {"epochs": 2, "batch_size": 4, "energy_weight": 1.0, "ema_decay": ema_decay}
+    run = train(MODEL, crystals, settings(**changes), tmp_path / "run")
     small = open_dataset(tmp_path / "small.xyz")
     judged = evaluate(load_model(run.model), [small]).datasets[0]
     assert judged.energy is not None
