@@ -140,7 +140,7 @@ def test_float32_coordinates_are_as_good_far_from_the_origin():
     cell = np.diag([11.0, 11.0, 11.0])
     positions = waters(np.random.default_rng(8), 20, cell)
     graphs = [
-        MovingGraph(frame(positions, cell), CUTOFF, None).at(positions + offset, cell, (True, True, True))
+        MovingGraph(frame(positions, cell), CUTOFF, None).at(positions + offset, cell, (True, True, True))[0]
         for offset in (0.0, 11.0 * 1000)
     ]
     assert graphs[0].positions.dtype == torch.float32
