@@ -110,6 +110,23 @@ def test_a_damaged_table_of_energies_is_named(run_folder: Path) -> None:
     assert [f.energy for f in read_frames(run_folder)] == [None] * 3
 
 
+def test_steps_that_occur_again_keep_their_own_energies(run_folder: Path) -> None:
+    dump, table = run_folder / "trajectory.dump", run_folder / "thermo.csv"
+    dump.write_text(dump.read_text() * 2)
+    table.write_text("step,potential_energy\n0,1\n10,2\n20,3\n0,4\n10,5\n20,6\n")
+    assert [f.energy for f in read_frames(run_folder)] == [1, 2, 3, 4, 5, 6]
+    with gzip.open(run_folder / "trajectory.dump.gz", "wt") as file:
+        file.write(dump.read_text())
+    text = dump.read_text()
+    dump.unlink()
+    assert [f.energy for f in read_frames(run_folder)] == [1, 2, 3, 4, 5, 6]
+    dump.write_text(text[: len(text) // 2])
+    with pytest.raises(InputError, match=r"thermo\.csv: steps occur more than once, and they"):
+        list(read_frames(run_folder))
+    table.write_text("step,potential_energy\n0,1\n10,2\n20,3\n20,3.0000000001\n")
+    assert [f.energy for f in read_frames(run_folder)] == [1, 2, 3.0000000001]
+
+
 def test_the_kind_of_file_is_told_from_its_first_line(write_dump, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1\nProperties=species:S:1:pos:R:3:forces:R:3\nAr 0 0 0 1 2 3\n")
     mixed = list(read_frames([write_dump("b.txt"), tmp_path / "a.txt"]))

@@ -12,6 +12,7 @@ import yaml
 from gnnformd import __version__
 from gnnformd.errors import InputError
 from gnnformd.files import move_folder, work_folder
+from gnnformd.reference.fixes import check_order
 from gnnformd.reference.instrument import Instrumented, instrument
 from gnnformd.reference.launch import run_lammps
 from gnnformd.reference.manifest import force_field_of_run, lammps_date
@@ -193,6 +194,8 @@ def _complete(
     if result["units"] != "real":
         raise InputError(f"{script.path}: runs in 'units {result['units']}'; write the input in 'units real'.")
     run = ReferenceRun(folder, {})
+    if parts.fixes is not None and parts.fixes.exists():
+        check_order(parts.fixes, script)
     steps = dumped_steps(run.trajectory)
     if not steps:
         raise InputError(f"{parts.dump}: no frame was written; put the dump before the run.")
