@@ -37,7 +37,7 @@ _KEEPS_FORCES = _BEFORE_THE_BOX | set(
     rigid/npt rigid/npt/small rigid/nve rigid/nve/small rigid/nvt rigid/nvt/small rigid/small store/force
     store/state temp/berendsen temp/csld temp/csvr temp/rescale tfmc thermal/conductivity vector viscosity
     wall/reflect wall/reflect/stochastic widom
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """Fixes that leave the forces on the atoms as they are."""
 
