@@ -87,7 +87,7 @@ def test_molecules_give_the_same_bonds_as_the_data_file(write_dump, tmp_path: Pa
 
 def test_molecules_without_a_rule_leave_bonds_unknown_and_say_so(write_dump) -> None:
     rows = [f"{k} 1 {k} 0 0 0 0 0 0" for k in range(1, 4)]
-    path = write_dump(atoms=3, rows=rows)
+    path = write_dump(atoms=3, rows=rows, before="ITEM: UNITS\nreal")
     with pytest.warns(UserWarning, match=r"water\.dump: molecule 1: .* give a LAMMPS data file") as caught:
         assert [f.bonds for f in read_frames(path)] == [None] * 3
     assert len(caught) == 1

@@ -15,6 +15,7 @@ from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files
+from gnnformd.trajectory.formats.dump import read_dump, says_units
 from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.frame import Float, Frame, Int, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
@@ -123,6 +124,7 @@ def read_frames(
     elements = elements or ElementTypes()
     for source in find_sources(path, topology):
         targets = _Targets(source)
+        _report_units(source)
         labels = _Labels(source)
         for frame in format_of(source.file).read(source.file, require_forces=require_forces, elements=elements):
             frame = labels.attach(frame)
@@ -132,6 +134,17 @@ def read_frames(
             if frame.virial is None and virial is not None:
                 frame = replace(frame, virial=virial)
             yield frame
+
+
+def _report_units(source: Source) -> None:
+    """Warn of a dump of which nothing says the units."""
+    known = source.manifest is not None or (source.file.parent / "simulate.yaml").is_file()
+    if not known and format_of(source.file).read is read_dump and not says_units(source.file):
+        warnings.warn(
+            f"{source.file}: the units are not said and taken to be 'real' (kcal/mol/angstrom); LAMMPS writes them "
+            "with 'dump_modify ... units yes'.",
+            stacklevel=4,
+        )
 
 
 class _Labels:
