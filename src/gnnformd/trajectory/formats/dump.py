@@ -18,14 +18,14 @@ from gnnformd.trajectory.formats.dump_header import Header, IncompleteFrame, rea
 from gnnformd.trajectory.frame import Float, Frame, Int
 from gnnformd.trajectory.paths import matching_files
 
-__all__ = ["read_dump", "says_units"]
+__all__ = ["MAX_SPEED", "read_dump", "says_units"]
 
 _POSITIONS = (("xu", "yu", "zu"), ("x", "y", "z"), ("xsu", "ysu", "zsu"), ("xs", "ys", "zs"))
 _FORCES = ("fx", "fy", "fz")
 _VELOCITIES = ("vx", "vy", "vz")
 _ANGSTROM_PER_PS = 1e-3
 _IMAGES = ("ix", "iy", "iz")
-_MAX_SPEED = 0.3
+MAX_SPEED = 0.3
 """Root mean square velocity in angstrom/fs that no system under study has: hydrogen has 0.16 at 10 000 K."""
 
 _MIN_TIMESTEP = 0.02
@@ -117,7 +117,7 @@ def _check_units(file: Path, header: Header, frame: Frame) -> bool:
     reason = ""
     if frame.velocities is not None:
         speed = math.sqrt(float((frame.velocities**2).sum(axis=1).mean()))
-        if speed > _MAX_SPEED:
+        if speed > MAX_SPEED:
             reason = f"the mean velocity would be {speed:.3g} angstrom/fs"
     if header.time and header.timestep > 0 and header.time / header.timestep < _MIN_TIMESTEP:
         reason = f"a step would last {header.time / header.timestep:.3g} fs"
