@@ -328,3 +328,14 @@ jump SELF again
         _, energy, virial = lennard_jones(rows, bounds)
         assert frame.energy == pytest.approx(energy, rel=1e-10)
         np.testing.assert_allclose(frame.virial, virial, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["ünï", "数据", "two words", "it's", 'say "so"', "a$b", "star*", "50%", "a&b#c[1]"])
+def test_every_name_of_a_folder_or_file_works(argon_input, tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    script = argon_input(("run 30\n", "")).rename(folder / f"{name}.lmp")
+    run = generate(script, folder / f"{name} run")
+    assert len(list(read_frames(run.folder))) == 3
+    assert run.topology.exists()
+    assert {path.name for path in folder.iterdir()} == {script.name, run.folder.name}

@@ -23,6 +23,7 @@ from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.dump import read_dump
+from gnnformd.trajectory.read import read_frames
 
 BOTH = pytest.mark.parametrize("engine", ["lammps", "ase"])
 
@@ -426,6 +427,24 @@ def test_velocities_are_drawn_where_ids_have_gaps(argon, helpers, tmp_path):
     assert first.ids[-1] == 1080
     assert np.abs(first.velocities).min() > 0
     np.testing.assert_allclose(first.velocities.sum(axis=0), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["ünï", "数据", "two words", "it's", 'say "so"', "a$b", "star*", "50%", "a&b#c[1]"])
+def test_every_name_of_a_folder_or_file_works(argon, helpers, tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    file = folder / f"{name}.data"
+    file.write_text(argon.read_text())
+    loaded, out = helpers.load(helpers.LennardJones(8.0)), folder / f"{name} md"
+    simulate(loaded, file, settings(steps=10, restart_every=5), out)
+    assert len(list(read_frames(out))) == 3
+    simulate(loaded, file, settings(steps=20, restart_every=5), out, resume=True)
+    assert [f.timestep for f in read_frames(out)] == [0, 5, 10, 15, 20]
+    assert (out / "final.data").exists() and (out / "thermo.csv").exists() and (out / "log.lammps").exists()
+    file.write_text(argon.read_text().replace("Atoms # atomic", "Atoms # atomic\n\n1 1 1 1 1", 1))
+    with pytest.raises(InputError) as caught:
+        simulate(loaded, file, settings(steps=10), folder / "other")
+    assert str(file) in str(caught.value)
 
 
 def with_velocities_of_metal(file, path, title):

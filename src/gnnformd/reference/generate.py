@@ -16,6 +16,7 @@ from gnnformd.reference.fixes import check_order
 from gnnformd.reference.instrument import Instrumented, instrument
 from gnnformd.reference.launch import run_lammps
 from gnnformd.reference.manifest import force_field_of_run, lammps_date
+from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.script import Script, read_script
 from gnnformd.reference.systems import SYSTEMS, System
@@ -77,7 +78,7 @@ def generate(
     _check_free(out, overwrite)
     if built_in:
         values = {**built_in.variables, **values}
-    with work_folder(out) as work:
+    with work_folder(out) as made, plain_path(made) as work:
         folder = work / "run"
         folder.mkdir()
         parts = instrument(script, work, folder / "trajectory.dump", work / "thermo.txt")
@@ -95,7 +96,7 @@ def generate(
         if built_in:
             manifest["description"] = built_in.description + _changes(script, built_in, values)
         (folder / "reference.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False, width=120))
-        move_folder(folder, out, replace=overwrite)
+        move_folder(made / "run", out, replace=overwrite)
     if progress:
         progress(total, total)
     return ReferenceRun.open(out)
