@@ -339,3 +339,20 @@ def test_every_name_of_a_folder_or_file_works(argon_input, tmp_path, name):
     assert len(list(read_frames(run.folder))) == 3
     assert run.topology.exists()
     assert {path.name for path in folder.iterdir()} == {script.name, run.folder.name}
+
+
+def test_a_file_that_lammps_cannot_name_gives_a_sentence(argon_input, tmp_path):
+    script = argon_input(
+        ("create_atoms 1 random 60 ${seed} NULL overlap 3.0 maxtry 100", "read_data ü.data add append")
+    )
+    with pytest.raises(InputError, match=r"line 10: LAMMPS says: .* LAMMPS takes only names of ASCII letters"):
+        generate(script, tmp_path / "run")
+
+
+@pytest.mark.parametrize("change", ["bom", "crlf", "no line end"])
+def test_input_files_of_other_editors_are_read(argon_input, tmp_path, change):
+    script = argon_input()
+    text = script.read_bytes()
+    changed = {"bom": b"\xef\xbb\xbf" + text, "crlf": text.replace(b"\n", b"\r\n"), "no line end": text.rstrip()}
+    script.write_bytes(changed[change])
+    assert len(list(read_frames(generate(script, tmp_path / "run").folder))) == 6
