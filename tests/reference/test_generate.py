@@ -356,3 +356,15 @@ def test_input_files_of_other_editors_are_read(argon_input, tmp_path, change):
     changed = {"bom": b"\xef\xbb\xbf" + text, "crlf": text.replace(b"\n", b"\r\n"), "no line end": text.rstrip()}
     script.write_bytes(changed[change])
     assert len(list(read_frames(generate(script, tmp_path / "run").folder))) == 6
+
+
+def test_frames_of_a_minimization_have_forces_before_fixes_and_no_energies(argon_input, tmp_path):
+    script = argon_input(
+        ("run 20\nrun 30\n", "dump_modify 1 every 1\nfix r all box/relax iso 100\nminimize 0 0 5 20\n")
+    )
+    run = generate(script, tmp_path / "run")
+    read = list(read_frames(run.folder))
+    assert len(read) == 6
+    for frame, (_, bounds, _, rows) in zip(read, frames(run), strict=True):
+        np.testing.assert_allclose(rows[:, 5:], lennard_jones(rows, bounds)[0], rtol=1e-7, atol=1e-7)
+        assert frame.energy is None or frame.timestep == 0

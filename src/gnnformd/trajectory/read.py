@@ -245,6 +245,8 @@ def _thermo_targets(path: Path) -> list[tuple[int, float | None, Float | None]]:
 
 
 def _target(row: Mapping[str, str]) -> tuple[int, float | None, Float | None]:
+    if len(row) > 2 and all(value == "" for name, value in row.items() if name != "step"):
+        return int(row["step"]), None, None  # LAMMPS printed nothing at this step, as during a minimization
     energy, virial = _finite(row, ("potential_energy",)), _finite(row, VIRIAL)
     return (
         int(row["step"]),
