@@ -7,6 +7,7 @@ from gnnformd.errors import InputError
 from gnnformd.reference.generate import generate
 from gnnformd.reference.library import open_lammps
 from gnnformd.reference.run import ReferenceRun
+from gnnformd.trajectory.read import read_frames
 from gnnformd.units import BOLTZMANN, PRESSURE_ATM
 
 SLIDE = """337 1 -10.8427 -10.4041 -9.6201 0.111551 -0.694874 0.816131
@@ -242,3 +243,128 @@ def test_two_ranks_give_the_forces_of_one(argon_input, user_run, tmp_path):
 def test_an_error_on_two_ranks_comes_out_once_and_ends_both(argon_input, tmp_path):
     with pytest.raises(InputError, match=r"in\.lmp, line 14: LAMMPS says: Invalid run command N value"):
         generate(argon_input(("run 20", "run -20")), tmp_path / "out", ranks=2)
+
+
+def lennard_jones(rows, bounds, cutoff=8.0):
+    """Forces, energy and virial of the argon of ``argon_input``; rows are id, type, x, y, z, ..."""
+    box = bounds[:, 1] - bounds[:, 0]
+    apart = rows[:, None, 2:5] - rows[None, :, 2:5]
+    apart -= box * np.round(apart / box)
+    square = (apart**2).sum(axis=2)
+    near = (square > 0) & (square < cutoff**2)
+    power = np.where(near, 3.405**2 / np.where(near, square, 1.0), 0.0) ** 3
+    over = 24 * 0.2378 * (2 * power**2 - power) / np.where(near, square, 1.0)
+    virial = 0.5 * np.einsum("ij,ija,ijb->ab", over, apart, apart)
+    return (over[:, :, None] * apart).sum(axis=1), 0.5 * 4 * 0.2378 * (power**2 - power).sum(), virial
+
+
+FIXES = {
+    "langevin": "fix 2 all langevin 90 90 50 771 zero yes",
+    "setforce": "region low block INF INF INF INF 0 9\ngroup low region low\nfix 2 low setforce 0 0 0",
+    "addforce": "fix 2 all addforce 0.5 0 0\nfix_modify 2 energy yes virial yes",
+    "wall/harmonic": "change_box all boundary p p f\nfix 2 all wall/harmonic zlo 0 5 0 3\nfix_modify 2 energy yes",
+}
+
+
+@pytest.mark.parametrize("name", sorted(FIXES))
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_forces_energy_and_virial_are_those_before_fixes(argon_input, tmp_path, name, first):
+    integrate = "fix 1 all nve"
+    lines = f"{FIXES[name]}\n{integrate}" if first else f"{integrate}\n{FIXES[name]}"
+    with pytest.warns(UserWarning, match=f"'fix {name}' changes the forces on the atoms"):
+        run = generate(argon_input((integrate, lines)), tmp_path / "run")
+    table = thermo(run)
+    for k, (_, bounds, columns, rows) in enumerate(frames(run)):
+        assert columns == ["id", "type", "x", "y", "z", "fx", "fy", "fz"]
+        if name == "wall/harmonic":
+            bounds[2] = -1000.0, 1000.0  # not periodic
+        forces, energy, virial = lennard_jones(rows, bounds)
+        np.testing.assert_allclose(rows[:, 5:], forces, atol=1e-9 * np.abs(forces).max())
+        assert table["potential_energy"][k] == pytest.approx(energy, rel=1e-10)
+        assert table["virial_xx"][k] == pytest.approx(virial[0, 0], rel=1e-9)
+        assert table["virial_yz"][k] == pytest.approx(virial[1, 2], rel=1e-9, abs=1e-9)
+
+
+def test_a_fix_whose_order_cannot_be_followed_is_refused(argon_input, tmp_path):
+    script = argon_input(("fix 1 all nve", "variable f string hidden.lmp\ninclude ${f}"))
+    (script.parent / "hidden.lmp").write_text("fix 2 all langevin 90 90 50 771\nfix 1 all nve\n")
+    with pytest.raises(InputError, match=r"in\.lmp: 'fix 2 \.\.\. langevin' changes forces and is defined in a way"):
+        generate(script, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dump_modify 1 format float %.2f",
+        'dump_modify 1 format 3 "%.1f" sort id',
+        "dump_modify 1 format line '%d %d %.1f %.1f %.1f %.1f %.1f %.1f' thresh x > 10",
+        'if "1 == 1" then "dump_modify 1 format float %.2f"',
+        "variable n index 1\ndump_modify ${n} format float %.2f",
+    ],
+)
+def test_dump_modify_takes_no_digits_away(argon_input, tmp_path, line):
+    run = generate(argon_input(("run 20", f"{line}\nrun 20")), tmp_path / "run")
+    for _, bounds, _, rows in frames(run):
+        assert len(rows) == 60
+        forces, _, _ = lennard_jones(rows, bounds)
+        np.testing.assert_allclose(rows[:, 5:], forces, atol=1e-9 * np.abs(forces).max())
+
+
+def test_runs_whose_steps_begin_again_keep_their_energies(argon_input, tmp_path):
+    loop = """variable i loop 3
+label again
+velocity all scale $(30*v_i)
+reset_timestep 0
+dump 1 all atom 10 movie.lammpstrj
+run 20
+undump 1
+next i
+jump SELF again
+"""
+    run = generate(argon_input(("dump 1 all atom 10 movie.lammpstrj\nrun 20\nrun 30\n", loop)), tmp_path / "run")
+    read = list(read_frames(run.folder))
+    assert [frame.timestep for frame in read] == [0, 10, 20] * 3
+    for frame, (_, bounds, _, rows) in zip(read, frames(run), strict=True):
+        _, energy, virial = lennard_jones(rows, bounds)
+        assert frame.energy == pytest.approx(energy, rel=1e-10)
+        np.testing.assert_allclose(frame.virial, virial, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["ünï", "数据", "two words", "it's", 'say "so"', "a$b", "star*", "50%", "a&b#c[1]"])
+def test_every_name_of_a_folder_or_file_works(argon_input, tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    script = argon_input(("run 30\n", "")).rename(folder / f"{name}.lmp")
+    run = generate(script, folder / f"{name} run")
+    assert len(list(read_frames(run.folder))) == 3
+    assert run.topology.exists()
+    assert {path.name for path in folder.iterdir()} == {script.name, run.folder.name}
+
+
+def test_a_file_that_lammps_cannot_name_gives_a_sentence(argon_input, tmp_path):
+    script = argon_input(
+        ("create_atoms 1 random 60 ${seed} NULL overlap 3.0 maxtry 100", "read_data ü.data add append")
+    )
+    with pytest.raises(InputError, match=r"line 10: LAMMPS says: .* LAMMPS takes only names of ASCII letters"):
+        generate(script, tmp_path / "run")
+
+
+@pytest.mark.parametrize("change", ["bom", "crlf", "no line end"])
+def test_input_files_of_other_editors_are_read(argon_input, tmp_path, change):
+    script = argon_input()
+    text = script.read_bytes()
+    changed = {"bom": b"\xef\xbb\xbf" + text, "crlf": text.replace(b"\n", b"\r\n"), "no line end": text.rstrip()}
+    script.write_bytes(changed[change])
+    assert len(list(read_frames(generate(script, tmp_path / "run").folder))) == 6
+
+
+def test_frames_of_a_minimization_have_forces_before_fixes_and_no_energies(argon_input, tmp_path):
+    script = argon_input(
+        ("run 20\nrun 30\n", "dump_modify 1 every 1\nfix r all box/relax iso 100\nminimize 0 0 5 20\n")
+    )
+    run = generate(script, tmp_path / "run")
+    read = list(read_frames(run.folder))
+    assert len(read) == 6
+    for frame, (_, bounds, _, rows) in zip(read, frames(run), strict=True):
+        np.testing.assert_allclose(rows[:, 5:], lennard_jones(rows, bounds)[0], rtol=1e-7, atol=1e-7)
+        assert frame.energy is None or frame.timestep == 0

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from gnnformd.errors import InputError
@@ -27,16 +29,18 @@ def test_the_copy_has_the_line_numbers_of_the_original(tmp_path):
 @pytest.mark.parametrize(
     ("dump", "added", "columns"),
     [
-        ("custom 5 x id type x y z fx fy fz", (), "id type x y z fx fy fz"),
-        ("custom 5 x fx type xs ys zs fy fz", ("id",), "fx type xs ys zs fy fz id"),
-        ("custom/gz 5 x.gz id type xu yu zu", ("fx", "fy", "fz"), "id type xu yu zu fx fy fz"),
-        ("atom 5 x", ("id", "type", "x", "y", "z", "fx", "fy", "fz"), "id type x y z fx fy fz"),
+        ("custom 5 x id type x y z fx fy fz", (), "id type x y z FX FY FZ"),
+        ("custom 5 x fx type xs ys zs fy fz", ("id",), "FX type xs ys zs FY FZ id"),
+        ("custom/gz 5 x.gz id type xu yu zu", ("fx", "fy", "fz"), "id type xu yu zu FX FY FZ"),
+        ("atom 5 x", ("id", "type", "x", "y", "z", "fx", "fy", "fz"), "id type x y z FX FY FZ"),
     ],
 )
 def test_columns_that_a_dump_lacks_are_added(tmp_path, dump, added, columns):
     parts = prepared(tmp_path, f"units real\ndump 1 all {dump}\nrun 1\n")
     assert parts.columns_added == added
-    assert parts.commands[0] == f'dump 1 all custom 5 "{tmp_path / "work" / "t.dump"}" {columns}'
+    for axis, number in zip("XYZ", "123", strict=True):
+        columns = columns.replace(f"F{axis}", f"f_gnnformd_force[{number}]")
+    assert f'dump 1 all custom 5 "{tmp_path / "work" / "t.dump"}" {columns}' in parts.commands
 
 
 @pytest.mark.parametrize(
@@ -75,3 +79,46 @@ def test_the_built_in_inputs_need_no_column_added(tmp_path, name):
     work = tmp_path
     parts = instrument(read_script(SYSTEMS[name].input), work, work / "t.dump", work / "thermo.txt")
     assert parts.columns_added == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "replaced"),
+    [
+        ("fix 1 all nve", True),
+        ('if "1 == 1" then "fix 1 all nve"', True),
+        ("fix 1 all property/atom mol", False),
+        ("unfix 1", False),
+        ("fix_modify 1 energy yes", False),
+    ],
+)
+def test_fix_store_force_is_defined_before_every_fix_that_needs_a_box(tmp_path, line, replaced):
+    parts = prepared(tmp_path, f"units real\n{line}\ndump 1 all custom 5 x id type x y z fx fy fz\n")
+    copied = parts.main.read_text().splitlines()[1]
+    if not replaced:
+        assert copied == line
+        return
+    first, second = Path(copied.split('"')[1]).read_text().splitlines()
+    assert first.endswith('then "fix gnnformd_force all store/force"')
+    assert second == line
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("fix 1 all mdi/qm", r"line 2: the forces of 'fix mdi/qm' come from another program"),
+        ("fix 1 all external pf/callback 1 1", r"line 2: the forces of 'fix external' come from another program"),
+        ("run_style respa 2 2\nfix 1 all shake 1e-4 20 0 b 1", r"line 3: 'fix shake' changes forces, and under 'run_s"),
+    ],
+)
+def test_an_input_without_forces_of_a_force_field_is_refused(tmp_path, line, message):
+    with pytest.raises(InputError, match=message):
+        prepared(tmp_path, f"units real\n{line}\ndump 1 all custom 5 x id type x y z fx fy fz\n")
+
+
+def test_under_respa_the_total_forces_are_dumped(tmp_path):
+    parts = prepared(
+        tmp_path, "units real\nrun_style respa 2 2\nfix 1 all nve\ndump 1 all custom 5 x id type x y z fx fy fz\n"
+    )
+    assert parts.fixes is None
+    assert not any("gnnformd_force" in command for command in parts.commands)
+    assert parts.main.read_text().splitlines()[2] == "fix 1 all nve"

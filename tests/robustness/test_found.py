@@ -176,7 +176,7 @@ def test_a_pack_with_an_array_cut_short_is_refused_without_memory_for_it(pack: P
         ('"sources": [', '"sources": [3, '),
         ('"force_field": null', '"force_field": 3'),
         ('"topology": null', '"topology": []'),
-        ('"format_version": 2', '"format_version": ' + "[" * 10_000),
+        ('"format_version": 3', '"format_version": ' + "[" * 10_000),
     ],
 )
 def test_a_pack_with_a_wrong_description_is_refused(pack: Path, good: str, bad: str) -> None:

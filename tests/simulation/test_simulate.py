@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import signal
 from dataclasses import replace
 from itertools import pairwise
@@ -22,6 +23,7 @@ from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.dump import read_dump
+from gnnformd.trajectory.read import read_frames
 
 BOTH = pytest.mark.parametrize("engine", ["lammps", "ase"])
 
@@ -410,6 +412,69 @@ def test_velocities_that_the_file_does_not_have_are_asked_for(argon, helpers, tm
         with pytest.raises(InputError, match="no velocity for each atom"):
             simulate(loaded, bare, settings(engine=engine), out)
         assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_velocities_are_drawn_where_ids_have_gaps(argon, helpers, tmp_path):
+    gaps = tmp_path / "gaps.data"
+    gaps.write_text(re.sub(r"^108 ", "1080 ", argon.read_text(), flags=re.MULTILINE).replace("1080 atoms", "108 atoms"))
+    simulate(
+        helpers.load(helpers.LennardJones(8.0)),
+        gaps,
+        settings(velocities="create", steps=5, dump_every=1),
+        tmp_path / "out",
+    )
+    first = next(iter(read_dump(tmp_path / "out" / "trajectory.dump")))
+    assert first.ids[-1] == 1080
+    assert np.abs(first.velocities).min() > 0
+    np.testing.assert_allclose(first.velocities.sum(axis=0), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["ünï", "数据", "two words", "it's", 'say "so"', "a$b", "star*", "50%", "a&b#c[1]"])
+def test_every_name_of_a_folder_or_file_works(argon, helpers, tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    file = folder / f"{name}.data"
+    file.write_text(argon.read_text())
+    loaded, out = helpers.load(helpers.LennardJones(8.0)), folder / f"{name} md"
+    simulate(loaded, file, settings(steps=10, restart_every=5), out)
+    assert len(list(read_frames(out))) == 3
+    simulate(loaded, file, settings(steps=20, restart_every=5), out, resume=True)
+    assert [f.timestep for f in read_frames(out)] == [0, 5, 10, 15, 20]
+    assert (out / "final.data").exists() and (out / "thermo.csv").exists() and (out / "log.lammps").exists()
+    file.write_text(argon.read_text().replace("Atoms # atomic", "Atoms # atomic\n\n1 1 1 1 1", 1))
+    with pytest.raises(InputError) as caught:
+        simulate(loaded, file, settings(steps=10), folder / "other")
+    assert str(file) in str(caught.value)
+
+
+def with_velocities_of_metal(file, path, title):
+    """Write a data file with its velocities in angstrom/ps and another title."""
+    _, head, velocities = re.split(r"^LAMMPS.*\n|(?<=Velocities)\n\n", file.read_text(), flags=re.MULTILINE)
+    rows = [line.split() for line in velocities.splitlines()]
+    scaled = "\n".join(" ".join([row[0], *(repr(1000 * float(v)) for v in row[1:])]) for row in rows)
+    path.write_text(f"{title}\n{head}\n\n{scaled}\n")
+    return path
+
+
+@BOTH
+def test_velocities_of_a_file_in_units_metal_are_converted(argon, helpers, tmp_path, engine):
+    title = "LAMMPS data file via write_data, version 22 Jul 2025, timestep = 1000, units = metal"
+    metal = with_velocities_of_metal(argon, tmp_path / "metal.data", title)
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    frames = []
+    for name, file in (("real", argon), ("metal", metal)):
+        simulate(loaded, file, settings(engine=engine, steps=10), tmp_path / name)
+        frames.append(list(read_dump(tmp_path / name / "trajectory.dump")))
+    for real, converted in zip(*frames, strict=True):
+        np.testing.assert_allclose(converted.velocities, real.velocities, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(converted.positions, real.positions, rtol=1e-9)
+
+
+@BOTH
+def test_velocities_that_cannot_be_in_real_units_are_refused(argon, helpers, tmp_path, engine):
+    unknown = with_velocities_of_metal(argon, tmp_path / "unknown.data", "atoms of somebody")
+    with pytest.raises(InputError, match=r"unknown\.data: does not say its units, and the mean velocity would be"):
+        simulate(helpers.load(helpers.LennardJones(8.0)), unknown, settings(engine=engine), tmp_path / "out")
 
 
 def test_atoms_that_are_others_than_the_models_are_pointed_out(argon, helpers, tmp_path):

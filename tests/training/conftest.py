@@ -24,7 +24,7 @@ def write_liquid(path: Path, *, frames: int = 13, seed: int = 0) -> None:
     random = np.random.default_rng(seed)
     lattice = 3.8 * np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(-1, 3)
     length = 3 * 3.8
-    lines = []
+    lines = ["ITEM: UNITS", "real"]
     for step in range(frames):
         x = lattice + random.normal(0, 0.3, lattice.shape)
         i, j, shift = neighbor_pairs(x, length * np.eye(3), (True, True, True), 4.4)

@@ -10,7 +10,7 @@ from gnnformd.trajectory.inspect import inspect_data
 
 def test_the_sum_of_a_dump_is_right(write_dump) -> None:
     columns, rows = "id type x y z fx fy fz", ["1 1 1 1 1 3 4 0", "2 2 5 5 5 -3 -4 1"]
-    found = inspect_data(write_dump(atoms=2, frames=2, columns=columns, rows=rows))
+    found = inspect_data(write_dump(atoms=2, frames=2, columns=columns, rows=rows, before="ITEM: UNITS\nreal"))
     assert (found["frames"], found["atoms"], found["types"]) == (2, [2, 2], {1: 1, 2: 1})
     assert found["timesteps"] == [0, 10]
     assert found["force"]["mean"] == pytest.approx((5 + 26**0.5) / 2)
@@ -50,3 +50,10 @@ def test_temperature_and_energy_come_from_the_table(write_dump, tmp_path: Path) 
     assert found["temperature_K"] == [290, 300, 310]
     assert found["energy_kcal_per_mol"] == [-3, -1]
     assert found["molecules"] == 2 and found["bonds"] == 4
+
+
+def test_units_that_nothing_says_are_told(write_dump) -> None:
+    assert "the units are not said and taken to be 'real'" in " ".join(inspect_data(write_dump())["warnings"])
+    for units in ("real", "metal"):
+        found = inspect_data(write_dump(before=f"ITEM: UNITS\n{units}"))
+        assert "units" not in " ".join(found["warnings"])

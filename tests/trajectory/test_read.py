@@ -87,7 +87,7 @@ def test_molecules_give_the_same_bonds_as_the_data_file(write_dump, tmp_path: Pa
 
 def test_molecules_without_a_rule_leave_bonds_unknown_and_say_so(write_dump) -> None:
     rows = [f"{k} 1 {k} 0 0 0 0 0 0" for k in range(1, 4)]
-    path = write_dump(atoms=3, rows=rows)
+    path = write_dump(atoms=3, rows=rows, before="ITEM: UNITS\nreal")
     with pytest.warns(UserWarning, match=r"water\.dump: molecule 1: .* give a LAMMPS data file") as caught:
         assert [f.bonds for f in read_frames(path)] == [None] * 3
     assert len(caught) == 1
@@ -108,6 +108,23 @@ def test_a_damaged_table_of_energies_is_named(run_folder: Path) -> None:
         list(read_frames(run_folder))
     (run_folder / "thermo.csv").write_text("step,pe\n0,-1\n")
     assert [f.energy for f in read_frames(run_folder)] == [None] * 3
+
+
+def test_steps_that_occur_again_keep_their_own_energies(run_folder: Path) -> None:
+    dump, table = run_folder / "trajectory.dump", run_folder / "thermo.csv"
+    dump.write_text(dump.read_text() * 2)
+    table.write_text("step,potential_energy\n0,1\n10,2\n20,3\n0,4\n10,5\n20,6\n")
+    assert [f.energy for f in read_frames(run_folder)] == [1, 2, 3, 4, 5, 6]
+    with gzip.open(run_folder / "trajectory.dump.gz", "wt") as file:
+        file.write(dump.read_text())
+    text = dump.read_text()
+    dump.unlink()
+    assert [f.energy for f in read_frames(run_folder)] == [1, 2, 3, 4, 5, 6]
+    dump.write_text(text[: len(text) // 2])
+    with pytest.raises(InputError, match=r"thermo\.csv: steps occur more than once, and they"):
+        list(read_frames(run_folder))
+    table.write_text("step,potential_energy\n0,1\n10,2\n20,3\n20,3.0000000001\n")
+    assert [f.energy for f in read_frames(run_folder)] == [1, 2, 3.0000000001]
 
 
 def test_the_kind_of_file_is_told_from_its_first_line(write_dump, tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import yaml
 from gnnformd import __version__
 from gnnformd.errors import InputError
 from gnnformd.files import move_folder, work_folder
+from gnnformd.reference.fixes import check_order
 from gnnformd.reference.instrument import Instrumented, instrument
 from gnnformd.reference.launch import run_lammps
 from gnnformd.reference.manifest import force_field_of_run, lammps_date
+from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.script import Script, read_script
 from gnnformd.reference.systems import SYSTEMS, System
@@ -76,7 +78,7 @@ def generate(
     _check_free(out, overwrite)
     if built_in:
         values = {**built_in.variables, **values}
-    with work_folder(out) as work:
+    with work_folder(out) as made, plain_path(made) as work:
         folder = work / "run"
         folder.mkdir()
         parts = instrument(script, work, folder / "trajectory.dump", work / "thermo.txt")
@@ -94,7 +96,7 @@ def generate(
         if built_in:
             manifest["description"] = built_in.description + _changes(script, built_in, values)
         (folder / "reference.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False, width=120))
-        move_folder(folder, out, replace=overwrite)
+        move_folder(made / "run", out, replace=overwrite)
     if progress:
         progress(total, total)
     return ReferenceRun.open(out)
@@ -193,6 +195,8 @@ def _complete(
     if result["units"] != "real":
         raise InputError(f"{script.path}: runs in 'units {result['units']}'; write the input in 'units real'.")
     run = ReferenceRun(folder, {})
+    if parts.fixes is not None and parts.fixes.exists():
+        check_order(parts.fixes, script)
     steps = dumped_steps(run.trajectory)
     if not steps:
         raise InputError(f"{parts.dump}: no frame was written; put the dump before the run.")

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from gnnformd.errors import InputError
+from gnnformd.reference.fixes import (
+    FORCE_FIX,
+    check_fixes,
+    force_fields_as_fixes,
+    guard,
+    is_respa,
+    mentions_fix,
+)
 from gnnformd.reference.script import Script, ScriptLine, linked_file
 from gnnformd.units import PRESSURE_ATM
 
@@ -19,9 +28,9 @@ THERMO_COLUMNS = {
     "temperature_K": "temp",
     "pressure_atm": "press",
     # From computes: the thermo keywords would be per atom under 'thermo_modify norm yes'.
-    "potential_energy": "c_thermo_pe",
+    "potential_energy": "c_gnnformd_potential",
     "kinetic_energy": "c_gnnformd_kinetic",
-    "total_energy": "c_thermo_pe+c_gnnformd_kinetic",
+    "total_energy": "c_gnnformd_potential+c_gnnformd_kinetic",
     "volume_A3": "vol",
     **{f"p{axes}_atm": f"p{axes}" for axes in _AXES},
     **{f"virial_{axes}": f"c_gnnformd_virial[{i}]*vol/{PRESSURE_ATM}" for i, axes in enumerate(_AXES, start=1)},
@@ -30,6 +39,19 @@ THERMO_COLUMNS = {
 
 _EXAMPLE = "'dump 1 all custom 100 trajectory.dump id type x y z fx fy fz'"
 _COORDINATES = ("x", "xs", "xu", "xsu")
+_FORCES = {f"f{axis}": f"f_{FORCE_FIX}[{i}]" for i, axis in enumerate("xyz", start=1)}
+_PARTS = "pair bond angle dihedral improper kspace"
+_RESET = {
+    "format": "none",
+    "header": "yes",
+    "region": "none",
+    "thresh": "none",
+    "triclinic/general": "no",
+    "types": "numeric",
+}
+"""Settings of ``dump_modify`` that would take away digits, atoms or lines of the dump, and their usual values."""
+
+_MODIFIED_DUMP = re.compile(r"""(?:^|if\s.*["'])\s*dump_modify\s+(?P<id>\S+)\s""")
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,8 @@ class Instrumented:
         File to give to LAMMPS.
     dump
         The line of the original with the dump that is redirected.
+    fixes
+        File with the fixes that are defined when the dump begins, or None where forces are dumped after all fixes.
     columns_added
         Columns that are missing in that line.
     commands
@@ -52,6 +76,7 @@ class Instrumented:
     dump: ScriptLine
     columns_added: tuple[str, ...]
     commands: tuple[str, ...]
+    fixes: Path | None = None
 
 
 def check_units(script: Script) -> None:
@@ -109,25 +134,26 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
     """Write the copy; it has the same line numbers as the original.
 
     The dump goes to ``trajectory`` with 17 digits, each new dump appended to the one before, and ``fix print`` writes
-    energies and pressures at the same steps to ``thermo``. Nothing else is changed.
+    energies and pressures at the same steps to ``thermo``. Forces are those before fixes act: ``fix store/force`` is
+    defined before the first fix of the input. Nothing else is changed.
 
     Raises
     ------
     InputError
-        See `find_dump` and `check_units`.
+        See `find_dump`, `check_units` and `check_fixes`.
     """
     check_units(script)
     line, added = find_dump(script)
-    dump_file = folder / "dump.lmp"
-    commands = _dump_commands(line, added, trajectory, thermo)
-    dump_file.write_text("\n".join(commands) + "\n")
+    check_fixes(script)
+    writer = _Writer(folder, line, added, None if is_respa(script) else folder / "fixes.txt")
+    commands = writer.dump_commands(trajectory, thermo, with_fixes=force_fields_as_fixes(script))
     copies = {path.resolve(): folder / f"input-{index}.lmp" for index, path in enumerate(script.files)}
     for path, lines in script.files.items():
         text = ""
         for item in lines:
             linked = linked_file(item, script.path.parent)
-            if item is line:
-                text += f'include "{dump_file}"' + "\n" * item.count
+            if (replacement := writer.replacement(item, commands)) is not None:
+                text += replacement + "\n" * item.count
             elif linked in copies:
                 rest = " ".join(item.words[2:])
                 text += f'{item.words[0]} "{copies[linked]}" {rest}'.rstrip() + "\n" * item.count
@@ -135,18 +161,66 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
                 # A triple-quoted command keeps its lines; one continued with '&' is followed by empty lines.
                 text += item.text + "\n" * (item.count - item.text.count("\n"))
         copies[path.resolve()].write_text(text)
-    return Instrumented(copies[script.path.resolve()], line, added, commands)
+    return Instrumented(copies[script.path.resolve()], line, added, commands, writer.fixes)
 
 
-def _dump_commands(line: ScriptLine, added: tuple[str, ...], trajectory: Path, thermo: Path) -> tuple[str, ...]:
-    name, every = line.words[1], line.words[4]
-    columns = " ".join(_columns(line) + list(added))
-    values = ",".join(f"$({formula}:%.17g)" for formula in THERMO_COLUMNS.values())
-    computes = (("gnnformd_kinetic", "ke"), ("gnnformd_virial", "pressure NULL virial"))
-    return (
-        f'dump {name} all custom {every} "{trajectory}" {columns}',
-        f"dump_modify {name} append yes format float %.17g",
-        *(f'if "$(is_defined(compute,{c})) == 0" then "compute {c} all {style}"' for c, style in computes),
-        'if "$(is_defined(fix,gnnformd_thermo)) == 1" then "unfix gnnformd_thermo"',
-        f'fix gnnformd_thermo all print {every} "{values}" append "{thermo}" screen no',
-    )
+class _Writer:
+    """Writes commands that replace one line of the input to files, which the copy includes."""
+
+    def __init__(self, folder: Path, dump: ScriptLine, added: tuple[str, ...], fixes: Path | None) -> None:
+        self._folder, self._dump, self.fixes = folder, dump, fixes
+        self._name = dump.words[1]
+        self._columns = [*_columns(dump), *added]
+        self._count = 0
+
+    def replacement(self, line: ScriptLine, dump_commands: tuple[str, ...]) -> str | None:
+        """Command for a line that is not copied as it is, or None."""
+        if line is self._dump:
+            return self._include(dump_commands)
+        if modified := _MODIFIED_DUMP.search(line.text.split("#")[0]):
+            command = self._format(line.text)[0]
+            if modified["id"] != self._name:  # equal once variables have their values, or another dump
+                if "$" not in modified["id"] + self._name:
+                    return None
+                command = f'if "{modified["id"]} == {self._name}" then "{command}"'
+            elif line.words[0] == "if":
+                command = f'if "$(is_defined(dump,{self._name})) == 1" then "{command}"'
+            return self._include((line.text, command))
+        if self.fixes is not None and mentions_fix(line):
+            return self._include((guard(), line.text))
+        return None
+
+    def _include(self, commands: tuple[str, ...]) -> str:
+        self._count += 1
+        file = self._folder / f"lines-{self._count}.lmp"
+        file.write_text("\n".join(commands) + "\n")
+        return f'include "{file}"'
+
+    def _format(self, changed: str = "") -> tuple[str, ...]:
+        """Commands for all digits and the names of the columns, also after a ``dump_modify`` of the input."""
+        reset = [f"{word} {value}" for word, value in _RESET.items() if f" {word} " in f"{changed} "]
+        names = (
+            [] if self.fixes is None else [f"colname {k} {n}" for k, n in enumerate(self._columns, 1) if n in _FORCES]
+        )
+        options = " ".join(["append yes", *reset, "format float %.17g", *names])
+        return (f"dump_modify {self._name} {options}",)
+
+    def dump_commands(self, trajectory: Path, thermo: Path, *, with_fixes: bool) -> tuple[str, ...]:
+        """Commands for the line with the dump."""
+        name, every = self._name, self._dump.words[4]
+        columns = " ".join(self._columns if self.fixes is None else [_FORCES.get(c, c) for c in self._columns])
+        values = ",".join(f"$({formula}:%.17g)" for formula in THERMO_COLUMNS.values())
+        parts = _PARTS + (" fix" if with_fixes else "")
+        computes = (
+            ("gnnformd_kinetic", "ke"),
+            ("gnnformd_potential", f"pe {parts}"),
+            ("gnnformd_virial", f"pressure NULL {parts}"),
+        )
+        return (
+            *(() if self.fixes is None else (guard(), f'info fixes out append "{self.fixes}"')),
+            f'dump {name} all custom {every} "{trajectory}" {columns}',
+            *self._format(),
+            *(f'if "$(is_defined(compute,{c})) == 0" then "compute {c} all {style}"' for c, style in computes),
+            'if "$(is_defined(fix,gnnformd_thermo)) == 1" then "unfix gnnformd_thermo"',
+            f'fix gnnformd_thermo all print {every} "{values}" append "{thermo}" screen no',
+        )

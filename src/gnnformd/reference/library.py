@@ -14,7 +14,10 @@ from typing import Any
 
 from gnnformd.errors import InputError
 
-__all__ = ["find_mpich_file", "lammps_errors", "lammps_sentence", "load_lammps", "open_lammps"]
+__all__ = ["find_mpich_file", "lammps_errors", "lammps_sentence", "lammps_text", "load_lammps", "open_lammps"]
+
+_SOURCE = re.compile(r" \([^()]*\.(cpp|h):\d+\)$")
+"""Where LAMMPS found an error in its own source."""
 
 _MPI_LIBRARIES = ("libmpi.so.12", "libmpi.12.dylib")
 
@@ -112,6 +115,15 @@ def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
             torch.set_num_threads(threads)
 
 
+def lammps_text(error: Exception) -> str:
+    """Text of an exception of LAMMPS's Python module, which fails itself where LAMMPS has cut letters beyond ASCII."""
+    if isinstance(error, UnicodeDecodeError):
+        text, end, rest = bytes(error.object).decode(errors="replace").partition("\n")
+        if text.startswith("ERROR"):
+            return f"{_SOURCE.sub('', text)}, and LAMMPS takes only names of ASCII letters{end}{rest}"
+    return str(getattr(error, "message", error))
+
+
 def lammps_sentence(message: str) -> tuple[str, str | None]:
     r"""Split LAMMPS's error message into its sentence and the input line it quotes.
 
@@ -127,7 +139,7 @@ def lammps_sentence(message: str) -> tuple[str, str | None]:
         elif line is None and set(text.strip()) != {"^"}:
             sentence += " " + text.strip()
     sentence = re.sub(r"^ERROR( on proc \d+)?: ", "", sentence.strip())
-    return re.sub(r" \([^()]*\.(cpp|h):\d+\)$", "", sentence) + more, line
+    return _SOURCE.sub("", sentence) + more, line
 
 
 @contextmanager
@@ -145,9 +157,9 @@ def lammps_errors(source: str = "LAMMPS") -> Iterator[None]:
         raise
     except Exception as error:
         # LAMMPS's Python module raises a bare Exception, so only the text distinguishes its errors from others.
-        text = error.message if hasattr(error, "message") else str(error)
-        if not str(text).startswith("ERROR"):
+        text = lammps_text(error)
+        if not text.startswith("ERROR"):
             raise
-        sentence, line = lammps_sentence(str(text))
+        sentence, line = lammps_sentence(text)
         where = "" if line is None else f" (in '{line}')"
         raise InputError(f"{source}: {sentence}{where}.") from error

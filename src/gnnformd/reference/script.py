@@ -110,7 +110,7 @@ def read_script(path: Path) -> Script:
 
 def _logical_lines(path: Path) -> list[ScriptLine]:
     try:
-        physical = path.read_text().splitlines()
+        physical = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a LAMMPS input file.") from error
     except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ from typing import Any
 
 from gnnformd.errors import InputError
 from gnnformd.reference.extract import describe
-from gnnformd.reference.library import load_lammps, open_lammps
+from gnnformd.reference.library import lammps_text, load_lammps, open_lammps
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def main() -> int:
     except InputError as error:
         result = {"refused": str(error)}
     except Exception as error:  # a bare Exception is what LAMMPS's Python module raises
-        text = str(getattr(error, "message", error))
+        text = lammps_text(error)
         if not text.startswith("ERROR"):
             raise
         result = {"error": text}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.compare import compare_runs
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.files import write_json, write_text
+from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.simulation.lammps.ranks import Ranks
 from gnnformd.simulation.lammps.restart import RESTART, check_same_run
@@ -126,7 +128,9 @@ def _run(
     if settings.engine == "lammps":
         from gnnformd.simulation.lammps.engine import run_lammps
 
-        return run_lammps(loaded, start, settings, out, ranks, resume=resume, progress=progress)
+        with plain_path(start.path) as file, plain_path(out) as folder:
+            start = replace(start, path=file)
+            return run_lammps(loaded, start, settings, folder, ranks, resume=resume, progress=progress)
     from gnnformd.simulation.ase.engine import run_ase
 
     return run_ase(loaded, start, settings, out, progress=progress)

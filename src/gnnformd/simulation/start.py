@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
-from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.data_file import read_topology, velocity_unit
+from gnnformd.trajectory.formats.dump import MAX_SPEED
 from gnnformd.trajectory.frame import Topology
 
 if TYPE_CHECKING:
@@ -93,12 +94,12 @@ class Start:
                 )
 
     def velocities(self) -> Float:
-        """Velocities in angstrom/fs, (N, 3), by ascending id.
+        """Velocities in angstrom/fs, (N, 3), by ascending id; those of a file in units ``metal`` are converted.
 
         Raises
         ------
         InputError
-            The file has none, or not one for each atom.
+            The file has none, or not one for each atom, or it does not say its units and they cannot be ``real``.
         """
         rows: dict[int, list[float]] = {}
         with self.path.open() as file:
@@ -117,4 +118,12 @@ class Start:
         ids = self.topology.ids.tolist()
         if set(rows) != set(ids):
             raise InputError(f"{self.path}: has no velocity for each atom; use --velocities create or another file.")
-        return np.array([rows[i] for i in ids])
+        values = np.array([rows[i] for i in ids])
+        unit = velocity_unit(self.path)
+        speed = float(np.sqrt((values**2).sum(axis=1).mean()))
+        if unit is None and speed > MAX_SPEED:
+            raise InputError(
+                f"{self.path}: does not say its units, and the mean velocity would be {speed:.3g} angstrom/fs in "
+                "'real'; write 'units = metal' or 'units = real' into the first line."
+            )
+        return values * (1.0 if unit is None else unit)

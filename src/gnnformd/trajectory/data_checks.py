@@ -17,6 +17,7 @@ SEARCH_CUTOFF, OVERLAP = 2.0, 0.5  # angstrom
 _MAX_FORCE = 1000.0  # kcal/mol/angstrom
 _MIN_DISPLACEMENT = 1e-3  # angstrom
 _MAX_NET_CHARGE = 1e-3  # e
+_RIGID = 1e-3  # angstrom
 _MAX_NET_FORCE = 0.3
 _MIN_FORCE_RATIO, _MAX_FORCE_RATIO = 0.1, 5.0
 """Bounds of rms force over rms bond force, which is 0.25 in minimized and 0.85 in liquid water."""
@@ -200,6 +201,8 @@ def _bond_forces(frame: Frame, field: ForceField) -> Float | None:
     vectors = vectors - shifts @ frame.cell
     r = np.linalg.norm(vectors, axis=1)
     stiffness, length = np.array([(b.stiffness, b.length) for b in kinds if b is not None]).T
+    if np.abs(r - length).max() < _RIGID:  # held by constraints, so that the bonds have no forces to compare with
+        return None
     return _sum_pairs(len(frame.types), i, j, 2 * stiffness * (r - length), vectors, r)
 
 

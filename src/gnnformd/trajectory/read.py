@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files
+from gnnformd.trajectory.formats.dump import read_dump, says_units
 from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.frame import Float, Frame, Int, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
@@ -121,16 +123,28 @@ def read_frames(
     """
     elements = elements or ElementTypes()
     for source in find_sources(path, topology):
-        table = {} if source.thermo is None else _thermo_targets(source.thermo)
+        targets = _Targets(source)
+        _report_units(source)
         labels = _Labels(source)
         for frame in format_of(source.file).read(source.file, require_forces=require_forces, elements=elements):
             frame = labels.attach(frame)
-            energy, virial = table.get(frame.timestep, (None, None))
+            energy, virial = targets.next(frame.timestep)
             if frame.energy is None and energy is not None:
                 frame = replace(frame, energy=energy)
             if frame.virial is None and virial is not None:
                 frame = replace(frame, virial=virial)
             yield frame
+
+
+def _report_units(source: Source) -> None:
+    """Warn of a dump of which nothing says the units."""
+    known = source.manifest is not None or (source.file.parent / "simulate.yaml").is_file()
+    if not known and format_of(source.file).read is read_dump and not says_units(source.file):
+        warnings.warn(
+            f"{source.file}: the units are not said and taken to be 'real' (kcal/mol/angstrom); LAMMPS writes them "
+            "with 'dump_modify ... units yes'.",
+            stacklevel=4,
+        )
 
 
 class _Labels:
@@ -172,26 +186,73 @@ class _Labels:
         return replace(frame, types=topology.types, bonds=topology.bonds, charges=charges, molecule_ids=molecules)
 
 
-def _thermo_targets(path: Path) -> dict[int, tuple[float | None, Float | None]]:
-    """Potential energy and virial (3, 3) by step, kcal/mol, where the table has them."""
-    targets: dict[int, tuple[float | None, Float | None]] = {}
+class _Targets:
+    """Energies and virials of frames, from the rows of ``thermo.csv``.
+
+    Rows are found by step. Where a step occurs again with another energy (several runs, each from step 0), row k
+    belongs to frame k, and the table must have the steps of the trajectory, all of them in the same order.
+    """
+
+    def __init__(self, source: Source) -> None:
+        rows = [] if source.thermo is None else _thermo_targets(source.thermo)
+        self._of_step = {step: (energy, virial) for step, energy, virial in rows}
+        self._in_order = iter(rows) if any(self._differs(*row) for row in rows) else None
+        if self._in_order is not None and [step for step, *_ in rows] != _steps(source.file):
+            raise InputError(
+                f"{source.thermo}: steps occur more than once, and they are not those of {source.file.name}, frame by "
+                "frame, so energies cannot be assigned; remove the table, or generate the run again."
+            )
+
+    def _differs(self, step: int, energy: float | None, virial: Float | None) -> bool:
+        """Whether a row is not that of the last row with its step, except for rounding."""
+        for value, last in zip((energy, virial), self._of_step[step], strict=True):
+            if (value is None) != (last is None):
+                return True
+            if value is not None and last is not None and not np.allclose(value, last, rtol=1e-6, atol=1e-6):
+                return True
+        return False
+
+    def next(self, step: int) -> tuple[float | None, Float | None]:
+        """Energy and virial of the next frame, which has this step."""
+        if self._in_order is None:
+            energy, virial = self._of_step.get(step, (None, None))
+        else:
+            _, energy, virial = next(self._in_order)
+        return energy, virial
+
+
+def _steps(dump: Path) -> list[int]:
+    """Time step of each frame of a dump, plain or ``.gz``."""
+    found: list[int] = []
+    try:
+        with gzip.open(dump, "rb") if dump.suffix == ".gz" else dump.open("rb") as file:
+            found.extend(int(next(file, b"")) for line in file if line.startswith(b"ITEM: TIMESTEP"))
+    except (OSError, EOFError, ValueError):  # the reader says what is wrong
+        pass
+    return found
+
+
+def _thermo_targets(path: Path) -> list[tuple[int, float | None, Float | None]]:
+    """Step, potential energy and virial (3, 3) of each row, kcal/mol, where the table has them."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
-            for row in table:
-                if "step" not in row:
-                    return {}
-                energy = _finite(row, ("potential_energy",))
-                virial = _finite(row, VIRIAL)
-                targets[int(row["step"])] = (
-                    None if energy is None else float(energy[0]),
-                    None if virial is None else virial.reshape(3, 3),
-                )
+            return [_target(row) for row in table if "step" in row]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); remove it or get it again.") from error
     except (TypeError, ValueError, csv.Error):
         raise InputError(f"{path}, line {table.line_num}: is not a complete row of numbers; remove it.") from None
-    return targets
+
+
+def _target(row: Mapping[str, str]) -> tuple[int, float | None, Float | None]:
+    if len(row) > 2 and all(value == "" for name, value in row.items() if name != "step"):
+        return int(row["step"]), None, None  # LAMMPS printed nothing at this step, as during a minimization
+    energy, virial = _finite(row, ("potential_energy",)), _finite(row, VIRIAL)
+    return (
+        int(row["step"]),
+        None if energy is None else float(energy[0]),
+        None if virial is None else virial.reshape(3, 3),
+    )
 
 
 def _finite(row: Mapping[str, str], names: Sequence[str]) -> Float | None:

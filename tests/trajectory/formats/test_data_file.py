@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gnnformd.errors import InputError
-from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.data_file import read_topology, velocity_unit
 from gnnformd.trajectory.molecules import molecules_to_bonds
 
 WATER = """LAMMPS data file via write_data, version 22 Jul 2025, timestep = 0, units = real
@@ -215,3 +215,19 @@ def test_single_atoms_and_molecule_zero_have_no_bonds() -> None:
 def test_a_molecule_whose_bonds_do_not_follow_from_types_is_refused(types: list[int]) -> None:
     with pytest.raises(InputError, match=r"molecule 6: .* give a LAMMPS data file"):
         molecules_to_bonds(np.full(len(types), 6), np.array(types))
+
+
+@pytest.mark.parametrize(
+    ("title", "unit"),
+    [
+        ("LAMMPS data file via write_data, timestep = 0, units = real", 1.0),
+        ("LAMMPS data file via write_data, timestep = 0, units = metal", 1e-3),
+        ("UNITS Metal", 1e-3),
+        ("two units of water", None),
+        ("", None),
+    ],
+)
+def test_the_unit_of_velocities_follows_from_the_title(tmp_path: Path, title: str, unit: float | None) -> None:
+    path = tmp_path / "w.data"
+    path.write_text(title + "\n" + WATER.split("\n", 1)[1])
+    assert velocity_unit(path) == unit

@@ -243,7 +243,7 @@ def test_units_metal_are_converted_and_stay_for_later_frames(write_dump) -> None
 
 def test_velocities_are_read_where_there_are_any_and_are_in_angstrom_per_femtosecond(write_dump) -> None:
     options = {"atoms": 1, "columns": "vz id q type x y z vx vy fx fy fz", "rows": ["3 1 0.5 1 0 0 0 1 -2 7 8 9"]}
-    (real,) = read_dump(write_dump(frames=1, **options))
+    (real,) = read_dump(write_dump(frames=1, before="ITEM: UNITS\nreal", **options))
     assert real.velocities.tolist() == [[1.0, -2.0, 3.0]]
     assert (real.forces.tolist(), real.charges.tolist()) == ([[7.0, 8.0, 9.0]], [0.5])
     (metal,) = read_dump(write_dump(frames=1, before="ITEM: UNITS\nmetal", **options))
@@ -397,3 +397,31 @@ def test_memory_does_not_grow_with_the_file(write_dump, tmp_path: Path) -> None:
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 100_000
     assert peaks[1] < 2_000_000
+
+
+def test_a_dump_in_units_metal_that_does_not_say_so_is_refused_by_velocities_or_times(write_dump) -> None:
+    options = {"atoms": 1, "frames": 1, "columns": "id type x y z vx vy vz fx fy fz"}
+    fast = {**options, "rows": ["1 1 0 0 0 1.5 -2 3 7 8 9"]}
+    with pytest.raises(
+        InputError, match=r"does not say its units, and they are not 'real': the mean velocity would be"
+    ):
+        list(read_dump(write_dump(**fast)))
+    (metal,) = read_dump(write_dump(before="ITEM: UNITS\nmetal", **fast))
+    np.testing.assert_allclose(metal.velocities, [[0.0015, -0.002, 0.003]])
+    slow = {**options, "rows": ["1 1 0 0 0 0.015 -0.02 0.03 7 8 9"]}
+    (real,) = read_dump(write_dump(**slow))
+    assert real.velocities.tolist() == [[0.015, -0.02, 0.03]]
+    path = write_dump(atoms=1, frames=2)
+    path.write_text(path.read_text().replace("ITEM: TIMESTEP\n10\n", "ITEM: TIME\n0.01\nITEM: TIMESTEP\n10\n"))
+    with pytest.raises(InputError, match=r"a step would last 0\.001 fs"):
+        list(read_dump(path))
+    path.write_text(path.read_text().replace("\n0.01\n", "\n10.0\n"))
+    assert [f.timestep for f in read_dump(path)] == [0, 10]
+
+
+def test_a_byte_order_mark_is_skipped(write_dump) -> None:
+    path = write_dump()
+    plain = list(read_dump(path))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    for frame, expected in zip(read_dump(path), plain, strict=True):
+        np.testing.assert_array_equal(frame.positions, expected.positions)

@@ -12,6 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.formats.extxyz import read_extxyz
+from gnnformd.trajectory.read import read_frames
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
 
@@ -113,3 +114,101 @@ def test_faults_are_named_with_file_and_line(tmp_path: Path) -> None:
         path.write_text(wrong)
         with pytest.raises(InputError, match=r"w\.xyz.*" + message):
             list(read_extxyz(path))
+
+
+LAMMPS = """2
+{units}Timestep=50 Time=100.0 pbc="T T T" Lattice="16 0 0 0 16 0 0 0 16" Potential_energy=-2.5 Temperature=120.0 \
+Stress="-913 -9 -18 -9 -993 9 -18 9 -927" Properties=species:S:1:pos:R:3:vel:R:3:forces:R:3
+Ar 0 0 0 -0.0026 -0.0005 0.0004 1 2 3
+Ar 4 0 0 0.0026 0.0005 -0.0004 -1 -2 -3
+"""
+"""As LAMMPS's ``dump extxyz`` writes it, with ``dump_modify forces yes vel yes pe yes stress yes``."""
+
+
+@pytest.mark.parametrize(
+    ("units", "factor"), [("real", 1.0), ("metal", KCAL_PER_MOL_PER_EV), ("eV", KCAL_PER_MOL_PER_EV)]
+)
+def test_what_lammps_wrote_is_read_in_the_units_that_are_added(tmp_path: Path, units: str, factor: float) -> None:
+    path = tmp_path / "l.xyz"
+    path.write_text(LAMMPS.format(units=f"units={units} "))
+    (frame,) = read_extxyz(path)
+    np.testing.assert_allclose(frame.forces, np.array([[1, 2, 3], [-1, -2, -3]]) * factor)
+    assert frame.energy == pytest.approx(-2.5 * factor)
+    assert frame.virial is None  # its stress has a kinetic part
+    assert frame.timestep == 50
+
+
+def test_what_lammps_wrote_without_units_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "l.xyz"
+    path.write_text(LAMMPS.format(units=""))
+    with pytest.raises(InputError, match=r"l\.xyz, line 1: was written by LAMMPS's 'dump extxyz', which does not say"):
+        list(read_extxyz(path))
+    path.write_text(LAMMPS.format(units="units=electron "))
+    with pytest.raises(InputError, match="units=electron is not supported; use units=real, metal or eV"):
+        list(read_extxyz(path))
+    path.write_text(LAMMPS.format(units="").replace(":forces:R:3", ":f:R:3").replace("Potential_energy=-2.5 ", ""))
+    (frame,) = read_extxyz(path, require_forces=False)  # positions are the same in both units
+    np.testing.assert_array_equal(frame.positions, [[0, 0, 0], [4, 0, 0]])
+
+
+def test_a_left_handed_cell_has_a_positive_volume(tmp_path: Path) -> None:
+    (atoms,) = frames(1)
+    stress = atoms.get_stress()
+    atoms.set_cell(atoms.cell.array[[1, 0, 2]])
+    atoms.calc = SinglePointCalculator(atoms, forces=np.zeros((3, 3)), stress=stress)
+    (frame,) = read_extxyz(write(tmp_path / "l.xyz", [atoms]))
+    expected = -atoms.get_volume() * atoms.get_stress(voigt=False) * KCAL_PER_MOL_PER_EV
+    np.testing.assert_allclose(frame.virial, expected, rtol=1e-7)
+
+
+WATER = """3
+Lattice="8.0 0 0 0 8.0 0 0 0 8.0" Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.05E+03
+O 7.5 6.1 5.6 0.14 0.43 -0.88
+H 5.7 6.4 2.1 0.25E-01 -1.52 0.26
+H 5.0 6.4 7.1 0.62 0.16 0.28
+"""
+
+
+@pytest.mark.parametrize("change", ["bom", "crlf", "fortran"])
+def test_files_of_other_programs_are_read(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "w.xyz"
+    path.write_text(WATER)
+    (expected,) = read_frames(path)
+    changed = {
+        "bom": b"\xef\xbb\xbf" + WATER.encode(),
+        "crlf": WATER.replace("\n", "\r\n").encode(),
+        "fortran": WATER.replace("E+03", "D+03").replace("E-01", "d-01").encode(),
+    }
+    path.write_bytes(changed[change])
+    (frame,) = read_frames(path)
+    assert frame.energy == expected.energy == pytest.approx(-1050 * KCAL_PER_MOL_PER_EV)
+    np.testing.assert_array_equal(frame.forces, expected.forces)
+    np.testing.assert_array_equal(frame.types, expected.types)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("H 5.0", "D 5.0", "line 1: 'D' is not a chemical element; write the symbol of an element .*H for deuterium"),
+        ("O 7.5", "O1 7.5", "line 1: 'O1' is not a chemical element"),
+        ("O 7.5", "1 7.5", "line 1: '1' is not a chemical element"),
+        ("-1.05E+03", "high", "the energy is 'high', which is not a number"),
+        ("energy", "step=1e30 energy", r"the step 1e\+30 is not a whole number up to 2\^63 - 1"),
+        ("energy", "step=many energy", "the step many is not a whole number"),
+    ],
+)
+def test_puzzling_input_gives_a_sentence(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "w.xyz"
+    path.write_text(WATER.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        list(read_extxyz(path))
+
+
+def test_a_last_line_without_line_end_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "w.xyz"
+    path.write_text(WATER.rstrip())
+    with (
+        pytest.warns(UserWarning, match=r"line 5: .* because the last line has no line end"),
+        pytest.raises(InputError, match="contains no complete frame; does its last line have a line end"),
+    ):
+        list(read_extxyz(path))

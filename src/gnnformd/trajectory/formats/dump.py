@@ -18,13 +18,18 @@ from gnnformd.trajectory.formats.dump_header import Header, IncompleteFrame, rea
 from gnnformd.trajectory.frame import Float, Frame, Int
 from gnnformd.trajectory.paths import matching_files
 
-__all__ = ["read_dump"]
+__all__ = ["MAX_SPEED", "read_dump", "says_units"]
 
 _POSITIONS = (("xu", "yu", "zu"), ("x", "y", "z"), ("xsu", "ysu", "zsu"), ("xs", "ys", "zs"))
 _FORCES = ("fx", "fy", "fz")
 _VELOCITIES = ("vx", "vy", "vz")
 _ANGSTROM_PER_PS = 1e-3
 _IMAGES = ("ix", "iy", "iz")
+MAX_SPEED = 0.3
+"""Root mean square velocity in angstrom/fs that no system under study has: hydrogen has 0.16 at 10 000 K."""
+
+_MIN_TIMESTEP = 0.02
+"""Shortest time step in fs; those of units metal are around 0.001 ps."""
 
 
 def read_dump(
@@ -49,7 +54,8 @@ def read_dump(
     Yields
     ------
     Frame
-        In units ``real`` (``metal`` is converted), atoms by ascending id.
+        In units ``real`` (``metal`` is converted), atoms by ascending id. A file that does not say its units is taken
+        to be in ``real``, and refused where its velocities or times cannot be.
 
     Raises
     ------
@@ -70,7 +76,8 @@ def read_dump(
 def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
     with TextWindow(file) as window:
         rows: _Rows | None = None
-        factor = 1.0
+        factor: float | None = None
+        checked = False
         try:
             while (header := read_header(window, factor)) is not None:
                 factor = header.force_factor
@@ -83,11 +90,43 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
                             "frame; write systems of different size to different files, and check for lost atoms."
                         )
                     rows = _Rows(header, window, require_forces)
-                yield rows.read(header, window, elements)
+                frame = rows.read(header, window, elements)
+                if factor is None and not checked:
+                    checked = _check_units(file, header, frame)
+                yield frame
         except IncompleteFrame:
             warnings.warn(
                 f"{file}, line {window.line + 1}: the file ends inside a frame, which is dropped.", stacklevel=3
             )
+
+
+def says_units(path: Path) -> bool:
+    """Whether a dump begins with its units (``dump_modify units yes``)."""
+    with TextWindow(path) as window:
+        return window.next_line() == "ITEM: UNITS"
+
+
+def _check_units(file: Path, header: Header, frame: Frame) -> bool:
+    """Refuse a frame that cannot be in units ``real``; whether it has anything to judge by.
+
+    Raises
+    ------
+    InputError
+        Its velocities or its time are those of units ``metal``.
+    """
+    reason = ""
+    if frame.velocities is not None:
+        speed = math.sqrt(float((frame.velocities**2).sum(axis=1).mean()))
+        if speed > MAX_SPEED:
+            reason = f"the mean velocity would be {speed:.3g} angstrom/fs"
+    if header.time and header.timestep > 0 and header.time / header.timestep < _MIN_TIMESTEP:
+        reason = f"a step would last {header.time / header.timestep:.3g} fs"
+    if reason:
+        raise InputError(
+            f"{file}: does not say its units, and they are not 'real': {reason}; use 'dump_modify ... units yes', or "
+            "write the lines 'ITEM: UNITS' and 'metal' at the beginning of the file."
+        )
+    return bool((frame.velocities is not None and frame.velocities.any()) or (header.time and header.timestep > 0))
 
 
 @dataclass(frozen=True)
@@ -177,7 +216,7 @@ class _Rows:
         forces = floats[:, 3:6].copy() if "fx" in self.columns.floats else None
         velocities = floats[:, -3:].copy() if "vx" in self.columns.floats else None
         computed = []  # numbers in the file are finite, their products may not be
-        if header.force_factor != 1.0:  # units metal
+        if header.force_factor not in (None, 1.0):  # units metal
             for values, factor in ((forces, header.force_factor), (velocities, _ANGSTROM_PER_PS)):
                 if values is not None:
                     values *= factor

@@ -40,7 +40,9 @@ class Header:
     columns
         Text of the ``ITEM: ATOMS`` line after these words.
     force_factor
-        Factor that converts forces of the file to kcal/mol/angstrom.
+        Factor that converts forces of the file to kcal/mol/angstrom; None where the file does not say its units.
+    time
+        Time of the frame in the file's units, if the file has it.
     """
 
     timestep: int
@@ -49,10 +51,11 @@ class Header:
     origin: Float
     periodic: tuple[bool, bool, bool]
     columns: str
-    force_factor: float
+    force_factor: float | None
+    time: float | None = None
 
 
-def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
+def read_header(window: TextWindow, force_factor: float | None = None) -> Header | None:
     """Read up to and including the ``ITEM: ATOMS`` line; None at the end of the file.
 
     Parameters
@@ -69,7 +72,7 @@ def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
     InputError
         A line is not what LAMMPS writes.
     """
-    timestep = atom_count = box = None
+    timestep = atom_count = box = time = None
     text = _first_line(window)
     if text is None:
         return None
@@ -77,7 +80,7 @@ def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
         if text == "ITEM: UNITS":
             force_factor = _force_factor(_line(window), window)
         elif text == "ITEM: TIME":
-            _numbers(window, 1)
+            (time,) = _numbers(window, 1)
         elif text == "ITEM: TIMESTEP":
             timestep = _integer(window)
         elif text == "ITEM: NUMBER OF ATOMS":
@@ -98,7 +101,8 @@ def read_header(window: TextWindow, force_factor: float = 1.0) -> Header | None:
         text = _line(window)
     if timestep is None or atom_count is None or box is None:
         raise _fault(window, "the frame has no TIMESTEP, NUMBER OF ATOMS or BOX BOUNDS; write it with 'dump custom'")
-    return Header(timestep, atom_count, *box, columns=text[len("ITEM: ATOMS") :].strip(), force_factor=force_factor)
+    columns = text[len("ITEM: ATOMS") :].strip()
+    return Header(timestep, atom_count, *box, columns=columns, force_factor=force_factor, time=time)
 
 
 def _first_line(window: TextWindow) -> str | None:

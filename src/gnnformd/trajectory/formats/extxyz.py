@@ -7,7 +7,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,21 @@ __all__ = ["read_extxyz"]
 _MARGIN = 10.0
 _MAX_COLUMNS = 1000
 _MAX_LINE = 1 << 17  # characters in a line
+_MAX_STEP = 2**63 - 1
+
+_ENERGY_UNITS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV, "ev": KCAL_PER_MOL_PER_EV}
+"""Unit of energy in kcal/mol by what ``units=`` says, in small letters."""
+
+_FORTRAN = re.compile(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+))[dD]([-+]\d+)(?!\w)")
+"""A number with an exponent as Fortran writes it: 1.0D+00."""
 
 
 def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
     """Read an extxyz file (plain or ``.gz``) frame by frame, from eV and angstrom to ``real`` units.
 
     ``energy``, ``forces`` and ``stress`` or ``virial`` are taken under these names; the virial is ``-volume * stress``.
+    What LAMMPS's ``dump extxyz`` wrote is in the units of the run, which must be added as ``units=real`` or
+    ``units=metal``; its ``Stress`` is a pressure with the kinetic part, and not read.
     Types are numbered by element (see `ElementTypes`), ids number the rows. A direction without lattice vector gets a
     box 10 angstrom wider than the atoms. An incomplete frame at the end of the file is dropped with a warning.
 
@@ -61,18 +70,24 @@ def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTyp
                 raise InputError(f"{where}: the frame has no column 'forces' (it has {names}); rename or add it.")
             frame = _frame(atoms, line, where, elements)
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
+            if isinstance(error, KeyError) and re.search(rf"(?m)^\s*{re.escape(str(error.args[0]))}\s", text):
+                raise InputError(
+                    f"{where}: {error} is not a chemical element; write the symbol of an element instead of a type or "
+                    "a label (H for deuterium)."
+                ) from error
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{where}: the frame cannot be read ({reason}); correct or remove it.") from error
         empty = False
         yield frame
     if empty:
-        raise InputError(f"{path}: contains no complete frame; write the file again.")
+        raise InputError(f"{path}: contains no complete frame; does its last line have a line end? Write it again.")
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str]]:
     """Line number and text of each frame."""
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        encoding = "utf-8-sig"  # skips a byte order mark
+        with gzip.open(path, "rt", encoding=encoding) if path.suffix == ".gz" else path.open(encoding=encoding) as file:
             line = 1
             while first := file.readline(_MAX_LINE):
                 if not first.strip():
@@ -88,7 +103,10 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
                     raise InputError(f"{path}, line {line}: a line of this frame is too long; write the file again.")
                 if len(rows) < count or not rows[-1].endswith("\n"):
                     end = f"{path}, line {line + len(rows)}"
-                    warnings.warn(f"{end}: the file ends inside a frame, which is dropped.", stacklevel=4)
+                    what = "the file ends inside a frame, which is dropped"
+                    if len(rows) == count:
+                        what += ", because the last line has no line end, so its last number may be incomplete"
+                    warnings.warn(f"{end}: {what}.", stacklevel=4)
                     return
                 yield line, first + "".join(rows)
                 line += 1 + count
@@ -101,6 +119,8 @@ def _parse(text: str) -> Any:
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import ParseError, read
 
+    if "D+" in text or "D-" in text or "d+" in text or "d-" in text:
+        text = _FORTRAN.sub(r"\1E\2", text)
     comment = text.split("\n", 2)[1]
     if sum(int(count) for count in re.findall(r":[RISL]:[\s+]*([0-9_]+)", comment)) > _MAX_COLUMNS:
         raise ValueError("'Properties' names too many columns")  # the parser needs time and memory for each
@@ -122,8 +142,12 @@ def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
     cell, origin = _box(atoms)
     if not 0 < abs(np.linalg.det(cell)) < math.inf:
         raise InputError(f"{where}: the volume of the box is zero or not finite; correct 'Lattice'.")
+    kcal_per_mol = _energy_unit(atoms.info, results, where)
     forces = results.get("forces")
-    energy, virial = results.get("energy"), _virial(atoms, cell)
+    energy = results.get("energy", atoms.info.get("Potential_energy"))
+    virial = _virial(atoms, cell)
+    if energy is not None and not isinstance(energy, int | float | np.number):
+        raise InputError(f"{where}: the energy is '{str(energy)[:40]}', which is not a number; correct the line.")
     for name, values in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):
         if values is not None and not np.isfinite(values).all():
             raise InputError(
@@ -131,26 +155,54 @@ def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
             )
     x, y, z = (bool(p) for p in atoms.pbc)
     return Frame(
-        timestep=int(atoms.info.get("step", atoms.info.get("timestep", line))),
+        timestep=_step(atoms.info, line, where),
         cell=cell,
         origin=origin,
         periodic=(x, y, z),
         ids=np.arange(1, len(atoms) + 1),
         types=np.array(elements.numbers(atoms.get_chemical_symbols(), where), dtype=np.int64),
         positions=np.array(atoms.positions, dtype=np.float64),
-        forces=None if forces is None else np.asarray(forces, dtype=np.float64) * KCAL_PER_MOL_PER_EV,
-        energy=None if energy is None else float(energy) * KCAL_PER_MOL_PER_EV,
-        virial=None if virial is None else virial * KCAL_PER_MOL_PER_EV,
+        forces=None if forces is None else np.asarray(forces, dtype=np.float64) * kcal_per_mol,
+        energy=None if energy is None else float(energy) * kcal_per_mol,
+        virial=None if virial is None else virial * kcal_per_mol,
     )
 
 
+def _energy_unit(info: Mapping[str, Any], results: Mapping[str, Any], where: str) -> float:
+    """Find the unit of energies, of forces times angstrom and of virials, in kcal/mol."""
+    units = info.get("units", info.get("Units"))
+    if units is not None:
+        if str(units).lower() not in _ENERGY_UNITS:
+            raise InputError(f"{where}: units={str(units)[:40]} is not supported; use units=real, metal or eV.")
+        return _ENERGY_UNITS[str(units).lower()]
+    of_lammps = "Timestep" in info and ("Time" in info or "Potential_energy" in info)
+    if of_lammps and ("forces" in results or "Potential_energy" in info):
+        raise InputError(
+            f"{where}: was written by LAMMPS's 'dump extxyz', which does not say the units of energies and forces; add "
+            "units=real or units=metal to this line of each frame: sed -i 's/^Timestep=/units=real Timestep=/' FILE."
+        )
+    return KCAL_PER_MOL_PER_EV
+
+
+def _step(info: Mapping[str, Any], line: int, where: str) -> int:
+    """Step of the frame; where it has none, the number of its first line."""
+    value = next((info[name] for name in ("step", "timestep", "Timestep", "Step") if name in info), line)
+    try:
+        step = int(value)
+    except (TypeError, ValueError, OverflowError):
+        step = _MAX_STEP + 1
+    if abs(step) > _MAX_STEP:
+        raise InputError(f"{where}: the step {str(value)[:40]} is not a whole number up to 2^63 - 1; correct it.")
+    return step
+
+
 def _virial(atoms: Any, cell: Float) -> Float | None:
-    """Sum of ``x_i f_i`` in eV."""
+    """Sum of ``x_i f_i`` in the unit of energy; None for a stress without volume (a lattice vector is missing)."""
     stress, virial = atoms.calc.results.get("stress"), atoms.info.get("virial")
-    if stress is not None:
+    if stress is not None and np.any(atoms.cell.array, axis=1).all():
         xx, yy, zz, yz, xz, xy = np.asarray(stress, dtype=np.float64)
         full = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        return np.asarray(-np.linalg.det(cell) * full)
+        return np.asarray(-abs(np.linalg.det(cell)) * full)
     return None if virial is None else np.asarray(virial, dtype=np.float64).reshape(3, 3)
 
 

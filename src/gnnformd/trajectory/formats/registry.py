@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ def format_of(path: Path) -> TrajectoryFormat:
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as opened:
-            start = opened.read(_START).lstrip()
+            start = opened.read(_START).removeprefix(codecs.BOM_UTF8).lstrip()
     except (OSError, EOFError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a readable file.") from error
     for known in FORMATS.values():
