@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import signal
 from dataclasses import replace
 from itertools import pairwise
@@ -412,11 +413,19 @@ def test_velocities_that_the_file_does_not_have_are_asked_for(argon, helpers, tm
         assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_atoms_that_are_others_than_the_models_are_pointed_out(argon, helpers, tmp_path):
+def test_atoms_that_are_others_than_the_models_are_refused(argon, helpers, tmp_path):
     oxygen = ForceField((AtomType("O", 15.9994, -0.82, 0.155, 3.165),))
     loaded = helpers.load(helpers.LennardJones(8.0), oxygen, ("O",))
-    with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but it is O with mass 15.9994"):
+    sentence = r"argon.data: its atom types are 1 \(mass 39.948\), but those of the model are O "
+    with pytest.raises(InputError, match=sentence):
         simulate(loaded, argon, settings(steps=1), tmp_path)
+
+
+def test_a_named_type_of_another_mass_is_pointed_out(argon, helpers, tmp_path):
+    heavy = tmp_path / "heavy.data"
+    heavy.write_text(re.sub(r"1 39.948\S*", "1 50 # Ar", argon.read_text()))
+    with pytest.warns(UserWarning, match=r"heavy.data: type 1 has mass 50, but it is Ar with mass 39.9"):
+        simulate(helpers.load(helpers.LennardJones(8.0)), heavy, settings(steps=1), tmp_path / "md")
 
 
 @BOTH

@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.domain import Domain, ListedAtoms, NeighborLists
-from gnnformd.inference.training_range import TrainingRange
+from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
 from gnnformd.model.choose_engine import build_domain_engine
 from gnnformd.model.engine import ClosePair, DomainNeighbors, Engine
 from gnnformd.model.interface import weight_of
@@ -55,8 +54,8 @@ class DomainForces:
     ----------
     loaded
         A model that can be cut (see `gnnformd.model.interface.ForceModel.indivisible`).
-    highest_type
-        Of the atoms there are.
+    types
+        Of the atoms there are, with the model's numbers.
 
     Raises
     ------
@@ -64,13 +63,8 @@ class DomainForces:
         The system has a type of atom that the model does not know.
     """
 
-    def __init__(self, loaded: LoadedModel, highest_type: int) -> None:
-        known = loaded.card.type_names
-        if highest_type > len(known):
-            raise InputError(
-                f"the system has atoms of type {highest_type}, but the model {loaded.path} knows only {len(known)} "
-                f"({', '.join(known)}); choose a model of this system."
-            )
+    def __init__(self, loaded: LoadedModel, types: NDArray[np.integer]) -> None:
+        refuse_unknown_types(loaded, types)
         self._model, self._fast = loaded.model.eval(), loaded.compiled
         weights = weight_of(self._model)
         self._dtype, self._device = weights.dtype, weights.device

@@ -11,6 +11,7 @@ import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.thermo_table import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS
+from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import Unstable
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.simulation.clock import Clock
@@ -41,6 +42,7 @@ THERMOSTAT_STEPS = 100
 def run_lammps(
     loaded: LoadedModel,
     start: Start,
+    types: TypeMap,
     settings: SimulationSettings,
     out: Path,
     ranks: Ranks,
@@ -63,6 +65,8 @@ def run_lammps(
         The model.
     start
         The data file.
+    types
+        The model's type of each type of the file.
     settings
         What to run.
     out
@@ -83,7 +87,7 @@ def run_lammps(
     """
     lmp = open_lammps([] if resume else ["-log", str(out / "log.lammps")])
     try:
-        first = _read_restart(lmp, out, settings) if resume else _read(lmp, start, loaded, settings)
+        first = _read_restart(lmp, out, settings) if resume else _read(lmp, start, types, loaded, settings)
         clock = Clock(progress, settings.steps, first)
         restarts = Restarts(lmp, ranks, out, settings.restart_every)
 
@@ -99,6 +103,7 @@ def run_lammps(
             kspace_accuracy=NVE_ACCURACY if settings.ensemble == "nve" else 1e-5,
             forget_every=settings.restart_every,
             allow=("hybrid",),  # a restart file of a model with charges names its own pair styles
+            types=types,
         )
         unstable = None
         asked: list[bool] = []  # each run of LAMMPS takes back an earlier stop
@@ -142,14 +147,14 @@ def run_lammps(
         lmp.close()
 
 
-def _read(lmp: lammps, start: Start, loaded: LoadedModel, settings: SimulationSettings) -> int:
+def _read(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settings: SimulationSettings) -> int:
     """Read the data file and give the atoms masses and velocities; return the step."""
     commands = ["units real", f"atom_style {start.atom_style}", "boundary p p p", f"timestep {settings.timestep!r}"]
     commands.append(f"pair_style zero {loaded.model.cutoff!r} nocoeff")
     # coefficients of the classical force field in the file are read over
     commands += [f"{kind}_style zero nocoeff" for kind in start.bonded_styles]
     commands.append(f'read_data "{start.path}"')
-    commands += [f"mass {t + 1} {mass}" for t, mass in enumerate(start.masses(loaded.card.force_field).tolist())]
+    commands += [f"mass {t + 1} {mass}" for t, mass in enumerate(start.masses(loaded.card.force_field, types).tolist())]
     if settings.velocities == "create":
         t, seed = settings.temperature, settings.seed
         commands.append(f"velocity all create {t!r} {seed} mom yes rot no dist gaussian loop all")
