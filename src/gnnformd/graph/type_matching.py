@@ -177,7 +177,9 @@ class TypeMap:
         return tuple(model[number - 1] if number else str(t) for t, number in enumerate(self.numbers, start=1))
 
 
-def match_types(data: KnownTypes, model: KnownTypes, used: Iterable[int], *, by_number: bool = True) -> TypeMap:
+def match_types(
+    data: KnownTypes, model: KnownTypes, used: Iterable[int], *, by_number: bool = True, owner: str = "the model"
+) -> TypeMap:
     """Find the type of the model that each type of the data is, one to one and in any order.
 
     A type with a name that the model knows is the type of that name. Other types are those of the same mass (or, where
@@ -192,6 +194,8 @@ def match_types(data: KnownTypes, model: KnownTypes, used: Iterable[int], *, by_
         Types of the data that have atoms.
     by_number
         Whether types may be matched by number, with a warning, where the data have neither names nor parameters.
+    owner
+        What has the types of ``model``, for the sentence.
 
     Raises
     ------
@@ -211,8 +215,8 @@ def match_types(data: KnownTypes, model: KnownTypes, used: Iterable[int], *, by_
     found, by_own_number = _assign({t: _candidates(kinds[t - 1], model) for t in wanted})
     if len(found) < len(wanted):
         raise InputError(
-            f"{data.source}: its atom types are {data.listed(wanted)}, but those of the model are {model.listed()} "
-            f"({model.source}); use data with the model's types, named as in the model."
+            f"{data.source}: its atom types are {data.listed(wanted)}, but those of {owner} are {model.listed()} "
+            f"({model.source}); use data with these types, and name them so."
         )
     if by_own_number and not all(kinds[t - 1].named and kinds[t - 1].name == model.types[t - 1].name for t in wanted):
         warnings.warn(

@@ -11,7 +11,7 @@ from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_digest, frame_key
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
-__all__ = ["check_targets", "training_digests", "type_names_of", "warn_of_data_problems"]
+__all__ = ["check_targets", "training_digests", "warn_of_data_problems"]
 
 _CHECKED_FRAMES = 50
 """Frames of each dataset that `DataChecks` checks; repeated frames are searched among all."""
@@ -73,23 +73,3 @@ def check_targets(
                     f"{datasets[dataset].path}: frame {index + 1} (timestep {frame.timestep}) has no {name}; "
                     f"add it to the data or set training.{name}_weight to 0."
                 )
-
-
-def type_names_of(datasets: Sequence[PackedDataset]) -> tuple[str, ...]:
-    """Names of the atom types of all datasets, which must agree.
-
-    Raises
-    ------
-    InputError
-        Two datasets name their types differently.
-    """
-    longest = max(datasets, key=lambda d: d.type_count)
-    names = longest.type_names or tuple(str(k + 1) for k in range(longest.type_count))
-    for dataset in datasets:
-        other = dataset.type_names
-        if other is not None and other != names[: len(other)]:
-            raise InputError(
-                f"{dataset.path}: its types are {', '.join(other)}, those of {longest.path} are {', '.join(names)}; "
-                "use data with the same numbering of types."
-            )
-    return names

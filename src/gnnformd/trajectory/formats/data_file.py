@@ -258,7 +258,7 @@ def _names(path: Path, sections: dict[str, _Section], labels: dict[str, int]) ->
     numbers = _integers(path, lines, 0, labels)
     names = {n: line.comment.split()[0] for n, line in zip(numbers, lines, strict=True) if line.comment.split()}
     names |= {number: label for label, number in labels.items()}
-    return tuple(names.get(number) for number in range(1, max(names) + 1)) if names else None
+    return tuple(names.get(number) for number in range(1, max(*names, len(lines)) + 1)) if names else None
 
 
 def _box(path: Path, header: dict[str, _Line]) -> tuple[Float, Float]:
