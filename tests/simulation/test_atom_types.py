@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
@@ -11,18 +12,19 @@ import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_masses, atomic_numbers
-from tests.model.density.test_model import density
+from tests.model.density.test_model import density, water
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.graph.build import build_graph
 from gnnformd.inference.system import Evaluator
 from gnnformd.interfaces.ase import Calculator
-from gnnformd.model.files.model_file import LoadedModel, ModelCard
+from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
 from gnnformd.reference.library import open_lammps
 from gnnformd.simulation.lammps.coupling import Coupling
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate
+from gnnformd.simulation.start import Start
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import open_dataset
@@ -144,6 +146,36 @@ def test_evaluation_finds_no_error_in_any_order(loaded, tmp_path, order):
         result = evaluate(loaded, [dataset]).datasets[0].force
         assert result.rmse < 1e-4 * np.abs(forces).max()  # forces of a pack are single precision
         assert set(result.per_type) == set(order)
+
+
+def test_water_has_the_same_errors_with_its_types_in_either_order(tmp_path):
+    model = replace(load_model("water", dtype=torch.float64), compiled=False)
+    graph = water(3)
+    results = []
+    for order in ((1, 2), (2, 1)):
+        types = [order[k] for k in graph.type_index.tolist()]
+        molecules = np.repeat(np.arange(1, 28), 3)
+        rows = [
+            f"{k + 1} {molecules[k]} {types[k]} " + " ".join(map(repr, [*x, *f]))
+            for k, (x, f) in enumerate(zip(graph.positions.tolist(), graph.forces.tolist(), strict=True))
+        ]
+        head = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "81", "ITEM: BOX BOUNDS pp pp pp", *["0 9.3"] * 3]
+        path = tmp_path / f"{order[0]}.dump"
+        path.write_text("\n".join([*head, "ITEM: ATOMS id mol type x y z fx fy fz", *rows]) + "\n")
+        field = model.card.force_field
+        ordered = replace(field, types=tuple(field.types[k - 1] for k in order), bonds=(), angles=())
+        results.append(evaluate(model, [open_dataset(path, force_field=ordered, cache=tmp_path)]).datasets[0].force)
+    assert results[1].rmse == pytest.approx(results[0].rmse, rel=1e-12)
+    for name in ("O", "H"):
+        assert results[1].per_type[name].rmse == pytest.approx(results[0].per_type[name].rmse, rel=1e-12)
+
+
+def test_a_reference_with_its_types_in_another_order_is_refused(loaded, tmp_path):
+    atoms = atoms_of(("Ar", "Kr"))
+    path = data_file(tmp_path / "x.data", atoms, ("Ar", "Kr"), "mass")
+    other = data_file(tmp_path / "topology.data", atoms, ("Kr", "Ar"), "mass")
+    with pytest.raises(InputError, match=r"topology.data: type 1 has mass 83.798, but 39.948 in .*x.data;"):
+        Start.read(path).check_reference(SimpleNamespace(topology=other))
 
 
 def test_bonds_do_not_count_where_there_were_none_in_training(loaded, tmp_path):

@@ -82,6 +82,8 @@ def simulate(
         if settings.velocities == "file" and not resume:
             start.velocities()  # LAMMPS would set missing ones to zero
         reference = None if compare is None else ReferenceRun.open(compare)
+        if reference is not None:
+            start.check_reference(reference)
         types = start.types_of(loaded)
         start.check_pairs(loaded, types)
         if ranks.first:

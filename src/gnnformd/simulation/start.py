@@ -15,6 +15,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import refuse_unknown_types
+from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.frame import Frame, Topology
 
@@ -101,6 +102,25 @@ class Start:
             bonds=topology.bonds,
         )
         SeenPairs.of(loaded).check(self.path, frame)
+
+    def check_reference(self, reference: ReferenceRun) -> None:
+        """Refuse to compare with a run that numbers its types in another order.
+
+        Raises
+        ------
+        InputError
+            A type has another mass there.
+        """
+        if not reference.topology.exists() or self.topology.masses is None:
+            return
+        masses = read_topology(reference.topology).masses
+        pairs = zip(self.topology.masses.tolist(), () if masses is None else masses.tolist(), strict=False)
+        for number, (own, other) in enumerate(pairs, start=1):
+            if abs(own - other) > 0.05 * own:
+                raise InputError(
+                    f"{reference.topology}: type {number} has mass {other:g}, but {own:g} in {self.path}; compare with "
+                    "a reference that numbers its types in the same order."
+                )
 
     def masses(self, force_field: ForceField | None, types: TypeMap) -> Float:
         """Mass of each type in g/mol: from the file, else from the force field.
