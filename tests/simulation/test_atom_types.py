@@ -201,6 +201,13 @@ def test_pairs_that_training_never_saw_are_refused(loaded, tmp_path, engine):
     settings = SimulationSettings(engine=engine, ensemble="nve", steps=1)
     with pytest.raises(InputError, match=rf"x.data: atoms \d+ and \d+ {sentence}"):
         simulate(poorer, path, settings, tmp_path / "md")
+    lmp = open_lammps()
+    try:
+        lmp.commands_list(["units real", "pair_style zero 5", f'read_data "{path}"', "pair_coeff * *"])
+        with pytest.raises(InputError, match=rf"the system: atoms \d+ and \d+ {sentence}"):
+            Coupling(lmp, poorer).run(0)
+    finally:
+        lmp.close()
     atoms.calc = Calculator(poorer)
     with pytest.raises(InputError, match=rf"the atoms: atoms \d+ and \d+ {sentence}"):
         atoms.get_forces()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.domain import Domain, ListedAtoms, NeighborLists
+from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
 from gnnformd.model.choose_engine import build_domain_engine
 from gnnformd.model.engine import ClosePair, DomainNeighbors, Engine
@@ -65,6 +66,7 @@ class DomainForces:
 
     def __init__(self, loaded: LoadedModel, types: NDArray[np.integer]) -> None:
         refuse_unknown_types(loaded, types)
+        self._loaded = loaded
         self._model, self._fast = loaded.model.eval(), loaded.compiled
         weights = weight_of(self._model)
         self._dtype, self._device = weights.dtype, weights.device
@@ -74,14 +76,26 @@ class DomainForces:
         special = (1.0, 1.0, 1.0) if field is None else field.special_coul
         self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
         self._contact = TrainingRange.of(loaded).contact
+        self._seen: SeenPairs | None = SeenPairs.of(loaded)  # until it was asked
         self._lists: NeighborLists | None = None
         self._engine: Engine[DomainNeighbors] | None = None
 
     def evaluate(self, domain: Domain) -> Share:
-        """Predict forces on own atoms and ghosts, energy and virial."""
+        """Predict forces on own atoms and ghosts, energy and virial.
+
+        Raises
+        ------
+        InputError
+            An atom is of no type of the model; or, at the first call, two atoms are close to each other, of which the
+            model has seen no such pair.
+        """
         if domain.own_count == 0:
             zero = self._model.conservative
             return Share(np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None)
+        if self._seen is not None:
+            refuse_unknown_types(self._loaded, domain.types)
+            self._seen.check_domain("the system", domain)
+            self._seen = None
         engine = self._engine
         if engine is None or self._lists is not domain.lists:
             engine = self._with_lists(domain)
@@ -91,6 +105,7 @@ class DomainForces:
 
     def _with_lists(self, domain: Domain) -> Engine[DomainNeighbors]:
         """Give new lists to the engine; choose one anew if the atoms are not those it was built for."""
+        refuse_unknown_types(self._loaded, domain.types)
         atoms, engine = self._atoms(domain), self._engine
         if engine is None or not engine.serves(atoms):
             engine = build_domain_engine(self._model, atoms, fast=self._fast, contact=self._contact)

@@ -15,10 +15,14 @@ from gnnformd.graph.build import build_graph
 from gnnformd.graph.distances import SEARCHED_SHARE
 
 if TYPE_CHECKING:
+    from gnnformd.inference.domain import Domain
     from gnnformd.model.files.model_file import LoadedModel
     from gnnformd.trajectory.frame import Frame
 
 __all__ = ["SeenPairs"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
 
 _RELATIONS = ("not bonded", "bonded", "second neighbors along bonds", "third neighbors along bonds")
 
@@ -85,16 +89,37 @@ class SeenPairs:
             return
         graph = build_graph(self.without_unseen_bonds(frame), self.reach, None, dtype=torch.float64)
         center, neighbor, _, kind = (t.numpy() for t in graph.half_edges)
-        types = graph.type_index.numpy()
-        unseen = np.flatnonzero(~self.pairs[kind, types[center], types[neighbor]])
+        distance = graph.half_edge_vectors().norm(dim=1).numpy()
+        self._refuse(source, frame.ids, frame.types, (center, neighbor, kind), distance)
+
+    def check_domain(self, source: object, domain: Domain) -> None:
+        """Refuse such pairs among the atoms of one rank and their ghosts; see `check`.
+
+        Raises
+        ------
+        InputError
+            Names two atoms.
+        """
+        if self.pairs is None:
+            return
+        center, neighbor, kind = domain.lists.half_edges()
+        distance = np.linalg.norm(domain.positions[neighbor] - domain.positions[center], axis=1)
+        near = distance < self.reach
+        edges = (center[near], neighbor[near], kind[near])
+        self._refuse(source, domain.ids, domain.types, edges, distance[near])
+
+    def _refuse(self, source: object, ids: Int, types: Int, edges: tuple[Int, Int, Int], distance: Float) -> None:
+        """Name the closest of the edges (center, neighbor, kind of bond) that the data did not have, if any."""
+        assert self.pairs is not None
+        center, neighbor, kind = edges
+        unseen = np.flatnonzero(~self.pairs[kind, types[center] - 1, types[neighbor] - 1])
         if not len(unseen):
             return
-        distance = graph.half_edge_vectors().norm(dim=1).numpy()[unseen]
-        edge = unseen[np.argmin(distance)]
-        one, other = (int(ends[edge]) for ends in (center, neighbor))
-        names = " and ".join(self.type_names[types[atom]] for atom in (one, other))
+        edge = unseen[np.argmin(distance[unseen])]
+        one, other = center[edge], neighbor[edge]
+        names = " and ".join(self.type_names[types[atom] - 1] for atom in (one, other))
         raise InputError(
-            f"{source}: atoms {frame.ids[one]} and {frame.ids[other]} ({names}, {_RELATIONS[kind[edge]]}) are "
-            f"{distance.min():.3g} angstrom apart, but no such pair was in the training data of {self.model}, so their "
+            f"{source}: atoms {ids[one]} and {ids[other]} ({names}, {_RELATIONS[kind[edge]]}) are "
+            f"{distance[edge]:.3g} angstrom apart, but no such pair was in the training data of {self.model}, so their "
             "forces would be arbitrary; train it on data with such pairs."
         )

@@ -92,6 +92,7 @@ class Whole:
         self._types = types
         self._frame = _frame(lmp, types)
         self._evaluator = Evaluator(loaded, self._frame)
+        SeenPairs.of(loaded).check("the system", self._frame)
 
     def commands(self) -> list[str]:
         """Commands that take LAMMPS's force field out."""
