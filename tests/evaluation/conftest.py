@@ -78,6 +78,8 @@ class MemoryDataset:
     frames: list[Frame]
     force_field: ForceField | None = None
     path: Path = field(default_factory=lambda: Path("memory"))
+    type_names: tuple[str, ...] | None = None
+    topology: None = None
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -218,7 +218,7 @@ def test_a_domain_may_meet_types_that_its_own_atoms_are_not_of():
     lists = NeighborLists(np.array([0, 1]), np.array([1], np.int32), none.reshape(0, 2), none)
     places = np.array([[0.0, 0, 0], [0, 0, 3.0]])
     domain = Domain(1, np.array([1, 2]), np.array([1, 2]), None, places, lists)
-    share = DomainForces(loaded, 1).evaluate(domain)
+    share = DomainForces(loaded, np.array([1])).evaluate(domain)
     assert np.abs(share.forces).max() > 0
     assert np.abs(share.forces.sum(axis=0)).max() < 1e-12
 

@@ -62,6 +62,23 @@ def state(*systems: Atoms, dtype=torch.float64) -> dict:
     }
 
 
+def test_the_types_of_a_topology_are_found_by_name(adapter, metals, tmp_path):
+    atoms = bulk("Fe", "fcc", a=4.2, cubic=True)
+    atoms.symbols[:2] = "Si"
+    atoms.rattle(0.1, seed=1)
+    rows = [
+        f"{k} {1 if s == 'Fe' else 2} {x!r} {y!r} {z!r}"
+        for k, (s, (x, y, z)) in enumerate(zip(atoms.symbols, atoms.positions.tolist(), strict=True), 1)
+    ]
+    bounds = "".join(f"0 4.2 {a}lo {a}hi\n" for a in "xyz")
+    path = tmp_path / "x.data"
+    masses = "Masses\n\n1 55.845\n2 28.085\n"
+    path.write_text(f"x\n\n4 atoms\n2 atom types\n\n{bounds}\n{masses}\nAtoms # atomic\n\n" + "\n".join(rows) + "\n")
+    by_element, by_mass = (adapter(metals, topology=t)(state(atoms))["forces"] for t in (None, path))
+    assert by_element.abs().max() > 1e-3
+    torch.testing.assert_close(by_mass, by_element, rtol=0, atol=1e-10)
+
+
 @pytest.fixture
 def metals() -> LoadedModel:
     """A network with random weights that knows the elements of torch-sim's own check."""

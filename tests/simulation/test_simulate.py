@@ -477,11 +477,19 @@ def test_velocities_that_cannot_be_in_real_units_are_refused(argon, helpers, tmp
         simulate(helpers.load(helpers.LennardJones(8.0)), unknown, settings(engine=engine), tmp_path / "out")
 
 
-def test_atoms_that_are_others_than_the_models_are_pointed_out(argon, helpers, tmp_path):
+def test_atoms_that_are_others_than_the_models_are_refused(argon, helpers, tmp_path):
     oxygen = ForceField((AtomType("O", 15.9994, -0.82, 0.155, 3.165),))
     loaded = helpers.load(helpers.LennardJones(8.0), oxygen, ("O",))
-    with pytest.warns(UserWarning, match=r"argon.data: type 1 has mass 39.948, but it is O with mass 15.9994"):
+    sentence = r"argon.data: its atom types are 1 \(mass 39.948\), but those of the model are O "
+    with pytest.raises(InputError, match=sentence):
         simulate(loaded, argon, settings(steps=1), tmp_path)
+
+
+def test_a_named_type_of_another_mass_is_pointed_out(argon, helpers, tmp_path):
+    heavy = tmp_path / "heavy.data"
+    heavy.write_text(re.sub(r"1 39.948\S*", "1 50 # Ar", argon.read_text()))
+    with pytest.warns(UserWarning, match=r"heavy.data: type 1 has mass 50, but it is Ar with mass 39.9"):
+        simulate(helpers.load(helpers.LennardJones(8.0)), heavy, settings(steps=1), tmp_path / "md")
 
 
 @BOTH

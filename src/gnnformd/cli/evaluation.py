@@ -40,8 +40,7 @@ def evaluate(
 
     loaded = load_model(model, device=device, compiled=not torch)
     field = ForceField.from_yaml(force_field) if force_field else None
-    names = loaded.card.type_names
-    datasets = [open_dataset(path, topology=topology, force_field=field, elements=names) for path in data]
+    datasets = [open_dataset(path, topology=topology, force_field=field) for path in data]
     with progress("Evaluating") as report:
         result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report)
     _show_evaluation(result)

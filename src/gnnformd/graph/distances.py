@@ -8,10 +8,13 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
 
-__all__ = ["CONTACT_SHARE", "of_edges", "shortest_distances"]
+__all__ = ["CONTACT_SHARE", "SEARCHED_SHARE", "of_edges", "shortest_distances"]
 
 CONTACT_SHARE = 0.95
 """Contact distance of two types over the closest approach in the data."""
+
+SEARCHED_SHARE = 0.8
+"""Closest approaches in training data are searched up to this share of the cutoff."""
 
 
 def shortest_distances(graph: AtomicGraph, distance: Tensor, type_count: int) -> Tensor:

@@ -11,6 +11,8 @@ from ase.geometry import complete_cell
 
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField
+    from gnnformd.graph.atomic_graph import AtomicGraph
+    from gnnformd.graph.type_matching import TypeMap
     from gnnformd.model.files.model_file import LoadedModel, ModelCard
     from gnnformd.model.interface import Prediction
     from gnnformd.trajectory.frame import Frame
@@ -27,20 +29,30 @@ class Predictor:
         The model.
     force_field
         Of the frames.
+    types
+        The model's type of each type of the frames; by default the same numbers.
     """
 
-    def __init__(self, loaded: LoadedModel, force_field: ForceField | None) -> None:
+    def __init__(self, loaded: LoadedModel, force_field: ForceField | None, types: TypeMap | None = None) -> None:
         from gnnformd.model.choose_engine import GraphPredictor
 
-        self._loaded, self._force_field = loaded, force_field
+        self._loaded, self._force_field, self._types = loaded, force_field, types
         self._predict = GraphPredictor(loaded.model.eval(), fast=loaded.compiled)
 
     def __call__(self, frames: Sequence[Frame]) -> Prediction:
         """Predict for some frames, as for a batch of their graphs."""
+        return self._predict([self._graph(frame) for frame in frames])
+
+    def _graph(self, frame: Frame) -> AtomicGraph:
+        """Build a graph with the parameters of the data's types and the numbers of the model's."""
+        from torch import from_numpy
+
         from gnnformd.graph.build import build_graph
 
-        cutoff = self._loaded.card.cutoff
-        return self._predict([build_graph(_wrapped(frame), cutoff, self._force_field) for frame in frames])
+        graph = build_graph(_wrapped(frame), self._loaded.card.cutoff, self._force_field)
+        if self._types is None or self._types.unchanged:
+            return graph
+        return replace(graph, type_index=from_numpy(self._types.of(frame.types) - 1))
 
 
 def _wrapped(frame: Frame) -> Frame:

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.domain import Domain, ListedAtoms, NeighborLists
-from gnnformd.inference.training_range import TrainingRange
+from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
 from gnnformd.model.choose_engine import build_domain_engine
 from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult
 from gnnformd.model.interface import weight_of
@@ -33,8 +33,8 @@ class DomainForces:
     ----------
     loaded
         A model that can be cut (see `gnnformd.model.interface.ForceModel.indivisible`).
-    highest_type
-        Of the atoms there are.
+    types
+        Of the atoms there are, with the model's numbers.
 
     Raises
     ------
@@ -42,13 +42,9 @@ class DomainForces:
         The system has a type of atom that the model does not know.
     """
 
-    def __init__(self, loaded: LoadedModel, highest_type: int) -> None:
-        known = loaded.card.type_names
-        if highest_type > len(known):
-            raise InputError(
-                f"the system has atoms of type {highest_type}, but the model {loaded.path} knows only {len(known)} "
-                f"({', '.join(known)}); choose a model of this system."
-            )
+    def __init__(self, loaded: LoadedModel, types: NDArray[np.integer]) -> None:
+        refuse_unknown_types(loaded, types)
+        self._loaded = loaded
         self._model, self._fast = loaded.model.eval(), loaded.compiled
         weights = weight_of(self._model)
         self._dtype, self._device = weights.dtype, weights.device
@@ -58,6 +54,7 @@ class DomainForces:
         special = (1.0, 1.0, 1.0) if field is None else field.special_coul
         self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
         self._contact = TrainingRange.of(loaded).contact
+        self._seen: SeenPairs | None = SeenPairs.of(loaded)  # until it was asked
         self._lists: NeighborLists | None = None
         self._engine: Engine[DomainNeighbors] | None = None
 
@@ -65,12 +62,22 @@ class DomainForces:
         """Predict forces on own atoms, then on ghosts, energy and virial; the sums over all ranks are the system's.
 
         The pair of atoms that is closest in contact distances is named by ids.
+
+        Raises
+        ------
+        InputError
+            An atom is of no type of the model; or, at the first call, two atoms are close to each other, of which the
+            model has seen no such pair.
         """
         if domain.own_count == 0:
             zero = self._model.conservative
             return EngineResult(
                 np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None
             )
+        if self._seen is not None:
+            refuse_unknown_types(self._loaded, domain.types)
+            self._seen.check_domain("the system", domain)
+            self._seen = None
         engine = self._engine
         if engine is None or self._lists is not domain.lists:
             engine = self._with_lists(domain)
@@ -79,6 +86,7 @@ class DomainForces:
 
     def _with_lists(self, domain: Domain) -> Engine[DomainNeighbors]:
         """Give new lists to the engine; choose one anew if the atoms are not those it was built for."""
+        refuse_unknown_types(self._loaded, domain.types)
         atoms, engine = self._atoms(domain), self._engine
         if engine is None or not engine.serves(atoms):
             engine = build_domain_engine(self._model, atoms, fast=self._fast, contact=self._contact)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.moving_graph import MovingGraph
-from gnnformd.inference.training_range import TrainingRange
+from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
 from gnnformd.model.choose_engine import build_engine, prediction_of
 from gnnformd.model.engine import ClosePair, Engine
 from gnnformd.model.interface import Prediction, weight_of
@@ -32,7 +32,8 @@ class Evaluator:
     loaded
         The model; it is put into evaluation mode.
     frame
-        Types, charges and bonds of the system; rows keep this order.
+        Types, charges and bonds of the system; rows keep this order. The types are those of the model (see
+        `gnnformd.graph.type_matching.match_types`); bonds do not count where the model has seen none in training.
 
     Attributes
     ----------
@@ -46,13 +47,8 @@ class Evaluator:
     """
 
     def __init__(self, loaded: LoadedModel, frame: Frame) -> None:
-        known = len(loaded.card.type_names)
-        highest = int(frame.types.max(initial=1))
-        if highest > known:
-            raise InputError(
-                f"the system has atoms of type {highest}, but the model {loaded.path} knows only {known} "
-                f"({', '.join(loaded.card.type_names)}); choose a model of this system."
-            )
+        refuse_unknown_types(loaded, frame.types)
+        frame = SeenPairs.of(loaded).without_unseen_bonds(frame)
         self._model, self._fast = loaded.model.eval(), loaded.compiled
         self._graph = MovingGraph(frame, self._model.cutoff, loaded.card.force_field)
         self._contact = TrainingRange.of(loaded).contact

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnformd.errors import InputError
 from gnnformd.graph.distances import CONTACT_SHARE
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["TrainingRange", "Unstable"]
+__all__ = ["TrainingRange", "Unstable", "refuse_unknown_types"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -24,6 +25,24 @@ times as large, so that no sound simulation comes here by chance."""
 
 BELOW = 0.9
 """Of the closest approach in training, for the same reason."""
+
+
+def refuse_unknown_types(loaded: LoadedModel, types: NDArray[np.integer]) -> None:
+    """Refuse atoms of a type that the model does not know; types from 1, 0 for one that is none of the model's.
+
+    Raises
+    ------
+    InputError
+        There are such atoms.
+    """
+    known, highest, lowest = len(loaded.card.type_names), int(types.max(initial=1)), int(types.min(initial=1))
+    if highest > known or lowest < 1:
+        which = f"type {highest}, but the model {loaded.path} knows only {known}"
+        if lowest < 1:
+            which = f"a type that is none of those of the model {loaded.path}"
+        raise InputError(
+            f"the system has atoms of {which} ({', '.join(loaded.card.type_names)}); choose a model of this system."
+        )
 
 
 class Unstable(Exception):

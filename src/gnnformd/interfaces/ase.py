@@ -14,7 +14,10 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.graph.type_matching import MASS_TOLERANCE, KnownType, KnownTypes, TypeMap, match_types
+from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.system import Evaluator
+from gnnformd.interfaces.element_types import map_of_topology, types_of_elements
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel, load_model
 from gnnformd.trajectory.formats.data_file import read_topology
@@ -31,7 +34,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
     """Forces, and energy and stress where the model has them, in ASE's units (eV, angstrom).
 
     The type of each atom comes from the topology if one is given, else from the array ``type`` (as ASE's reader of
-    LAMMPS data files makes it), else from the element's symbol. Bonds come from the topology, else from the array
+    LAMMPS data files makes it), else from the element's symbol. Types are matched with those of the model by name or
+    mass (see `gnnformd.graph.type_matching.match_types`). Bonds come from the topology, else from the array
     ``mol-id`` by the rule of `gnnformd.trajectory.formats.data_file.molecules_to_bonds`.
 
     Parameters
@@ -40,6 +44,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         Model file, name of a shipped model, or a model already loaded.
     topology
         LAMMPS data file with types, charges and bonds of the atoms, in the order of their ids.
+    types
+        The model's type of each type of the topology; by default they are matched by names and masses.
     device, dtype
         Where and in which precision a model file is loaded; PyTorch's names (dtype float32 if not given).
 
@@ -68,6 +74,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         model: LoadedModel | str | Path,
         *,
         topology: Topology | Path | str | None = None,
+        types: TypeMap | None = None,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -77,6 +84,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         else:
             self.loaded = load_model(model, device=device, dtype=dtype)
         self.topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
+        self._source = topology if isinstance(topology, str | Path) else "the topology"
+        self._map = types
         if not self.loaded.model.conservative:
             self.implemented_properties = ["forces"]  # type: ignore[misc]
         self.nearest: ClosePair | None = None
@@ -127,7 +136,9 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         )
         if self._evaluator is None or not same:
             self._system = (types, np.array(molecules))
-            self._evaluator = Evaluator(self.loaded, self._frame(atoms, types))
+            frame = self._frame(atoms, types)
+            self._evaluator = Evaluator(self.loaded, frame)
+            SeenPairs.of(self.loaded).check("the atoms", frame)
         return self._evaluator
 
     def _frame(self, atoms: Atoms, types: Int) -> Frame:
@@ -144,24 +155,22 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         )
 
     def _types(self, atoms: Atoms) -> Int:
-        """LAMMPS type of each atom, (N,)."""
+        """Type of each atom in the model, (N,)."""
         if self.topology is not None:
             if len(self.topology.types) != len(atoms):
                 raise InputError(
                     f"there are {len(atoms)} atoms, but {len(self.topology.types)} in the topology; "
                     "give the topology of these atoms."
                 )
-            return self.topology.types
+            if self._map is None:
+                self._map = map_of_topology(self.loaded, self._source, self.topology)
+            return self._map.of(self.topology.types)
         if "type" in atoms.arrays:
-            return np.asarray(atoms.arrays["type"], dtype=np.int64)
-        names = list(self.loaded.card.type_names)
-        unknown = sorted({symbol for symbol in atoms.symbols if symbol not in names})
-        if unknown:
-            raise InputError(
-                f"the model {self.loaded.path} knows {', '.join(names)}, but not {', '.join(unknown)}; "
-                "set the array 'type' of the atoms or give a topology."
-            )
-        return np.array([names.index(symbol) + 1 for symbol in atoms.symbols], dtype=np.int64)
+            types = np.asarray(atoms.arrays["type"], dtype=np.int64)
+            return match_types(_known_types(atoms, types), self.loaded.known_types, np.unique(types).tolist()).of(types)
+        return types_of_elements(
+            self.loaded, atoms.get_chemical_symbols(), "set the array 'type' of the atoms or give a topology"
+        )
 
     def _bonds(self, atoms: Atoms, types: Int) -> Int | None:
         """Bonds as pairs of rows."""
@@ -177,6 +186,19 @@ class Calculator(AseCalculator):  # type: ignore[misc]
                 "give Calculator a topology, or the atoms an array 'mol-id'."
             )
         return None
+
+
+def _known_types(atoms: Atoms, types: Int) -> KnownTypes:
+    """Take element and mass of each type in the array ``type``, where its atoms share them."""
+    symbols, masses, kinds = np.array(atoms.get_chemical_symbols()), atoms.get_masses(), []
+    numbered = np.array_equal(atoms.numbers, types)  # ASE does so where a data file has no masses
+    for number in range(1, int(types.max(initial=0)) + 1):
+        mine = types == number
+        names = np.unique(symbols[mine]).tolist()
+        named = len(names) == 1 and names != ["X"] and not numbered
+        same = named and float(np.ptp(masses[mine])) < MASS_TOLERANCE
+        kinds.append(KnownType(names[0] if named else None, float(masses[mine][0]) if same else None))
+    return KnownTypes("the atoms", tuple(kinds))
 
 
 def _periodic(atoms: Atoms) -> tuple[bool, bool, bool]:

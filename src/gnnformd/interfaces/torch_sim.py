@@ -20,6 +20,10 @@ except ImportError:
 
 from gnnformd.errors import InputError
 from gnnformd.graph.build import build_graph
+from gnnformd.graph.type_matching import TypeMap
+from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.inference.training_range import refuse_unknown_types
+from gnnformd.interfaces.element_types import map_of_topology, types_of_elements
 from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.files.model_file import LoadedModel, load_model
 from gnnformd.trajectory.formats.data_file import read_topology
@@ -69,10 +73,13 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         if not isinstance(model, LoadedModel):
             model = load_model(model, device=device, dtype=dtype)
-        self._card, self._path = model.card, model.path
+        self._loaded, self._card, self._path = model, model.card, model.path
+        self._seen, self._checked = SeenPairs.of(model), False
         self._model = model.model.eval()
         self._predict = GraphPredictor(self._model, fast=model.compiled)
         self._topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
+        self._source = topology if isinstance(topology, str | Path) else "the topology"
+        self._map: TypeMap | None = None
         field = model.card.force_field
         if not model.model.conservative:
             raise InputError(f"the model {model.path} has no energy, which torch-sim needs; choose a conservative one.")
@@ -99,7 +106,15 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
             eV/angstrom^3, (B, 3, 3), on the model's device.
         """
         known = state if isinstance(state, dict) else vars(state)
-        graphs = [build_graph(frame, self._model.cutoff, self._card.force_field) for frame in self._frames(known)]
+        frames = self._frames(known)
+        for frame in frames if not self._checked else ():
+            refuse_unknown_types(self._loaded, frame.types)
+            self._seen.check("the systems", frame)
+        self._checked = True
+        graphs = [
+            build_graph(self._seen.without_unseen_bonds(frame), self._model.cutoff, self._card.force_field)
+            for frame in frames
+        ]
         prediction = self._predict(graphs)
         if prediction.energies is None or prediction.virials is None:
             raise InputError(
@@ -135,7 +150,7 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
                     origin=np.zeros(3),
                     periodic=(x, y, z),
                     ids=np.arange(1, len(rows) + 1),
-                    types=self._types(numbers[rows]) if topology is None else topology.types,
+                    types=self._types(numbers[rows]),
                     positions=positions[rows].astype(np.float64),
                     bonds=None if topology is None else topology.bonds,
                     charges=None if topology is None else topology.charges,
@@ -144,12 +159,10 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         return frames
 
     def _types(self, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """LAMMPS type of each atom by its element, (N,)."""
-        names = list(self._card.type_names)
-        symbols = [chemical_symbols[n] for n in numbers.tolist()]
-        unknown = sorted(set(symbols) - set(names))
-        if unknown:
-            raise InputError(
-                f"the model {self._path} knows {', '.join(names)}, but not {', '.join(unknown)}; give a topology."
-            )
-        return np.array([names.index(symbol) + 1 for symbol in symbols], dtype=np.int64)
+        """Type of each atom of one system in the model, (N,)."""
+        if self._topology is None:
+            symbols = [chemical_symbols[n] for n in numbers.tolist()]
+            return types_of_elements(self._loaded, symbols, "give a topology")
+        if self._map is None:
+            self._map = map_of_topology(self._loaded, self._source, self._topology)
+        return self._map.of(self._topology.types)

@@ -14,6 +14,7 @@ from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.compare import compare_runs
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.files import write_json, write_text
+from gnnformd.graph.type_matching import TypeMap
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.simulation.lammps.ranks import Ranks
@@ -83,20 +84,24 @@ def simulate(
         if settings.velocities == "file" and not resume:
             start.velocities()  # LAMMPS would set missing ones to zero
         reference = None if compare is None else ReferenceRun.open(compare)
+        if reference is not None:
+            start.check_reference(reference)
+        types = start.types_of(loaded)
+        start.check_pairs(loaded, types)
         if ranks.first:
-            start.warn_of_other_atoms(loaded)
+            start.warn_of_other_masses(loaded, types)
             sources = [topology] if reference is None else [topology, reference.trajectory]
             manifest = _manifest(loaded, topology, settings, compare)
             if resume:
                 check_same_run(out / _MANIFEST, manifest)
             _prepare(out, manifest, sources, _WRITTEN_LAST if resume else _WRITTEN)
-    engine = _run(loaded, start, settings, out, ranks, resume, progress)
+    engine = _run(loaded, start, types, settings, out, ranks, resume, progress)
     run = None
     with ranks.together():
         if ranks.first:
             if (out / OUTSIDE).exists() and not (out / OUTSIDE).stat().st_size:
                 (out / OUTSIDE).unlink()  # no frame was outside
-            run = _compared(loaded, start, settings, out, engine, reference)
+            run = _compared(loaded, start, types, settings, out, engine, reference)
             write_json(out / "simulate.json", run.to_dict())
         if engine.interrupted:
             raise KeyboardInterrupt
@@ -119,6 +124,7 @@ def _ranks(settings: SimulationSettings) -> Ranks:
 def _run(
     loaded: LoadedModel,
     start: Start,
+    types: TypeMap,
     settings: SimulationSettings,
     out: Path,
     ranks: Ranks,
@@ -130,15 +136,16 @@ def _run(
 
         with plain_path(start.path) as file, plain_path(out) as folder:
             start = replace(start, path=file)
-            return run_lammps(loaded, start, settings, folder, ranks, resume=resume, progress=progress)
+            return run_lammps(loaded, start, types, settings, folder, ranks, resume=resume, progress=progress)
     from gnnformd.simulation.ase.engine import run_ase
 
-    return run_ase(loaded, start, settings, out, progress=progress)
+    return run_ase(loaded, start, types, settings, out, progress=progress)
 
 
 def _compared(
     loaded: LoadedModel,
     start: Start,
+    types: TypeMap,
     settings: SimulationSettings,
     out: Path,
     engine: EngineRun,
@@ -149,8 +156,8 @@ def _compared(
     comparison = compare_runs(
         observed,
         None if reference is None else ObservedRun.of_reference(reference, start.topology),
-        start.masses(loaded.card.force_field),
-        loaded.card.type_names,
+        start.masses(loaded.card.force_field, types),
+        types.names(loaded.card.type_names),
         ensemble=settings.ensemble,
         center_held=engine.center_held,
     )

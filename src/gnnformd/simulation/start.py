@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
+from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
+from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.inference.training_range import refuse_unknown_types
+from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.formats.data_file import read_topology, velocity_unit
 from gnnformd.trajectory.formats.dump import MAX_SPEED
-from gnnformd.trajectory.frame import Topology
+from gnnformd.trajectory.frame import Frame, Topology
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
@@ -63,8 +67,71 @@ class Start:
         """Kinds of bonded interactions that the atom style can have."""
         return ("bond", "angle", "dihedral", "improper") if self.topology.molecule_ids is not None else ()
 
-    def masses(self, force_field: ForceField | None) -> Float:
+    @property
+    def known_types(self) -> KnownTypes:
+        """What the file says of its atom types."""
+        return KnownTypes.of_topology(self.path, self.topology)
+
+    def types_of(self, loaded: LoadedModel) -> TypeMap:
+        """Find the model's type of each type of the file, by name or mass.
+
+        Raises
+        ------
+        InputError
+            A type with atoms is none, or more than one, of the model's.
+        """
+        return match_types(self.known_types, loaded.known_types, np.unique(self.topology.types).tolist())
+
+    def check_pairs(self, loaded: LoadedModel, types: TypeMap) -> None:
+        """Refuse atoms that are close to each other where the model has seen no such pair in training.
+
+        Raises
+        ------
+        InputError
+            Names two atoms.
+        """
+        topology = self.topology
+        refuse_unknown_types(loaded, types.of(topology.types))
+        frame = Frame(
+            timestep=0,
+            cell=topology.cell,
+            origin=topology.origin,
+            periodic=(True, True, True),
+            ids=topology.ids,
+            types=types.of(topology.types),
+            positions=topology.positions,
+            bonds=topology.bonds,
+        )
+        SeenPairs.of(loaded).check(self.path, frame)
+
+    def check_reference(self, reference: ReferenceRun) -> None:
+        """Refuse to compare with a run that numbers its types in another order.
+
+        Raises
+        ------
+        InputError
+            A type has another mass there.
+        """
+        if not reference.topology.exists() or self.topology.masses is None:
+            return
+        masses = read_topology(reference.topology).masses
+        pairs = zip(self.topology.masses.tolist(), () if masses is None else masses.tolist(), strict=False)
+        for number, (own, other) in enumerate(pairs, start=1):
+            if abs(own - other) > 0.05 * own:
+                raise InputError(
+                    f"{reference.topology}: type {number} has mass {other:g}, but {own:g} in {self.path}; compare with "
+                    "a reference that numbers its types in the same order."
+                )
+
+    def masses(self, force_field: ForceField | None, types: TypeMap) -> Float:
         """Mass of each type in g/mol: from the file, else from the force field.
+
+        Parameters
+        ----------
+        force_field
+            Of the model.
+        types
+            From `types_of`.
 
         Raises
         ------
@@ -75,18 +142,18 @@ class Start:
             return self.topology.masses
         if force_field is None:
             raise InputError(f"{self.path}: has no masses; add a section 'Masses'.")
-        return np.array([t.mass for t in force_field.types])
+        known = np.array([t.mass for t in force_field.types])
+        count = int(self.topology.types.max(initial=0))
+        return known if types.unchanged else known[types.of(np.arange(1, count + 1)) - 1]
 
-    def warn_of_other_atoms(self, loaded: LoadedModel) -> None:
-        """Warn where the mass of a type in the file is not that of the type in the model.
-
-        The model uses charge, epsilon and sigma of its own types, not of the file.
-        """
+    def warn_of_other_masses(self, loaded: LoadedModel, types: TypeMap) -> None:
+        """Warn where the mass of a type in the file is not that of the type of this name in the model."""
         field, masses = loaded.card.force_field, self.topology.masses
         if field is None or masses is None:
             return
-        for number, (kind, mass) in enumerate(zip(field.types, masses.tolist(), strict=False), start=1):
-            if abs(mass - kind.mass) > 0.05 * kind.mass:
+        for number, mass in enumerate(masses.tolist()[: len(types.numbers)], start=1):
+            known = types.numbers[number - 1]
+            if 0 < known <= len(field.types) and abs(mass - (kind := field.types[known - 1]).mass) > 0.05 * kind.mass:
                 warnings.warn(
                     f"{self.path}: type {number} has mass {mass:g}, but it is {kind.name} with mass {kind.mass:g} in "
                     f"{loaded.path}; its forces are those of {kind.name}.",

@@ -16,7 +16,6 @@ from gnnformd.trajectory.packed.dataset import PackedDataset
 __all__ = [
     "check_targets",
     "training_digests",
-    "type_names_of",
     "warn_of_data_problems",
     "warn_of_rounded_energies",
 ]
@@ -106,23 +105,3 @@ def warn_of_rounded_energies(datasets: Sequence[PackedDataset], training: Frames
             f"and vary by {spread:.2g} only; subtract energies of free atoms, or set training.precision to 64-true.",
             stacklevel=3,
         )
-
-
-def type_names_of(datasets: Sequence[PackedDataset]) -> tuple[str, ...]:
-    """Names of the atom types of all datasets, which must agree.
-
-    Raises
-    ------
-    InputError
-        Two datasets name their types differently.
-    """
-    longest = max(datasets, key=lambda d: d.type_count)
-    names = longest.type_names or tuple(str(k + 1) for k in range(longest.type_count))
-    for dataset in datasets:
-        other = dataset.type_names
-        if other is not None and other != names[: len(other)]:
-            raise InputError(
-                f"{dataset.path}: its types are {', '.join(other)}, those of {longest.path} are {', '.join(names)}; "
-                "use data with the same numbering of types."
-            )
-    return names

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from gnnformd.graph.build import build_graph
-from gnnformd.graph.distances import shortest_distances
+from gnnformd.graph.distances import SEARCHED_SHARE, shortest_distances
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
 __all__ = ["data_range_of", "shortest_distances_of"]
 
 _MAX_FRAMES = 256
-_CUTOFF_SHARE = 0.8
 
 Frames = Sequence[tuple[int, int]]
 
@@ -38,7 +37,7 @@ def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cut
     count = min(_MAX_FRAMES, len(frames))
     shortest = torch.full((1,), torch.inf, dtype=torch.float64)
     for which, frame in (frames[k * len(frames) // count] for k in range(count)):
-        graph = build_graph(datasets[which][frame], _CUTOFF_SHARE * cutoff, datasets[which].force_field)
+        graph = build_graph(datasets[which][frame], SEARCHED_SHARE * cutoff, datasets[which].force_field)
         distance = graph.half_edge_vectors().norm(dim=1)
         shortest = torch.minimum(shortest, shortest_distances(graph, distance, type_count))
     return shortest

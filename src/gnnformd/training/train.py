@@ -6,19 +6,19 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.files.model_file import ModelCard, load_model, save_model
+from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
+from gnnformd.training.atom_types import with_common_types
 from gnnformd.training.data import FrameData
-from gnnformd.training.data_checks import training_digests, type_names_of
+from gnnformd.training.data_checks import training_digests
 from gnnformd.training.data_range import data_range_of, shortest_distances_of
 from gnnformd.training.fine_tuning import copy_weights, freeze
 from gnnformd.training.lightning_module import ForceFitting
@@ -110,7 +110,7 @@ def train(
     def prepare(network: ForceModel, sample: AtomicGraph, shortest: Tensor, _: tuple[str, ...]) -> None:
         network.initialize(sample, shortest)
 
-    fit = _Fit(model, data, training, out, make, prepare, origin=())
+    fit = _Fit(model, data, training, out, make, prepare)
     return fit.run(resume, listener, progress)
 
 
@@ -146,7 +146,7 @@ def finetune(
     def prepare(network: ForceModel, sample: AtomicGraph, shortest: Tensor, type_names: tuple[str, ...]) -> None:
         network.adapt(sample, shortest, same_types=type_names == start.card.type_names)
 
-    fit = _Fit(model, data, training, out, make, prepare, origin=start.card.trained_on)
+    fit = _Fit(model, data, training, out, make, prepare, start)
     return fit.run(resume, listener, progress)
 
 
@@ -160,14 +160,14 @@ class _Fit:
     out: Path
     make: Callable[[ModelSettings, tuple[str, ...]], ForceModel]
     prepare: Callable[[ForceModel, AtomicGraph, Tensor, tuple[str, ...]], None]
-    origin: tuple[dict[str, Any], ...]
+    start: LoadedModel | None = None
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         if not resume and is_main_process():
             refuse_to_overwrite(self.out)
         datasets = open_datasets(self.data)
         unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
-        if unknown is not None and self.model.node_features == "physical" and not self.origin:
+        if unknown is not None and self.model.node_features == "physical" and self.start is None:
             warnings.warn(
                 f"{unknown.path}: has no force field, so the model learns a vector for each type (model.node_features: "
                 "embedding); set data.force_field to give it charge, epsilon and sigma.",
@@ -189,7 +189,7 @@ class _Fit:
             checkpoint = resume if isinstance(resume, Path) else None
             start = checkpoint_to_resume(self.out, checkpoint, self.model, self.training.epochs)
         stopwatch = Stopwatch()
-        names = type_names_of(datasets)
+        datasets, names = with_common_types(datasets, self.start)
         network = self.make(self.model, names)
         network.to(torch.float64 if self.training.precision == "64-true" else torch.float32)
         freeze(network, self.training.freeze)
@@ -225,7 +225,9 @@ class _Fit:
                 trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
-                    self._export(checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets, shortest)
+                    self._export(
+                        checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets, names, shortest
+                    )
         return TrainedRun(self.out, tuple(log.records), best_checkpoint(checkpoints, log.records)[1])
 
     def _export(
@@ -234,11 +236,11 @@ class _Fit:
         records: Sequence[EpochRecord],
         frames: FrameData,
         datasets: Sequence[PackedDataset],
+        names: tuple[str, ...],
         shortest: Tensor,
     ) -> None:
         """Write the model file from the best checkpoint."""
         path, best = best_checkpoint(checkpoints, records)
-        names = type_names_of(datasets)
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
         this = {
@@ -256,6 +258,6 @@ class _Fit:
             settings=self.model,
             type_names=names,
             force_field=max(datasets, key=lambda d: d.type_count).force_field,
-            trained_on=(*self.origin, this),
+            trained_on=(*(() if self.start is None else self.start.card.trained_on), this),
         )
         save_model(self.out / "model.safetensors", network, card)

@@ -39,6 +39,8 @@ class Topology:
         Rows are the lattice vectors, angstrom, (3, 3).
     origin
         Lower corner of the box, angstrom, (3,).
+    type_names
+        Label of each type, or the comment behind its mass; None where there is neither.
     """
 
     ids: Int
@@ -51,6 +53,7 @@ class Topology:
     positions: Float
     cell: Float
     origin: Float
+    type_names: tuple[str | None, ...] | None = None
 
 
 @dataclass(frozen=True)

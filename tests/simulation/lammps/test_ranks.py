@@ -13,6 +13,7 @@ from tests.simulation.lammps.rank_cases import ARGON, CASES, FAILURES, argon_fra
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.thermo_table import ThermoSeries
 from gnnformd.graph.build import build_graph
+from gnnformd.graph.type_matching import TypeMap
 from gnnformd.model.files.model_file import load_model, save_model
 from gnnformd.reference.library import find_mpich_file, open_lammps
 from gnnformd.simulation.lammps.coupling import Coupling
@@ -136,7 +137,10 @@ def test_pressure_is_the_slope_of_the_energy_when_the_box_is_strained():
         ("an exception", "ModelFailure: the model failed at step 3: ZeroDivisionError: no good"),
         ("no number", "Unstable: step 3: the force of atom "),
         ("a lost atom", "Unstable: step 4: 1 of 125 atoms are lost"),
-        ("an unknown type", "InputError: the system has atoms of type 2, but the model lj knows only 1"),
+        (
+            "an unknown type",
+            "InputError: LAMMPS: its atom types are 1 (mass 39.948), 2 (mass 39.948), but those of ",
+        ),
         ("too close", "Unstable: step 0: atoms 101 and 102 are 0.5 angstrom apart"),
         ("a large force", "Unstable: step 3: the force on atom "),
     ],
@@ -152,7 +156,7 @@ def test_a_model_that_cannot_be_cut_is_refused_on_many_ranks(helpers):
         size = 2
 
     with pytest.raises(InputError, match="cannot run on 2 ranks, because it looks at all atoms at once; use one rank"):
-        choose_source(None, helpers.load(helpers.Push()), Many(), 1e-5)
+        choose_source(None, helpers.load(helpers.Push()), Many(), 1e-5, TypeMap(()))
 
 
 def test_fixed_charges_in_a_box_with_walls_stay_whole():

@@ -300,7 +300,7 @@ def test_rigid_water_keeps_bonds_and_angles_if_the_input_says_where_the_model_ac
     )
     loaded = cases.loaded()
     loaded.model.forward = lambda graph: Prediction(torch.zeros_like(graph.positions), torch.zeros(1))
-    Coupling(lmp, loaded).run(100)
+    Coupling(lmp, loaded, types=("Ar", "Kr")).run(100)
     x = cases.by_id(lmp, "x")
     assert np.linalg.norm(x[1:] - x[0], axis=1) == pytest.approx(1.0, abs=1e-6)
     assert np.linalg.norm(x[1] - x[2]) == pytest.approx(2**0.5, abs=1e-6)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.force_errors import ForceErrorAccumulator, ForceMetrics, ForceSamples, force_metrics
+from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.batch import Predictor, needs_physical_features
+from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.trajectory.data_checks import frame_digest
 
 if TYPE_CHECKING:
@@ -146,14 +148,16 @@ def evaluate(
     chosen = [_choose(len(d), frames) for d in datasets]
     total, done, results = sum(map(len, chosen)), 0, []
     for dataset, indices in zip(datasets, chosen, strict=True):
-        _check(loaded.card, dataset, indices)
+        types, seen = _check(loaded, dataset, indices), SeenPairs.of(loaded)
+        first = _frame(loaded, dataset, types, seen, indices[0])
+        seen.check(dataset.path, replace(first, types=types.of(first.types)))
         _warn_of_training_frames(loaded.card, dataset)
 
         def report(count: int, before: int = done) -> None:
             if progress is not None:
                 progress(before + count, total)
 
-        results.append(_evaluate_one(loaded, dataset, indices, batch_size, seed, report))
+        results.append(_evaluate_one(loaded, dataset, types, seen, indices, batch_size, seed, report))
         done += len(indices)
     return Evaluation(str(loaded.path), tuple(results))
 
@@ -161,18 +165,20 @@ def evaluate(
 def _evaluate_one(
     loaded: LoadedModel,
     dataset: PackedDataset,
+    types: TypeMap,
+    seen: SeenPairs,
     indices: Sequence[int],
     batch_size: int,
     seed: int,
     report: Callable[[int], None],
 ) -> DatasetEvaluation:
-    errors = ForceErrorAccumulator(_type_names(loaded.card, dataset), sample_atoms=SAMPLED_ATOMS, seed=seed)
+    errors = ForceErrorAccumulator(_type_names(loaded.card, dataset, types), sample_atoms=SAMPLED_ATOMS, seed=seed)
     energy_errors: list[float] = []  # per atom, one a frame
     seconds: list[tuple[float, int]] = []
-    predict = Predictor(loaded, dataset.force_field)
-    predict([_frame(loaded.card, dataset, indices[0])])  # compiles
+    predict = Predictor(loaded, dataset.force_field, types)
+    predict([_frame(loaded, dataset, types, seen, indices[0])])  # compiles
     for start in range(0, len(indices), batch_size):
-        batch = [_frame(loaded.card, dataset, i) for i in indices[start : start + batch_size]]
+        batch = [_frame(loaded, dataset, types, seen, i) for i in indices[start : start + batch_size]]
         begin = time.perf_counter()
         prediction = predict(batch)
         forces = prediction.forces.detach().cpu().double().numpy()  # waits for the device
@@ -199,7 +205,9 @@ def _choose(length: int, frames: int | None) -> list[int]:
     return [int((k + 0.5) * length / frames) for k in range(frames)]
 
 
-def _check(card: ModelCard, dataset: PackedDataset, indices: Sequence[int]) -> None:
+def _check(loaded: LoadedModel, dataset: PackedDataset, indices: Sequence[int]) -> TypeMap:
+    """Check that the model can be asked about the data, and find which of its types theirs are."""
+    card = loaded.card
     if not indices:
         raise InputError(f"{dataset.path}: contains no frames; give data with at least one complete frame.")
     if card.force_field is not None and card.force_field.bonds and dataset[indices[0]].bonds is None:
@@ -214,13 +222,15 @@ def _check(card: ModelCard, dataset: PackedDataset, indices: Sequence[int]) -> N
                 f"{dataset.path}: has no force field, but the model's inputs are charge, epsilon and sigma of each "
                 "atom; give one with --force-field, or the folder of a reference run."
             )
-        return
-    names = None if dataset.force_field is None else tuple(dataset.force_field.names)
-    if names is not None and names != tuple(card.type_names)[: len(names)]:
-        raise InputError(
-            f"{dataset.path}: its atom types are {', '.join(names)}, but those of the model are "
-            f"{', '.join(card.type_names)}; use data with the model's types or train on this data."
-        )
+        if not loaded.model.per_type:  # atoms of other types differ in their parameters only
+            return TypeMap(tuple(range(1, len(dataset.force_field.types) + 1)))
+    every, last = set[int](), None
+    for index in indices:
+        types = dataset[index].types
+        if types is not last:  # most frames share one array
+            every.update(np.unique(types).tolist())
+            last = types
+    return match_types(KnownTypes.of_dataset(dataset), loaded.known_types, every)
 
 
 def _warn_of_training_frames(card: ModelCard, dataset: PackedDataset) -> None:
@@ -235,25 +245,24 @@ def _warn_of_training_frames(card: ModelCard, dataset: PackedDataset) -> None:
         )
 
 
-def _frame(card: ModelCard, dataset: PackedDataset, index: int) -> Frame:
+def _frame(loaded: LoadedModel, dataset: PackedDataset, types: TypeMap, seen: SeenPairs, index: int) -> Frame:
     frame: Frame = dataset[index]
     if frame.forces is None:
         raise InputError(f"{dataset.path}: frame {index} has no forces to compare with; dump fx, fy and fz.")
-    known = len(_type_names(card, dataset))
-    if card.kind == "density":  # which has contact distances for each type
-        known = min(known, len(card.type_names))
+    known = len(_type_names(loaded.card, dataset, types))
     if frame.types.max() > known:
         raise InputError(
             f"{dataset.path}: frame {index} has atom type {frame.types.max()}, but only {known} are known; use data "
             "with the model's types or complete the force field."
         )
-    return frame
+    return seen.without_unseen_bonds(frame)
 
 
-def _type_names(card: ModelCard, dataset: PackedDataset) -> tuple[str, ...]:
-    """Return one distinct name per type."""
+def _type_names(card: ModelCard, dataset: PackedDataset, types: TypeMap) -> tuple[str, ...]:
+    """Return one distinct name per type of the data."""
     physical = needs_physical_features(card) and dataset.force_field is not None
-    names = tuple(dataset.force_field.names if physical and dataset.force_field is not None else card.type_names)
+    field = dataset.force_field
+    names = tuple(field.names if physical and field is not None else types.names(card.type_names))
     return tuple(n if names.count(n) == 1 else f"{n} ({t})" for t, n in enumerate(names, start=1))
 
 

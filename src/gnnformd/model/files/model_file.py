@@ -16,6 +16,7 @@ from safetensors.torch import save
 
 from gnnformd.errors import InputError
 from gnnformd.files import write_bytes
+from gnnformd.graph.type_matching import KnownTypes
 from gnnformd.model.files.model_card import FORMAT_VERSION, ModelCard
 from gnnformd.model.files.tensor_file import TensorFile, read_header, read_tensors
 from gnnformd.model.interface import ForceModel
@@ -47,6 +48,11 @@ class LoadedModel:
     card: ModelCard
     path: Path
     compiled: bool = True
+
+    @property
+    def known_types(self) -> KnownTypes:
+        """What is known about its atom types: names, and parameters of its force field."""
+        return KnownTypes.of_names(self.path, self.card.type_names, self.card.force_field)
 
     def with_statistics(self, statistics: Literal["batch", "stored"]) -> LoadedModel:
         """Copy of a ``gamd`` model whose GraphNorm uses averages over what is evaluated or the stored ones."""

@@ -17,6 +17,7 @@ from ase.md.verlet import VelocityVerlet
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.thermo_table import THERMO_COLUMNS
+from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.engine import ClosePair
@@ -43,13 +44,19 @@ class _Run:
     """State of one run."""
 
     def __init__(
-        self, loaded: LoadedModel, start: Start, settings: SimulationSettings, clock: Clock, out: Path
+        self,
+        loaded: LoadedModel,
+        start: Start,
+        types: TypeMap,
+        settings: SimulationSettings,
+        clock: Clock,
+        out: Path,
     ) -> None:
         self.interrupted = False
         self.settings = settings
-        self.start = start
+        self.start, self.types = start, types
         self.clock = clock
-        self.atoms = _atoms(loaded, start, settings)
+        self.atoms = _atoms(loaded, start, types, settings)
         self.masses = self.atoms.get_masses()
         self.guard = Guard.around(max(settings.temperature, self.temperature()), stop_outside=settings.guard == "stop")
         self.range = TrainingRange.of(loaded)
@@ -106,7 +113,7 @@ class _Run:
         topology, nearest = self.start.topology, self._nearest()
         self.range.check_sight(step, nearest)
         forces = self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV
-        reason = self.range.leaves(topology.ids, topology.types, forces, nearest)
+        reason = self.range.leaves(topology.ids, self.types.of(topology.types), forces, nearest)
         if reason is None:
             return
         self.departures.note(step, reason, warn=not self.guard.stop_outside)
@@ -171,6 +178,7 @@ _ATMOSPHERE = 101325.0 * units.Pascal  # eV/angstrom^3
 def run_ase(
     loaded: LoadedModel,
     start: Start,
+    types: TypeMap,
     settings: SimulationSettings,
     out: Path,
     *,
@@ -187,6 +195,8 @@ def run_ase(
         The model.
     start
         The data file.
+    types
+        The model's type of each type of the file.
     settings
         What to run.
     out
@@ -202,7 +212,7 @@ def run_ase(
         The model raised an exception.
     """
     clock = Clock(progress, settings.steps)
-    run = _Run(loaded, start, settings, clock, out)
+    run = _Run(loaded, start, types, settings, clock, out)
     stopped: int | None = None
     reason = None
     with stop_on_interrupt(run.interrupt):
@@ -227,18 +237,19 @@ def run_ase(
     )
 
 
-def _atoms(loaded: LoadedModel, start: Start, settings: SimulationSettings) -> Atoms:
+def _atoms(loaded: LoadedModel, start: Start, types: TypeMap, settings: SimulationSettings) -> Atoms:
     """Make ASE's atoms of the data file, with the model and velocities."""
     topology = start.topology
     names = [*loaded.card.type_names, *["X"] * int(topology.types.max(initial=0))]
+    kinds = types.of(topology.types)
     atoms = Atoms(
-        numbers=[atomic_numbers.get(names[t - 1], 0) for t in topology.types],
+        numbers=[atomic_numbers.get(names[t - 1], 0) for t in kinds],
         positions=topology.positions,
         cell=topology.cell,
         pbc=True,
-        masses=start.masses(loaded.card.force_field)[topology.types - 1],
+        masses=start.masses(loaded.card.force_field, types)[topology.types - 1],
     )
-    atoms.calc = Calculator(loaded, topology=topology)
+    atoms.calc = Calculator(loaded, topology=topology, types=types)
     if settings.velocities == "file":
         atoms.set_velocities(start.velocities() / units.fs)
     else:

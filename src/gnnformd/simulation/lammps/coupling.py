@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.reference.library import lammps_sentence
 from gnnformd.simulation.guard import Departures, Guard, failure_of
+from gnnformd.simulation.lammps.atom_types import match_lammps_types
 from gnnformd.simulation.lammps.bond_lengths import bond_lengths, equilibrium_values, has_coefficients
 from gnnformd.simulation.lammps.checks import (
     Inventory,
@@ -81,6 +83,9 @@ class Coupling:
     allow
         Styles of fixes, computes and commands that are refused otherwise; "hybrid" to replace a hybrid pair style as a
         whole, "thermo" for columns and variables that show parts of the energy.
+    types
+        Names of LAMMPS's atom types in the order of their numbers, as the model has them, or a map from its types to
+        those of the model; by default they are matched by type labels and masses.
 
     Attributes
     ----------
@@ -115,6 +120,7 @@ class Coupling:
         kspace_accuracy: float = 1e-5,
         forget_every: int | None = None,
         allow: Sequence[str] = (),
+        types: TypeMap | Sequence[str] | None = None,
     ) -> None:
         self.has_energy = self.has_virial = self.interrupted = self._asked = False
         self.seconds = 0.0
@@ -132,7 +138,8 @@ class Coupling:
         self._count = int(lmp.get_natoms())
         self.departures = Departures()
         self._range = TrainingRange.of(loaded)
-        self._source: Domains | Whole = choose_source(lmp, loaded, self.ranks, kspace_accuracy)
+        self._types = match_lammps_types(lmp, loaded, self.ranks, types)
+        self._source: Domains | Whole = choose_source(lmp, loaded, self.ranks, kspace_accuracy, self._types)
         self.keeps_momentum = self._source.keeps_momentum
         self._cutoff = loaded.model.cutoff
         self._install()
@@ -370,7 +377,7 @@ class Coupling:
         if count:
             arrays = self._lmp.numpy
             total = forces + arrays.extract_atom("f", nelem=count, dim=3)
-            types = arrays.extract_atom("type", nelem=count)
+            types = self._types.of(arrays.extract_atom("type", nelem=count))
             outside = self._range.leaves(ids, types, total, share.nearest)
         if self.ranks.sum(np.array([float(outside is not None)]))[0] == 0.0:
             self._lmp.set_internal_variable(_INSIDE, 1.0)

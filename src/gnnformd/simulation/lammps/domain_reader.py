@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.bonds import BondTable
 from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.domain import Domain, NeighborLists
+from gnnformd.model.engine import NEIGHBOR_BITS
 from gnnformd.simulation.lammps.neighbor_lists import read_lists
 
 if TYPE_CHECKING:
@@ -33,12 +35,19 @@ class DomainReader:
         Of the search for pairs of ghosts, angstrom; None for models that need none.
     bonds
         Pairs of ids minus one at most three bonds apart, for pairs of ghosts; own atoms have them from LAMMPS.
+    types
+        The model's type of each type of LAMMPS.
+    bonded
+        Whether kinds of bond matter; else all pairs count as not bonded.
     """
 
-    def __init__(self, lmp: lammps, reach: float | None, bonds: BondTable | None) -> None:
+    def __init__(
+        self, lmp: lammps, reach: float | None, bonds: BondTable | None, types: TypeMap, *, bonded: bool = True
+    ) -> None:
         self._lmp = lmp
         self._reach = reach
         self._bonds = bonds
+        self._type_map, self._bonded = types, bonded
         self._domain: Domain | None = None
 
     def set_bonds(self, bonds: BondTable | None) -> None:
@@ -65,13 +74,17 @@ class DomainReader:
         if self._reach is not None:
             pairs, kinds = _ghost_pairs(ids[own:], positions[own:], cell, self._reach, self._bonds)
         types, charges = self._types_and_charges(count)
+        start, neighbor = read_lists(self._lmp, own)
+        if not self._bonded:
+            neighbor &= np.int32(NEIGHBOR_BITS)
+            kinds = np.zeros_like(kinds)
         self._domain = Domain(
             own_count=own,
             ids=ids,
             types=types,
             charges=charges,
             positions=positions,
-            lists=NeighborLists(*read_lists(self._lmp, own), pairs + own, kinds),
+            lists=NeighborLists(start, neighbor, pairs + own, kinds),
         )
         return self._domain
 
@@ -92,7 +105,7 @@ class DomainReader:
 
     def _types_and_charges(self, count: int) -> tuple[Int, Float | None]:
         charged = self._lmp.extract_setting("q_flag") == 1
-        types = self._array("type", count).astype(np.int64)
+        types = self._type_map.of(self._array("type", count).astype(np.int64))
         return types, self._array("q", count) if charged else None
 
     def _array(self, name: str, count: int, dim: int = 1) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.thermo_table import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS
+from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import Unstable
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.simulation.clock import Clock
@@ -42,6 +43,7 @@ THERMOSTAT_STEPS = 100
 def run_lammps(
     loaded: LoadedModel,
     start: Start,
+    types: TypeMap,
     settings: SimulationSettings,
     out: Path,
     ranks: Ranks,
@@ -64,6 +66,8 @@ def run_lammps(
         The model.
     start
         The data file.
+    types
+        The model's type of each type of the file.
     settings
         What to run.
     out
@@ -84,7 +88,7 @@ def run_lammps(
     """
     lmp = open_lammps([] if resume else ["-log", str(out / "log.lammps")])
     try:
-        first = _read_restart(lmp, out, settings) if resume else _read(lmp, start, loaded, settings)
+        first = _read_restart(lmp, out, settings) if resume else _read(lmp, start, types, loaded, settings)
         clock = Clock(progress, settings.steps, first)
         restarts = Restarts(lmp, ranks, out, settings.restart_every)
 
@@ -100,6 +104,7 @@ def run_lammps(
             kspace_accuracy=NVE_ACCURACY if settings.ensemble == "nve" else 1e-5,
             forget_every=settings.restart_every,
             allow=("hybrid",),  # a restart file of a model with charges names its own pair styles
+            types=types,
         )
         unstable = None
         asked: list[bool] = []  # each run of LAMMPS takes back an earlier stop
@@ -143,14 +148,14 @@ def run_lammps(
         lmp.close()
 
 
-def _read(lmp: lammps, start: Start, loaded: LoadedModel, settings: SimulationSettings) -> int:
+def _read(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settings: SimulationSettings) -> int:
     """Read the data file and give the atoms masses and velocities; return the step."""
     commands = ["units real", f"atom_style {start.atom_style}", "boundary p p p", f"timestep {settings.timestep!r}"]
     commands.append(f"pair_style zero {loaded.model.cutoff!r} nocoeff")
     # coefficients of the classical force field in the file are read over
     commands += [f"{kind}_style zero nocoeff" for kind in start.bonded_styles]
     commands.append(f'read_data "{start.path}"')
-    commands += [f"mass {t + 1} {mass}" for t, mass in enumerate(start.masses(loaded.card.force_field).tolist())]
+    commands += [f"mass {t + 1} {mass}" for t, mass in enumerate(start.masses(loaded.card.force_field, types).tolist())]
     if settings.velocities == "create":
         t, seed = settings.temperature, settings.seed
         ids = start.topology.ids

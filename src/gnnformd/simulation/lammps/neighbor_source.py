@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.graph.bonds import BondTable, bond_table
+from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.domain_forces import DomainForces
+from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.system import Evaluator
 from gnnformd.inference.training_range import Unstable
 from gnnformd.model.engine import EngineResult
@@ -37,8 +39,12 @@ SKIN = 1.0
 """Neighbor lists of LAMMPS reach so far beyond the cutoff, angstrom."""
 
 
-def choose_source(lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float) -> Domains | Whole:
+def choose_source(
+    lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float, types: TypeMap
+) -> Domains | Whole:
     """Cut the system into domains where the model allows it; else take it whole, if there is one rank.
+
+    ``types`` gives the model's type of each type of LAMMPS.
 
     Raises
     ------
@@ -52,10 +58,10 @@ def choose_source(lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accurac
         elif lmp.extract_setting("q_flag") == 0:
             reason = "the atoms have no charges in LAMMPS, whose PPPM needs them"
     if reason is None:
-        return Domains(lmp, loaded, ranks, kspace_accuracy)
+        return Domains(lmp, loaded, ranks, kspace_accuracy, types)
     if ranks.size > 1:
         raise InputError(f"the model {loaded.path} cannot run on {ranks.size} ranks, because {reason}; use one rank.")
-    return Whole(lmp, loaded)
+    return Whole(lmp, loaded, types)
 
 
 def without_forces(cutoff: float) -> list[str]:
@@ -78,14 +84,16 @@ class Whole:
         Whether forces sum to zero but for rounding.
     """
 
-    def __init__(self, lmp: lammps, loaded: LoadedModel) -> None:
+    def __init__(self, lmp: lammps, loaded: LoadedModel, types: TypeMap) -> None:
         self.ids: Int = np.empty(0, np.int64)
         self.keeps_momentum = loaded.model.conservative
         self._lmp = lmp
         self._cutoff = loaded.model.cutoff
         self._loaded = loaded
-        self._frame = _frame(lmp)
+        self._types = types
+        self._frame = _frame(lmp, types)
         self._evaluator = Evaluator(loaded, self._frame)
+        SeenPairs.of(loaded).check("the system", self._frame)
 
     def commands(self) -> list[str]:
         """Commands that take LAMMPS's force field out."""
@@ -103,7 +111,7 @@ class Whole:
         InputError
             The system has a type of atom that the model does not know.
         """
-        frame = _frame(self._lmp)
+        frame = _frame(self._lmp, self._types)
         if not _same_system(frame, self._frame):
             self._frame, self._evaluator = frame, Evaluator(self._loaded, frame)
 
@@ -141,7 +149,7 @@ class Whole:
     def _types_or_charges_changed(self, order: NDArray[np.intp]) -> bool:
         """Whether a fix has changed types or charges since the last evaluation."""
         arrays, count = self._lmp.numpy, len(order)
-        types = arrays.extract_atom("type", nelem=count)[order]
+        types = self._types.of(arrays.extract_atom("type", nelem=count)[order])
         if not np.array_equal(types, self._frame.types):
             return True
         charges = self._frame.charges
@@ -170,7 +178,7 @@ class Domains:
         Whether forces sum to zero but for rounding.
     """
 
-    def __init__(self, lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float) -> None:
+    def __init__(self, lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float, types: TypeMap) -> None:
         self.ids: Int = np.empty(0, np.int64)
         self._lmp, self._ranks, self._accuracy = lmp, ranks, kspace_accuracy
         self._model = loaded.model
@@ -181,12 +189,16 @@ class Domains:
         self._rebuilt = True
         self._exchange: Exchange | None = None
         own = int(lmp.extract_setting("nlocal"))
-        types = lmp.numpy.extract_atom("type", nelem=own) if own else np.ones(1)
+        present = lmp.numpy.extract_atom("type", nelem=own) if own else np.empty(0, np.int64)
         with ranks.together():
-            self._forces = DomainForces(loaded, int(types.max(initial=1)))
+            self._forces = DomainForces(loaded, types.of(present))
         deep = loaded.model.layers > 1
         self._reader = DomainReader(
-            lmp, loaded.model.cutoff + SKIN if deep else None, _bonds_by_id(lmp) if deep else None
+            lmp,
+            loaded.model.cutoff + SKIN if deep else None,
+            _bonds_by_id(lmp) if deep else None,
+            types,
+            bonded=SeenPairs.of(loaded).bonds,
         )
 
     def commands(self) -> list[str]:
@@ -314,8 +326,8 @@ def _bonds_by_id(lmp: lammps) -> BondTable | None:
     return bond_table(pairs, int(pairs.max()) + 1)
 
 
-def _frame(lmp: lammps) -> Frame:
-    """Read the system as LAMMPS has it now, by ascending id."""
+def _frame(lmp: lammps, types: TypeMap) -> Frame:
+    """Read the system as LAMMPS has it now, by ascending id, with the model's types."""
     count = int(lmp.get_natoms())
     arrays = lmp.numpy
     tags = arrays.extract_atom("id", nelem=count)
@@ -329,7 +341,7 @@ def _frame(lmp: lammps) -> Frame:
         origin=np.asarray(lmp.extract_box()[0], dtype=np.float64),
         periodic=periodic,
         ids=ids,
-        types=arrays.extract_atom("type", nelem=count)[order].astype(np.int64),
+        types=types.of(arrays.extract_atom("type", nelem=count)[order]),
         positions=arrays.extract_atom("x", nelem=count, dim=3)[order].copy(),
         bonds=_bonds(lmp, ids),
         charges=arrays.extract_atom("q", nelem=count)[order].copy() if charged else None,

@@ -31,10 +31,11 @@ _HEADER = re.compile(r"(?P<numbers>[-+\d.eE\s]+?)\s+(?P<key>[a-z].*)")
 
 @dataclass(frozen=True)
 class _Line:
-    """Words of a line without its comment, and its number."""
+    """Words of a line without its comment, its number, and the comment."""
 
     number: int
     words: list[str]
+    comment: str = ""
 
 
 @dataclass
@@ -91,6 +92,7 @@ def read_topology(path: Path) -> Topology:
         positions=np.stack([floats(axis) for axis in "xyz"], axis=1),
         cell=cell,
         origin=origin,
+        type_names=_names(path, sections, labels),
     )
 
 
@@ -139,7 +141,7 @@ def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:
         if _SECTION.fullmatch(content):
             section = sections[content] = _Section(number, comment.strip())
         elif section is not None:
-            section.lines.append(_Line(number, content.split()))
+            section.lines.append(_Line(number, content.split(), comment.strip()))
         elif match := _HEADER.fullmatch(content):
             header[match["key"]] = _Line(number, match["numbers"].split())
         else:
@@ -274,6 +276,15 @@ def _masses(
     if len(types) != _count(path, header, "atom types") or sorted(types) != list(range(1, len(types) + 1)):
         raise InputError(f"{path}, line {lines[0].number}: 'Masses' does not list every atom type once; correct it.")
     return np.array(values)[np.argsort(types)]
+
+
+def _names(path: Path, sections: dict[str, _Section], labels: dict[str, int]) -> tuple[str | None, ...] | None:
+    """Label of each type, else the first word of the comment behind its mass."""
+    lines = _lines(sections, "Masses")
+    numbers = _integers(path, lines, 0, labels)
+    names = {n: line.comment.split()[0] for n, line in zip(numbers, lines, strict=True) if line.comment.split()}
+    names |= {number: label for label, number in labels.items()}
+    return tuple(names.get(number) for number in range(1, max(*names, len(lines)) + 1)) if names else None
 
 
 def _box(path: Path, header: dict[str, _Line]) -> tuple[Float, Float]:

@@ -6,6 +6,7 @@ import glob
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
@@ -26,9 +27,28 @@ from gnnformd.trajectory.paths import matching_files
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["PackedDataset", "open_dataset", "open_datasets"]
+__all__ = ["PackedDataset", "Renumbering", "open_dataset", "open_datasets"]
 
 Paths = Path | str | Sequence[Path | str]
+
+
+@dataclass(frozen=True)
+class Renumbering:
+    """Types of a dataset in the numbering of another.
+
+    Attributes
+    ----------
+    numbers
+        ``numbers[t - 1]`` is the new number of type ``t``, from 1, or 0 for types without atoms.
+    names
+        Names of the types by their new numbers.
+    force_field
+        Parameters of the types by their new numbers, or None.
+    """
+
+    numbers: tuple[int, ...]
+    names: tuple[str, ...]
+    force_field: ForceField | None
 
 
 class PackedDataset(Sequence[Frame]):
@@ -42,6 +62,8 @@ class PackedDataset(Sequence[Frame]):
         The pack.
     path
         The data it was made from, as given by the user; by default, as given when the pack was made.
+    types
+        Other numbers for the types of atoms, with the names and parameters that belong to these.
 
     Attributes
     ----------
@@ -57,7 +79,7 @@ class PackedDataset(Sequence[Frame]):
         Physical parameters per type, or None.
     """
 
-    def __init__(self, folder: Path, path: Path | None = None) -> None:
+    def __init__(self, folder: Path, path: Path | None = None, types: Renumbering | None = None) -> None:
         manifest = _read_manifest(folder)
         self.folder = folder
         self.path = path or Path(manifest["path"])
@@ -65,12 +87,19 @@ class PackedDataset(Sequence[Frame]):
         field, names = manifest["force_field"], manifest["elements"]
         self.force_field = None if field is None else ForceField.from_dict(field, str(folder / MANIFEST))
         self.type_names: tuple[str, ...] | None = None if names is None else tuple(names)
+        self._renumbering = types
+        if types is not None:
+            self.type_names, self.force_field = types.names, types.force_field
         self._topology_path: str | None = manifest["topology"]
         self._arrays = load_arrays(folder)
         self._labels: dict[int, dict[str, NDArray[Any] | None]] = {}
 
-    def __reduce__(self) -> tuple[type[PackedDataset], tuple[Path, Path]]:
-        return PackedDataset, (self.folder, self.path)
+    def __reduce__(self) -> tuple[type[PackedDataset], tuple[Path, Path, Renumbering | None]]:
+        return PackedDataset, (self.folder, self.path, self._renumbering)
+
+    def renumbered(self, types: Renumbering) -> PackedDataset:
+        """Return the same data with other numbers for the types of atoms."""
+        return PackedDataset(self.folder, self.path, types)
 
     def __len__(self) -> int:
         """Count the frames."""
@@ -108,6 +137,8 @@ class PackedDataset(Sequence[Frame]):
                 start, stop = self._arrays[f"{name}_starts"][index : index + 2]
                 known = self._arrays[f"{name}_known"][index]
                 found[name] = np.asarray(self._arrays[name][start:stop]) if known else None
+                if name == "types" and self._renumbering is not None and found[name] is not None:
+                    found[name] = np.array((0, *self._renumbering.numbers), dtype=np.int64)[found[name]]
             self._labels[index] = found
         return self._labels[index]
 
@@ -124,7 +155,16 @@ class PackedDataset(Sequence[Frame]):
     @property
     def type_count(self) -> int:
         """Highest atom type."""
-        return int(self._arrays["types"].max(initial=0))
+        return int(self.used_types.max(initial=0))
+
+    @cached_property
+    def used_types(self) -> NDArray[np.int64]:
+        """Types that have atoms, ascending."""
+        types = np.unique(np.asarray(self._arrays["types"], dtype=np.int64))
+        if self._renumbering is None:
+            return types
+        found: NDArray[np.int64] = np.sort(np.array((0, *self._renumbering.numbers), dtype=np.int64)[types])
+        return found
 
     @cached_property
     def topology(self) -> Topology | None:

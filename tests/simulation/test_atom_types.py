@@ -1,0 +1,232 @@
+"""The same atoms through every door, with their types in every order."""
+
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from types import SimpleNamespace
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import atomic_masses, atomic_numbers
+from tests.model.density.test_model import density, water
+
+from gnnformd.errors import InputError
+from gnnformd.evaluation.forces.metrics import evaluate
+from gnnformd.graph.build import build_graph
+from gnnformd.inference.system import Evaluator
+from gnnformd.interfaces.ase import Calculator
+from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
+from gnnformd.reference.library import open_lammps
+from gnnformd.simulation.lammps.coupling import Coupling
+from gnnformd.simulation.settings import SimulationSettings
+from gnnformd.simulation.simulate import simulate
+from gnnformd.simulation.start import Start
+from gnnformd.trajectory.formats.dump import read_dump
+from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.packed.dataset import open_dataset
+from gnnformd.units import KCAL_PER_MOL_PER_EV
+
+NAMES = ("Ar", "Kr", "Xe")
+ORDERS = [order for count in (1, 2, 3) for order in permutations(NAMES, count)]
+LENGTH = 11.4
+PAIRS = [(0, one, other, 2.0) for k, one in enumerate(NAMES) for other in NAMES[k:]]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    """A model of three elements, with random weights."""
+    model = density(3, node_features="embedding", electrostatics="none", cutoff=5.0)
+    graph = build_graph(frame_of(atoms_of(NAMES)), 5.0, None, dtype=torch.float64)
+    model.initialize(graph)
+    torch.nn.init.normal_(model.network.type_energies)
+    card = ModelCard(model.settings, NAMES, None, ({"closest_pairs": [list(pair) for pair in PAIRS]},))
+    return LoadedModel(model.eval(), card, Path("noble.safetensors"))
+
+
+def atoms_of(names) -> Atoms:
+    """27 atoms near a lattice, of these elements in turn."""
+    rng = np.random.default_rng(5)
+    lattice = 3.8 * np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    symbols = [names[k % len(names)] for k in range(27)]
+    return Atoms(symbols, lattice + rng.uniform(0.1, 0.6, lattice.shape), cell=[LENGTH] * 3, pbc=True)
+
+
+def frame_of(atoms: Atoms) -> Frame:
+    return Frame(
+        timestep=0,
+        cell=np.asarray(atoms.cell),
+        origin=np.zeros(3),
+        periodic=(True, True, True),
+        ids=np.arange(1, 28),
+        types=np.array([NAMES.index(s) + 1 for s in atoms.symbols]),
+        positions=atoms.positions,
+    )
+
+
+def expected(loaded: LoadedModel, atoms: Atoms) -> np.ndarray:
+    frame = frame_of(atoms)
+    return Evaluator(loaded, frame).evaluate(frame.positions, frame.cell, frame.periodic).forces.numpy(force=True)
+
+
+def data_file(path: Path, atoms: Atoms, order, known: str, bonds: bool = False) -> Path:
+    """Number the types in this order; they are known by mass, by a comment or by a label."""
+    masses = [float(atomic_masses[atomic_numbers[name]]) for name in order]
+    lines = ["LAMMPS data file", "", "27 atoms", f"{len(order)} atom types", *(["1 bonds", "1 bond types"] * bonds), ""]
+    lines += [f"0 {LENGTH} {a}lo {a}hi" for a in "xyz"]
+    if known == "label":
+        lines += ["", "Atom Type Labels", "", *(f"{k} {name}" for k, name in enumerate(order, 1))]
+        masses = [1.0] * len(order)
+    comments = [f" # {name}" if known == "comment" else "" for name in order]
+    lines += ["", "Masses", "", *(f"{k} {m!r}{c}" for k, (m, c) in enumerate(zip(masses, comments, strict=True), 1))]
+    molecule = "1 " if bonds else ""
+    lines += ["", f"Atoms # {'molecular' if bonds else 'atomic'}", ""]
+    for k, (symbol, x) in enumerate(zip(atoms.symbols, atoms.positions.tolist(), strict=True), 1):
+        lines.append(f"{k} {molecule}{order.index(symbol) + 1} " + " ".join(map(repr, x)))
+    lines += ["", "Bonds", "", "1 1 1 2"] * bonds
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_forces_do_not_depend_on_the_order_of_the_types(loaded, tmp_path, order):
+    atoms = atoms_of(order)
+    forces = expected(loaded, atoms)
+
+    for known in ("mass", "comment", "label"):
+        path = data_file(tmp_path / f"{known}.data", atoms, order, known)
+        for engine in ("lammps", "ase"):
+            settings = SimulationSettings(engine=engine, ensemble="nve", steps=1, temperature=1.0, timestep=1e-6)
+            simulate(loaded, path, settings, tmp_path / f"{known}-{engine}")
+            first = next(read_dump(tmp_path / f"{known}-{engine}" / "trajectory.dump"))
+            np.testing.assert_allclose(first.forces, forces, rtol=0, atol=1e-10)
+            assert first.types.tolist() == [order.index(s) + 1 for s in atoms.symbols]
+
+    lmp = open_lammps()
+    try:
+        lmp.commands_list(
+            ["units real", "pair_style zero 5", f'read_data "{tmp_path / "mass.data"}"', "pair_coeff * *"]
+        )
+        Coupling(lmp, loaded).run(0)
+        ids = lmp.numpy.extract_atom("id")[:27]
+        np.testing.assert_allclose(lmp.numpy.extract_atom("f")[:27][np.argsort(ids)], forces, rtol=0, atol=1e-10)
+    finally:
+        lmp.close()
+
+    read = ase.io.read(tmp_path / "mass.data", format="lammps-data", units="real")
+    by_type, by_symbol, by_topology = read[np.argsort(read.arrays["id"])], atoms.copy(), atoms.copy()
+    for each, topology in ((by_type, None), (by_symbol, None), (by_topology, tmp_path / "label.data")):
+        each.calc = Calculator(loaded, topology=topology)
+        np.testing.assert_allclose(each.get_forces() * KCAL_PER_MOL_PER_EV, forces, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_evaluation_finds_no_error_in_any_order(loaded, tmp_path, order):
+    atoms = atoms_of(order)
+    forces = expected(loaded, atoms)
+    labelled = atoms.copy()
+    labelled.calc = SinglePointCalculator(labelled, energy=0.0, forces=forces / KCAL_PER_MOL_PER_EV)
+    ase.io.write(tmp_path / "noble.xyz", labelled, format="extxyz")
+    data_file(tmp_path / "noble.data", atoms, order, "mass")
+    rows = [
+        f"{k} {order.index(s) + 1} {s} " + " ".join(map(repr, [*x, *f]))
+        for k, (s, x, f) in enumerate(zip(atoms.symbols, atoms.positions.tolist(), forces.tolist(), strict=True), 1)
+    ]
+    for name, columns in (("numbers", [0, 1]), ("elements", [0, 2])):
+        head = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "27", "ITEM: BOX BOUNDS pp pp pp", *[f"0 {LENGTH}"] * 3]
+        kind = "type" if columns[1] == 1 else "element"
+        body = [" ".join([row.split()[0], row.split()[columns[1]], *row.split()[3:]]) for row in rows]
+        text = "\n".join([*head, f"ITEM: ATOMS id {kind} x y z fx fy fz", *body]) + "\n"
+        (tmp_path / f"{name}.dump").write_text(text)
+    for path, topology in (("noble.xyz", None), ("elements.dump", None), ("numbers.dump", tmp_path / "noble.data")):
+        dataset = open_dataset(tmp_path / path, topology=topology, cache=tmp_path)
+        result = evaluate(loaded, [dataset]).datasets[0].force
+        assert result.rmse < 1e-4 * np.abs(forces).max()  # forces of a pack are single precision
+        assert set(result.per_type) == set(order)
+
+
+def test_water_has_the_same_errors_with_its_types_in_either_order(tmp_path):
+    model = replace(load_model("water", dtype=torch.float64), compiled=False)
+    graph = water(3)
+    results = []
+    for order in ((1, 2), (2, 1)):
+        types = [order[k] for k in graph.type_index.tolist()]
+        molecules = np.repeat(np.arange(1, 28), 3)
+        rows = [
+            f"{k + 1} {molecules[k]} {types[k]} " + " ".join(map(repr, [*x, *f]))
+            for k, (x, f) in enumerate(zip(graph.positions.tolist(), graph.forces.tolist(), strict=True))
+        ]
+        head = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "81", "ITEM: BOX BOUNDS pp pp pp", *["0 9.3"] * 3]
+        path = tmp_path / f"{order[0]}.dump"
+        path.write_text("\n".join([*head, "ITEM: ATOMS id mol type x y z fx fy fz", *rows]) + "\n")
+        field = model.card.force_field
+        ordered = replace(field, types=tuple(field.types[k - 1] for k in order), bonds=(), angles=())
+        results.append(evaluate(model, [open_dataset(path, force_field=ordered, cache=tmp_path)]).datasets[0].force)
+    assert results[1].rmse == pytest.approx(results[0].rmse, rel=1e-12)
+    for name in ("O", "H"):
+        assert results[1].per_type[name].rmse == pytest.approx(results[0].per_type[name].rmse, rel=1e-12)
+
+
+def test_a_reference_with_its_types_in_another_order_is_refused(loaded, tmp_path):
+    atoms = atoms_of(("Ar", "Kr"))
+    path = data_file(tmp_path / "x.data", atoms, ("Ar", "Kr"), "mass")
+    other = data_file(tmp_path / "topology.data", atoms, ("Kr", "Ar"), "mass")
+    with pytest.raises(InputError, match=r"topology.data: type 1 has mass 83.798, but 39.948 in .*x.data;"):
+        Start.read(path).check_reference(SimpleNamespace(topology=other))
+
+
+def test_bonds_do_not_count_where_there_were_none_in_training(loaded, tmp_path):
+    atoms = atoms_of(NAMES)
+    forces = expected(loaded, atoms)
+    path = data_file(tmp_path / "bonds.data", atoms, NAMES, "mass", bonds=True)
+    for engine in ("lammps", "ase"):
+        settings = SimulationSettings(engine=engine, ensemble="nve", steps=1, temperature=1.0, timestep=1e-6)
+        simulate(loaded, path, settings, tmp_path / engine)
+        first = next(read_dump(tmp_path / engine / "trajectory.dump"))
+        np.testing.assert_allclose(first.forces, forces, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("engine", ["lammps", "ase"])
+def test_pairs_that_training_never_saw_are_refused(loaded, tmp_path, engine):
+    atoms = atoms_of(("Ar", "Xe"))
+    card = replace(loaded.card, trained_on=({"closest_pairs": [list(p) for p in PAIRS if p[1:3] != ("Ar", "Xe")]},))
+    poorer = replace(loaded, card=card)
+    path = data_file(tmp_path / "x.data", atoms, ("Xe", "Ar"), "mass")
+    sentence = (
+        r"\((Ar and Xe|Xe and Ar), not bonded\) are [\d.]+ angstrom apart, but no such pair was in the training data"
+    )
+    settings = SimulationSettings(engine=engine, ensemble="nve", steps=1)
+    with pytest.raises(InputError, match=rf"x.data: atoms \d+ and \d+ {sentence}"):
+        simulate(poorer, path, settings, tmp_path / "md")
+    lmp = open_lammps()
+    try:
+        lmp.commands_list(["units real", "pair_style zero 5", f'read_data "{path}"', "pair_coeff * *"])
+        with pytest.raises(InputError, match=rf"the system: atoms \d+ and \d+ {sentence}"):
+            Coupling(lmp, poorer).run(0)
+    finally:
+        lmp.close()
+    atoms.calc = Calculator(poorer)
+    with pytest.raises(InputError, match=rf"the atoms: atoms \d+ and \d+ {sentence}"):
+        atoms.get_forces()
+    far = Atoms("ArXe", [[0, 0, 0], [4.5, 0, 0]], cell=[20] * 3, pbc=True)  # beyond what training data are searched for
+    far.calc = Calculator(poorer)
+    far.get_forces()
+
+
+def test_a_bond_of_another_kind_than_in_training_is_refused(loaded, tmp_path):
+    seen = [*(list(pair) for pair in PAIRS), [1, "Xe", "Xe", 2.0]]
+    bonded = replace(loaded, card=replace(loaded.card, trained_on=({"closest_pairs": seen},)))
+    path = data_file(tmp_path / "x.data", atoms_of(NAMES), NAMES, "mass", bonds=True)
+    with pytest.raises(InputError, match=r"x.data: atoms 1 and 2 \(Ar and Kr, bonded\) are .* no such pair"):
+        simulate(bonded, path, SimulationSettings(ensemble="nve", steps=1), tmp_path / "md")
+
+
+@pytest.mark.parametrize("engine", ["lammps", "ase"])
+def test_other_atoms_are_refused_by_name(loaded, tmp_path, engine):
+    atoms = atoms_of(("Ne", "Ar"))
+    path = data_file(tmp_path / "x.data", atoms, ("Ne", "Ar"), "comment")
+    with pytest.raises(InputError, match=r"x.data: its atom types are Ne, Ar, but those of the model are Ar, Kr, Xe"):
+        simulate(loaded, path, SimulationSettings(engine=engine, ensemble="nve", steps=1), tmp_path / "md")
