@@ -86,7 +86,7 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         if self._topology is None and field is not None and field.bonds:
             raise InputError(f"the model {model.path} was trained on molecules; name their data file as topology.")
         first = next((p for p in self._model.parameters() if p.is_floating_point()), torch.empty(0))
-        self._device, self._dtype = first.device, first.dtype
+        self._device = first.device
         self._compute_forces = self._compute_stress = True
         self._memory_scales_with = "n_atoms_x_density"
 
