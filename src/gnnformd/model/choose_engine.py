@@ -117,10 +117,10 @@ def _fast_engine(model: ForceModel, atoms: AtomicGraph, *, weights_change: bool 
 
 
 def prediction_of(evaluation: EngineResult, like: Tensor) -> Prediction:
-    """Make tensors of the type and on the device of ``like``."""
+    """Make tensors on the device of ``like``, the energy in float64, the others of its type."""
     virial = evaluation.virial
     return Prediction(
         torch.from_numpy(evaluation.forces).to(like),
-        None if evaluation.energy is None else torch.tensor([evaluation.energy], dtype=torch.float64).to(like),
+        None if evaluation.energy is None else torch.tensor([evaluation.energy], dtype=torch.float64, device=like.device),
         None if virial is None else torch.from_numpy(virial[None]).to(like),
     )
