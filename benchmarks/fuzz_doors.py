@@ -60,7 +60,7 @@ class Answer:
     virial: Float | None = None
 
     def difference(self, other: Answer) -> float:
-        """Largest difference, relative to the largest force, energy or component of the virial, which are at least 1."""
+        """Largest difference of forces, energy and virial, relative to their size where that is above 1."""
         parts = [np.abs(self.forces - other.forces).max() / max(1.0, np.abs(self.forces).max())]
         if other.energy is not None:
             parts.append(abs(self.energy - other.energy) / abs(self.energy))
@@ -70,7 +70,7 @@ class Answer:
 
 
 def small_model() -> LoadedModel:
-    """A model of three elements with random weights, in float64."""
+    """Make a model of three elements with random weights, in float64."""
     torch.manual_seed(1)
     settings = DensitySettings(
         cutoff=CUTOFF, features=4, width=8, radial_functions=4, body_order=3, electrostatics="none",
@@ -92,10 +92,11 @@ class Draw:
     rng: np.random.Generator
 
     def chance(self, probability: float) -> bool:
+        """Draw yes or no."""
         return bool(self.rng.uniform() < probability)
 
     def numbering(self) -> list[int]:
-        """The model's type (from 1) of each type of a file: the elements there are, in any order, perhaps more."""
+        """Draw the model's type of each type of a file: the elements there are, in any order, perhaps more."""
         used = np.unique(self.frame.types).tolist()
         if self.chance(0.5):
             used = list(range(1, len(ELEMENTS) + 1))
@@ -144,7 +145,7 @@ def _restricted(cell: Float) -> bool:
 
 
 def write_dump(this: Draw, wanted: Answer, path: Path, numbering: list[int], *, element: bool) -> None:
-    """A dump with any units, columns and orders, with forces."""
+    """Write a dump with any units, columns and orders, with forces."""
     frame, rng = this.frame, this.rng
     cell, origin = frame.cell, frame.origin
     units = str(rng.choice(["real", "metal"]))
@@ -188,7 +189,7 @@ def write_dump(this: Draw, wanted: Answer, path: Path, numbering: list[int], *, 
 
 
 def write_data(this: Draw, path: Path, numbering: list[int]) -> None:
-    """A data file of any atom style, with names or with masses alone, and atoms wrapped or with image flags."""
+    """Write a data file of any atom style, with names or with masses alone, and atoms wrapped or with image flags."""
     frame, rng = this.frame, this.rng
     cell, origin = frame.cell, frame.origin
     style = str(rng.choice(["atomic", "charge", "molecular", "full"]))
@@ -230,7 +231,7 @@ def write_data(this: Draw, path: Path, numbering: list[int]) -> None:
 
 
 def write_extxyz(this: Draw, wanted: Answer, path: Path) -> Float:
-    """Extended XYZ with any units, keys and order of columns; return the order of the rows."""
+    """Write extended XYZ with any units, keys and order of columns; return the order of the rows."""
     frame, rng = this.frame, this.rng
     units = str(rng.choice(["", "metal", "real"]))
     factor = 1.0 if units == "real" else 1 / EV
@@ -258,7 +259,7 @@ def write_extxyz(this: Draw, wanted: Answer, path: Path) -> Float:
 
 
 def write_deepmd(this: Draw, wanted: Answer, folder: Path, numbering: list[int]) -> Float:
-    """A folder of DeePMD-kit; return the order of the atoms."""
+    """Write a folder of DeePMD-kit; return the order of the atoms."""
     frame = this.frame
     order = this.rng.permutation(len(frame.ids))
     part = folder / "set.000"
@@ -275,7 +276,7 @@ def write_deepmd(this: Draw, wanted: Answer, folder: Path, numbering: list[int])
 
 
 def in_lammps(model: LoadedModel, this: Draw, path: Path, ranks: Ranks) -> Answer:
-    """The data file in LAMMPS; forces and virial are turned back to the orientation of the frame."""
+    """Ask the model in LAMMPS about a data file; forces and virial are turned back to the orientation of the frame."""
     frame = this.frame
     lmp = open_lammps()
     try:
@@ -306,7 +307,7 @@ def in_lammps(model: LoadedModel, this: Draw, path: Path, ranks: Ranks) -> Answe
 
 
 def symmetric(answer: Answer) -> Answer:
-    """The virial as six components can hold it."""
+    """Take the part of the virial that six components can hold."""
     return replace(answer, virial=(answer.virial + answer.virial.T) / 2)
 
 
@@ -318,7 +319,7 @@ class Doors:
         self.wanted = symmetric(ask(model, this.frame))
 
     def _read(self, path: Path, names: list[str] | None, order: Float | None) -> list[Answer]:
-        """What a file of frames holds, and what the model says of it, in the order of the frame."""
+        """Read a file of frames: what the model says of it, and what it holds, in the order of the frame."""
         elements = ElementTypes(names)
         (found,) = read_frames(path, elements=elements)
         known = KnownTypes.of_names(path, names or elements.names or ())
@@ -329,19 +330,23 @@ class Doors:
         return [replace(a, forces=a.forces[back]) for a in (answer, held)]
 
     def dump(self) -> list[Answer]:
+        """LAMMPS's dump."""
         path, numbering, element = self.folder / "t.dump", self.this.numbering(), self.this.chance(0.5)
         write_dump(self.this, self.wanted, path, numbering, element=element)
         return self._read(path, None if element else [ELEMENTS[t - 1] for t in numbering], None)
 
     def extxyz(self) -> list[Answer]:
+        """Extended XYZ."""
         path = self.folder / "t.xyz"
         return self._read(path, None, write_extxyz(self.this, self.wanted, path))
 
     def deepmd(self) -> list[Answer]:
+        """DeePMD-kit's folder."""
         path = self.folder / "deepmd"
         return self._read(path, None, write_deepmd(self.this, self.wanted, path, self.this.numbering()))
 
     def data_file(self) -> list[Answer]:
+        """LAMMPS's data file, read by gnnformd."""
         topology = read_topology(self.data())
         types = match_types(
             KnownTypes.of_topology("t.data", topology), self.model.known_types, np.unique(topology.types).tolist()
@@ -352,11 +357,13 @@ class Doors:
         return replace(self.this.frame, ids=topology.ids, cell=topology.cell, positions=topology.positions)
 
     def data(self) -> Path:
+        """Write a data file."""
         path = self.folder / "t.data"
         write_data(self.this, path, self.this.numbering())
         return path
 
     def ase(self) -> list[Answer]:
+        """ASE's atoms, with their own elements or with a data file."""
         frame, topology = self.this.frame, None
         if self.this.chance(0.3):
             topology = read_topology(self.data())
@@ -369,6 +376,7 @@ class Doors:
         return [Answer(forces, atoms.get_potential_energy() * EV, virial)]
 
     def lammps(self) -> list[Answer]:
+        """LAMMPS on one rank."""
         return [in_lammps(self.model, self.this, self.data(), Ranks())]
 
     def all(self) -> dict[str, Callable[[], list[Answer]]]:
@@ -426,7 +434,7 @@ def symmetric_if(answer: Answer) -> Answer:
 
 
 def on_two_ranks(draws: int, seed: int, out: Path) -> None:
-    """What a rank of two does: LAMMPS for every tenth draw; the first writes all forces, energies and virials."""
+    """Run LAMMPS for every tenth draw as one of two ranks; the first writes all forces, energies and virials."""
     model, ranks, found = small_model(), Ranks.world(), {}
     warnings.simplefilter("ignore")
     for number in range(0, draws, EVERY):
@@ -435,7 +443,8 @@ def on_two_ranks(draws: int, seed: int, out: Path) -> None:
             write_data(this, path, this.numbering())
         ranks.share(None)  # the file is there
         answer = in_lammps(model, this, path, ranks)
-        found |= {f"{number} forces": answer.forces, f"{number} energy": answer.energy, f"{number} virial": answer.virial}
+        for name in ("forces", "energy", "virial"):
+            found[f"{number} {name}"] = getattr(answer, name)
         if ranks.first:
             path.unlink()
     if ranks.first:

@@ -356,7 +356,9 @@ def test_a_folder_of_deepmd_is_read(loaded, cell, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["ase", "lammps"])
-@pytest.mark.parametrize("name", ["general", "general, strongly tilted", "strongly tilted", "cyclic permutation of axes"])
+@pytest.mark.parametrize(
+    "name", ["general", "general, strongly tilted", "strongly tilted", "cyclic permutation of axes"]
+)
 def test_the_trajectory_of_a_simulation_has_the_box_of_the_data_file(loaded, name, engine, tmp_path):
     frame = frame_in(CELLS[name])
     out = tmp_path / "run"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import numpy as np
-
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.settings import GamdSettings

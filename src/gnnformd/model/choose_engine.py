@@ -121,6 +121,8 @@ def prediction_of(evaluation: EngineResult, like: Tensor) -> Prediction:
     virial = evaluation.virial
     return Prediction(
         torch.from_numpy(evaluation.forces).to(like),
-        None if evaluation.energy is None else torch.tensor([evaluation.energy], dtype=torch.float64, device=like.device),
+        None
+        if evaluation.energy is None
+        else torch.tensor([evaluation.energy], dtype=torch.float64, device=like.device),
         None if virial is None else torch.from_numpy(virial[None]).to(like),
     )

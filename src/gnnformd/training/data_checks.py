@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-import numpy as np
-
 from gnnformd.errors import InputError
 from gnnformd.training.run_folder import is_main_process
 from gnnformd.training.settings import TrainingSettings
