@@ -336,7 +336,7 @@ class Doors:
         return self._read(path, None if element else [ELEMENTS[t - 1] for t in numbering], None)
 
     def extxyz(self) -> list[Answer]:
-        """Extended XYZ."""
+        """Write and read extended XYZ."""
         path = self.folder / "t.xyz"
         return self._read(path, None, write_extxyz(self.this, self.wanted, path))
 

@@ -154,9 +154,8 @@ def sum_over_images(loaded: LoadedModel, frame: Frame) -> Answer:
     for i in range(count):
         for j in range(i, count):
             vectors = frame.positions[j] - frame.positions[i] + shifts @ cell
-            for shift in shifts[np.linalg.norm(vectors, axis=1) < CUTOFF].tolist():
-                if i < j or shift > [0, 0, 0]:  # each pair of images of an atom once
-                    pairs.append((i, j, *shift))
+            near = shifts[np.linalg.norm(vectors, axis=1) < CUTOFF].tolist()
+            pairs += [(i, j, *shift) for shift in near if i < j or shift > [0, 0, 0]]  # images of an atom once
     table = torch.tensor(pairs).reshape(-1, 5)
     graph = build_graph(replace(frame, cell=np.eye(3), periodic=NONE), 0.01, FIELD)
     graph = replace(graph, cells=torch.tensor(cell[None]), periodic=torch.tensor([frame.periodic]))
@@ -356,9 +355,7 @@ def test_a_folder_of_deepmd_is_read(loaded, cell, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["ase", "lammps"])
-@pytest.mark.parametrize(
-    "name", ["general", "general, strongly tilted", "strongly tilted", "cyclic permutation of axes"]
-)
+@pytest.mark.parametrize("name", ["general", "general, strongly tilted", "strongly tilted"])
 def test_the_trajectory_of_a_simulation_has_the_box_of_the_data_file(loaded, name, engine, tmp_path):
     frame = frame_in(CELLS[name])
     out = tmp_path / "run"

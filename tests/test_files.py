@@ -127,9 +127,9 @@ def test_a_folder_is_written_by_one_process_at_a_time(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(InputError, match=r"run: another process is writing into this folder; wait for its end"):
-            with locked_folder(out):
-                pass
+        sentence = r"run: another process is writing into this folder; wait for its end"
+        with pytest.raises(InputError, match=sentence), locked_folder(out):
+            pass
         assert out.is_dir()
         other.kill()
     with locked_folder(out):  # however the other one ended

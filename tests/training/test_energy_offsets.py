@@ -62,7 +62,7 @@ def test_a_training_in_single_precision_is_the_same_with_any_zero_of_the_energy(
 
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_the_model_file_keeps_the_energies_of_the_types_to_the_last_digit(runs, offset: float) -> None:
-    path, run = runs[offset]
+    run = runs[offset][1]
     single, double = (load_model(run.model, dtype=dtype) for dtype in (torch.float32, torch.float64))
     assert single.model.network.type_energies.dtype == torch.float64
     assert torch.equal(single.model.network.type_energies, double.model.network.type_energies)

@@ -118,11 +118,9 @@ def _fast_engine(model: ForceModel, atoms: AtomicGraph, *, weights_change: bool 
 
 def prediction_of(evaluation: EngineResult, like: Tensor) -> Prediction:
     """Make tensors on the device of ``like``, the energy in float64, the others of its type."""
-    virial = evaluation.virial
+    energy, virial = evaluation.energy, evaluation.virial
     return Prediction(
         torch.from_numpy(evaluation.forces).to(like),
-        None
-        if evaluation.energy is None
-        else torch.tensor([evaluation.energy], dtype=torch.float64, device=like.device),
+        None if energy is None else torch.tensor([energy], dtype=torch.float64, device=like.device),
         None if virial is None else torch.from_numpy(virial[None]).to(like),
     )

@@ -82,7 +82,7 @@ class DensityNetwork(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Convert all numbers but the energies of the types, which only move to another device."""
         exact = self.type_energies
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.type_energies = exact.to(self.type_energies.device)
         return self
 

@@ -19,7 +19,7 @@ __all__ = ["TensorFile", "read_header", "read_tensors"]
 _HEADER_LIMIT = 1 << 20
 """Bytes of a header; those of the models here have some thousands."""
 
-_TYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 _PICKLES = (b"\x80", b"PK\x03\x04")
 

@@ -309,6 +309,6 @@ def _box(path: Path, header: dict[str, _Line]) -> tuple[Float, Float]:
             f"{path}: the lattice vectors in the header are left-handed, which LAMMPS does not read; exchange two of "
             "them."
         )
-    if not 0 < volume < math.inf or (cell.diagonal().min() <= 0 and "avec" not in header):
+    if not 0 < volume < math.inf or ("avec" not in header and cell.diagonal().min() <= 0):
         raise InputError(f"{path}: the volume of the box in the header is zero or not finite; correct its lines.")
     return cell, origin

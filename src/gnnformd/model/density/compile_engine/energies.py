@@ -78,7 +78,7 @@ class Energies(nn.Module):
         vectors: Sequence[Tensor],
         angles: Angles,
     ) -> Tensor:
-        """All but long-range electrostatics and energies of types, kcal/mol, (N,); vectors are (N, M, 3) for each shell."""
+        """All but long-range electrostatics and energies of types, kcal/mol, (N,); vectors are (N, M, 3) by shell."""
         network, settings = self.network, self.network.settings
         sum_factors, pairs, first = [], inputs.new_zeros(len(centers)), 0
         for shell, spread in zip(shells, vectors, strict=True):
