@@ -109,8 +109,8 @@ class CompiledEnergies:
             forces.index_add_(0, self._centers, slope.sum(1).double())
             forces.index_add_(0, shell.neighbor.flatten(), -slope.flatten(0, 1).double())
             virial -= (vector.detach().flatten(0, 1).T @ slope.flatten(0, 1)).double()
-        exact = (energies.double() + self._of_types).cpu().numpy()
-        return LocalPrediction(exact, forces.cpu().numpy(), virial.cpu().numpy(), self._nearest(vectors))
+        summed = (energies.double() + self._of_types).cpu().numpy()
+        return LocalPrediction(summed, forces.cpu().numpy(), virial.cpu().numpy(), self._nearest(vectors))
 
     def _differentiate(self, vectors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Energies of the centers, and the derivatives of their sum by the vectors."""
