@@ -14,7 +14,7 @@ from torch import Tensor
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.bonds import BondTable, bond_kinds, bond_table
+from gnnformd.graph.bonds import BondTable, bond_kinds, bond_table, refuse_narrow_box
 from gnnformd.graph.neighbors import neighbor_pairs
 from gnnformd.trajectory.frame import Frame
 
@@ -58,12 +58,14 @@ def find_edges(frame: Frame, cutoff: float, table: BondTable | None = None) -> H
     Raises
     ------
     InputError
-        The frame cannot be searched: see `neighbor_pairs` and `bond_table`. The message names the timestep.
+        The frame cannot be searched: see `neighbor_pairs`, `bond_table` and `refuse_narrow_box`. The message names
+        the timestep.
     """
     atom_count = len(frame.types)
     try:
         if table is None:
             table = bond_table(frame.bonds, atom_count)
+        refuse_narrow_box(table, frame.ids, frame.positions, frame.cell, frame.periodic, cutoff)
         i, j, shift = neighbor_pairs(frame.positions, frame.cell, frame.periodic, cutoff)
     except InputError as error:
         raise InputError(f"timestep {frame.timestep}: {error}") from error
