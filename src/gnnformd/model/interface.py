@@ -30,7 +30,8 @@ class Prediction:
     forces
         kcal/mol/angstrom, (N, 3).
     energies
-        Potential energy of each graph, kcal/mol, (B,), or None if the model has none.
+        Potential energy of each graph, kcal/mol, (B,), or None if the model has none; float64 where it contains
+        energies of free atoms.
     virials
         ``sum_i x_i f_i`` of each graph, kcal/mol, (B, 3, 3), or None.
     """
@@ -81,6 +82,9 @@ class ForceModel(nn.Module, ABC):
 
     per_type: ClassVar[tuple[str, ...]] = ()
     """Weights that belong to types of atoms and mean nothing for others; all other weights carry over to new types."""
+
+    exact: ClassVar[tuple[str, ...]] = ()
+    """Weights that are float64, in files too; all others are float32 there."""
 
     blind_below: ClassVar[float] = 0.0
     """Share of a contact distance below which the forces no longer depend on how close two atoms are."""

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once
-from gnnformd.training.data_checks import check_targets, warn_of_data_problems, warn_of_rounded_energies
+from gnnformd.training.data_checks import check_targets, warn_of_data_problems
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
@@ -63,8 +63,6 @@ class FrameData(lightning.LightningDataModule):
         train, validation = frames
         check_targets(datasets, [*train, *validation], training)
         warn_of_data_problems(datasets, train, validation)
-        if training.energy_weight and dtype == torch.float32:
-            warn_of_rounded_energies(datasets, train)
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
 

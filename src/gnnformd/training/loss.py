@@ -13,6 +13,7 @@ from gnnformd.training.settings import TrainingSettings
 
 __all__ = ["Loss", "Scales", "absolute_error_per_axis", "measure_scales", "warmup_terms"]
 
+ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
 
 
@@ -57,7 +58,7 @@ def measure_scales(graph: AtomicGraph) -> Scales:
         values, about = values.double() / root[:, None], about / root[:, None]
         rest = values - about @ (torch.linalg.pinv(about, rtol=1e-9) @ values)
         size = float(rest.square().mean().sqrt())
-        return size if size > 1e-6 * float(values.abs().max()) else force
+        return size if size > ROUNDING * float(values.abs().max()) else force
 
     energies = None if graph.energies is None else graph.energies[:, None]
     virials = None if graph.virials is None else graph.virials.flatten(1)
@@ -98,7 +99,7 @@ class Loss:
                 continue
             assert predicted is not None
             assert wanted is not None
-            error = (predicted - wanted).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])  # (B, C)
+            error = (predicted - wanted).to(atoms).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])  # (B, C)
             size = error.abs().mean(1) if self.settings.loss == "l1" else _bent(error.square().mean(1))
             loss = loss + weight * self.scales.force * atoms * size
         return loss

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gnnformd.errors import InputError
+from gnnformd.files import locked_folder
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
 from gnnformd.model.interface import ForceModel
@@ -163,8 +164,14 @@ class _Fit:
     start: LoadedModel | None = None
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
-        if not resume and is_main_process():
-            refuse_to_overwrite(self.out)
+        if not is_main_process():
+            return self._run_locked(resume, listener, progress)
+        with locked_folder(self.out):
+            if not resume:
+                refuse_to_overwrite(self.out)
+            return self._run_locked(resume, listener, progress)
+
+    def _run_locked(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         datasets = open_datasets(self.data)
         unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
         if unknown is not None and self.model.node_features == "physical" and self.start is None:

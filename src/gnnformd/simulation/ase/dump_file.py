@@ -38,10 +38,16 @@ def write_dump_frame(file: TextIO, frame: Frame) -> None:
 
 
 def _box(frame: Frame) -> str:
-    """Bounds of the box; those of a tilted one enclose its corners, as LAMMPS has it."""
-    (a, _, _), (xy, b, _), (xz, yz, c) = frame.cell.tolist()
+    """Bounds of the box, or its vectors where they are not lower triangular.
+
+    The bounds of a tilted box enclose its corners, as LAMMPS has it.
+    """
+    (a, ay, az), (xy, b, bz), (xz, yz, c) = frame.cell.tolist()
     low = frame.origin.tolist()
     flags = " ".join("pp" if periodic else "ff" for periodic in frame.periodic)
+    if not ay == az == bz == 0.0 or min(a, b, c) <= 0:
+        rows = [" ".join(f"{v:.17g}" for v in (*row, x)) for row, x in zip(frame.cell.tolist(), low, strict=True)]
+        return f"ITEM: BOX BOUNDS abc origin {flags}\n" + "".join(f"{row}\n" for row in rows)
     if xy == xz == yz == 0.0:
         bounds = [(x, x + length) for x, length in zip(low, (a, b, c), strict=True)]
         lines = [f"{x:.17g} {y:.17g}\n" for x, y in bounds]
