@@ -88,13 +88,15 @@ class ForceFitting(lightning.LightningModule):
         return prediction.forces.new_zeros(4)
 
     def _predict(self, graph: AtomicGraph, portion: Portion) -> Prediction:
-        """Predict; of a frame on its own, what depends on no parameter is computed the first time it is seen."""
+        """Predict; what depends on no parameter is computed the first time a frame is seen."""
         fixed = None
-        if len(portion.indices) == 1 and not self.settings.rotations:
-            index = portion.indices[0]
-            if index not in self._fixed:
-                self._fixed[index] = self.model.fixed_part(graph)
-            fixed = self._fixed[index]
+        if not self.settings.rotations:
+            if any(index not in self._fixed for index in portion.indices):
+                parts = self.model.fixed_part(graph)
+                each = [None] * graph.graph_count if parts is None else parts.split(graph.atoms_per_graph.tolist())
+                self._fixed.update(zip(portion.indices, each, strict=True))
+            known = [part for index in portion.indices if (part := self._fixed[index]) is not None]
+            fixed = Prediction.join(known) if known else None
         prediction: Prediction = self._compute[0](graph, fixed)
         return prediction
 

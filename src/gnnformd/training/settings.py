@@ -22,13 +22,17 @@ class TrainingSettings(BaseModel):
         gt=0,
         description="End after about so many minutes, interruptions not counted, if the epochs are not over before.",
     )
-    batch_size: int = Field(default=16, ge=1, description="Frames per step of the optimizer, over all devices.")
+    batch_size: int | None = Field(
+        default=16,
+        ge=1,
+        description="Frames per step of the optimizer, over all devices; none: as many as hold about a hundred atoms.",
+    )
     frames_at_once: int | None = Field(
         default=None,
         ge=1,
-        description="Frames a device holds at a time; gradients of a batch are added up. By default one on a "
-        "processor, where it is fastest, and the whole batch on an accelerator. The GAMD network always takes the "
-        "whole batch.",
+        description="Frames a device holds at a time; gradients of a batch are added up. By default as many as hold "
+        "some hundred atoms on a processor, where more are not faster, and the whole batch on an accelerator. The GAMD "
+        "network always takes the whole batch.",
     )
     seed: int = Field(default=0, ge=0, description="Of weights, order of frames, rotations and dropout.")
     loss: Literal["l1", "huber"] = Field(
