@@ -13,7 +13,7 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.gamd.layers import Perceptron
-from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.training.augmentation import random_rotation, rotate
 from gnnformd.training.batches import Portion
 from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, warmup_terms
@@ -23,6 +23,7 @@ from gnnformd.training.settings import TrainingSettings
 __all__ = ["ForceFitting"]
 
 TOTALS = 14
+MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
 class ForceFitting(lightning.LightningModule):
@@ -34,6 +35,8 @@ class ForceFitting(lightning.LightningModule):
 
     Attributes
     ----------
+    balance
+        Running means of what forces, energies and virials cost, (3,).
     train_totals
         Sum of losses and number of frames of the running epoch, (2,).
     validation_totals
@@ -52,6 +55,8 @@ class ForceFitting(lightning.LightningModule):
         for part in model.modules():
             if isinstance(part, Perceptron):
                 part.round_gradients = settings.round_gradients
+        self.balance: Tensor
+        self.register_buffer("balance", torch.zeros(3, dtype=weight_of(model).dtype), persistent=self.loss.automatic)
         # in a tuple, so that a compiled network does not appear a second time among the weights
         self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
         # parts of predictions that stay the same, by frame
@@ -69,13 +74,21 @@ class ForceFitting(lightning.LightningModule):
             graph = rotate(graph, random_rotation(torch.Generator().manual_seed(portion.batch_seed)))
         with _seeded(portion.seed, graph.positions.device):  # for the dropout
             prediction = self._predict(graph, portion)
-        loss = self.loss(prediction, graph)  # (B,)
+        terms = self.loss.terms(prediction, graph)  # (3, B)
+        loss = self._weights(terms, portion) @ terms
         penalty = self._penalties(prediction, portion)[0].to(loss)
         weights = loss.new_tensor(portion.weights)
         with torch.no_grad():
             real = weights > 0
             self.train_totals += torch.stack([(loss * real).sum() + penalty, real.sum()]).to(self.train_totals)
         return (loss * weights).sum() + penalty * weights.max()
+
+    def _weights(self, terms: Tensor, portion: Portion) -> Tensor:
+        """Weights of forces, energies and virials, (3,), from what they cost lately where they are automatic."""
+        if self.loss.automatic and max(portion.weights) > 0:
+            means = terms.detach().mean(1)
+            self.balance.lerp_(means, MEMORY if self.balance.any() else 1.0)
+        return self.loss.weights(self.balance, terms)
 
     def _penalties(self, prediction: Prediction, portion: Portion) -> Tensor:
         """Penalties of warm-up in all and along x, y, z for a portion; those of a batch's portions add up, (4,).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 __all__ = ["TrainingSettings"]
 
@@ -40,13 +40,17 @@ class TrainingSettings(BaseModel):
         description="Of an error: l1, the sum of its absolute components; or huber, its length, squared where it is "
         "small against the forces in the data, so that no direction is preferred.",
     )
-    energy_weight: float = Field(
+    energy_weight: NonNegativeFloat | Literal["auto"] = Field(
         default=0.0,
-        ge=0,
         description="Learn energies too. 1: an energy that is off by its spread in the data counts as much as forces "
-        "that are off by their size.",
+        "that are off by their size; auto: the errors of energies count a fifth of those of forces, however large both "
+        "are.",
     )
-    virial_weight: float = Field(default=0.0, ge=0, description="Learn virials too, weighed as energies are.")
+    virial_weight: NonNegativeFloat | Literal["auto"] = Field(
+        default=0.0,
+        description="Learn virials too, weighed as energies are; auto: their errors count a twentieth of those of "
+        "forces.",
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of Adam.")
     schedule: Literal["exponential", "cosine"] = Field(
         default="exponential",
