@@ -19,6 +19,7 @@ from gnnformd.training.batches import Portion
 from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, warmup_terms
 from gnnformd.training.schedule import learning_rate_factor
 from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.soap import Soap
 
 __all__ = ["ForceFitting"]
 
@@ -159,9 +160,14 @@ class ForceFitting(lightning.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """Adam, with a learning rate that changes from epoch to epoch or, annealed, is set by `TrainingProgress`."""
+        """Make the optimizer; its learning rate changes from epoch to epoch or is set by `TrainingProgress`."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
+        rate = self.settings.learning_rate
+        optimizer: torch.optim.Optimizer
+        if self.settings.optimizer == "soap":
+            optimizer = Soap(parameters, rate, weight_decay=self.settings.weight_decay)
+        else:
+            optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
         if self.settings.schedule == "cosine":
             return optimizer
         schedule = torch.optim.lr_scheduler.LambdaLR(

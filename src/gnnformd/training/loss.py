@@ -93,7 +93,7 @@ class Loss:
         return self.weights(balance, terms) @ terms
 
     def terms(self, prediction: Prediction, graph: AtomicGraph) -> Tensor:
-        """Forces, energies and virials at weight 1, kcal/mol/angstrom, (3, B); zero where weights are zero."""
+        """Compute the three terms at weight 1, kcal/mol/angstrom, (3, B): forces, energies, virials."""
         forces = prediction.forces.to(graph.positions.dtype)
         found = [self._of_forces(forces, graph)]
         atoms = graph.atoms_per_graph.to(found[0])

@@ -51,7 +51,15 @@ class TrainingSettings(BaseModel):
         description="Learn virials too, weighed as energies are; auto: their errors count a twentieth of those of "
         "forces.",
     )
-    learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of Adam.")
+    optimizer: Literal["adam", "soap"] = Field(
+        default="adam",
+        description="adam; or soap, which is Adam in the eigenbasis of the gradients' second moments and needs fewer "
+        "steps.",
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of the optimizer.")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="With soap: a step takes this share, times the learning rate, off all weights."
+    )
     schedule: Literal["exponential", "cosine"] = Field(
         default="exponential",
         description="How the learning rate changes: exponential, from epoch to epoch by `warmup_epochs` and `decay`; "
@@ -121,4 +129,10 @@ class TrainingSettings(BaseModel):
     def _ends(self) -> TrainingSettings:
         if self.epochs is None and self.max_minutes is None:
             raise ValueError("it never ends; set epochs or max_minutes (on the command line --max-minutes)")
+        return self
+
+    @model_validator(mode="after")
+    def _decays(self) -> TrainingSettings:
+        if self.weight_decay and self.optimizer == "adam":
+            raise ValueError("weight_decay: is for optimizer soap; set optimizer to soap or weight_decay to 0")
         return self

@@ -17,7 +17,7 @@ SECOND_NEIGHBORS = 2  # kind of bond without pair potentials, since those of the
 PRIOR_WEIGHT = 0.1  # of inputs in which no pair energy is known to be linear, against 1 for the others
 
 STRENGTHS = tuple(10.0**k for k in range(-16, 3))  # of the prior, tried in turn
-TOLERANCE = 0.3  # a stronger prior may cost this share of the error in forces kept back
+TOLERANCE = 0.1  # a stronger prior may cost this share of the error in forces kept back
 KEPT_BACK = 4  # one frame (or atom) in so many is kept back to choose the strength
 TINY = 1e-300
 
