@@ -71,11 +71,3 @@ def test_what_is_remembered_can_be_stored() -> None:
     second = Soap([y], 0.05)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     assert minimized(first, x, 25, identity) == minimized(second, y, 25, identity)
-
-
-def test_weights_decay() -> None:
-    x = torch.full((3, 4), 2.0, requires_grad=True)
-    optimizer = Soap([x], 0.1, weight_decay=0.5)
-    x.grad = torch.zeros(3, 4)
-    optimizer.step()
-    torch.testing.assert_close(x.detach(), torch.full((3, 4), 1.9))

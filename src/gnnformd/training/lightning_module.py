@@ -165,7 +165,7 @@ class ForceFitting(lightning.LightningModule):
         rate = self.settings.learning_rate
         optimizer: torch.optim.Optimizer
         if self.settings.optimizer == "soap":
-            optimizer = Soap(parameters, rate, weight_decay=self.settings.weight_decay)
+            optimizer = Soap(parameters, rate)
         else:
             optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
         if self.settings.schedule == "cosine":

@@ -57,9 +57,6 @@ class TrainingSettings(BaseModel):
         "steps.",
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of the optimizer.")
-    weight_decay: float = Field(
-        default=0.0, ge=0, description="With soap: a step takes this share, times the learning rate, off all weights."
-    )
     schedule: Literal["exponential", "cosine"] = Field(
         default="exponential",
         description="How the learning rate changes: exponential, from epoch to epoch by `warmup_epochs` and `decay`; "
@@ -129,10 +126,4 @@ class TrainingSettings(BaseModel):
     def _ends(self) -> TrainingSettings:
         if self.epochs is None and self.max_minutes is None:
             raise ValueError("it never ends; set epochs or max_minutes (on the command line --max-minutes)")
-        return self
-
-    @model_validator(mode="after")
-    def _decays(self) -> TrainingSettings:
-        if self.weight_decay and self.optimizer == "adam":
-            raise ValueError("weight_decay: is for optimizer soap; set optimizer to soap or weight_decay to 0")
         return self

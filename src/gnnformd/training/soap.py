@@ -31,8 +31,6 @@ class Soap(torch.optim.Optimizer):
         ``beta`` of all running means.
     every
         Steps between renewals of the eigenvectors.
-    weight_decay
-        Every step takes this share, times the learning rate, off the parameters.
     """
 
     def __init__(
@@ -42,11 +40,8 @@ class Soap(torch.optim.Optimizer):
         *,
         decay: float = 0.95,
         every: int = 10,
-        weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(
-            parameters, {"lr": learning_rate, "decay": decay, "every": every, "weight_decay": weight_decay}
-        )
+        super().__init__(parameters, {"lr": learning_rate, "decay": decay, "every": every})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -58,7 +53,6 @@ class Soap(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                     parameter.sub_(self._update(parameter, group["decay"], group["every"]), alpha=group["lr"])
         return loss
 

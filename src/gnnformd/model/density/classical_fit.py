@@ -79,11 +79,11 @@ def fit_classical(
         fit.angles.append(torch.nonzero(key == which).squeeze(1))
         vertex, ends_of = which // len(kinds) ** 2, (which // len(kinds) % len(kinds), which % len(kinds))
         triples.append(torch.outer(kinds[vertex], kinds[ends_of[0]] + kinds[ends_of[1]]))
-    roughness = [torch.arange(1, count + 1) ** 2 for _, count in sizes] + [torch.arange(1, POWERS + 1) ** 2] * len(
-        triples
-    )
-    found = fit.solve(torch.cat(roughness).to(vectors) if roughness else vectors.new_zeros(0))
-    solution = torch.split(found, [count for _, count in sizes] + [POWERS] * len(triples))
+    counts = [count for _, count in sizes] + [POWERS] * len(triples)
+    if not counts:
+        return
+    roughness = torch.cat([torch.arange(1, count + 1) ** 2 for count in counts]).to(vectors)
+    solution = torch.split(fit.solve(roughness), counts)
     weight = torch.ones_like(kinds[0])
     if pairs.physical:
         weight[list(WITHOUT_PAIR_ENERGY)] = PRIOR_WEIGHT
