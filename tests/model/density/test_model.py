@@ -223,6 +223,25 @@ def test_two_atoms_pushed_together_never_gain_energy(types, settings):
     assert energies[0] > energies[-1] + 100
 
 
+def test_repulsion_from_the_data_is_three_times_its_largest_force_a_tenth_below_contact(tmp_path):
+    graph = collate([water(k) for k in range(3)])
+    one_kind = replace(
+        graph, type_index=torch.zeros_like(graph.type_index), bond_kind=torch.zeros_like(graph.bond_kind)
+    )
+    settings = {"types": 1, "node_features": "embedding", "electrostatics": "none", "bond_kinds": 0, "repulsion": None}
+    model = density(**settings)
+    model.initialize(one_kind)
+    contact = model.contacts.distances[:1, 0, 0]
+    r = (0.9 * contact).requires_grad_()
+    model.contacts.pair_energies(r, contact).sum().backward()
+    assert -r.grad.item() == pytest.approx(3 * graph.forces.norm(dim=1).max().item(), rel=1e-5)
+    path = tmp_path / "model.safetensors"
+    save_model(path, model, ModelCard(model.settings, ("A",), None))
+    assert load_model(path, dtype=torch.float64).model.contacts.strength.item() == pytest.approx(
+        model.contacts.strength.item(), rel=1e-6
+    )
+
+
 def test_atoms_farther_apart_than_in_the_data_feel_no_repulsion():
     graph = collate([water(k) for k in range(3)])
     model = density(electrostatics="none")

@@ -217,6 +217,7 @@ class DensityModel(ForceModel):
         )
         network.measure(graph, coordinates.vectors, *self._softened(graph, coordinates))
         if graph.forces is not None:
+            self.contacts.take_strength(graph.forces)
             network.energy_scale.zero_()
             self.fit_classical(graph)
             without = self(graph).forces

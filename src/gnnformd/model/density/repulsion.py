@@ -13,6 +13,7 @@ __all__ = ["Contacts"]
 
 SMALLEST = 0.4  # angstrom
 LARGEST = 0.6  # contact distances stay below this share of the cutoff
+NEAR, STRONGER = 0.9, 3.0  # at this share of the contact distance so many times the largest force in the data
 UNSEEN, UNSEEN_BONDED = 0.9, 0.5  # angstrom, for pairs of types that never met in the data
 
 
@@ -27,7 +28,7 @@ class Contacts(nn.Module):
     type_count
         T.
     strength
-        ``S``, kcal/mol.
+        ``S``, kcal/mol; None to take it from data by `take_strength`.
     cutoff
         angstrom.
 
@@ -35,13 +36,17 @@ class Contacts(nn.Module):
     ----------
     distances
         angstrom, (4, T, T): kind of bond first.
+    strength
+        ``S``, kcal/mol.
     """
 
     distances: Tensor
+    strength: Tensor
 
-    def __init__(self, type_count: int, strength: float, cutoff: float) -> None:
+    def __init__(self, type_count: int, strength: float | None, cutoff: float) -> None:
         super().__init__()
-        self.strength, self.cutoff = strength, cutoff
+        self.cutoff, self.from_data = cutoff, strength is None
+        self.register_buffer("strength", torch.tensor(strength or 0.0), persistent=self.from_data)
         self.register_buffer("distances", self._unseen().expand(BOND_KINDS, type_count, type_count).clone())
 
     def _unseen(self) -> Tensor:
@@ -65,6 +70,18 @@ class Contacts(nn.Module):
         closest = CONTACT_SHARE * closest.to(self.distances)
         known = torch.where(closest.isfinite(), closest, self.distances)
         self.distances.copy_(known.clamp(SMALLEST, LARGEST * self.cutoff))
+
+    @torch.no_grad()
+    def take_strength(self, forces: Tensor) -> None:
+        """Choose `strength`, unless it is set, by the largest of the forces in the data, kcal/mol/angstrom, (N, 3)."""
+        if not self.from_data:
+            return
+        unseen = self._unseen().to(self.distances).expand_as(self.distances)
+        known = self.distances[self.distances != unseen]
+        contact = float(known.mean()) if len(known) else float(unseen.mean())
+        inside = 1.0 - NEAR
+        slope = 3.0 * inside**2 / NEAR**2 + 2.0 * inside**3 / NEAR**3  # of (1 - x)^3 / x^2 at x = NEAR
+        self.strength.fill_(STRONGER * float(forces.norm(dim=1).max()) * contact / slope)
 
     def of_edges(self, graph: AtomicGraph) -> Tensor:
         """Contact distance of each half edge, angstrom, (E/2,)."""

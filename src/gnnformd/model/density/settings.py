@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from gnnformd.model.base_settings import LONGEST_CUTOFF, NetworkSettings
 
@@ -49,8 +49,10 @@ class DensitySettings(NetworkSettings):
         description="Coulomb energy of all atoms and their periodic images: none, with the charges of the data, or "
         "with charges that the network corrects.",
     )
-    repulsion: float = Field(
-        1000.0, ge=0, description="Strength of the repulsion below the closest distances of the data, kcal/mol."
+    repulsion: NonNegativeFloat | None = Field(
+        1000.0,
+        description="Strength of the repulsion below the closest distances of the data, kcal/mol; none: such that "
+        "atoms a tenth closer repel each other by three times the largest force in the data.",
     )
 
     @property
