@@ -6,13 +6,14 @@ import codecs
 import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.deepmd import TYPES, read_deepmd
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.formats.extxyz import read_extxyz
+from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FORMATS", "FrameReader", "TrajectoryFormat", "format_of"]
@@ -55,11 +56,32 @@ class TrajectoryFormat(NamedTuple):
         Its reader.
     first_line
         How its first line is recognized, for the sentence about a file of no known format.
+    named_targets
+        Whether energies, forces and so on have names in the file; then the reader takes ``names=TargetNames(...)``.
     """
 
     matches: Callable[[Path, bytes], bool]
     read: FrameReader
     first_line: str
+    named_targets: bool = False
+
+    def frames(
+        self, path: Path, *, require_forces: bool, elements: ElementTypes, names: TargetNames
+    ) -> Iterator[Frame]:
+        """Read a file, with the names that energies, forces and so on have in it.
+
+        Raises
+        ------
+        InputError
+            See `FrameReader`; or names are given, but not found in the file.
+        """
+        if not self.named_targets and names.given:
+            raise InputError(
+                f"{path}: data.keys names columns of extended XYZ, but this file is of another format; remove it."
+            )
+        more: dict[str, Any] = {"names": names} if self.named_targets else {}
+        yield from self.read(path, require_forces=require_forces, elements=elements, **more)
+        names.check_given(path)
 
 
 def _read_deepmd_folder(
@@ -74,7 +96,9 @@ FORMATS: dict[str, TrajectoryFormat] = {
     "LAMMPS dump": TrajectoryFormat(
         lambda path, start: start.startswith(b"ITEM:") or not start, read_dump, "'ITEM: ...'"
     ),
-    "extxyz": TrajectoryFormat(lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number"),
+    "extxyz": TrajectoryFormat(
+        lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number", named_targets=True
+    ),
 }
 """By name; the first one that matches reads a file."""
 
