@@ -30,7 +30,7 @@ from gnnformd.trajectory.paths import matching_files
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["PackedDataset", "Renumbering", "open_dataset", "open_datasets"]
+__all__ = ["PackedDataset", "Renumbering", "force_field_of", "open_dataset", "open_datasets"]
 
 Paths = Path | str | Sequence[Path | str]
 
@@ -315,7 +315,7 @@ def _open(
     if len(names) == 1 and (Path(names[0]) / MANIFEST).is_file():
         return PackedDataset(Path(names[0]))
     sources = find_sources(names, topology)
-    manifest = _manifest(names, sources, _force_field(sources, force_field), elements)
+    manifest = _manifest(names, sources, force_field_of(sources, force_field), elements)
     prefix, name = _pack_name(sources, manifest, keys)
     folders = cache_folders(sources[0].file) if cache is None else [cache]
     for cache_folder in folders:
@@ -374,8 +374,14 @@ def _build(
     write_pack(frames(), folder, manifest)
 
 
-def _force_field(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:
-    """Return the given force field, or the common one of the reference runs."""
+def force_field_of(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:
+    """Return the given force field, or the common one of the reference runs.
+
+    Raises
+    ------
+    InputError
+        They have different ones.
+    """
     if given is not None:
         return given if isinstance(given, ForceField) else ForceField.from_yaml(given)
     fields = [ReferenceRun.open(source.file.parent).force_field for source in sources if source.manifest is not None]
