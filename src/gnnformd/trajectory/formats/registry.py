@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.ase_formats import ase_format, read_by_ase
 from gnnformd.trajectory.formats.deepmd import TYPES, read_deepmd
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.formats.extxyz import read_extxyz
@@ -77,7 +78,7 @@ class TrajectoryFormat(NamedTuple):
         """
         if not self.named_targets and names.given:
             raise InputError(
-                f"{path}: data.keys names columns of extended XYZ, but this file is of another format; remove it."
+                f"{path}: data.keys names columns of extended XYZ, but this file has no names; remove data.keys."
             )
         more: dict[str, Any] = {"names": names} if self.named_targets else {}
         yield from self.read(path, require_forces=require_forces, elements=elements, **more)
@@ -91,13 +92,21 @@ def _read_deepmd_folder(
     return read_deepmd(path.parent, require_forces=require_forces, elements=elements)
 
 
+def _read_dump(path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
+    """Read a dump, in which the number of atoms may change."""
+    return read_dump(path, require_forces=require_forces, elements=elements, same_atoms=False)
+
+
 FORMATS: dict[str, TrajectoryFormat] = {
     "DeePMD-kit": TrajectoryFormat(lambda path, start: path.name == TYPES, _read_deepmd_folder, "in type.raw: numbers"),
     "LAMMPS dump": TrajectoryFormat(
-        lambda path, start: start.startswith(b"ITEM:") or not start, read_dump, "'ITEM: ...'"
+        lambda path, start: start.startswith(b"ITEM:") or not start, _read_dump, "'ITEM: ...'"
     ),
     "extxyz": TrajectoryFormat(
         lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number", named_targets=True
+    ),
+    "any other that ASE reads": TrajectoryFormat(
+        lambda path, start: ase_format(path) is not None, read_by_ase, "of any kind", named_targets=True
     ),
 }
 """By name; the first one that matches reads a file."""
