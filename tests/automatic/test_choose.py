@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import ase
@@ -63,7 +64,8 @@ def dump(path: Path, charges: tuple[float, ...] = ()) -> str:
 
 
 def chosen(paths: list[str], *overrides: str) -> dict[str, object]:
-    config, _, choices = choose_config(paths, overrides)
+    found = choose_config(paths, overrides)
+    config, choices = found.config, found.choices
     for choice in choices:
         part, name = choice.key.split(".")
         assert getattr(getattr(config, part), name) == choice.value
@@ -134,13 +136,15 @@ def test_kinds_of_configuration_are_split_alike(tmp_path: Path) -> None:
 def test_files_of_different_elements_get_one_list_of_elements(tmp_path: Path) -> None:
     text = Path(copper(tmp_path / "cu.xyz")).read_text()
     (tmp_path / "au.xyz").write_text(text.replace("Cu ", "Au "))
-    config, _, _ = choose_config([str(tmp_path / "cu.xyz"), str(tmp_path / "au.xyz")])
+    config = choose_config([str(tmp_path / "cu.xyz"), str(tmp_path / "au.xyz")]).config
     assert config.data.elements == ["Cu", "Au"]
 
 
 def test_the_users_settings_are_kept_and_the_others_can_be_read_again(tmp_path: Path) -> None:
     path = copper(tmp_path / "cu.xyz")
-    config, _, choices = choose_config([path], ["model.cutoff=4.0", "training.max_minutes=3"])
+    found = choose_config([path], ["model.cutoff=4.0", "training.max_minutes=3"])
+    config, choices = found.config, found.choices
+    assert found.name == "cu"
     assert config.model.cutoff == 4.0 and config.training.max_minutes == 3
     assert {c.key: c.reason for c in choices}["model.cutoff"] == "as you say"
     (tmp_path / "config.yaml").write_text(dump_config(config))
@@ -163,10 +167,14 @@ def test_train_auto_writes_a_configuration_that_trains_the_same(tmp_path: Path) 
     path = copper(tmp_path / "cu.xyz", 6)
     small = ["model.features=4", "model.width=4", "model.cutoff=3.5", "model.body_order=2"]
     small += ["training.epochs=1", "training.max_minutes=null", "training.loggers=[]"]
+    small += [f"data.test=[{copper(tmp_path / 'test.xyz', 2, kinds=2)}]"]
     sets = [part for setting in small for part in ("--set", setting)]
     result = CliRunner().invoke(app, ["train", "auto", path, "--out", str(tmp_path / "run"), *sets])
     assert result.exit_code == 0, result.output
     assert "model.electrostatics=none: the data have no charges" in result.output
+    test = json.loads((tmp_path / "run/evaluate-test.json").read_text())["datasets"][0]
+    assert test["frames"] == 2 and set(test["per_config_type"]) == {"kind0", "kind1"}
+    assert "Errors of the energies" in result.output and "kind1" in result.output
     again = ["train", str(tmp_path / "run/config.yaml"), "--out", str(tmp_path / "again")]
     result = CliRunner().invoke(app, again)
     assert result.exit_code == 0, result.output

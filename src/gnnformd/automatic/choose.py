@@ -11,7 +11,7 @@ from gnnformd.config import Config, make_config
 from gnnformd.errors import InputError
 from gnnformd.trajectory.packed.dataset import PackedDataset, open_datasets
 
-__all__ = ["Choice", "choose_config"]
+__all__ = ["Choice", "Chosen", "choose_config"]
 
 NEIGHBORS = 60
 """An atom's neighbors within the cutoff, where nothing else decides: some four shells of a crystal."""
@@ -42,7 +42,29 @@ class Choice:
     reason: str
 
 
-def choose_config(paths: Sequence[str], overrides: Sequence[str] = ()) -> tuple[Config, list[str], list[Choice]]:
+@dataclass(frozen=True)
+class Chosen:
+    """The settings of a training, and why they are so.
+
+    Attributes
+    ----------
+    config
+        The complete configuration.
+    name
+        What the training may be called: the name of the largest dataset.
+    facts
+        What the data are, a sentence each.
+    choices
+        Settings that depend on the data. Those of the user are among them.
+    """
+
+    config: Config
+    name: str
+    facts: tuple[str, ...]
+    choices: tuple[Choice, ...]
+
+
+def choose_config(paths: Sequence[str], overrides: Sequence[str] = ()) -> Chosen:
     """Look at the data and choose the settings of a training with the density model.
 
     Parameters
@@ -51,15 +73,6 @@ def choose_config(paths: Sequence[str], overrides: Sequence[str] = ()) -> tuple[
         The data, as ``data.paths``.
     overrides
         Settings that are not chosen, of the form ``a.b=value``; those of ``data`` say how the data are read.
-
-    Returns
-    -------
-    config
-        The complete configuration.
-    facts
-        What the data are, a sentence each.
-    choices
-        Its settings that depend on the data. Those of ``overrides`` are among them.
 
     Raises
     ------
@@ -77,7 +90,9 @@ def choose_config(paths: Sequence[str], overrides: Sequence[str] = ()) -> tuple[
         part, name = choice.key.split(".")
         start[part][name] = choice.value
     config = make_config(start, overrides, "auto")
-    return config, _describe(facts), [_as_used(choice, config) for choice in choices]
+    largest = max((d for d in datasets if not d.validation), key=len).path.resolve().name
+    name = largest.split(".")[0] or "auto"
+    return Chosen(config, name, tuple(_describe(facts)), tuple(_as_used(choice, config) for choice in choices))
 
 
 TRAINING: dict[str, Any] = {

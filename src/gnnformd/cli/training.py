@@ -52,10 +52,13 @@ def train(
     """Train a network on forces."""
     data = [*(paths or []), *(data or [])]
     automatic = config == "auto" and not Path(config).is_file()
-    settings = _choose(data, max_minutes, changes) if automatic else _load(config, data, max_minutes, changes)
+    if automatic:
+        settings, name = _choose(data, max_minutes, changes)
+    else:
+        settings, name = _load(config, data, max_minutes, changes), Path(config).stem
     from gnnformd.training.train import train as run
 
-    folder = out or Path("runs") / (_stem(data[0]) if automatic else Path(config).stem)
+    folder = out or Path("runs") / name
     if automatic:
         say(f"All settings will be in {folder / 'config.yaml'}, with which 'gnnformd train' does the same.")
     with progress(f"Training, {folder.name}") as report:
@@ -103,29 +106,24 @@ def finetune(
     _test(done, settings)
 
 
-def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | None) -> Config:
-    """Choose the settings from the data, and print them with their reasons."""
+def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | None) -> tuple[Config, str]:
+    """Choose the settings, and the name of the run, from the data, and print the settings with their reasons."""
     if not data:
         raise InputError("auto: there are no data to choose settings from; give them with --data.")
     from gnnformd.automatic.choose import choose_config
 
-    config, facts, choices = choose_config([str(path) for path in data], _overrides(max_minutes, changes))
+    chosen = choose_config([str(path) for path in data], _overrides(max_minutes, changes))
     say("The data:")
-    for fact in facts:
+    for fact in chosen.facts:
         say(f"  {fact}")
     say("Settings (--set changes any of them):")
-    for choice in choices:
+    for choice in chosen.choices:
         say(f"  {choice.key}={_in_yaml(choice.value)}: {choice.reason}")
-    return config
+    return chosen.config, chosen.name
 
 
 def _in_yaml(value: object) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
-
-
-def _stem(path: Path) -> str:
-    """Name of a file without its endings, or of a folder."""
-    return path.resolve().name.split(".")[0] or "auto"
 
 
 def _overrides(max_minutes: float | None, changes: list[str] | None) -> list[str]:
@@ -173,4 +171,4 @@ def _test(run: TrainedRun, settings: Config) -> None:
     with progress("Evaluating") as report:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
     show_evaluation(result)
-    save_json(run.folder / "test.json", result.to_dict())
+    save_json(run.folder / "evaluate-test.json", result.to_dict())
