@@ -33,7 +33,7 @@ def crystals(path: Path, count: int = 3) -> list[ase.Atoms]:
         atoms.rattle(0.1, seed=k)
         results = {"energy": generator.normal(), "forces": generator.normal(size=(len(atoms), 3))}
         atoms.calc = SinglePointCalculator(atoms, stress=generator.normal(size=6), **results)
-        atoms.info["config_type"] = "a crystal"
+        atoms.info["config_type"] = 'a "crystal"'
         images.append(atoms)
     ase.io.write(path, images, format="extxyz")
     path.with_suffix(".yaml").write_text(TYPES)
@@ -59,7 +59,7 @@ def test_predictions_are_those_of_the_ase_calculator_and_stand_beside_the_refere
         np.testing.assert_allclose(written.arrays["REF_forces"], reference["forces"], atol=2e-8)
         tensor = voigt_6_to_full_3x3_stress(reference["stress"]).ravel()
         np.testing.assert_allclose(written.info["REF_stress"], tensor, rtol=1e-9)
-        assert written.info["config_type"] == "a crystal"
+        assert written.info["config_type"] == 'a "crystal"'
 
 
 def test_written_predictions_are_read_as_the_reference_they_were_made_of(tmp_path: Path) -> None:

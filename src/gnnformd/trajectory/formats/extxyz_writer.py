@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -43,7 +44,7 @@ def write_prediction(
     """
     entries = [f'Lattice="{_row(frame.cell.ravel())}"', f'pbc="{" ".join("T" if p else "F" for p in frame.periodic)}"']
     if frame.config_type is not None:
-        entries.append(f'config_type="{frame.config_type}"')
+        entries.append("config_type=" + json.dumps(frame.config_type, ensure_ascii=False))
     entries.append(f"step={frame.timestep}")
     for prefix, own_energy, own_virial in (("", energy, virial), ("REF_", frame.energy, frame.virial)):
         if own_energy is not None:
