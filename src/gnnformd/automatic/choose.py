@@ -19,7 +19,6 @@ NEIGHBORS = 60
 SHORTEST_CUTOFF, CUTOFF_IN_VACUUM, LONGEST_CUTOFF = 4.5, 6.0, 9.0  # angstrom
 LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
 SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
-ATOMS_A_STEP, MOST_FRAMES_A_STEP = 64, 16
 MINUTES, MINUTES_OF_QUANTUM_DATA = 10.0, 30.0
 
 
@@ -236,19 +235,21 @@ def _training_choices(facts: DataFacts) -> list[Choice]:
     classical = _is_classical(facts)
     found = [_energy_weight(facts)]
     if facts.virials == facts.frames:
-        found.append(Choice("training.virial_weight", 0.01, "all frames have virials; they set the pressure"))
+        weight = 0.01 if classical else "auto"
+        found.append(Choice("training.virial_weight", weight, "all frames have virials; they set the pressure"))
     else:
         missing = facts.frames - facts.virials
         reason = f"{missing} frames have no virial" if facts.virials else "the data have no virials"
         found.append(Choice("training.virial_weight", 0.0, reason))
-    frames = min(max(round(ATOMS_A_STEP / facts.mean), 1), MOST_FRAMES_A_STEP)
-    found.append(Choice("training.batch_size", frames, f"frames of {facts.mean:.0f} atoms; many steps in little time"))
-    if classical and not _is_lennard_jones(facts) and facts.force_field is not None:
-        found.append(Choice("training.learning_rate", 1.6e-2, "a small network that starts from classical terms"))
-    elif facts.force_field is not None:
-        found.append(Choice("training.learning_rate", 4e-3, "a small network"))
+    reason = f"as many frames of {facts.mean:.0f} atoms as hold about a hundred atoms"
+    found.append(Choice("training.batch_size", None, reason))
+    if not classical:
+        found.append(Choice("training.optimizer", "soap", "it gets further in the same minutes, and costs more a step"))
+        found.append(Choice("training.learning_rate", 1e-2, "what suits this optimizer"))
+    elif _is_lennard_jones(facts) or facts.force_field is None:
+        found.append(Choice("training.learning_rate", 4e-3, "a small step for what is nearly a sum over pairs"))
     else:
-        found.append(Choice("training.learning_rate", 5e-3, "a large network"))
+        found.append(Choice("training.learning_rate", 1.6e-2, "a small network that starts from classical terms"))
     minutes = MINUTES if classical or len(facts.types) == 1 else MINUTES_OF_QUANTUM_DATA
     reason = "little is to be learned" if minutes == MINUTES else "two layers; longer pays"
     found.append(Choice("training.max_minutes", minutes, f"{reason} (--max-minutes for another time)"))
@@ -263,4 +264,4 @@ def _energy_weight(facts: DataFacts) -> Choice:
     if _is_classical(facts) and facts.same_composition:
         reason = "forces fix the energy of one system up to a constant"
         return Choice("training.energy_weight", 0.0, reason)
-    return Choice("training.energy_weight", 0.1, "all frames have energies; they count a tenth of the forces")
+    return Choice("training.energy_weight", "auto", "all frames have energies; their errors count a fifth")

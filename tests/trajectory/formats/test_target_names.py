@@ -130,7 +130,7 @@ def test_a_strained_crystal_has_the_virial_of_its_energy(tmp_path: Path, name: s
 
 def test_a_stress_of_another_sign_than_the_virial_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xyz", 'stress="1 1 1 0 0 0" virial="729 0 0 0 729 0 0 0 729"', "forces:R:3")
-    with pytest.raises(InputError, match=r"line 1: the virial is not minus the volume times the stress"):
+    with pytest.raises(InputError, match=r"line 1: 'virial' is not -volume times 'stress' .* name the other"):
         list(read_frames(path))
     (frame,) = read_frames(path, names=TargetNames({"virial": "virial"}))
     assert frame.virial == pytest.approx(729 * np.eye(3) * KCAL_PER_MOL_PER_EV)

@@ -255,9 +255,8 @@ def _virial(atoms: Any, cell: Float, values: Mapping[str, Any], names: TargetNam
     from_stress = np.asarray(-abs(np.linalg.det(cell)) * _tensor(stress, "stress", where))
     if virial is not None and np.abs(virial - from_stress).max() > _MAX_DISAGREEMENT * np.abs(virial).max():
         raise InputError(
-            f"{where}: the virial is not minus the volume times the stress (in eV/angstrom^3, positive under tension), "
-            f"so the unit or the sign of one is wrong; set data.keys.virial to '{names.chosen['virial']}' or "
-            f"data.keys.stress to '{names.chosen['stress']}' to use only this one."
+            f"{where}: '{names.chosen['virial']}' is not -volume times '{names.chosen['stress']}' (in eV/angstrom^3, "
+            "positive under tension); remove the one that is wrong, or name the other with data.keys."
         )
     return from_stress if virial is None else virial
 
