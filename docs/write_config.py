@@ -29,6 +29,11 @@ training:
 Settings that are left out have the defaults below; a misspelt one is an error with the line and the nearest name. Any
 setting can be changed on the command line: `--set training.epochs=20`.
 
+`gnnformd train auto --data FILE` looks at the data and chooses the settings, and prints each that depends on them with
+the reason: the cutoff (some sixty neighbors, in a gap between shells of g(r); that of the force field for
+Lennard-Jones), layers (two for several elements without a force field), kinds of bond and electrostatics (where the data
+have bonds and charges), energies and virials (where all frames have them), optimizer, the split, minutes.
+
 Ready-made files are used by name: {presets}. `gnnformd train seed-water` uses the file
 [seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains each of its lines. The run folder contains
 the complete configuration in `config.yaml`, which can be trained again.

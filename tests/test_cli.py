@@ -32,6 +32,7 @@ COMMANDS = (
     "train",
     "finetune",
     "evaluate",
+    "predict",
     "curves",
     "simulate",
     "benchmark",

@@ -7,6 +7,7 @@ out takes its default; whatever it misspells stops with the file, the line and t
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.yaml_files import parse_mapping, read_text
 
-__all__ = ["Config", "dump_config", "load_config", "preset_names", "settings_classes"]
+__all__ = ["Config", "dump_config", "load_config", "make_config", "preset_names", "settings_classes"]
 
 
 class Config(BaseModel):
@@ -68,7 +69,30 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     name, text = _read(source)
     data, lines = parse_mapping(name, text)
-    origin = {key: f"{name}, line {line}" for key, line in lines.items()}
+    return _checked(name, data, {key: f"{name}, line {line}" for key, line in lines.items()}, overrides)
+
+
+def make_config(data: Mapping[str, Any], overrides: Sequence[str] = (), name: str = "configuration") -> Config:
+    """Check the mapping of a configuration, as `load_config` does with a file.
+
+    Parameters
+    ----------
+    data
+        Its parts, not changed.
+    overrides
+        See `load_config`.
+    name
+        Where it comes from, for messages.
+
+    Raises
+    ------
+    InputError
+        A key or value is wrong.
+    """
+    return _checked(name, copy.deepcopy(dict(data)), {}, overrides)
+
+
+def _checked(name: str, data: dict[str, Any], origin: dict[tuple[str, ...], str], overrides: Sequence[str]) -> Config:
     for override in overrides:
         key = _apply(data, override)
         for covered in [known for known in origin if known[: len(key)] == key]:

@@ -172,3 +172,17 @@ def test_a_dump_beside_a_run_is_only_a_dump(run_folder: Path) -> None:
     other = (run_folder / "trajectory.dump").rename(run_folder / "other.dump")
     (source,) = find_sources(other)
     assert source.files == [other]
+
+
+def test_the_number_of_atoms_of_a_dump_may_change(write_dump, tmp_path: Path) -> None:
+    parts = [write_dump(f"{n}.dump", atoms=n, frames=1, seed=n, columns="id element x y z fx fy fz") for n in (6, 3, 9)]
+    path = tmp_path / "all.dump"
+    path.write_text("".join(part.read_text() for part in parts))
+    with pytest.warns(UserWarning, match=r"all\.dump, line 24: 3 atoms, but 6 in the previous frame; were atoms lost"):
+        found = list(read_frames(path))
+    assert [len(frame.types) for frame in found] == [6, 3, 9]
+    for frame, part in zip(found, parts, strict=True):
+        (alone,) = read_frames(part)
+        np.testing.assert_array_equal(frame.positions, alone.positions)
+        np.testing.assert_array_equal(frame.forces, alone.forces)
+        np.testing.assert_array_equal(frame.types, alone.types)

@@ -89,3 +89,34 @@ def test_settings_are_strict() -> None:
     ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             DataSettings(**wrong)
+
+
+KINDS = [["a"] * 40 + ["b"] * 10, ["c", "a", "c", None]]
+
+
+def test_a_stratified_split_has_the_same_share_of_every_kind() -> None:
+    train, validation = split_frames([50, 4], method="stratified", validation_fraction=0.2, config_types=KINDS)
+    assert sorted(train + validation) == [(0, f) for f in range(50)] + [(1, f) for f in range(4)]
+    kinds = [KINDS[d][f] for d, f in validation]
+    assert {kind: kinds.count(kind) for kind in ("a", "b", "c", None)} == {"a": 8, "b": 2, "c": 1, None: 0}
+    assert validation == sorted(validation)
+    again = split_frames([50, 4], method="stratified", validation_fraction=0.2, config_types=KINDS)
+    assert again == (train, validation)
+
+
+def test_a_split_by_groups_keeps_every_kind_whole() -> None:
+    train, validation = split_frames([50, 4], method="groups", validation_fraction=0.2, config_types=KINDS)
+    kinds_of_train = {KINDS[d][f] for d, f in train}
+    kinds_of_validation = {KINDS[d][f] for d, f in validation}
+    assert kinds_of_train and kinds_of_validation and not kinds_of_train & kinds_of_validation
+    for method in ("groups", "stratified"):
+        with pytest.raises(InputError, match=f"split: '{method}' needs frames of at least two values of config_type"):
+            split_frames([5], method=method, config_types=[["a"] * 5])
+
+
+def test_datasets_for_validation_are_so_whole_and_the_others_are_for_training() -> None:
+    train, validation = split_frames([10, 3, 4], validation=[1], frames=7)
+    assert validation == [(1, 0), (1, 1), (1, 2)]
+    assert len(train) == 7 and {d for d, _ in train} == {0, 2}
+    with pytest.raises(InputError, match="0 training and 3 validation frames"):
+        split_frames([0, 3], validation=[1])

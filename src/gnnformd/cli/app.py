@@ -22,6 +22,7 @@ ORDER_OF_USE = (
     "train",
     "finetune",
     "evaluate",
+    "predict",
     "curves",
     "simulate",
     "benchmark",

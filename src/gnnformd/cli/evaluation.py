@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.options import DeviceOption, JsonOption, ModelArgument, ThreadsOption, TorchOption, use_threads
-from gnnformd.cli.show import progress, save_json, say, show_table
+from gnnformd.cli.options import (
+    DeviceOption,
+    JsonOption,
+    KeyOption,
+    ModelArgument,
+    ThreadsOption,
+    TorchOption,
+    use_threads,
+)
+from gnnformd.cli.show import check_writable, progress, save_json, say, show_table
 
 if TYPE_CHECKING:
     from gnnformd.evaluation.forces.force_errors import TypeMetrics
     from gnnformd.evaluation.forces.metrics import Evaluation
 
-__all__: list[str] = []
+__all__ = ["show_evaluation"]
 
 
 @app.command()
@@ -26,6 +34,7 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Frames at once.")] = 4,
     topology: Annotated[Path | None, typer.Option(help="LAMMPS data file with the bonds of a dump.")] = None,
     force_field: Annotated[Path | None, typer.Option(help="YAML file with charge, epsilon, sigma of a dump.")] = None,
+    key: KeyOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     torch: TorchOption = False,
@@ -36,19 +45,21 @@ def evaluate(
     from gnnformd.evaluation.forces.metrics import evaluate as compare
     from gnnformd.force_field import ForceField
     from gnnformd.model.files.model_file import load_model
+    from gnnformd.trajectory.formats.target_names import target_keys
     from gnnformd.trajectory.packed.dataset import open_dataset
 
     loaded = load_model(model, device=device, compiled=not torch)
     field = ForceField.from_yaml(force_field) if force_field else None
-    datasets = [open_dataset(path, topology=topology, force_field=field) for path in data]
+    keys = target_keys(key or [])
+    datasets = [open_dataset(path, topology=topology, force_field=field, keys=keys) for path in data]
     with progress("Evaluating") as report:
         result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report)
-    _show_evaluation(result)
+    show_evaluation(result)
     save_json(json_file, result.to_dict())
 
 
-def _show_evaluation(evaluation: Evaluation) -> None:
-    """Table of the errors on each dataset and for each type of atom."""
+def show_evaluation(evaluation: Evaluation) -> None:
+    """Tables of the errors on each dataset, for each type of atom and each kind of configuration."""
     columns = ("data", "frames", "MAE", "RMSE", "L1/atom", "relative", "ms/frame")
     rows: list[tuple[Any, ...]] = []
     for dataset in evaluation.datasets:
@@ -56,10 +67,54 @@ def _show_evaluation(evaluation: Evaluation) -> None:
             (dataset.path, dataset.frames, dataset.force, 1000 * dataset.seconds_per_frame)
         ]
         parts += [(f"  {name}", "", errors, "") for name, errors in dataset.force.per_type.items()]
+        parts += [(f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items()]
         for name, frames, errors, milliseconds in parts:
             share = f"{100 * errors.relative_l1:.1f} %"
             rows.append((name, frames, errors.mae, errors.rmse, errors.l1_per_atom, share, milliseconds))
     show_table("Errors of the forces, kcal/mol/angstrom", columns, rows)
+    rows = []
+    for dataset in evaluation.datasets:
+        energies = [(dataset.path, dataset.frames, dataset.energy)]
+        energies += [(f"  {name}", kind.frames, kind.energy) for name, kind in dataset.per_config_type.items()]
+        rows += [(name, count, e.mae_per_atom, e.rmse_per_atom) for name, count, e in energies if e is not None]
+    if rows:
+        columns_of_energies = ("data", "frames", "MAE", "RMSE")
+        show_table("Errors of the energies, up to a constant, kcal/mol per atom", columns_of_energies, rows)
+
+
+@app.command()
+def predict(
+    model: ModelArgument,
+    data: Annotated[
+        Path, typer.Argument(help="Dump, extended XYZ file, or anything else that is read; also without forces.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT.xyz", help="File to write.", callback=check_writable)],
+    topology: Annotated[Path | None, typer.Option(help="LAMMPS data file with the bonds of a dump.")] = None,
+    force_field: Annotated[Path | None, typer.Option(help="YAML file with charge, epsilon, sigma of a dump.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames at once.")] = 4,
+    key: KeyOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    torch: TorchOption = False,
+) -> None:
+    """Write predicted energies, forces and stresses as extended XYZ, in eV and angstrom."""
+    use_threads(threads)
+    from gnnformd.force_field import ForceField
+    from gnnformd.inference.predictions import predict_frames
+    from gnnformd.model.files.model_file import load_model
+    from gnnformd.trajectory.formats.target_names import target_keys
+
+    loaded = load_model(model, device=device, compiled=not torch)
+    frames = predict_frames(
+        loaded,
+        data,
+        out,
+        topology=topology,
+        force_field=ForceField.from_yaml(force_field) if force_field else None,
+        batch_size=batch_size,
+        keys=target_keys(key or []),
+    )
+    say(f"Wrote {out}: {frames} frame{'' if frames == 1 else 's'}, reference values under names with REF_")
 
 
 @app.command()

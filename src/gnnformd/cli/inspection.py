@@ -136,6 +136,12 @@ def _frames(name: str, run: ReferenceRun | None = None) -> Part:
         ("force on an atom, kcal/mol/angstrom", _force(force) if force else "no forces"),
         ("largest net force, kcal/mol/angstrom", force.get("largest_sum_over_frame")),
         ("shortest distance, angstrom", found["closest_pair_A"]),
+        *([("frames of each config_type", _listed(found["config_types"]))] if found["config_types"] else []),
+        *(
+            [("energy of isolated atoms, kcal/mol", _listed(found["isolated_atoms"]))]
+            if found["isolated_atoms"]
+            else []
+        ),
         *(("warning", text) for text in found["warnings"]),
     ]
     return f"Trajectory {run.trajectory if run else name}", facts

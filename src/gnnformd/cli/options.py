@@ -9,11 +9,15 @@ import typer
 
 from gnnformd.cli.show import check_writable
 
-__all__ = ["DeviceOption", "JsonOption", "ModelArgument", "ThreadsOption", "TorchOption", "use_threads"]
+__all__ = ["DeviceOption", "JsonOption", "KeyOption", "ModelArgument", "ThreadsOption", "TorchOption", "use_threads"]
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or name of a shipped model.")]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the numbers to this file.", callback=check_writable)
+]
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TARGET=NAME", help="Name of energy, forces, stress, virial or config_type in extended XYZ."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1.")]
 TorchOption = Annotated[bool, typer.Option("--torch", help="Forces by PyTorch, not by compiled loops.")]

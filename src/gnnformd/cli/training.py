@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.show import progress, say
+from gnnformd.cli.show import progress, save_json, say
 from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +22,14 @@ __all__: list[str] = []
 ConfigArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A YAML file, or water, argon, seed-water or seed-argon.")
 ]
+AutoArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A YAML file; auto, which chooses the settings from the data; or water, argon, seed-water or seed-argon.",
+    ),
+]
+DataArgument = Annotated[list[Path] | None, typer.Argument(metavar="[DATA]...", help="The same as --data.")]
 DataOption = Annotated[list[Path] | None, typer.Option(help="Training data instead of data.paths; repeatable.")]
 OutOption = Annotated[Path | None, typer.Option(help="Run folder to write; runs/CONFIG if not given.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one setting; repeatable.")]
@@ -32,7 +40,8 @@ MinutesOption = Annotated[float | None, typer.Option(help="End after about this 
 
 @app.command()
 def train(
-    config: ConfigArgument,
+    config: AutoArgument,
+    paths: DataArgument = None,
     data: DataOption = None,
     out: OutOption = None,
     changes: SetOption = None,
@@ -41,10 +50,17 @@ def train(
     max_minutes: MinutesOption = None,
 ) -> None:
     """Train a network on forces."""
-    settings = _load(config, data, max_minutes, changes)
+    data = [*(paths or []), *(data or [])]
+    automatic = config == "auto" and not Path(config).is_file()
+    if automatic:
+        settings, name = _choose(data, max_minutes, changes)
+    else:
+        settings, name = _load(config, data, max_minutes, changes), Path(config).stem
     from gnnformd.training.train import train as run
 
-    folder = out or Path("runs") / Path(config).stem
+    folder = out or Path("runs") / name
+    if automatic:
+        say(f"All settings will be in {folder / 'config.yaml'}, with which 'gnnformd train' does the same.")
     with progress(f"Training, {folder.name}") as report:
         done = run(
             settings.model,
@@ -56,6 +72,7 @@ def train(
             progress=report,
         )
     _say_where(done)
+    _test(done, settings)
 
 
 @app.command()
@@ -86,15 +103,38 @@ def finetune(
             progress=report,
         )
     _say_where(done)
+    _test(done, settings)
+
+
+def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | None) -> tuple[Config, str]:
+    """Choose the settings, and the name of the run, from the data, and print the settings with their reasons."""
+    if not data:
+        raise InputError("auto: there are no data to choose settings from; give them with --data.")
+    from gnnformd.automatic.choose import choose_config
+
+    chosen = choose_config([str(path) for path in data], _overrides(max_minutes, changes))
+    say("The data:")
+    for fact in chosen.facts:
+        say(f"  {fact}")
+    say("Settings (--set changes any of them):")
+    for choice in chosen.choices:
+        say(f"  {choice.key}={_in_yaml(choice.value)}: {choice.reason}")
+    return chosen.config, chosen.name
+
+
+def _in_yaml(value: object) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
+
+
+def _overrides(max_minutes: float | None, changes: list[str] | None) -> list[str]:
+    return [*([] if max_minutes is None else [f"training.max_minutes={max_minutes}"]), *(changes or [])]
 
 
 def _load(source: str, data: list[Path] | None, max_minutes: float | None, changes: list[str] | None) -> Config:
     from gnnformd.config import load_config
 
-    options = [] if max_minutes is None else [f"training.max_minutes={max_minutes}"]
-    if data:
-        options.append(f"data.paths={json.dumps([str(path) for path in data])}")
-    config = load_config(source, [*options, *(changes or [])])
+    options = [f"data.paths={json.dumps([str(path) for path in data])}"] if data else []
+    config = load_config(source, [*options, *_overrides(max_minutes, changes)])
     if not config.data.paths:
         raise InputError(f"{source}: data.paths is empty; set it, or give data with --data.")
     return config
@@ -114,3 +154,21 @@ def _say_where(run: TrainedRun) -> None:
         return
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {run.best.validation_l1_per_atom:.4g} kcal/mol/angstrom per atom")
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")
+
+
+def _test(run: TrainedRun, settings: Config) -> None:
+    """Evaluate the model on the data of ``data.test``, if there are any, and keep the result in the run folder."""
+    from gnnformd.training.run_folder import is_main_process
+
+    if not settings.data.test or not is_main_process():
+        return
+    from gnnformd.cli.evaluation import show_evaluation
+    from gnnformd.evaluation.forces.metrics import evaluate
+    from gnnformd.model.files.model_file import load_model
+    from gnnformd.trajectory.packed.dataset import open_datasets
+
+    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": []})
+    with progress("Evaluating") as report:
+        result = evaluate(load_model(run.model), open_datasets(data), progress=report)
+    show_evaluation(result)
+    save_json(run.folder / "evaluate-test.json", result.to_dict())

@@ -66,6 +66,8 @@ class FrameData(lightning.LightningDataModule):
             validation_fraction=data.validation_fraction,
             seed=data.seed,
             frames=data.frames,
+            config_types=[dataset.config_types for dataset in datasets],
+            validation=[number for number, dataset in enumerate(datasets) if dataset.validation],
         )
         dtype = torch.float64 if training.precision == "64-true" else torch.float32
         train, validation = frames

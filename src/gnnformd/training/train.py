@@ -251,8 +251,8 @@ class _Fit:
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
         this = {
-            "sources": [dataset.path.name for dataset in datasets],
-            "atoms": [dataset.atom_count for dataset in datasets],
+            "sources": [dataset.path.name for dataset in datasets if not dataset.validation],
+            "atoms": [dataset.atom_count for dataset in datasets if not dataset.validation],
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
             "some_frames": training_digests(datasets, frames.train_graphs.frames),

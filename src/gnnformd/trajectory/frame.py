@@ -90,6 +90,8 @@ class Frame:
         e, (N,), or None.
     velocities
         angstrom/fs, (N, 3), or None.
+    config_type
+        Kind of configuration, as data sets name it ("bulk", "surface", "IsolatedAtom"), or None.
     """
 
     timestep: int
@@ -106,3 +108,4 @@ class Frame:
     bonds: Int | None = None
     charges: Float | None = None
     velocities: Float | None = None
+    config_type: str | None = None

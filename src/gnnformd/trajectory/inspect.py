@@ -18,6 +18,7 @@ from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.data_checks import DataChecks
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.isolated_atoms import IsolatedAtoms
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 
 __all__ = ["inspect_data"]
@@ -41,7 +42,8 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         ``cell_lengths_A`` and ``volume_A3`` (min, max), ``periodic``, ``force`` (``mean``, ``rms`` and ``largest``
         norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
         where it is above 2 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
-        None where unknown, and ``warnings``, a list of sentences.
+        None where unknown, ``config_types`` (frames of each), ``isolated_atoms`` (their energies by name, kcal/mol;
+        they count as frames), and ``warnings``, a list of sentences.
 
     Raises
     ------
@@ -50,18 +52,24 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     """
     sources = find_sources(path, topology)
     elements = ElementTypes()
-    summary, checks = _Summary(), DataChecks(_force_field(sources))
+    summary, checks, isolated = _Summary(), DataChecks(_force_field(sources)), IsolatedAtoms()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for frame in read_frames(path, topology=topology, require_forces=False, elements=elements):
             summary.add(frame)
-            checks.add(frame)
+            if not isolated.take(frame, path):
+                checks.add(frame)
+            elif frame.energy is not None:
+                name = elements.names[int(frame.types[0]) - 1] if elements.names else str(frame.types[0])
+                isolated.add(name, frame.energy, path)
     if not summary.frames:
         raise InputError(f"{sources[0].file}: contains no complete frame; give a dump, a run or a model file.")
     return {
         "files": [str(source.file) for source in sources],
         **summary.to_dict(checks),
         "elements": None if elements.names is None else list(elements.names),
+        "config_types": summary.config_types,
+        "isolated_atoms": isolated.energies,
         "temperature_K": _temperature([s.thermo for s in sources if s.thermo is not None]),
         "warnings": [str(w.message) for w in caught if w.category is UserWarning] + checks.problems(),
     }
@@ -94,11 +102,14 @@ class _Summary:
     volume: _Range = field(default_factory=_Range)
     energy: _Range = field(default_factory=_Range)
     force_norms: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # count, sum, sum of squares
+    config_types: dict[str, int] = field(default_factory=dict)
 
     def add(self, frame: Frame) -> None:
         self.frames += 1
         self.first = self.first or frame
         self.last_timestep = frame.timestep
+        if frame.config_type is not None:
+            self.config_types[frame.config_type] = self.config_types.get(frame.config_type, 0) + 1
         self.atoms.add(len(frame.ids))
         self.lengths.add(np.linalg.norm(frame.cell, axis=1))
         self.volume.add(abs(np.linalg.det(frame.cell)))

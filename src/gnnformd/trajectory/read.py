@@ -15,8 +15,9 @@ from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files
-from gnnformd.trajectory.formats.dump import read_dump, says_units
-from gnnformd.trajectory.formats.registry import format_of
+from gnnformd.trajectory.formats.dump import says_units
+from gnnformd.trajectory.formats.registry import FORMATS, format_of
+from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Float, Frame, Int, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.trajectory.paths import matching_files
@@ -95,6 +96,7 @@ def read_frames(
     topology: Path | None = None,
     require_forces: bool = True,
     elements: ElementTypes | None = None,
+    names: TargetNames | None = None,
 ) -> Iterator[Frame]:
     """Read frames one by one, with bonds and charges of the topology and energies and virials of the thermo table.
 
@@ -111,6 +113,9 @@ def read_frames(
         Refuse data without forces.
     elements
         Assigns type numbers for data with element names only.
+    names
+        Finds energies, forces and so on in files where they have names; without it, there is a warning where a choice
+        was made among several.
 
     Yields
     ------
@@ -122,11 +127,15 @@ def read_frames(
         A file cannot be read, is wrong, or does not match the topology.
     """
     elements = elements or ElementTypes()
+    found = TargetNames() if names is None else names
     for source in find_sources(path, topology):
         targets = _Targets(source)
         _report_units(source)
         labels = _Labels(source)
-        for frame in format_of(source.file).read(source.file, require_forces=require_forces, elements=elements):
+        frames = format_of(source.file).frames(
+            source.file, require_forces=require_forces, elements=elements, names=found
+        )
+        for frame in frames:
             frame = labels.attach(frame)
             energy, virial = targets.next(frame.timestep)
             if frame.energy is None and energy is not None:
@@ -134,12 +143,14 @@ def read_frames(
             if frame.virial is None and virial is not None:
                 frame = replace(frame, virial=virial)
             yield frame
+    for note in found.notes() if names is None else ():
+        warnings.warn(f"{source.file}: {note}", stacklevel=3)
 
 
 def _report_units(source: Source) -> None:
     """Warn of a dump of which nothing says the units."""
     known = source.manifest is not None or (source.file.parent / "simulate.yaml").is_file()
-    if not known and format_of(source.file).read is read_dump and not says_units(source.file):
+    if not known and format_of(source.file) is FORMATS["LAMMPS dump"] and not says_units(source.file):
         warnings.warn(
             f"{source.file}: the units are not said and taken to be 'real' (kcal/mol/angstrom); LAMMPS writes them "
             "with 'dump_modify ... units yes'.",

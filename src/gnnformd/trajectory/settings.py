@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gnnformd.trajectory.formats.target_names import Target
+
 __all__ = ["DataSettings"]
 
 
@@ -28,9 +30,19 @@ class DataSettings(BaseModel):
     elements: list[str] | None = Field(
         default=None, description="Elements in the order of their types, for data that names elements only."
     )
-    split: Literal["shuffled", "blocks", "trajectory"] = Field(
+    keys: dict[Target, str] = Field(
+        default={},
+        description="Names of energy, forces, stress, virial and config_type in extended XYZ files, for instance "
+        "`{energy: my_energy}`; those not given are searched for (see docs/data.md).",
+    )
+    validation: list[str] = Field(
+        default=[], description="Data to validate on; all frames of `paths` are then for training."
+    )
+    test: list[str] = Field(default=[], description="Data on which the model is evaluated after the training.")
+    split: Literal["shuffled", "blocks", "trajectory", "stratified", "groups"] = Field(
         default="blocks",
-        description="Validate on random frames, on blocks of time, or on whole datasets.",
+        description="Validate on random frames, on blocks of time, on whole datasets, on random frames of each "
+        "config_type in the same share (stratified), or on all frames of some of them (groups).",
     )
     validation_fraction: float = Field(default=0.1, gt=0.0, lt=1.0, description="Part of the frames to validate on.")
     frames: int | None = Field(

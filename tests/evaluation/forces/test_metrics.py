@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,3 +149,20 @@ def test_data_whose_bonds_are_not_known_is_pointed_out_to_a_model_that_learned_b
     data.frames = [Frame(**{**vars(f), "bonds": None}) for f in data.frames]
     with pytest.warns(UserWarning, match="memory: its bonds are unknown"):
         evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), [data])
+
+
+def test_errors_of_each_kind_of_configuration_are_told_apart(stand_ins):
+    data = _water(stand_ins, frames=6)
+    frames = [replace(f, config_type=("cold", "hot", None)[k % 3]) for k, f in enumerate(data.frames)]
+    frames = [replace(f, forces=f.forces + 0.5) if f.config_type == "hot" else f for f in frames]
+    frames = [replace(f, energy=f.energy + (2.4 if f.config_type == "hot" else 0) * len(f.types)) for f in frames]
+    found = evaluate(stand_ins.load(stand_ins.ClassicalModel(6.0)), [replace(data, frames=frames)]).datasets[0]
+    assert list(found.per_config_type) == ["cold", "hot"]
+    cold, hot = found.per_config_type["cold"], found.per_config_type["hot"]
+    assert (cold.frames, hot.frames) == (2, 2)
+    assert cold.force.mae < 1e-9 and hot.force.mae == pytest.approx(0.5)
+    # the offset of all six frames, -0.8 an atom, is taken off: 0.8 is left where there was no error, -1.6 elsewhere
+    assert found.energy.offset_per_atom == pytest.approx(-0.8)
+    assert cold.energy.mae_per_atom == pytest.approx(0.8) and hot.energy.rmse_per_atom == pytest.approx(1.6)
+    assert found.energy.mae_per_atom == pytest.approx((4 * 0.8 + 2 * 1.6) / 6)
+    assert set(found.to_dict()["per_config_type"]["hot"]) == {"frames", "force", "energy"}

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.forces.force_errors import ForceErrorAccumulator, ForceMetrics, ForceSamples, force_metrics
+from gnnformd.evaluation.forces.force_errors import (
+    ForceErrorAccumulator,
+    ForceMetrics,
+    ForceSamples,
+    TypeMetrics,
+    force_metrics,
+)
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.batch import Predictor, needs_physical_features
 from gnnformd.inference.seen_pairs import SeenPairs
@@ -23,7 +29,15 @@ if TYPE_CHECKING:
     from gnnformd.trajectory.frame import Frame
     from gnnformd.trajectory.packed.dataset import PackedDataset
 
-__all__ = ["DatasetEvaluation", "EnergyMetrics", "Evaluation", "ForceMetrics", "evaluate", "force_metrics"]
+__all__ = [
+    "ConfigTypeErrors",
+    "DatasetEvaluation",
+    "EnergyMetrics",
+    "Evaluation",
+    "ForceMetrics",
+    "evaluate",
+    "force_metrics",
+]
 
 SAMPLED_ATOMS = 6667  # about 20 000 components
 PARITY_COMPONENTS = 2000
@@ -43,10 +57,40 @@ class EnergyMetrics:
         Root mean square of the remaining difference, divided by the number of atoms, kcal/mol.
     offset_per_atom
         What was subtracted, kcal/mol.
+    mae_per_atom
+        Mean of its absolute value, kcal/mol.
     """
 
     rmse_per_atom: float
     offset_per_atom: float
+    mae_per_atom: float
+
+
+@dataclass(frozen=True)
+class ConfigTypeErrors:
+    """Errors on the frames of one kind of configuration.
+
+    Attributes
+    ----------
+    frames
+        Number of frames.
+    force
+        Errors of the forces.
+    energy
+        Error of the energy, after the offset of the whole dataset has been subtracted; None where that has none.
+    """
+
+    frames: int
+    force: TypeMetrics
+    energy: EnergyMetrics | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers under their names."""
+        return {
+            "frames": self.frames,
+            "force": self.force.to_dict(),
+            "energy": None if self.energy is None else dict(vars(self.energy)),
+        }
 
 
 @dataclass(frozen=True)
@@ -70,6 +114,8 @@ class DatasetEvaluation:
         warm-up: one frame is predicted before, and the first batch is left out where there are more.
     samples
         Random atoms for a parity plot.
+    per_config_type
+        Errors on each kind of configuration that the data name, empty where they name none.
     """
 
     path: str
@@ -79,6 +125,7 @@ class DatasetEvaluation:
     energy: EnergyMetrics | None
     seconds_per_frame: float
     samples: ForceSamples
+    per_config_type: dict[str, ConfigTypeErrors]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``evaluate`` writes as JSON for one dataset."""
@@ -90,6 +137,7 @@ class DatasetEvaluation:
             "energy": None if self.energy is None else dict(vars(self.energy)),
             "seconds_per_frame": self.seconds_per_frame,
             "parity": self.samples.to_dict(PARITY_COMPONENTS),
+            "per_config_type": {name: errors.to_dict() for name, errors in self.per_config_type.items()},
         }
 
 
@@ -172,7 +220,10 @@ def _evaluate_one(
     seed: int,
     report: Callable[[int], None],
 ) -> DatasetEvaluation:
-    errors = ForceErrorAccumulator(_type_names(loaded.card, dataset, types), sample_atoms=SAMPLED_ATOMS, seed=seed)
+    names = _type_names(loaded.card, dataset, types)
+    errors = ForceErrorAccumulator(names, sample_atoms=SAMPLED_ATOMS, seed=seed)
+    of_kind: dict[str, ForceErrorAccumulator] = {}
+    kinds: list[str | None] = []
     energy_errors: list[float] = []  # per atom, one a frame
     seconds: list[tuple[float, int]] = []
     predict = Predictor(loaded, dataset.force_field, types)
@@ -185,16 +236,31 @@ def _evaluate_one(
         seconds.append((time.perf_counter() - begin, len(batch)))
         errors.add(forces, np.concatenate([f.forces for f in batch]), np.concatenate([f.types for f in batch]))
         energy_errors.extend(_energy_errors(prediction, batch))
+        start_of_frame = 0
+        for frame in batch:
+            predicted = forces[start_of_frame : start_of_frame + len(frame.types)]
+            start_of_frame += len(frame.types)
+            kinds.append(frame.config_type)
+            if frame.config_type is not None:
+                kind = of_kind.setdefault(frame.config_type, ForceErrorAccumulator(names))
+                kind.add(predicted, frame.forces, frame.types)
         report(start + len(batch))
     timed = seconds[1:] or seconds
+    energy = _energy_metrics(energy_errors, len(indices))
     return DatasetEvaluation(
         path=str(dataset.path),
         frames=len(indices),
         atoms=len(dataset[indices[0]].types),
         force=errors.metrics(),
-        energy=_energy_metrics(energy_errors, len(indices)),
+        energy=energy,
         seconds_per_frame=sum(t for t, _ in timed) / sum(n for _, n in timed),
         samples=errors.samples(),
+        per_config_type={
+            name: ConfigTypeErrors(
+                kinds.count(name), of_kind[name].metrics(), _energy_of_kind(energy, energy_errors, kinds, name)
+            )
+            for name in sorted(of_kind)
+        },
     )
 
 
@@ -278,4 +344,19 @@ def _energy_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[f
 def _energy_metrics(errors: Sequence[float], frames: int) -> EnergyMetrics | None:
     if frames < 2 or len(errors) < frames:
         return None
-    return EnergyMetrics(rmse_per_atom=float(np.std(errors)), offset_per_atom=float(np.mean(errors)))
+    return _spread(errors, float(np.mean(errors)))
+
+
+def _energy_of_kind(
+    whole: EnergyMetrics | None, errors: Sequence[float], kinds: Sequence[str | None], name: str
+) -> EnergyMetrics | None:
+    """Error of the frames of one kind of configuration, about the offset of all of them."""
+    if whole is None:
+        return None
+    return _spread([e for e, kind in zip(errors, kinds, strict=True) if kind == name], whole.offset_per_atom)
+
+
+def _spread(errors: Sequence[float], offset: float) -> EnergyMetrics:
+    """Errors per atom about an offset."""
+    left = np.asarray(errors) - offset
+    return EnergyMetrics(float(np.sqrt(np.mean(left**2))), offset, float(np.abs(left).mean()))

@@ -33,7 +33,11 @@ _MIN_TIMESTEP = 0.02
 
 
 def read_dump(
-    path: Path | Sequence[Path], *, require_forces: bool = True, elements: ElementTypes | None = None
+    path: Path | Sequence[Path],
+    *,
+    require_forces: bool = True,
+    elements: ElementTypes | None = None,
+    same_atoms: bool = True,
 ) -> Iterator[Frame]:
     """Read LAMMPS text dumps frame by frame; memory does not grow with the length of the files.
 
@@ -50,6 +54,8 @@ def read_dump(
         Refuse a file without forces.
     elements
         Assigns type numbers for files with element names only.
+    same_atoms
+        Refuse a file in which the number of atoms changes; else there is a warning.
 
     Yields
     ------
@@ -66,18 +72,18 @@ def read_dump(
     empty = True
     files = matching_files(path)
     for file in files:
-        for frame in _read_file(file, require_forces, elements):
+        for frame in _read_file(file, require_forces, elements, same_atoms):
             empty = False
             yield frame
     if empty:
         raise InputError(f"{files[0]}: contains no complete frame; was the simulation stopped before the first one?")
 
 
-def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
+def _read_file(file: Path, require_forces: bool, elements: ElementTypes, same_atoms: bool) -> Iterator[Frame]:
     with TextWindow(file) as window:
         rows: _Rows | None = None
         factor: float | None = None
-        checked = False
+        checked = changed = False
         try:
             while (header := read_header(window, factor)) is not None:
                 factor = header.force_factor
@@ -85,10 +91,15 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
                     raise IncompleteFrame  # the file is too short for so many rows; do not allocate them
                 if rows is None or rows.text != header.columns or rows.count != header.atom_count:
                     if rows is not None and rows.count != header.atom_count:
-                        raise InputError(
-                            f"{file}, line {window.line}: {header.atom_count} atoms, but {rows.count} in the previous "
-                            "frame; write systems of different size to different files, and check for lost atoms."
-                        )
+                        change = f"{file}, line {window.line}: {header.atom_count} atoms, but {rows.count} in the "
+                        if same_atoms:
+                            raise InputError(
+                                f"{change}previous frame; write systems of different size to different files, and "
+                                "check for lost atoms."
+                            )
+                        if not changed:
+                            changed = True
+                            warnings.warn(f"{change}previous frame; were atoms lost?", stacklevel=3)
                     rows = _Rows(header, window, require_forces)
                 frame = rows.read(header, window, elements)
                 if factor is None and not checked:

@@ -15,16 +15,18 @@ import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Float, Frame
+from gnnformd.trajectory.isolated_atoms import is_isolated_atom
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
-__all__ = ["read_extxyz"]
+__all__ = ["frame_of_atoms", "read_extxyz"]
 
 _MARGIN = 10.0
 _MAX_COLUMNS = 1000
 _MAX_LINE = 1 << 17  # characters in a line
 _MAX_STEP = 2**63 - 1
-_MAX_DISAGREEMENT = 0.01  # of virial and stress, relative to the virial
+_MAX_DISAGREEMENT = 0.01  # of a virial and the one that a stress gives
 
 _ENERGY_UNITS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV, "ev": KCAL_PER_MOL_PER_EV}
 """Unit of energy in kcal/mol by what ``units=`` says, in small letters."""
@@ -32,13 +34,25 @@ _ENERGY_UNITS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV, "ev": KCAL_PER_MOL_P
 _FORTRAN = re.compile(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+))[dD]([-+]\d+)(?!\w)")
 """A number with an exponent as Fortran writes it: 1.0D+00."""
 
+_TENSOR = re.compile(r"""(?<!\w)(stress|virial)=(["'{])([^"'}\[]*)["'}]""")
+_ASIDE = "six_"
+"""Marks a stress or virial that has not the nine numbers that ASE wants."""
 
-def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
+
+def read_extxyz(
+    path: Path,
+    *,
+    require_forces: bool = True,
+    elements: ElementTypes | None = None,
+    names: TargetNames | None = None,
+) -> Iterator[Frame]:
     """Read an extxyz file (plain or ``.gz``) frame by frame, from eV and angstrom to ``real`` units.
 
-    ``energy``, ``forces`` and ``stress`` or ``virial`` are taken under these names; the virial is ``-volume * stress``.
-    What LAMMPS's ``dump extxyz`` wrote is in the units of the run, which must be added as ``units=real`` or
-    ``units=metal``; its ``Stress`` is a pressure with the kinetic part, and not read.
+    Energies, forces and stresses or virials are found under the names of `TargetNames`. A stress is positive under
+    tension, in eV/angstrom^3, and the virial is ``-volume * stress``; both have six (xx, yy, zz, yz, xz, xy) or nine
+    numbers, of which the symmetric part is taken: no energy that is invariant to rotation has another. Single atoms
+    (see `is_isolated_atom`) need no forces. What LAMMPS's ``dump extxyz`` wrote is in the units of the run, which must
+    be added as ``units=real`` or ``units=metal``; its ``Stress`` is a pressure with the kinetic part, and not read.
     Types are numbered by element (see `ElementTypes`), ids number the rows. A direction without lattice vector gets a
     box 10 angstrom wider than the atoms. An incomplete frame at the end of the file is dropped with a warning.
 
@@ -50,6 +64,8 @@ def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTyp
         Refuse a frame without forces.
     elements
         Assigns type numbers.
+    names
+        Finds energies, forces, stresses and virials.
 
     Yields
     ------
@@ -60,16 +76,19 @@ def read_extxyz(path: Path, *, require_forces: bool = True, elements: ElementTyp
     InputError
         The file cannot be read, or a frame is wrong; the sentence names the line where the frame begins.
     """
-    elements = elements or ElementTypes()
+    elements, names = elements or ElementTypes(), names or TargetNames()
     empty = True
     for line, text in _blocks(path):
         where = f"{path}, line {line}"
         try:
             atoms = _parse(text)
-            if require_forces and "forces" not in atoms.calc.results:
-                names = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
-                raise InputError(f"{where}: the frame has no column 'forces' (it has {names}); rename or add it.")
-            frame = _frame(atoms, line, where, elements)
+            frame = frame_of_atoms(atoms, line, where, elements, names)
+            if require_forces and frame.forces is None and not is_isolated_atom(frame):
+                columns = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
+                raise InputError(
+                    f"{where}: the frame has no column 'forces' (it has {columns}); add it, or name the column with "
+                    "data.keys.forces."
+                )
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
             if isinstance(error, KeyError) and re.search(rf"(?m)^\s*{re.escape(str(error.args[0]))}\s", text):
                 raise InputError(
@@ -129,28 +148,57 @@ def _parse(text: str) -> Any:
     for column, others in (("pos", ("positions",)), ("species", ("symbols", "Z", "numbers"))):
         if named and not {column, *others} & set(named[1].split(":")[::3]):
             raise ValueError(f"'Properties' has no column '{column}'")  # ASE would use zeros
+    renamed = _TENSOR.sub(lambda m: m[0] if len(m[3].split()) == 9 else _ASIDE + m[0], comment)
     try:
-        atoms = read(io.StringIO(text), format="extxyz", index=0)
+        atoms = read(io.StringIO(text.replace(comment, renamed, 1)), format="extxyz", index=0)
     except ParseError as error:
         raise ValueError(str(error)) from error
+    for name in ("stress", "virial"):
+        if _ASIDE + name in atoms.info:
+            atoms.info[name] = atoms.info.pop(_ASIDE + name)
     if atoms.calc is None:
         atoms.calc = SinglePointCalculator(atoms)
     return atoms
 
 
-def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
-    results = atoms.calc.results
+def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, names: TargetNames) -> Frame:
+    """Convert ASE's Atoms, in eV and angstrom, to a frame.
+
+    Parameters
+    ----------
+    atoms
+        With results in its calculator, in ``info`` and in ``arrays``.
+    line
+        Number of the frame, where it names no step.
+    where
+        Beginning of error messages.
+    elements
+        Assigns type numbers.
+    names
+        Finds energies, forces, stresses and virials.
+
+    Raises
+    ------
+    InputError
+        Something in the frame is wrong.
+    """
+    results = {} if atoms.calc is None else atoms.calc.results
+    values = {**atoms.info, **results}
     cell, origin = _box(atoms)
     if not 0 < abs(np.linalg.det(cell)) < math.inf:
         raise InputError(f"{where}: the volume of the box is zero or not finite; correct 'Lattice'.")
     kcal_per_mol = _energy_unit(atoms.info, results, where)
-    forces = results.get("forces")
-    energy = results.get("energy", atoms.info.get("Potential_energy"))
-    virial = _virial(atoms, cell, where)
+    forces = names.find("forces", {**atoms.arrays, **results}, where)
+    energy = names.find("energy", values, where)
+    energy = atoms.info.get("Potential_energy") if energy is None else energy
+    virial = _virial(atoms, cell, values, names, where)
+    config_type = names.find("config_type", values, where)
     if energy is not None and not isinstance(energy, int | float | np.number):
         raise InputError(f"{where}: the energy is '{str(energy)[:40]}', which is not a number; correct the line.")
-    for name, values in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):
-        if values is not None and not np.isfinite(values).all():
+    if forces is not None and np.shape(forces) != (len(atoms), 3):
+        raise InputError(f"{where}: the column of forces has not three numbers an atom; write x, y and z.")
+    for name, numbers in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):
+        if numbers is not None and not np.isfinite(numbers).all():
             raise InputError(
                 f"{where}: a {name} of the frame is not a finite number; remove this frame and all that follow."
             )
@@ -166,6 +214,7 @@ def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
         forces=None if forces is None else np.asarray(forces, dtype=np.float64) * kcal_per_mol,
         energy=None if energy is None else float(energy) * kcal_per_mol,
         virial=None if virial is None else virial * kcal_per_mol,
+        config_type=None if config_type is None else str(config_type),
     )
 
 
@@ -197,18 +246,33 @@ def _step(info: Mapping[str, Any], line: int, where: str) -> int:
     return step
 
 
-def _virial(atoms: Any, cell: Float, where: str) -> Float | None:
+def _virial(atoms: Any, cell: Float, values: Mapping[str, Any], names: TargetNames, where: str) -> Float | None:
     """Sum of ``x_i f_i`` in the unit of energy; None for a stress without volume (a lattice vector is missing)."""
-    stress, virial = atoms.calc.results.get("stress"), atoms.info.get("virial")
-    virial = None if virial is None else np.asarray(virial, dtype=np.float64).reshape(3, 3)
-    if stress is not None and np.any(atoms.cell.array, axis=1).all():
-        xx, yy, zz, yz, xz, xy = np.asarray(stress, dtype=np.float64)
-        full = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        found = np.asarray(-abs(np.linalg.det(cell)) * full)
-        if virial is not None and np.abs(virial - found).max() > _MAX_DISAGREEMENT * np.abs(found).max():
-            raise InputError(f"{where}: 'virial' is not -volume times 'stress'; remove the one that is wrong.")
-        return found
-    return virial
+    given, stress = names.find_virial(values, where)
+    virial = None if given is None else _tensor(given, "virial", where)
+    if stress is None or not np.any(atoms.cell.array, axis=1).all():
+        return virial
+    from_stress = np.asarray(-abs(np.linalg.det(cell)) * _tensor(stress, "stress", where))
+    if virial is not None and np.abs(virial - from_stress).max() > _MAX_DISAGREEMENT * np.abs(virial).max():
+        raise InputError(
+            f"{where}: '{names.chosen['virial']}' is not -volume times '{names.chosen['stress']}' (in eV/angstrom^3, "
+            "positive under tension); remove the one that is wrong, or name the other with data.keys."
+        )
+    return from_stress if virial is None else virial
+
+
+def _tensor(values: Any, name: str, where: str) -> Float:
+    """Symmetric part of a tensor of six numbers, as Voigt and ASE order them, or of nine."""
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "fiu" or numbers.size not in (6, 9):
+        raise InputError(
+            f"{where}: the {name} is '{str(values)[:40]}'; write six numbers (xx, yy, zz, yz, xz, xy) or nine."
+        )
+    if numbers.size == 6:
+        xx, yy, zz, yz, xz, xy = numbers.astype(np.float64).ravel()
+        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    full = numbers.astype(np.float64).reshape(3, 3)
+    return np.asarray((full + full.T) / 2)
 
 
 def _box(atoms: Any) -> tuple[Float, Float]:

@@ -6,13 +6,15 @@ import codecs
 import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.ase_formats import ase_format, read_by_ase
 from gnnformd.trajectory.formats.deepmd import TYPES, read_deepmd
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.formats.extxyz import read_extxyz
+from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FORMATS", "FrameReader", "TrajectoryFormat", "format_of"]
@@ -55,11 +57,32 @@ class TrajectoryFormat(NamedTuple):
         Its reader.
     first_line
         How its first line is recognized, for the sentence about a file of no known format.
+    named_targets
+        Whether energies, forces and so on have names in the file; then the reader takes ``names=TargetNames(...)``.
     """
 
     matches: Callable[[Path, bytes], bool]
     read: FrameReader
     first_line: str
+    named_targets: bool = False
+
+    def frames(
+        self, path: Path, *, require_forces: bool, elements: ElementTypes, names: TargetNames
+    ) -> Iterator[Frame]:
+        """Read a file, with the names that energies, forces and so on have in it.
+
+        Raises
+        ------
+        InputError
+            See `FrameReader`; or names are given, but not found in the file.
+        """
+        if not self.named_targets and names.given:
+            raise InputError(
+                f"{path}: data.keys names columns of extended XYZ, but this file has no names; remove data.keys."
+            )
+        more: dict[str, Any] = {"names": names} if self.named_targets else {}
+        yield from self.read(path, require_forces=require_forces, elements=elements, **more)
+        names.check_given(path)
 
 
 def _read_deepmd_folder(
@@ -69,12 +92,22 @@ def _read_deepmd_folder(
     return read_deepmd(path.parent, require_forces=require_forces, elements=elements)
 
 
+def _read_dump(path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
+    """Read a dump, in which the number of atoms may change."""
+    return read_dump(path, require_forces=require_forces, elements=elements, same_atoms=False)
+
+
 FORMATS: dict[str, TrajectoryFormat] = {
     "DeePMD-kit": TrajectoryFormat(lambda path, start: path.name == TYPES, _read_deepmd_folder, "in type.raw: numbers"),
     "LAMMPS dump": TrajectoryFormat(
-        lambda path, start: start.startswith(b"ITEM:") or not start, read_dump, "'ITEM: ...'"
+        lambda path, start: start.startswith(b"ITEM:") or not start, _read_dump, "'ITEM: ...'"
     ),
-    "extxyz": TrajectoryFormat(lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number"),
+    "extxyz": TrajectoryFormat(
+        lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number", named_targets=True
+    ),
+    "any other that ASE reads": TrajectoryFormat(
+        lambda path, start: ase_format(path) is not None, read_by_ase, "of any kind", named_targets=True
+    ),
 }
 """By name; the first one that matches reads a file."""
 

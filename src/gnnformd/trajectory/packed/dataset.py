@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
@@ -20,14 +21,16 @@ from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.target_names import Target, TargetNames
 from gnnformd.trajectory.frame import Frame, Topology
+from gnnformd.trajectory.isolated_atoms import IsolatedAtoms
 from gnnformd.trajectory.packed.cache import cache_folders, fingerprint, first_writable, short_hash
 from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, load_arrays, write_pack
 from gnnformd.trajectory.paths import matching_files
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["PackedDataset", "Renumbering", "open_dataset", "open_datasets"]
+__all__ = ["PackedDataset", "Renumbering", "force_field_of", "open_dataset", "open_datasets"]
 
 Paths = Path | str | Sequence[Path | str]
 
@@ -51,6 +54,25 @@ class Renumbering:
     force_field: ForceField | None
 
 
+@dataclass(frozen=True)
+class View:
+    """How a dataset differs from its pack.
+
+    Attributes
+    ----------
+    types
+        Other numbers for the types of atoms, with the names and parameters that belong to these.
+    isolated_atoms
+        Energies of isolated atoms that other files have, kcal/mol by name.
+    validation
+        Whether all its frames are for validation.
+    """
+
+    types: Renumbering | None = None
+    isolated_atoms: Mapping[str, float] | None = None
+    validation: bool = False
+
+
 class PackedDataset(Sequence[Frame]):
     """Frames with forces, memory-mapped; made by `open_dataset`.
 
@@ -62,8 +84,8 @@ class PackedDataset(Sequence[Frame]):
         The pack.
     path
         The data it was made from, as given by the user; by default, as given when the pack was made.
-    types
-        Other numbers for the types of atoms, with the names and parameters that belong to these.
+    view
+        What is not as in the pack.
 
     Attributes
     ----------
@@ -77,9 +99,17 @@ class PackedDataset(Sequence[Frame]):
         Names of the types from 1 on: from the force field, or the elements of the data; None where types are numbers.
     force_field
         Physical parameters per type, or None.
+    isolated_atoms
+        Energy of an isolated atom of each type by its name, kcal/mol, where the data has them; see `atom_energies`.
+    validation
+        Whether all its frames are for validation.
+    notes
+        Which of several energies, forces and so on the files have were taken, a sentence each.
+    target_names
+        Names of energy, forces and so on in the files, where they have names.
     """
 
-    def __init__(self, folder: Path, path: Path | None = None, types: Renumbering | None = None) -> None:
+    def __init__(self, folder: Path, path: Path | None = None, view: View | None = None) -> None:
         manifest = _read_manifest(folder)
         self.folder = folder
         self.path = path or Path(manifest["path"])
@@ -87,19 +117,46 @@ class PackedDataset(Sequence[Frame]):
         field, names = manifest["force_field"], manifest["elements"]
         self.force_field = None if field is None else ForceField.from_dict(field, str(folder / MANIFEST))
         self.type_names: tuple[str, ...] | None = None if names is None else tuple(names)
-        self._renumbering = types
-        if types is not None:
-            self.type_names, self.force_field = types.names, types.force_field
+        self._view = view or View()
+        self.isolated_atoms: dict[str, float] = {**manifest["isolated_atoms"], **(self._view.isolated_atoms or {})}
+        self.validation = self._view.validation
+        self.notes: tuple[str, ...] = tuple(manifest["notes"])
+        self.target_names: dict[str, str] = manifest["names"]
+        self._config_types: list[str] = manifest["config_types"]
+        self._renumbering = self._view.types
+        if self._renumbering is not None:
+            self.type_names, self.force_field = self._renumbering.names, self._renumbering.force_field
         self._topology_path: str | None = manifest["topology"]
         self._arrays = load_arrays(folder)
         self._labels: dict[int, dict[str, NDArray[Any] | None]] = {}
 
-    def __reduce__(self) -> tuple[type[PackedDataset], tuple[Path, Path, Renumbering | None]]:
-        return PackedDataset, (self.folder, self.path, self._renumbering)
+    def __reduce__(self) -> tuple[type[PackedDataset], tuple[Path, Path, View]]:
+        return PackedDataset, (self.folder, self.path, self._view)
 
     def renumbered(self, types: Renumbering) -> PackedDataset:
         """Return the same data with other numbers for the types of atoms."""
-        return PackedDataset(self.folder, self.path, types)
+        return PackedDataset(self.folder, self.path, replace(self._view, types=types))
+
+    def with_isolated_atoms(self, energies: Mapping[str, float]) -> PackedDataset:
+        """Return the same data with energies of isolated atoms, kcal/mol by the name of their type."""
+        return PackedDataset(self.folder, self.path, replace(self._view, isolated_atoms=energies))
+
+    def for_validation(self) -> PackedDataset:
+        """Return the same data, of which all frames are for validation."""
+        return PackedDataset(self.folder, self.path, replace(self._view, validation=True))
+
+    @property
+    def atom_energies(self) -> dict[int, float]:
+        """Energy of an isolated atom of each type, kcal/mol by type from 1, where it is in the data."""
+        names = self.type_names or tuple(str(number) for number in range(1, self.type_count + 1))
+        found = {number: self.isolated_atoms.get(name) for number, name in enumerate(names, start=1)}
+        return {number: energy for number, energy in found.items() if energy is not None}
+
+    @cached_property
+    def config_types(self) -> tuple[str | None, ...]:
+        """Kind of configuration of each frame, None where the data names none."""
+        names = (*self._config_types, None)
+        return tuple(names[index] for index in self._arrays["config_types"].tolist())
 
     def __len__(self) -> int:
         """Count the frames."""
@@ -126,6 +183,7 @@ class PackedDataset(Sequence[Frame]):
             forces=np.asarray(arrays["forces"][atoms]),
             energy=None if np.isnan(energy) else energy,
             virial=None if np.isnan(virial).any() else virial,
+            config_type=self.config_types[index],
             **label,
         )
 
@@ -193,6 +251,10 @@ _MANIFEST: dict[str, tuple[type, ...]] = {
     "topology": (str, NoneType),
     "force_field": (dict, NoneType),
     "elements": (list, NoneType),
+    "config_types": (list,),
+    "isolated_atoms": (dict,),
+    "notes": (list,),
+    "names": (dict,),
 }
 """Types of the values in ``pack.json``; lists contain strings."""
 
@@ -208,6 +270,7 @@ def open_dataset(
     force_field: ForceField | Path | None = None,
     elements: Sequence[str] | None = None,
     cache: Path | None = None,
+    keys: Mapping[Target, str] | None = None,
 ) -> PackedDataset:
     """Open data as a packed dataset, which is built on first use and rebuilt when its files change.
 
@@ -226,24 +289,40 @@ def open_dataset(
         Elements in the order of their types, for data with element names only.
     cache
         Folder for packs.
+    keys
+        Names of energies, forces and so on in the files (see `TargetNames`).
 
     Raises
     ------
     InputError
         A file cannot be read, is wrong or has no forces, or the pack cannot be written.
     """
+    dataset = _open(path, topology, force_field, elements, cache, keys or {})
+    for note in dataset.notes:
+        warnings.warn(f"{dataset.path}: {note}", stacklevel=2)
+    return dataset
+
+
+def _open(
+    path: Paths,
+    topology: Path | None,
+    force_field: ForceField | Path | None,
+    elements: Sequence[str] | None,
+    cache: Path | None,
+    keys: Mapping[Target, str],
+) -> PackedDataset:
     names = [path] if isinstance(path, (str, Path)) else list(path)
     if len(names) == 1 and (Path(names[0]) / MANIFEST).is_file():
         return PackedDataset(Path(names[0]))
     sources = find_sources(names, topology)
-    manifest = _manifest(names, sources, _force_field(sources, force_field), elements)
-    prefix, name = _pack_name(sources, manifest)
+    manifest = _manifest(names, sources, force_field_of(sources, force_field), elements)
+    prefix, name = _pack_name(sources, manifest, keys)
     folders = cache_folders(sources[0].file) if cache is None else [cache]
     for cache_folder in folders:
         if (cache_folder / name / MANIFEST).is_file():
             return PackedDataset(cache_folder / name, Path(names[0]))
     cache_folder = first_writable(folders)
-    _build(names, topology, cache_folder / name, manifest)
+    _build(names, topology, cache_folder / name, manifest, keys)
     for stale in cache_folder.glob(glob.escape(prefix) + "*"):
         if stale.name != name:
             shutil.rmtree(stale, ignore_errors=True)
@@ -263,26 +342,46 @@ def _manifest(
     }
 
 
-def _pack_name(sources: Sequence[Source], manifest: dict[str, Any]) -> tuple[str, str]:
+def _pack_name(sources: Sequence[Source], manifest: dict[str, Any], keys: Mapping[Target, str]) -> tuple[str, str]:
     """Return the part of the folder's name that does not depend on the contents of files, and the whole name."""
     files = [[str(f.resolve()) for f in source.files] for source in sources]
-    prefix = f"{sources[0].file.name}-{short_hash([files, manifest['force_field'], manifest['elements']])}-"
+    given = [files, manifest["force_field"], manifest["elements"], *([dict(keys)] if keys else [])]
+    prefix = f"{sources[0].file.name}-{short_hash(given)}-"
     contents = [fingerprint(f) for source in sources for f in source.files]
     return prefix, prefix + short_hash([FORMAT_VERSION, contents])
 
 
-def _build(names: Sequence[Path | str], topology: Path | None, folder: Path, manifest: dict[str, Any]) -> None:
-    numbering = ElementTypes(manifest["elements"])
+def _build(
+    names: Sequence[Path | str],
+    topology: Path | None,
+    folder: Path,
+    manifest: dict[str, Any],
+    keys: Mapping[Target, str],
+) -> None:
+    numbering, targets, isolated = ElementTypes(manifest["elements"]), TargetNames(keys), IsolatedAtoms()
 
     def frames() -> Iterator[Frame]:
-        yield from read_frames(names, topology=topology, elements=numbering)
+        for frame in read_frames(names, topology=topology, elements=numbering, names=targets):
+            if not isolated.take(frame, names[0]):
+                yield frame
+            elif frame.energy is not None:
+                number = int(frame.types[0])
+                isolated.add(numbering.names[number - 1] if numbering.names else str(number), frame.energy, names[0])
         manifest["elements"] = None if numbering.names is None else list(numbering.names)
+        manifest["isolated_atoms"] = isolated.energies
+        manifest["notes"], manifest["names"] = targets.notes(), targets.chosen
 
     write_pack(frames(), folder, manifest)
 
 
-def _force_field(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:
-    """Return the given force field, or the common one of the reference runs."""
+def force_field_of(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:
+    """Return the given force field, or the common one of the reference runs.
+
+    Raises
+    ------
+    InputError
+        They have different ones.
+    """
     if given is not None:
         return given if isinstance(given, ForceField) else ForceField.from_yaml(given)
     fields = [ReferenceRun.open(source.file.parent).force_field for source in sources if source.manifest is not None]
@@ -298,13 +397,37 @@ def _force_field(sources: Sequence[Source], given: ForceField | Path | None) -> 
 def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[PackedDataset]:
     """Open all the data of a training, one dataset per path; each folder that a pattern matches is a separate dataset.
 
+    Those of ``settings.validation`` come last. Files with nothing but isolated atoms are no datasets; their energies
+    are given to all the others.
+
     Raises
     ------
     InputError
-        See `open_dataset`.
+        See `open_dataset`; or files have nothing but isolated atoms, or two energies for the same one.
     """
+    opened = _open_all(settings.paths or [""], settings, cache)
+    opened += [dataset.for_validation() for dataset in _open_all(settings.validation, settings, cache)]
+    energies = {dataset.target_names["energy"]: dataset for dataset in opened if "energy" in dataset.target_names}
+    if "free_energy" in energies and len(energies) > 1:
+        others = " and ".join(f"'{name}' in {d.path}" for name, d in energies.items() if name != "free_energy")
+        warnings.warn(
+            f"{energies['free_energy'].path}: its energies are 'free_energy', but {others}, which differ where "
+            "electrons have a temperature; set data.keys.energy.",
+            stacklevel=2,
+        )
+    isolated = IsolatedAtoms()
+    for dataset in opened:
+        for name, energy in dataset.isolated_atoms.items():
+            isolated.add(name, energy, dataset.path)
+    found = [dataset for dataset in opened if len(dataset) or not dataset.isolated_atoms]
+    if all(dataset.validation for dataset in found):
+        raise InputError(f"{opened[0].path}: contains isolated atoms only; add data with frames to learn from.")
+    return [dataset.with_isolated_atoms(isolated.energies) for dataset in found] if isolated.energies else found
+
+
+def _open_all(paths: Sequence[str], settings: DataSettings, cache: Path | None) -> list[PackedDataset]:
     groups: list[list[Path]] = []
-    for path in settings.paths or [""]:
+    for path in paths:
         found = matching_files(path) if path else matching_files([])
         groups += [[p] for p in found] if all(p.is_dir() for p in found) else [found]
     return [
@@ -314,6 +437,7 @@ def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[Pac
             force_field=None if settings.force_field is None else Path(settings.force_field),
             elements=settings.elements,
             cache=cache,
+            keys=settings.keys,
         )
         for group in groups
     ]

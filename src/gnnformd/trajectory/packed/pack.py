@@ -19,7 +19,8 @@ from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "load_arrays", "write_pack"]
 
-FORMAT_VERSION = 3  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
+FORMAT_VERSION = 4  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
+# 3: no kinds of configuration, isolated atoms among the frames
 MANIFEST = "pack.json"
 
 PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}
@@ -34,8 +35,10 @@ PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "periodic": (np.bool_, (3,)),
     "energies": (np.float64, ()),
     "virials": (np.float64, (3, 3)),
+    "config_types": (np.int64, ()),
 }
-"""One row per frame; ``frame_starts`` has one more, and NaN means unknown."""
+"""One row per frame; ``frame_starts`` has one more, and NaN means unknown. ``config_types`` are rows of the manifest's
+list, -1 where there is none."""
 
 PER_LABEL: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "ids": (np.int64, ()),
@@ -99,6 +102,7 @@ class _Writer:
             self._arrays[f"{name}_starts"].append(0)
         self._labels: dict[bytes, int] = {}
         self._last: tuple[tuple[NDArray[Any] | None, ...], int] | None = None
+        self.config_types: dict[str, int] = {}
 
     def append(self, frame: Frame) -> None:
         rows = {
@@ -111,10 +115,14 @@ class _Writer:
             "periodic": frame.periodic,
             "energies": np.nan if frame.energy is None else frame.energy,
             "virials": np.full((3, 3), np.nan) if frame.virial is None else frame.virial,
+            "config_types": self._config_type(frame.config_type),
         }
         for name, values in rows.items():
             self._arrays[name].append(values)
         self._arrays["frame_starts"].append(self._arrays["positions"].length)
+
+    def _config_type(self, name: str | None) -> int:
+        return -1 if name is None else self.config_types.setdefault(name, len(self.config_types))
 
     def _label(self, frame: Frame) -> int:
         """Index of the frame's label, stored if it is new."""
@@ -169,7 +177,8 @@ def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any
         for frame in frames:
             writer.append(frame)
         writer.close()
-        (made / MANIFEST).write_text(json.dumps({"format_version": FORMAT_VERSION, **manifest}, indent=1))
+        content = {"format_version": FORMAT_VERSION, "config_types": list(writer.config_types), **manifest}
+        (made / MANIFEST).write_text(json.dumps(content, indent=1))
         try:
             move_folder(made, folder)
         except OSError:

@@ -1,0 +1,1 @@
+"""A configuration chosen from the data."""

@@ -1,0 +1,267 @@
+"""Choose the settings of a training from its data, with a reason for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gnnformd.automatic.facts import REACH, DataFacts, gather_facts
+from gnnformd.config import Config, make_config
+from gnnformd.errors import InputError
+from gnnformd.trajectory.packed.dataset import PackedDataset, open_datasets
+
+__all__ = ["Choice", "Chosen", "choose_config"]
+
+NEIGHBORS = 60
+"""An atom's neighbors within the cutoff, where nothing else decides: some four shells of a crystal."""
+
+SHORTEST_CUTOFF, CUTOFF_IN_VACUUM, LONGEST_CUTOFF = 4.5, 6.0, 9.0  # angstrom
+LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
+SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
+MINUTES, MINUTES_OF_QUANTUM_DATA = 10.0, 30.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting.
+
+    Attributes
+    ----------
+    key
+        As in a configuration: ``model.cutoff``.
+    value
+        Its value.
+    reason
+        Why.
+    """
+
+    key: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The settings of a training, and why they are so.
+
+    Attributes
+    ----------
+    config
+        The complete configuration.
+    name
+        What the training may be called: the name of the largest dataset.
+    facts
+        What the data are, a sentence each.
+    choices
+        Settings that depend on the data. Those of the user are among them.
+    """
+
+    config: Config
+    name: str
+    facts: tuple[str, ...]
+    choices: tuple[Choice, ...]
+
+
+def choose_config(paths: Sequence[str], overrides: Sequence[str] = ()) -> Chosen:
+    """Look at the data and choose the settings of a training with the density model.
+
+    Parameters
+    ----------
+    paths
+        The data, as ``data.paths``.
+    overrides
+        Settings that are not chosen, of the form ``a.b=value``; those of ``data`` say how the data are read.
+
+    Raises
+    ------
+    InputError
+        The data cannot be read, or an override is wrong.
+    """
+    start: dict[str, Any] = {"model": {"kind": "density"}, "data": {"paths": list(paths)}, "training": dict(TRAINING)}
+    given = make_config(start, overrides, "auto")
+    if given.model.kind != "density":
+        raise InputError(f"--set model.kind={given.model.kind}: 'auto' chooses settings of density; name a preset.")
+    datasets = open_datasets(given.data)
+    facts = gather_facts(datasets)
+    choices = [*_data_choices(facts, datasets), *_model_choices(facts), *_training_choices(facts)]
+    for choice in choices:
+        part, name = choice.key.split(".")
+        start[part][name] = choice.value
+    config = make_config(start, overrides, "auto")
+    largest = max((d for d in datasets if not d.validation), key=len).path.resolve().name
+    name = largest.split(".")[0] or "auto"
+    return Chosen(config, name, tuple(_describe(facts)), tuple(_as_used(choice, config) for choice in choices))
+
+
+TRAINING: dict[str, Any] = {
+    "epochs": None,
+    "max_minutes": MINUTES,
+    "loss": "huber",
+    "schedule": "cosine",
+    "rotations": False,
+    "checkpoint_every": 1,
+    "validation_frames": 100,
+    "ema_decay": 0.995,
+    "threads": 1,
+}
+"""Settings of a training that do not depend on the data."""
+
+
+def _as_used(choice: Choice, config: Config) -> Choice:
+    """Replace what the user has set otherwise."""
+    part, name = choice.key.split(".")
+    used = getattr(getattr(config, part), name)
+    return choice if used == choice.value else Choice(choice.key, used, "as you say")
+
+
+def _describe(facts: DataFacts) -> list[str]:
+    """Say what the data are."""
+    size = f"{facts.smallest}" if facts.smallest == facts.largest else f"{facts.smallest} to {facts.largest}"
+    whole, open_ = facts.periodic
+    boxes = "periodic" if whole == facts.sampled else "not periodic" if open_ == facts.sampled else "partly periodic"
+    dense = "" if facts.density is None else f", {facts.density:.3g} atoms/angstrom^3"
+    targets = ["forces"]
+    for name, count in (("energies", facts.energies), ("virials", facts.virials)):
+        if count:
+            targets.append(name if count == facts.frames else f"{name} of {count} frames")
+    found = [
+        f"{facts.frames} frames of {size} atoms ({', '.join(facts.types)}), {boxes}{dense}",
+        f"{', '.join(targets)}; "
+        f"{'a force field' if facts.force_field else 'no force field'}, "
+        f"{'bonds' if facts.longest_bond_path else 'no bonds'}, "
+        f"{f'charges up to {facts.charges:.3g} e' if facts.charges else 'no charges'}",
+    ]
+    if facts.config_types:
+        names = sorted(facts.config_types)
+        listed = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+        found.append(f"kinds of configuration: {listed}")
+    if facts.isolated_atoms:
+        found.append(f"energies of isolated atoms: {', '.join(facts.isolated_atoms)}")
+    return found
+
+
+def _data_choices(facts: DataFacts, datasets: Sequence[PackedDataset]) -> list[Choice]:
+    found = []
+    names = [set(dataset.type_names or ()) for dataset in datasets]
+    every = set[str]().union(*names)
+    if facts.force_field is None and every and all(names) and every != max(names, key=len):
+        from ase.data import atomic_numbers
+
+        order = sorted(every, key=lambda name: (atomic_numbers.get(name, len(atomic_numbers)), name))
+        found.append(Choice("data.elements", order, "the files have different elements"))
+    if facts.validation_frames:
+        return found
+    if len(facts.config_types) > 1:
+        found.append(Choice("data.split", "stratified", "so that every kind of configuration is in both parts"))
+    elif facts.same_composition:
+        found.append(Choice("data.split", "blocks", "consecutive frames of a trajectory are alike"))
+    else:
+        found.append(Choice("data.split", "shuffled", "the frames are of different systems"))
+    return found
+
+
+def _model_choices(facts: DataFacts) -> list[Choice]:
+    lennard_jones = _is_lennard_jones(facts)
+    found = [_cutoff(facts), _layers(facts)]
+    if lennard_jones:
+        found.append(Choice("model.body_order", 2, "Lennard-Jones alone acts between pairs"))
+        found.append(Choice("model.radial_functions", 16, "pair potentials are all there is"))
+    small = facts.force_field is not None
+    reason = "a classical force field needs a small network" if small else "nothing is known of the potential"
+    found.append(Choice("model.features", 16 if small else 48, reason))
+    found.append(Choice("model.width", 32 if small else 64, reason))
+    kinds, third = min(facts.longest_bond_path, 2), facts.longest_bond_path == 3
+    if not kinds:
+        found.append(Choice("model.bond_kinds", 0, "no bonds are known, so every neighbor is treated alike"))
+    else:
+        reach = "third" if third else "second"
+        found.append(Choice("model.bond_kinds", 3 if third else kinds, f"bonds are known, and {reach} neighbors along"))
+    if facts.force_field is None:
+        found.append(Choice("model.node_features", "embedding", "there is no force field: types are learned"))
+    else:
+        found.append(Choice("model.node_features", "physical", "charge, epsilon and sigma of the force field"))
+    found.append(_electrostatics(facts))
+    return found
+
+
+def _is_lennard_jones(facts: DataFacts) -> bool:
+    field = facts.force_field
+    if field is None or facts.longest_bond_path or facts.charges:
+        return False
+    return any(kind.epsilon > 0 for kind in field.types)
+
+
+def _is_classical(facts: DataFacts) -> bool:
+    return facts.force_field is not None or facts.longest_bond_path > 0 or facts.charges > 0
+
+
+def _cutoff(facts: DataFacts) -> Choice:
+    if _is_lennard_jones(facts) and facts.force_field is not None:
+        cutoff = min(facts.force_field.lj_cutoff, LONGEST_OF_LENNARD_JONES)
+        return Choice("model.cutoff", round(cutoff, 2), "where the Lennard-Jones potential of the data ends")
+    neighbors = facts.neighbors
+    wanted = neighbors.distance(NEIGHBORS)
+    if wanted > REACH and not facts.periodic[0]:
+        within = neighbors.count(CUTOFF_IN_VACUUM)
+        return Choice("model.cutoff", CUTOFF_IN_VACUUM, f"{within:.0f} of the atoms of a molecule are that close")
+    cutoff = min(max(wanted, SHORTEST_CUTOFF), LONGEST_CUTOFF)
+    gap = neighbors.gap(SEARCHED[0] * cutoff, SEARCHED[1] * cutoff)
+    cutoff = round(cutoff if gap is None else gap, 2)
+    where = "" if gap is None else ", in a gap between shells of g(r)"
+    return Choice("model.cutoff", cutoff, f"{neighbors.count(cutoff):.0f} neighbors, about {NEIGHBORS} wanted{where}")
+
+
+def _layers(facts: DataFacts) -> Choice:
+    if _is_classical(facts):
+        return Choice("model.layers", 1, "a classical force field has no terms of longer reach")
+    if len(facts.types) == 1:
+        return Choice("model.layers", 1, "one element: densities of neighbors tell most, and one layer is fastest")
+    return Choice("model.layers", 2, "several elements and no force field: what neighbors are depends on theirs")
+
+
+def _electrostatics(facts: DataFacts) -> Choice:
+    whole, open_ = facts.periodic
+    if not facts.charges:
+        return Choice("model.electrostatics", "none", "the data have no charges")
+    if facts.charges_change:
+        return Choice("model.electrostatics", "none", "charges change from frame to frame, and would not be known")
+    if facts.sampled not in (whole, open_):
+        return Choice("model.electrostatics", "none", "boxes are periodic in some directions only")
+    return Choice("model.electrostatics", "fixed", f"the data have charges of up to {facts.charges:.3g} e")
+
+
+def _training_choices(facts: DataFacts) -> list[Choice]:
+    classical = _is_classical(facts)
+    found = [_energy_weight(facts)]
+    if facts.virials == facts.frames:
+        weight = 0.01 if classical else "auto"
+        found.append(Choice("training.virial_weight", weight, "all frames have virials; they set the pressure"))
+    else:
+        missing = facts.frames - facts.virials
+        reason = f"{missing} frames have no virial" if facts.virials else "the data have no virials"
+        found.append(Choice("training.virial_weight", 0.0, reason))
+    reason = f"as many frames of {facts.mean:.0f} atoms as hold about a hundred atoms"
+    found.append(Choice("training.batch_size", None, reason))
+    if not classical:
+        found.append(Choice("training.optimizer", "soap", "it gets further in the same minutes, and costs more a step"))
+        found.append(Choice("training.learning_rate", 1e-2, "what suits this optimizer"))
+    elif _is_lennard_jones(facts) or facts.force_field is None:
+        found.append(Choice("training.learning_rate", 4e-3, "a small step for what is nearly a sum over pairs"))
+    else:
+        found.append(Choice("training.learning_rate", 1.6e-2, "a small network that starts from classical terms"))
+    minutes = MINUTES if classical or len(facts.types) == 1 else MINUTES_OF_QUANTUM_DATA
+    reason = "little is to be learned" if minutes == MINUTES else "two layers; longer pays"
+    found.append(Choice("training.max_minutes", minutes, f"{reason} (--max-minutes for another time)"))
+    return found
+
+
+def _energy_weight(facts: DataFacts) -> Choice:
+    if facts.energies < facts.frames:
+        missing = facts.frames - facts.energies
+        reason = f"{missing} frames have no energy" if facts.energies else "the data have no energies"
+        return Choice("training.energy_weight", 0.0, reason)
+    if _is_classical(facts) and facts.same_composition:
+        reason = "forces fix the energy of one system up to a constant"
+        return Choice("training.energy_weight", 0.0, reason)
+    return Choice("training.energy_weight", "auto", "all frames have energies; their errors count a fifth")

@@ -1,0 +1,102 @@
+"""All files that ASE reads: outputs of VASP, CP2K, Quantum ESPRESSO, GPAW, ORCA and others."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from gnnformd.errors import InputError
+from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.extxyz import frame_of_atoms
+from gnnformd.trajectory.formats.target_names import TargetNames
+from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.isolated_atoms import is_isolated_atom
+
+__all__ = ["ase_format", "read_by_ase"]
+
+_OTHERS = ("lammps-data", "lammps-dump-text", "lammps-dump-binary", "xyz", "extxyz", "runnerdata")
+"""Formats that do not say their units, or are read without ASE's guess."""
+
+_UNCONVERTED = ("qbox",)
+"""Formats whose energies and forces ASE gives in other units than its own."""
+
+
+def ase_format(path: Path) -> str | None:
+    """Name of the format that ASE takes a file to be of, None where it knows none that it can read."""
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+
+    try:
+        name = filetype(str(path))
+    except (UnknownFileTypeError, OSError, EOFError, ValueError):
+        return None
+    return name if name not in _OTHERS and name in ioformats and ioformats[name].can_read else None
+
+
+def read_by_ase(
+    path: Path,
+    *,
+    require_forces: bool = True,
+    elements: ElementTypes | None = None,
+    names: TargetNames | None = None,
+) -> Iterator[Frame]:
+    """Read all frames of a file by ASE, whose units (eV, angstrom) are converted to ``real``.
+
+    Forces are those that were calculated, also on atoms that are held. Types are numbered by element (see
+    `ElementTypes`), ids number the atoms and timesteps the frames.
+
+    Parameters
+    ----------
+    path
+        The file.
+    require_forces
+        Refuse a frame without forces.
+    elements
+        Assigns type numbers.
+    names
+        Finds energies, forces, stresses and virials.
+
+    Yields
+    ------
+    Frame
+
+    Raises
+    ------
+    InputError
+        ASE cannot read the file, or a frame is wrong; the sentence names the frame.
+    """
+    from ase.io import iread
+
+    elements, names = elements or ElementTypes(), names or TargetNames()
+    kind, number = ase_format(path), 0
+    if kind in _UNCONVERTED:
+        raise InputError(
+            f"{path}: ASE takes it for '{kind}', whose units it does not convert; convert the file to extended XYZ in "
+            "eV and angstrom."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of spglib, deprecations and the like
+        images = iter(iread(str(path), index=":", format=kind))
+    while True:
+        try:
+            atoms = next(images, None)
+        except Exception as error:  # a parser of text may fail in any way
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(
+                f"{path}: ASE takes it for '{kind}' and cannot read frame {number + 1} ({reason}); remove what is "
+                "incomplete, or convert the file to extended XYZ."
+            ) from error
+        if atoms is None:
+            break
+        number += 1
+        where = f"{path}, frame {number}"
+        frame = frame_of_atoms(atoms, number, where, elements, names)
+        if require_forces and frame.forces is None and not is_isolated_atom(frame):
+            found = ", ".join(sorted({} if atoms.calc is None else atoms.calc.results)) or "no results"
+            raise InputError(
+                f"{where}: ASE takes the file for '{kind}' and finds no forces in it ({found}); calculate them, or "
+                "remove the frame."
+            )
+        yield frame
+    if not number:
+        raise InputError(f"{path}: ASE takes it for '{kind}' and finds no frame in it; give another file.")

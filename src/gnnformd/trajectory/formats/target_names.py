@@ -1,0 +1,172 @@
+"""Under which names a file has energies, forces, stresses and virials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from gnnformd.errors import InputError
+
+__all__ = ["Target", "TargetNames", "target_keys"]
+
+Target: TypeAlias = Literal["energy", "forces", "stress", "virial", "config_type"]
+"""What `TargetNames` finds."""
+
+CANDIDATES: dict[Target, tuple[str, ...]] = {
+    "energy": ("ref_energy", "dft_energy", "free_energy", "energy"),
+    "forces": ("ref_forces", "ref_force", "dft_forces", "dft_force", "forces", "force"),
+    "stress": ("ref_stress", "dft_stress", "stress"),
+    "virial": ("ref_virial", "ref_virials", "dft_virial", "dft_virials", "virial", "virials"),
+    "config_type": ("config_type", "group"),
+}
+"""The first one that a file has is taken; prefixes may be in capitals."""
+
+FAMILIES = ("ref", "dft", "")
+"""Prefixes of these names, in this order."""
+
+
+class TargetNames:
+    """The names under which files have what a model learns.
+
+    The first frame that has a target chooses its name, by the order of `CANDIDATES`, for all frames. Names with
+    ``REF_`` or ``dft_`` stand before those without, since a file with both has predictions under the latter, and
+    ``free_energy`` before ``energy``, since the forces are its gradient where electrons have a temperature.
+
+    Parameters
+    ----------
+    given
+        Names to take instead, by target.
+
+    Attributes
+    ----------
+    chosen
+        The name of each target that was found.
+    """
+
+    def __init__(self, given: Mapping[Target, str] | None = None) -> None:
+        self.given = dict(given or {})
+        self.chosen: dict[Target, str] = {}
+        self._others: dict[Target, set[str]] = {}
+        self._virial_family: str | None = None
+
+    def find(self, target: Target, values: Mapping[str, Any], where: str) -> Any:
+        """Take the value of a target from those of a frame by their names, or None.
+
+        Raises
+        ------
+        InputError
+            The frame has not the chosen name, but another that fits.
+        """
+        if target in self.given:
+            name = self.given[target]
+            if name in values:
+                self.chosen[target] = name
+            return values.get(name)
+        order = CANDIDATES[target]
+        present = sorted((name for name in values if _plain(name) in order), key=lambda name: order.index(_plain(name)))
+        if not present:
+            return None
+        name = self.chosen.setdefault(target, present[0])
+        if name not in present:
+            raise InputError(
+                f"{where}: the frame has '{present[0]}', but frames before it '{name}', and they need not be the same; "
+                f"name one with data.keys.{target}."
+            )
+        different = {other for other in present if not _equal(values[name], values[other])}
+        self._others.setdefault(target, set()).update(different)
+        return values[name]
+
+    def find_virial(self, values: Mapping[str, Any], where: str) -> tuple[Any, Any]:
+        """Take a virial and a stress, of the same calculation; None for what a frame has not.
+
+        Raises
+        ------
+        InputError
+            See `find`.
+        """
+        both: tuple[Target, ...] = ("virial", "stress")
+        if self.given.keys() & set(both):
+            virial, stress = (self.find(target, values, where) if target in self.given else None for target in both)
+            return virial, stress
+        present = {name for name in values for target in both if _plain(name) in CANDIDATES[target]}
+        if self._virial_family is None and present:
+            self._virial_family = min(map(_family, present), key=FAMILIES.index)
+        others = {name for name in present if _family(name) != self._virial_family}
+        left = {name: value for name, value in values.items() if name not in others}
+        virial, stress = (self.find(target, left, where) for target in both)
+        if others:
+            target = next(t for t in both if t in self.chosen)
+            self._others[target] |= others
+        return virial, stress
+
+    def notes(self) -> list[str]:
+        """Say which name was chosen where others, with other values, could have been; a sentence for each target."""
+        found = [
+            f"{target} is taken from '{self.chosen[target]}', not from {_quoted(others)}; data.keys.{target} chooses."
+            for target, others in self._others.items()
+            if others
+        ]
+        families = {target: _family(name) for target, name in self.chosen.items() if target in ("energy", "forces")}
+        if len(set(families.values())) > 1 and not {"energy", "forces"} & self.given.keys():
+            found.append(
+                f"energy is taken from '{self.chosen['energy']}' and forces from '{self.chosen['forces']}', which need "
+                "not be of the same calculation; data.keys names others."
+            )
+        return found
+
+    def check_given(self, source: Path) -> None:
+        """Refuse given names that no frame had.
+
+        Raises
+        ------
+        InputError
+            Names the key.
+        """
+        for target, name in self.given.items():
+            if target not in self.chosen:
+                raise InputError(f"{source}: no frame has '{name}', which data.keys.{target} names; correct the name.")
+
+
+def target_keys(options: list[str]) -> dict[Target, str]:
+    """Read names given as ``TARGET=NAME``.
+
+    Raises
+    ------
+    InputError
+        One is not of this form, or there is no such target.
+    """
+    found: dict[Target, str] = {}
+    for option in options:
+        target, equals, name = option.partition("=")
+        known = [t for t in get_args(Target) if t == target]
+        if not known or not equals or not name:
+            raise InputError(
+                f"--key {option}: is not of the form TARGET=NAME with one of {', '.join(get_args(Target))}; write for "
+                "example --key energy=my_energy."
+            )
+        found[known[0]] = name
+    return found
+
+
+def _plain(name: str) -> str:
+    """Name with a prefix in small letters; without one it stays: ``Stress`` of LAMMPS is no ``stress``."""
+    return name[:4].lower() + name[4:] if name[:4].lower() in ("ref_", "dft_") else name
+
+
+def _family(name: str) -> str:
+    """Prefix of a name: where values come from the same calculation, it is the same."""
+    return _plain(name)[:3] if _plain(name)[:4] in ("ref_", "dft_") else ""
+
+
+def _quoted(names: set[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return one is other or np.array_equal(np.asarray(one, dtype=float), np.asarray(other, dtype=float))
+    except (TypeError, ValueError):
+        return str(one) == str(other)

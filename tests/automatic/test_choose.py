@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import ase
+import ase.io
+import numpy as np
+import pytest
+import yaml
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from typer.testing import CliRunner
+
+from gnnformd.automatic.choose import choose_config
+from gnnformd.automatic.facts import Neighbors
+from gnnformd.cli import app
+from gnnformd.config import dump_config, load_config
+from gnnformd.errors import InputError
+from gnnformd.model.files.model_file import load_model
+
+ARGON = """types:
+- {name: Ar, mass: 39.948, charge: 0.0, epsilon: 0.2378, sigma: 3.405}
+lj_cutoff: 8.5
+"""
+IONS = """types:
+- {name: Na, mass: 22.99, charge: 1.0, epsilon: 0.13, sigma: 2.35}
+- {name: Cl, mass: 35.45, charge: -1.0, epsilon: 0.1, sigma: 4.4}
+"""
+
+
+def copper(path: Path, frames: int = 8, *, stress: bool = True, kinds: int = 1) -> str:
+    images = []
+    for k in range(frames):
+        atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+        atoms.rattle(0.08, seed=k)
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        if stress:
+            results["stress"] = atoms.get_stress()
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        atoms.info["config_type"] = f"kind{k % kinds}"
+        images.append(atoms)
+    ase.io.write(path, images, format="extxyz")
+    return str(path)
+
+
+def dump(path: Path, charges: tuple[float, ...] = ()) -> str:
+    """Two frames of a rocksalt crystal, with the charges of the first atom in each."""
+    generator = np.random.default_rng(0)
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True) * (2, 2, 2)
+    lines = ["ITEM: UNITS", "real"]
+    for step in range(4):
+        lines += ["ITEM: TIMESTEP", str(step), "ITEM: NUMBER OF ATOMS", str(len(atoms)), "ITEM: BOX BOUNDS pp pp pp"]
+        lines += ["0 11.28"] * 3 + ["ITEM: ATOMS id type x y z fx fy fz" + (" q" if charges else "")]
+        for k, (symbol, x) in enumerate(zip(atoms.symbols, atoms.positions, strict=True), start=1):
+            row = [k, 1 if symbol == "Na" else 2, *(x + generator.normal(0, 0.1, 3)), *generator.normal(size=3)]
+            if charges:
+                row.append((1 if symbol == "Na" else -1) * charges[step % len(charges)])
+            lines.append(" ".join(repr(v) if isinstance(v, int) else repr(float(v)) for v in row))
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def chosen(paths: list[str], *overrides: str) -> dict[str, object]:
+    found = choose_config(paths, overrides)
+    config, choices = found.config, found.choices
+    for choice in choices:
+        part, name = choice.key.split(".")
+        assert getattr(getattr(config, part), name) == choice.value
+        assert choice.reason
+    return {choice.key: choice.value for choice in choices}
+
+
+def test_a_metal_from_quantum_data(tmp_path: Path) -> None:
+    found = chosen([copper(tmp_path / "cu.xyz")])
+    # shells of fcc copper: 12 at 2.55, 6 at 3.61, 24 at 4.42, 12 at 5.10, 24 at 5.71 angstrom
+    assert 5.2 < found["model.cutoff"] < 5.6
+    assert found["model.layers"] == 1
+    assert found["model.electrostatics"] == "none" and found["model.bond_kinds"] == 0
+    assert found["model.node_features"] == "embedding"
+    assert found["training.energy_weight"] == found["training.virial_weight"] == "auto"
+    assert found["training.batch_size"] is None  # as many frames as hold a hundred atoms
+    assert found["data.split"] == "blocks"
+
+
+def test_what_is_not_in_the_data_is_not_asked_for(tmp_path: Path) -> None:
+    found = chosen([dump(tmp_path / "nacl.dump")])
+    assert found["training.energy_weight"] == 0 and found["training.virial_weight"] == 0
+    assert found["model.electrostatics"] == "none"
+    found = chosen([copper(tmp_path / "cu.xyz", stress=False)])
+    assert found["training.virial_weight"] == 0 and found["training.energy_weight"] == "auto"
+
+
+def test_charges_bring_electrostatics_unless_they_change(tmp_path: Path) -> None:
+    found = chosen([dump(tmp_path / "a.dump", (1.0,))])
+    assert found["model.electrostatics"] == "fixed" and found["model.layers"] == 1
+    (tmp_path / "field.yaml").write_text(IONS)
+    found = chosen([dump(tmp_path / "b.dump")], f"data.force_field={tmp_path / 'field.yaml'}")
+    assert found["model.electrostatics"] == "fixed" and found["model.node_features"] == "physical"
+    found = chosen([dump(tmp_path / "c.dump", (1.0, 0.9))])
+    assert found["model.electrostatics"] == "none"
+
+
+def test_lennard_jones_ends_where_its_force_field_says(tmp_path: Path) -> None:
+    (tmp_path / "field.yaml").write_text(ARGON)
+    text = Path(copper(tmp_path / "cu.xyz")).read_text().replace("Cu ", "Ar ")
+    (tmp_path / "ar.xyz").write_text(text)
+    found = chosen([str(tmp_path / "ar.xyz")], f"data.force_field={tmp_path / 'field.yaml'}")
+    assert found["model.cutoff"] == 8.5 and found["model.body_order"] == 2
+    assert found["training.energy_weight"] == 0  # forces fix it
+
+
+def test_molecules_in_vacuum_of_several_elements_take_two_layers(tmp_path: Path) -> None:
+    images = []
+    for k in range(6):
+        atoms = molecule("CH3CH2OH" if k % 2 else "CH4")
+        atoms.rattle(0.05, seed=k)
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0 - k, forces=np.zeros((len(atoms), 3)))
+        images.append(atoms)
+    ase.io.write(tmp_path / "m.xyz", images, format="extxyz")
+    found = chosen([str(tmp_path / "m.xyz")])
+    assert found["model.layers"] == 2 and found["model.cutoff"] == 6.0
+    assert found["data.split"] == "shuffled"
+
+
+def test_kinds_of_configuration_are_split_alike(tmp_path: Path) -> None:
+    path = copper(tmp_path / "cu.xyz", 12, kinds=3)
+    assert chosen([path])["data.split"] == "stratified"
+    other = copper(tmp_path / "v.xyz", 2)
+    assert "data.split" not in chosen([path], f"data.validation=[{other}]")
+
+
+def test_files_of_different_elements_get_one_list_of_elements(tmp_path: Path) -> None:
+    text = Path(copper(tmp_path / "cu.xyz")).read_text()
+    (tmp_path / "au.xyz").write_text(text.replace("Cu ", "Au "))
+    config = choose_config([str(tmp_path / "cu.xyz"), str(tmp_path / "au.xyz")]).config
+    assert config.data.elements == ["Cu", "Au"]
+
+
+def test_the_users_settings_are_kept_and_the_others_can_be_read_again(tmp_path: Path) -> None:
+    path = copper(tmp_path / "cu.xyz")
+    found = choose_config([path], ["model.cutoff=4.0", "training.max_minutes=3"])
+    config, choices = found.config, found.choices
+    assert found.name == "cu"
+    assert config.model.cutoff == 4.0 and config.training.max_minutes == 3
+    assert {c.key: c.reason for c in choices}["model.cutoff"] == "as you say"
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    assert load_config(tmp_path / "config.yaml") == config
+    with pytest.raises(
+        InputError, match=r"--set model\.cutof=4: model\.cutof is no setting; did you mean model\.cutoff"
+    ):
+        choose_config([path], ["model.cutof=4"])
+
+
+def test_a_gap_between_shells_is_found() -> None:
+    within = np.where(np.arange(100) < 30, 0.0, np.where(np.arange(100) < 50, 12.0, 18.0))
+    assert Neighbors(within).distance(15) == pytest.approx(5.1)
+    assert Neighbors(within).gap(3.5, 6.0) == pytest.approx(4.2, abs=0.6)
+    uniform = (np.arange(100) + 1.0) ** 3
+    assert Neighbors(uniform).gap(4.5, 5.5) is None
+
+
+def test_train_auto_writes_a_configuration_that_trains_the_same(tmp_path: Path) -> None:
+    path = copper(tmp_path / "cu.xyz", 6)
+    small = ["model.features=4", "model.width=4", "model.cutoff=3.5", "model.body_order=2"]
+    small += ["training.epochs=1", "training.max_minutes=null", "training.loggers=[]"]
+    small += [f"data.test=[{copper(tmp_path / 'test.xyz', 2, kinds=2)}]"]
+    sets = [part for setting in small for part in ("--set", setting)]
+    result = CliRunner().invoke(app, ["train", "auto", path, "--out", str(tmp_path / "run"), *sets])
+    assert result.exit_code == 0, result.output
+    assert "model.electrostatics=none: the data have no charges" in result.output
+    test = json.loads((tmp_path / "run/evaluate-test.json").read_text())["datasets"][0]
+    assert test["frames"] == 2 and set(test["per_config_type"]) == {"kind0", "kind1"}
+    assert "Errors of the energies" in result.output and "kind1" in result.output
+    again = ["train", str(tmp_path / "run/config.yaml"), "--out", str(tmp_path / "again")]
+    result = CliRunner().invoke(app, again)
+    assert result.exit_code == 0, result.output
+    one, other = (load_model(tmp_path / name / "model.safetensors").model.state_dict() for name in ("run", "again"))
+    assert one.keys() == other.keys()
+    assert all((one[name] == other[name]).all() for name in one)
+    written = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert written["data"]["paths"] == [path]
+
+
+def test_auto_without_data_is_refused() -> None:
+    result = CliRunner().invoke(app, ["train", "auto"])
+    assert result.exit_code == 2
+    assert "auto: there are no data to choose settings from; give them with --data." in result.output
