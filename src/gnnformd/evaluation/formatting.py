@@ -32,15 +32,14 @@ def count(value: int) -> str:
 
 
 def percent(value: Any) -> str:
-    """Write a share as per cent.
+    """Write a share as per cent with three digits.
 
-    >>> percent(0.1234), percent(2.5), percent(0.0004)
-    ('12 %', '250 %', '0.04 %')
+    >>> percent(0.1234), percent(2.5), percent(0.000681), percent(123.4)
+    ('12.3 %', '250 %', '0.0681 %', '12340 %')
     """
     if value is None or not math.isfinite(value):
         return "–"
-    share = 100 * value
-    return f"{count(round(share))} %" if share >= 10 else f"{share:.2g} %"
+    return f"{share:.3g} %" if (share := 100 * value) < 999.5 else f"{share:.0f} %"
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -125,7 +125,7 @@ def test_the_summary_says_the_numbers_of_the_files(demo):
     text, _, _ = _parsed(write_report(demo))
     assert "One network was trained; its best validation error is 5 kcal mol⁻¹ Å⁻¹ per atom (“water”, epoch 2)" in text
     force = json.loads((demo / "evaluate-water.json").read_text())["datasets"][0]["force"]
-    assert f"The forces of “water” are wrong by {100 * force['relative_l1']:.0f} % on “water-test”" in text
+    assert f"The forces of “water” are wrong by {100 * force['relative_l1']:.3g} % on “water-test”" in text
     assert "In 2 ps of molecular dynamics of 648 atoms with “water” the temperature was 301.5 ± 2.2 K" in text
     assert "g(r) differs from the reference by at most 0.25" in text
     assert "1 200 frames" in text  # the space is a narrow one that does not break
@@ -198,7 +198,7 @@ def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
     (demo / "simulate.json").write_text(json.dumps(known))
     text, plots, _ = _parsed(write_report(demo))
     assert "Compared with the reference: differs: density, g/cm3 (2.9 standard errors)" in text
-    assert "It left the band around the reference after 1.5 ps : a bond O-H is off by 0.75 angstrom" in text
+    assert "Left the band around the reference after 1.5 ps: a bond O-H is off by 0.75 angstrom" in text
     assert "The reference has no velocities to compare." in text
     assert "1.001(3) 1.012(2) -2.9 differs: 2.9 standard errors" in text
     assert "2.4 2.3 – too short to say" in text

@@ -74,13 +74,8 @@ def _verdicts(run: SimulationResult) -> list[str]:
         style = STYLES.get(run.verdict.answer, "")
         sentences.append(f'Compared with the reference: <b class="{style}">{escape(run.verdict.text)}</b>.')
     if run.stability is not None:
-        length = f"{number(run.stability.stable_ps)} ps"
-        reason = run.stability.reason
-        sentences.append(
-            f"It stayed within the band around the reference for all of its {length}."
-            if reason is None
-            else f'It left the band around the reference <b class="bad">after {length}</b>: {escape(reason)}.'
-        )
+        sentence = escape(run.stability.sentence(compared=run.verdict is not None))
+        sentences.append(sentence if run.stability.reason is None else f'<b class="bad">{sentence}</b>')
     return sentences + [
         f'<span style="color:var(--muted)">{escape(note[:1].upper() + note[1:])}</span>' for note in run.notes
     ]
