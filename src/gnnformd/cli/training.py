@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
+from typer.core import TyperCommand
 
 from gnnformd.cli.app import app
 from gnnformd.cli.show import progress, say
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 ConfigArgument = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="A YAML file, or water, argon, seed-water or seed-argon.")
+    str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a configuration below.")
 ]
 DataOption = Annotated[list[Path] | None, typer.Option(help="Training data instead of data.paths; repeatable.")]
 OutOption = Annotated[Path | None, typer.Option(help="Run folder to write; runs/CONFIG if not given.")]
@@ -30,7 +32,18 @@ CheckpointOption = Annotated[Path | None, typer.Option(help="Continue from this 
 MinutesOption = Annotated[float | None, typer.Option(help="End after about this many minutes (training.max_minutes).")]
 
 
-@app.command()
+class _WithPresets(TyperCommand):
+    """A command whose help lists the configurations that come with the package."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line about each."""
+        from gnnformd.config import preset_descriptions
+
+        with formatter.section("Configurations by name"):
+            formatter.write_dl(list(preset_descriptions().items()))
+
+
+@app.command(cls=_WithPresets)
 def train(
     config: ConfigArgument,
     data: DataOption = None,
@@ -58,7 +71,7 @@ def train(
     _say_where(done)
 
 
-@app.command()
+@app.command(cls=_WithPresets)
 def finetune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or name of a shipped model.")],
     config: ConfigArgument,

@@ -34,12 +34,13 @@ def count(value: int) -> str:
 def percent(value: Any) -> str:
     """Write a share as per cent with three digits.
 
-    >>> percent(0.1234), percent(2.5), percent(0.000681), percent(123.4)
-    ('12.3 %', '250 %', '0.0681 %', '12340 %')
+    >>> percent(0.1234), percent(2.5), percent(0.000681), percent(0.002)
+    ('12.3 %', '250 %', '0.0681 %', '0.200 %')
     """
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{share:.3g} %" if (share := 100 * value) < 999.5 else f"{share:.0f} %"
+    share = 100 * value
+    return f"{share:#.3g}".rstrip(".") + " %" if 1e-4 <= share < 999.5 else f"{share:.3g} %"
 
 
 def joined(parts: Sequence[str]) -> str:
