@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,7 +60,7 @@ def train(
     from gnnformd.training.train import train as run
 
     folder = out or Path("runs") / Path(config).stem
-    with progress(f"Training, {folder.name}") as report:
+    with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
         done = run(
             settings.model,
             settings.data,
@@ -87,7 +89,7 @@ def finetune(
     from gnnformd.training.train import finetune as run
 
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
-    with progress(f"Training, {folder.name}") as report:
+    with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
         done = run(
             model,
             settings.model,
@@ -99,6 +101,19 @@ def finetune(
             progress=report,
         )
     _say_where(done)
+
+
+@contextmanager
+def _tell_what_is_left(folder: Path) -> Iterator[None]:
+    """Note at an interruption (some libraries turn it into SystemExit) what the run folder has."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        if (folder / "checkpoints" / "last.ckpt").is_file():
+            error.add_note(f"All files in {folder} are complete; --resume goes on from the last validation.")
+        else:
+            error.add_note(f"There was no validation yet, so there is no model in {folder}; start again.")
+        raise
 
 
 def _load(source: str, data: list[Path] | None, max_minutes: float | None, changes: list[str] | None) -> Config:
