@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from typer.core import TyperCommand
 
@@ -37,7 +36,7 @@ MinutesOption = Annotated[float | None, typer.Option(help="End after about this 
 class _WithPresets(TyperCommand):
     """A command whose help lists the configurations that come with the package."""
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write a line about each."""
         from gnnformd.config import preset_descriptions
 
