@@ -16,7 +16,9 @@ import torch
 from typer.testing import CliRunner, Result
 
 from gnnformd.cli import app
-from gnnformd.cli.show import number, progress
+from gnnformd.cli.show import number, progress, show_facts, show_table
+from gnnformd.cli.training import _tell_what_is_left
+from gnnformd.config import preset_descriptions
 from gnnformd.errors import InputError
 from gnnformd.files import write_json
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
@@ -323,6 +325,38 @@ def test_without_a_terminal_progress_is_plain_lines_now_and_then(
         for done in range(1, 5):
             report(done, 4)
     assert capsys.readouterr().out.splitlines() == ["Counting: 2 of 4, 6 s", "Counting: 4 of 4, 12 s"]
+
+
+def test_a_table_breaks_no_word_and_no_path(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    path, words = "/data/a/long/path/that/does/not/fit/beside/any/of/the/numbers", "oxygen and hydrogen not bonded " * 2
+    show_table("Errors", ("data", "MAE", "RMSE"), [(path, 1.5, 2.25), (words, 0.5, None), ("short", 2, 3)])
+    show_facts("Facts", [("file", path), ("text", words)])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(path in line for line in lines) == 2
+    assert {word for line in lines for word in line.split()} >= set(words.split())
+    assert all(len(line) <= 60 for line in lines if path not in line)
+    assert next(line for line in lines if line.strip().startswith("short")).split() == ["short", "2", "3"]
+
+
+def test_a_training_that_ends_before_its_first_validation_says_that_there_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, _tell_what_is_left(tmp_path):
+        raise KeyboardInterrupt
+    assert "no model" in caught.value.__notes__[0]
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(KeyboardInterrupt) as caught, _tell_what_is_left(tmp_path):
+        raise KeyboardInterrupt
+    assert "--resume" in caught.value.__notes__[0]
+
+
+def test_help_lists_the_configurations_with_a_line_each() -> None:
+    output = run("train", "--help").output
+    for name, line in preset_descriptions().items():
+        assert name in output
+        assert line.split()[0] in output
 
 
 def stopped(number: int, ready: Callable[[], bool], *words: object) -> None:

@@ -52,6 +52,14 @@ def preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in _presets().iterdir() if entry.name.endswith(".yaml"))
 
 
+def preset_descriptions() -> dict[str, str]:
+    """Names of the configurations that come with the package, and the first sentence of the comment in each."""
+    first = {name: (_presets() / f"{name}.yaml").read_text(encoding="utf-8") for name in preset_names()}
+    return {
+        name: text.splitlines()[0].removeprefix("# ").partition(". ")[0].rstrip(".:") for name, text in first.items()
+    }
+
+
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration and check every key and value.
 

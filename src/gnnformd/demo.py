@@ -55,17 +55,17 @@ class DemoSize:
     water_minutes, argon_minutes
         Longest training on water and on argon.
     md_steps
-        Steps of molecular dynamics of water, 1 fs each.
+        Steps of molecular dynamics of water, 1 fs each: as long as the reference, long enough for a verdict.
     """
 
     argon: System = System("argon", 100)
     argon_test: System = System("argon", 20, {"seed": "113", "equilibration": "2000"})
-    water: System = System("water", 100, {"equilibration": "2000", "spacing": "20"})
+    water: System = System("water", 100, {"equilibration": "2000", "spacing": "100"})
     water_test: System = System("water", 10, {"seed": "2", "melting": "1000", "equilibration": "1000"})
     water_large: System = System("water-large", 3, {"melting": "600", "equilibration": "200"})
     water_minutes: float = 0.6
     argon_minutes: float = 0.2
-    md_steps: int = 2000
+    md_steps: int = 10_000
 
 
 class Demo:

@@ -8,13 +8,14 @@ from gnnformd.reference.systems import SYSTEMS
 # Just enough of each system that LAMMPS sets it up and writes a frame.
 SHORT = {
     "argon": {"equilibration": "0", "spacing": "1"},
+    "argon-liquid": {"equilibration": "0", "spacing": "1"},
     "argon-finetune": {"equilibration": "0", "spacing": "1"},
     "water-seed": {},
     "water-large-seed": {"equilibration": "0", "spacing": "1"},
     "water": {"equilibration": "0", "melting": "0", "spacing": "1"},
     "water-large": {"equilibration": "0", "melting": "0", "spacing": "1"},
 }
-ATOMS = {"argon": 400, "argon-finetune": 400, "water": 648, "water-seed": 648}
+ATOMS = {"argon": 400, "argon-liquid": 500, "argon-finetune": 400, "water": 648, "water-seed": 648}
 
 
 @pytest.mark.parametrize("name", sorted(set(SHORT) - {"water-large", "water-large-seed"}))

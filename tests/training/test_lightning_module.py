@@ -52,7 +52,8 @@ def test_a_batch_pays_the_sum_over_its_frames_and_one_penalty(frames: int) -> No
     error, size = (prediction.forces - turned.forces).abs().sum(), prediction.forces.abs().sum()
     expected = error + 6912 / size
     torch.testing.assert_close(3 * loss, expected, rtol=1e-9, atol=0)  # in the last, smaller batch as well
-    assert fitting.train_totals.tolist() == pytest.approx([expected.item(), frames], rel=1e-9)
+    found = [expected.item(), frames, error.item(), len(turned.positions)]
+    assert fitting.train_totals.tolist() == pytest.approx(found, rel=1e-9)
 
 
 def test_validation_in_warm_up_adds_its_own_penalty_to_the_loss_along_each_axis() -> None:

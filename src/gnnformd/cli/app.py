@@ -7,10 +7,10 @@ import warnings
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from gnnformd import __version__
+from gnnformd.cli.show import say
 from gnnformd.errors import InputError
 
 __all__ = ["app"]
@@ -41,7 +41,8 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command; an error in the input prints one sentence and ends with status 2, a bug with 1.
 
-        Ctrl-C and SIGTERM print a line and end with 128 plus the number of the signal, as usual.
+        Ctrl-C and SIGTERM print a line and end with 128 plus the number of the signal, as usual. The line says what
+        the command has added to the exception as a note.
         """
         received: list[int] = []
         previous = _note_signals(received)
@@ -50,13 +51,14 @@ class _Commands(TyperGroup):
                 warnings.showwarning = _show_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except InputError as error:
-            _say(f"Error: {error}")
+            say(f"Error: {error}", error=True)
             raise typer.Exit(2) from None
         except (KeyboardInterrupt, SystemExit) as error:
             # Some libraries turn Ctrl-C into SystemExit.
             if isinstance(error, SystemExit) and not received:
                 raise
-            _say("Interrupted. All files written so far are complete and can be used.")
+            told = getattr(error, "__notes__", None) or ["Files that were written are complete."]
+            say(f"Interrupted. {told[-1]}", error=True)
             raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
         finally:
             for number, handler in previous.items():
@@ -87,11 +89,7 @@ def _note_signals(received: list[int]) -> dict[int, Any]:
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
     """Print a warning as one line, without its location in the code."""
     if issubclass(category, UserWarning):
-        _say(f"Warning: {message}")
-
-
-def _say(text: str) -> None:
-    Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(text)
+        say(f"Warning: {message}", error=True)
 
 
 app = typer.Typer(

@@ -17,7 +17,7 @@ from gnnformd.cli.options import (
     TorchOption,
     use_threads,
 )
-from gnnformd.cli.show import check_writable, progress, save_json, say, show_table
+from gnnformd.cli.show import check_writable, number, progress, save_json, say, show_table
 
 if TYPE_CHECKING:
     from gnnformd.evaluation.forces.force_errors import TypeMetrics
@@ -60,6 +60,8 @@ def evaluate(
 
 def show_evaluation(evaluation: Evaluation) -> None:
     """Tables of the errors on each dataset, for each type of atom and each kind of configuration."""
+    from gnnformd.evaluation.formatting import percent
+
     columns = ("data", "frames", "MAE", "RMSE", "L1/atom", "relative", "ms/frame")
     rows: list[tuple[Any, ...]] = []
     for dataset in evaluation.datasets:
@@ -69,8 +71,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
         parts += [(f"  {name}", "", errors, "") for name, errors in dataset.force.per_type.items()]
         parts += [(f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items()]
         for name, frames, errors, milliseconds in parts:
-            share = f"{100 * errors.relative_l1:.1f} %"
-            rows.append((name, frames, errors.mae, errors.rmse, errors.l1_per_atom, share, milliseconds))
+            shown = (number(error, 3) for error in (errors.mae, errors.rmse, errors.l1_per_atom))
+            rows.append((name, frames, *shown, percent(errors.relative_l1), number(milliseconds, 3)))
     show_table("Errors of the forces, kcal/mol/angstrom", columns, rows)
     rows = []
     for dataset in evaluation.datasets:
@@ -125,6 +127,7 @@ def curves(
 ) -> None:
     """Compare the force between two atoms with Lennard-Jones, Coulomb and a harmonic bond."""
     from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
+    from gnnformd.evaluation.formatting import percent
     from gnnformd.model.files.model_file import load_model
 
     found = force_curves(load_model(model))
@@ -133,7 +136,7 @@ def curves(
     rows = []
     for c in result["curves"]:
         shares = [c["relative_rms_error"], c["relative_rms_error_in_data"]]
-        shown = ["-" if share is None else f"{100 * share:.1f} %" for share in shares]
+        shown = ["-" if share is None else percent(share) for share in shares]
         rows.append((f"{c['name']} ({c['detail']})", c["rms_error"], *shown, c["max_transverse"]))
     show_table("Force on one of two atoms, kcal/mol/angstrom", columns, rows)
     if figure is not None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from gnnformd.errors import InputError
 from gnnformd.files import write_json
@@ -22,11 +21,15 @@ from gnnformd.files import write_json
 __all__ = ["Progress", "check_writable", "number", "progress", "save_json", "say", "show_facts", "show_table"]
 
 SECONDS_BETWEEN_LINES = 5.0
+MIN_TEXT = 24  # narrowest column of text that is broken into lines
 
 
-def say(text: str) -> None:
-    """Print one line on standard output."""
-    Console(soft_wrap=True, markup=False, highlight=False).print(text)
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line on standard output or standard error; a terminal gets it broken between words."""
+    console = Console(stderr=error, soft_wrap=True, markup=False, highlight=False)
+    if console.is_terminal:
+        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    console.print(text)
 
 
 class Progress:
@@ -69,23 +72,55 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table: the first column is text, the others are numbers."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0, overflow="fold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, str) else number(cell) for cell in row))
-    Console(markup=False, highlight=False).print(table)
+    """Print a table: the first column is text, the others are numbers.
+
+    A text that does not fit beside its numbers is broken between words or, where it is one word such as a path, has the
+    line above them for itself.
+    """
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    cells = [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    right = sum(width + 2 for width in widths[1:])
+    first = min(widths[0], max(console.width - right - 2, len(columns[0]), MIN_TEXT))
+
+    def line(text: str, numbers: Sequence[str]) -> str:
+        return f"  {text:<{first}}" + "".join(f"  {n:>{w}}" for n, w in zip(numbers, widths[1:], strict=True))
+
+    lines = [title, "", line(columns[0], columns[1:]), "  " + _rule(console) * (first + right)]
+    for text, *numbers in cells:
+        indent = text[: len(text) - len(text.lstrip())]
+        above = textwrap.wrap(text, first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        *above, last = above or [""]
+        if len(last) > first:
+            above, last = [*above, last], ""
+        lines += [f"  {part}" for part in above] + [line(last, numbers)]
+    _print(console, [*lines, ""])
 
 
 def show_facts(title: str, facts: Iterable[tuple[str, Any]]) -> None:
-    """Print a table of names and values."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts:
-        table.add_row(name, value if isinstance(value, str) else number(value))
-    Console(markup=False, highlight=False).print(table)
+    """Print names and values; long values are broken between words alone."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    known = [(name, value if isinstance(value, str) else number(value)) for name, value in facts]
+    left = max((len(name) for name, _ in known), default=0) + 5
+    lines = [title, ""]
+    for name, value in known:
+        room = max(console.width - left, MIN_TEXT)
+        parts = [
+            part
+            for row in value.splitlines() or [""]
+            for part in textwrap.wrap(row, room, break_long_words=False, break_on_hyphens=False) or [""]
+        ]
+        lines += [f"  {name if k == 0 else '':<{left - 2}}{part}" for k, part in enumerate(parts)]
+    _print(console, [*lines, ""])
+
+
+def _print(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print(line.rstrip())
+
+
+def _rule(console: Console) -> str:
+    return "─" if console.encoding.lower().startswith("utf") else "-"
 
 
 def check_writable(path: Path | None) -> Path | None:

@@ -20,7 +20,7 @@ from gnnformd.cli.show import check_writable, number, progress, save_json, say, 
 from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
-    from gnnformd.evaluation.results import SimulationResult
+    from gnnformd.evaluation.results import ObservableResult, SimulationResult
     from gnnformd.simulation.lammps.ranks import Ranks
     from gnnformd.simulation.settings import SimulationSettings
 
@@ -235,24 +235,25 @@ def _show_simulation(result: SimulationResult) -> None:
         cells = [name, with_error(observable.value, observable.standard_error)]
         if compared:
             cells.append(with_error(observable.reference, observable.reference_standard_error))
-            cells += [number(observable.difference, 2), _short_verdict(observable.verdict)]
+            cells += [number(observable.difference, 2), _short_verdict(observable)]
         table.append(cells)
     show_table("Observables; 'apart' in standard errors, same below 2" if compared else "Observables", columns, table)
     if result.verdict is not None:
         say(f"Compared with the reference: {result.verdict.text}.")
     if result.stability is not None:
-        length, reason = number(result.stability.stable_ps), result.stability.reason
-        say(
-            f"Within the band around the reference for all of {length} ps."
-            if reason is None
-            else f"Left the band around the reference after {length} ps: {reason}."
-        )
+        say(result.stability.sentence(compared=compared))
     for note in result.notes:
         say(f"Note: {note}")
 
 
-def _short_verdict(verdict: str | None) -> str:
+def _short_verdict(observable: ObservableResult) -> str:
     """Shorten a verdict for a table that shows the numbers beside it."""
+    from gnnformd.evaluation.liquid.verdict import picoseconds
+
+    verdict = observable.verdict
     if verdict is None:
         return "-"
+    needs = [needed for needed in (observable.needed_ps, observable.reference_needed_ps) if needed is not None]
+    if verdict.startswith("too short") and needs:
+        return f"needs {picoseconds(max(needs))}"
     return next((word for word in ("same", "differs", "too short") if verdict.startswith(word)), verdict)

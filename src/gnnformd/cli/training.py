@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from gnnformd.cli.app import app
 from gnnformd.cli.show import progress, save_json, say
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 ConfigArgument = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="A YAML file, or water, argon, seed-water or seed-argon.")
+    str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a configuration below.")
 ]
 AutoArgument = Annotated[
     str,
@@ -38,7 +41,18 @@ CheckpointOption = Annotated[Path | None, typer.Option(help="Continue from this 
 MinutesOption = Annotated[float | None, typer.Option(help="End after about this many minutes (training.max_minutes).")]
 
 
-@app.command()
+class _WithPresets(TyperCommand):
+    """A command whose help lists the configurations that come with the package."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write a line about each."""
+        from gnnformd.config import preset_descriptions
+
+        with formatter.section("Configurations by name"):
+            formatter.write_dl(list(preset_descriptions().items()))
+
+
+@app.command(cls=_WithPresets)
 def train(
     config: AutoArgument,
     paths: DataArgument = None,
@@ -61,7 +75,7 @@ def train(
     folder = out or Path("runs") / name
     if automatic:
         say(f"All settings will be in {folder / 'config.yaml'}, with which 'gnnformd train' does the same.")
-    with progress(f"Training, {folder.name}") as report:
+    with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
         done = run(
             settings.model,
             settings.data,
@@ -75,7 +89,7 @@ def train(
     _test(done, settings)
 
 
-@app.command()
+@app.command(cls=_WithPresets)
 def finetune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or name of a shipped model.")],
     config: ConfigArgument,
@@ -91,7 +105,7 @@ def finetune(
     from gnnformd.training.train import finetune as run
 
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
-    with progress(f"Training, {folder.name}") as report:
+    with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
         done = run(
             model,
             settings.model,
@@ -128,6 +142,19 @@ def _in_yaml(value: object) -> str:
 
 def _overrides(max_minutes: float | None, changes: list[str] | None) -> list[str]:
     return [*([] if max_minutes is None else [f"training.max_minutes={max_minutes}"]), *(changes or [])]
+
+
+@contextmanager
+def _tell_what_is_left(folder: Path) -> Iterator[None]:
+    """Note at an interruption (some libraries turn it into SystemExit) what the run folder has."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        if (folder / "checkpoints" / "last.ckpt").is_file():
+            error.add_note(f"All files in {folder} are complete; --resume goes on from the last validation.")
+        else:
+            error.add_note(f"There was no validation yet, so there is no model in {folder}; start again.")
+        raise
 
 
 def _load(source: str, data: list[Path] | None, max_minutes: float | None, changes: list[str] | None) -> Config:

@@ -32,15 +32,15 @@ def count(value: int) -> str:
 
 
 def percent(value: Any) -> str:
-    """Write a share as per cent.
+    """Write a share as per cent with three digits.
 
-    >>> percent(0.1234), percent(2.5), percent(0.0004)
-    ('12 %', '250 %', '0.04 %')
+    >>> percent(0.1234), percent(2.5), percent(0.000681), percent(0.002)
+    ('12.3 %', '250 %', '0.0681 %', '0.200 %')
     """
     if value is None or not math.isfinite(value):
         return "–"
     share = 100 * value
-    return f"{count(round(share))} %" if share >= 10 else f"{share:.2g} %"
+    return f"{share:#.3g}".rstrip(".") + " %" if 1e-4 <= share < 999.5 else f"{share:.3g} %"
 
 
 def joined(parts: Sequence[str]) -> str:

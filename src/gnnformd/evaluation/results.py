@@ -11,7 +11,9 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gnnformd.errors import InputError
+from gnnformd.evaluation.formatting import number
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
+from gnnformd.evaluation.liquid.stability import BOND_BAND
 
 __all__ = [
     "ComparedCurve",
@@ -22,6 +24,7 @@ __all__ = [
     "ForceErrors",
     "ObservableResult",
     "SimulationResult",
+    "Stability",
 ]
 
 Series = list[float | None]
@@ -175,11 +178,24 @@ class _Verdict(_Part):
     text: str
 
 
-class _Stability(_Part):
-    """How long the run stayed within the band around the reference; the reason is None if it never left."""
+class Stability(_Part):
+    """How long the run stayed within the band around the reference; the reason is None if it never left.
+
+    Without a reference: how long every bond stayed within 0.5 angstrom of its length at the start.
+    """
 
     stable_ps: float | None
     reason: str | None = None
+
+    def sentence(self, *, compared: bool) -> str:
+        """Say it; ``compared`` tells whether there is a reference."""
+        length = f"{number(self.stable_ps)} ps"
+        if self.reason is not None:
+            what = "Left the band around the reference" if compared else "A bond left its length at the start"
+            return f"{what} after {length}: {self.reason}."
+        if compared:
+            return f"Within the band around the reference for all of {length}."
+        return f"All bonds stayed within {BOND_BAND:g} angstrom of their length at the start for all of {length}."
 
 
 class _OutsideTraining(_Part):
@@ -199,6 +215,8 @@ class ObservableResult(_Part):
     reference_standard_error: float | None = None
     difference: float | None
     verdict: str | None = None
+    needed_ps: float | None = None
+    reference_needed_ps: float | None = None
 
 
 class ComparedCurve(_Part):
@@ -237,7 +255,7 @@ class SimulationResult(_Result):
     reason: str | None = None
     outside_training: _OutsideTraining = _OutsideTraining()
     verdict: _Verdict | None = None
-    stability: _Stability | None = None
+    stability: Stability | None = None
     notes: list[str] = []
     observables: dict[str, ObservableResult]
     curves: dict[str, dict[str, ComparedCurve]]

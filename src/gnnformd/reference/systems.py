@@ -67,6 +67,14 @@ _ALL = (
         frames=100,
     ),
     System(
+        "argon-liquid",
+        "argon-liquid.lmp",
+        "500 argon atoms, liquid, NVT at 90 K and 1.374 g/cm3, equilibrated for 20 ps, then a frame with velocities "
+        "every 80 fs.",
+        ARGON,
+        frames=500,
+    ),
+    System(
         "argon-finetune",
         "argon.lmp",
         "The original argon once more with seed 113 for positions and velocities: 1 000 steps, then a frame every 100 "

@@ -19,7 +19,7 @@ from gnnformd.graph.type_matching import TypeMap
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.simulation.lammps.ranks import Ranks
-from gnnformd.simulation.lammps.restart import RESTART, check_same_run
+from gnnformd.simulation.lammps.restart import COUNTED, RESTART, check_same_run
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun, MDRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
@@ -32,7 +32,7 @@ __all__ = ["simulate"]
 _MAX_POINTS = 500
 _MANIFEST = "simulate.yaml"
 _WRITTEN_LAST = ("final.data", "simulate.json")
-_WRITTEN = ("trajectory.dump", OUTSIDE, "thermo.csv", "log.lammps", RESTART, *_WRITTEN_LAST)
+_WRITTEN = ("trajectory.dump", OUTSIDE, "thermo.csv", "log.lammps", RESTART, COUNTED, *_WRITTEN_LAST)
 
 
 def simulate(

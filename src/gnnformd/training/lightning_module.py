@@ -39,7 +39,8 @@ class ForceFitting(lightning.LightningModule):
     balance
         Running means of what forces, energies and virials cost, (3,).
     train_totals
-        Sum of losses and number of frames of the running epoch, (2,).
+        Sum of losses and number of frames of the running epoch, sum of the absolute errors of forces and number of
+        atoms, (4,).
     validation_totals
         Sums of absolute errors of forces along x, y, z, number of frames, number of atoms, number of frames with an
         energy, sums over them of the error per atom and of its square, number of components of virials, sum over them
@@ -64,7 +65,7 @@ class ForceFitting(lightning.LightningModule):
         self._fixed: dict[int, Prediction | None] = {}
         self._validator: GraphPredictor | None = None
         # no buffers: those of one device would be copied over those of the others
-        self.train_totals = torch.zeros(2, dtype=torch.float64)
+        self.train_totals = torch.zeros(4, dtype=torch.float64)
         self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64)
         self.validated = False
 
@@ -81,7 +82,10 @@ class ForceFitting(lightning.LightningModule):
         weights = loss.new_tensor(portion.weights)
         with torch.no_grad():
             real = weights > 0
-            self.train_totals += torch.stack([(loss * real).sum() + penalty, real.sum()]).to(self.train_totals)
+            errors = absolute_error_per_axis(prediction.forces, graph).sum(1)  # (B,)
+            atoms = graph.atoms_per_graph * real
+            parts = [(loss * real).sum() + penalty, real.sum(), (errors * real).sum(), atoms.sum()]
+            self.train_totals += torch.stack([part.to(self.train_totals) for part in parts])
         return (loss * weights).sum() + penalty * weights.max()
 
     def _weights(self, terms: Tensor, portion: Portion) -> Tensor:
@@ -123,7 +127,7 @@ class ForceFitting(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""
-        self.train_totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.train_totals = torch.zeros(4, dtype=torch.float64, device=self.device)
         self.validated = False
 
     def on_validation_epoch_start(self) -> None:

@@ -53,6 +53,8 @@ class EpochRecord:
         where model or data have no energy or there is a single validation frame.
     validation_virial_rmse_per_atom
         Root mean square error of a component of the virial per atom, kcal/mol, or None.
+    train_l1_per_atom
+        As `validation_l1_per_atom`, of the training frames while the weights change; None in older files.
     """
 
     epoch: int
@@ -66,6 +68,7 @@ class EpochRecord:
     seconds: float
     validation_energy_rmse_per_atom: float | None = None
     validation_virial_rmse_per_atom: float | None = None
+    train_l1_per_atom: float | None = None
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are known, by name."""
@@ -117,6 +120,7 @@ class RunLog(lightning.Callback):
             seconds=self.stopwatch.seconds,
             validation_energy_rmse_per_atom=_standard_deviation(*validation[5:8].tolist()),
             validation_virial_rmse_per_atom=math.sqrt(validation[9] / validation[8]) if validation[8] else None,
+            train_l1_per_atom=float(train[2] / train[3]),
         )
         self.records.append(record)
         for logger in trainer.loggers:

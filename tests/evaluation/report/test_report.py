@@ -1,6 +1,8 @@
 import json
 import re
+import shlex
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import yaml
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
 from gnnformd.evaluation.forces.force_errors import force_metrics
+from gnnformd.evaluation.report.plots import _log_ticks
 from gnnformd.evaluation.report.report import write_report
 
 COLUMNS = "epoch train_loss validation_loss validation_l1_per_atom validation_x validation_y validation_z"
@@ -115,17 +118,18 @@ def test_a_folder_with_everything_becomes_one_page_that_needs_no_network(demo):
     assert path.stat().st_size < 6_000_000
     text, plots, links = _parsed(path)
     assert all(link.startswith(("#", "data:")) for link in links)
-    for heading in ("Data", "Training", "Accuracy", "Two atoms", "Molecular dynamics", "How it was made"):
+    for heading in ("Data", "Training", "Accuracy", "Two atoms", "Molecular dynamics", "What next", "How it was made"):
         assert heading in text
-    # 3 of training, 1 parity, 9 of curves, g(r), temperature, energy
-    assert len(plots) == 16
+    # g(r) first, temperature, energy, parity and errors, 3 curves (nothing along y and z), 3 of training
+    assert len(plots) == 11
+    assert plots["plot-1"]["layout"]["yaxis"]["title"]["text"] == "g(r)"
 
 
 def test_the_summary_says_the_numbers_of_the_files(demo):
     text, _, _ = _parsed(write_report(demo))
     assert "One network was trained; its best validation error is 5 kcal mol⁻¹ Å⁻¹ per atom (“water”, epoch 2)" in text
     force = json.loads((demo / "evaluate-water.json").read_text())["datasets"][0]["force"]
-    assert f"The forces of “water” are wrong by {100 * force['relative_l1']:.0f} % on “water-test”" in text
+    assert f"The forces of “water” are wrong by {100 * force['relative_l1']:.3g} % on “water-test”" in text
     assert "In 2 ps of molecular dynamics of 648 atoms with “water” the temperature was 301.5 ± 2.2 K" in text
     assert "g(r) differs from the reference by at most 0.25" in text
     assert "1 200 frames" in text  # the space is a narrow one that does not break
@@ -133,8 +137,9 @@ def test_the_summary_says_the_numbers_of_the_files(demo):
 
 def test_the_plots_hold_the_data_of_the_files_and_the_seeds_log_beside_its_own_system(demo):
     _, plots, _ = _parsed(write_report(demo))
-    by_name = {trace["name"]: trace for trace in plots["plot-1"]["data"]}
-    assert by_name["sum"]["y"] == [10, 5]
+    training = next(p for p in plots.values() if p["layout"]["yaxis"]["title"]["text"].startswith("error per atom"))
+    by_name = {trace["name"]: trace for trace in training["data"]}
+    assert by_name["validation"]["y"] == [10, 5]
     assert by_name["x"]["y"] == pytest.approx([10 / 3, 5 / 3], rel=1e-4)
     assert by_name["original"]["y"] == pytest.approx([26.2, 9.4, 6.9, 6.1], abs=0.06)  # the slide
     temperatures = [p for p in plots.values() if p["layout"]["yaxis"]["title"]["text"] == "temperature (K)"]
@@ -171,7 +176,7 @@ def test_the_same_result_in_two_places_is_shown_once(demo):
     (demo / "simulate-water").mkdir()
     (demo / "simulate-water" / "simulate.json").write_text(json.dumps(_simulation()))
     _, plots, _ = _parsed(write_report(demo))
-    assert len(plots) == 16
+    assert len(plots) == 11
 
 
 def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
@@ -198,7 +203,7 @@ def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
     (demo / "simulate.json").write_text(json.dumps(known))
     text, plots, _ = _parsed(write_report(demo))
     assert "Compared with the reference: differs: density, g/cm3 (2.9 standard errors)" in text
-    assert "It left the band around the reference after 1.5 ps : a bond O-H is off by 0.75 angstrom" in text
+    assert "Left the band around the reference after 1.5 ps: a bond O-H is off by 0.75 angstrom" in text
     assert "The reference has no velocities to compare." in text
     assert "1.001(3) 1.012(2) -2.9 differs: 2.9 standard errors" in text
     assert "2.4 2.3 – too short to say" in text
@@ -221,7 +226,7 @@ def test_names_from_files_cannot_become_markup(demo):
     (demo / "data" / "water" / "reference.yaml").write_text(yaml.safe_dump(manifest))
     tags = _Tags()
     tags.feed(write_report(demo).read_text(encoding="utf-8"))
-    assert tags.scripts == 3
+    assert tags.scripts == 4
     assert "alert(" in " ".join(tags.text)  # as text, and only so
     assert "<b onclick=x>" in " ".join(tags.text)
 
@@ -269,3 +274,117 @@ def test_a_folder_without_results_or_no_folder_is_refused(tmp_path):
         write_report(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):
         write_report(tmp_path / "nowhere")
+
+
+def _traces(plots, label):
+    return {
+        trace["name"]: trace
+        for p in plots.values()
+        if p["layout"]["yaxis"]["title"]["text"].startswith(label)
+        for trace in p["data"]
+    }
+
+
+def test_a_panel_holds_one_quantity_and_the_loss_of_validation_only_where_it_is_the_same(demo):
+    run = demo / "runs" / "water"
+    _, plots, _ = _parsed(write_report(demo))
+    assert set(_traces(plots, "loss")) == {"training", "validation"}
+    rows = ["1,0.2,6480,10,2160,2160,2160,2e-4,30,11", "2,0.1,3240,5,1080,1080,1080,4e-4,60,6"]
+    (run / "metrics.csv").write_text("\n".join([HEADER + ",train_l1_per_atom", *rows]) + "\n")
+    training = {"loss": "huber", "virial_weight": 0.01}
+    (run / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "density"}, "training": training}))
+    _, plots, _ = _parsed(write_report(demo))
+    assert set(_traces(plots, "loss")) == {"training"}
+    errors = _traces(plots, "error per atom")
+    assert (errors["training"]["y"], errors["validation"]["y"]) == ([11, 6], [10, 5])
+    assert set(errors) == {"training", "validation"}
+
+
+def test_the_original_study_is_named_beside_its_own_system_alone(demo):
+    assert "original study" in _parsed(write_report(demo))[0]
+    (demo / "runs" / "water" / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "density"}}))
+    text, plots, _ = _parsed(write_report(demo))
+    assert [word for word in ("slide", "original study", "water-seed") if word in text.lower()] == []
+    assert "original" not in _traces(plots, "error per atom")
+
+
+def test_the_parity_plot_counts_every_component_and_the_errors_have_their_place(demo):
+    _, plots, _ = _parsed(write_report(demo))
+    density = next(t for p in plots.values() for t in p["data"] if t["type"] == "heatmap")
+    assert sum(map(sum, density["customdata"])) == 90
+    errors = next(p for p in plots.values() if p["layout"]["yaxis"]["title"]["text"] == "components (%)")["data"][0]
+    assert 98 < sum(errors["y"]) <= 100  # one of five hundred is left out
+    assert errors["x"][int(np.argmax(errors["y"]))] == pytest.approx(1.0, abs=0.05)  # all are off by one
+
+
+def test_one_epoch_is_no_curve(demo):
+    (demo / "runs" / "water" / "metrics.csv").write_text(HEADER + "\n1,9000,6480,10,2160,2160,2160,2e-4,30\n")
+    _, plots, _ = _parsed(write_report(demo))
+    assert not _traces(plots, "loss")
+
+
+def test_a_logarithmic_axis_has_at_least_three_ticks():
+    for low in (0.0013, 0.2, 1.1, 3.3, 47.0):
+        for factor in (3.1, 4, 7, 12, 90, 2000):
+            ticks = _log_ticks(low, factor * low)
+            assert 3 <= len(ticks) <= 9, (low, factor)
+            assert sum(0.8 * low <= tick <= 1.25 * factor * low for tick in ticks) >= 3
+
+
+@pytest.fixture
+def simulated(demo):
+    """A run of two molecules of two atoms, and reference data of them."""
+    lines = []
+    for step in range(0, 30, 10):
+        lines += ["ITEM: TIMESTEP", str(step), "ITEM: NUMBER OF ATOMS", "4", "ITEM: BOX BOUNDS pp pp pp", *["0 10"] * 3]
+        lines += ["ITEM: ATOMS id mol type xu yu zu fx fy fz", "1 1 1 9.8 1 1 3 4 0", "2 1 2 10.6 1 1 -3 -4 0"]
+        lines += [f"3 2 1 5 5 {5 + step / 10} 0 0 1", f"4 2 2 5 5 {5.9 + step / 10} 0 0 -1"]
+    md = demo / "md"
+    md.mkdir()
+    (demo / "simulate.json").unlink()
+    curve = {"r": [1, 2, 3], "g": [0, 1, 1], "reference": None}
+    bond = {"length_A": [0.7, 0.8, 1.0], "density_per_A": [0, 1, 0], "reference": None}
+    known = {"rdf": dict.fromkeys(("O-O", "H-O", "H-H"), curve), "bond_lengths": {"H-O": bond}, "atoms": 4}
+    known["observables"] = {"pressure, atm": {"value": 1, "reference": 1, "difference": None, "needed_ps": 12.2}}
+    (md / "simulate.json").write_text(json.dumps(_simulation(**known)))
+    settings = {"ensemble": "nvt", "timestep": 2.0, "steps": 1000, "restart_every": None}
+    manifest = {"model": "m.safetensors", "topology": "a b.data", "compare": "ref", "settings": settings}
+    (md / "simulate.yaml").write_text(yaml.safe_dump(manifest))
+    (md / "restart.lammps").touch()
+    data = demo / "data" / "water"
+    (data / "reference.yaml").write_text(yaml.safe_dump({"system": "water", "atoms": 4, "frames": 3}))
+    (data / "thermo.csv").write_text("step,temperature_K\n0,290\n10,300\n20,310\n")
+    for path in (md, data):
+        (path / "trajectory.dump").write_text("\n".join(lines) + "\n")
+    return demo
+
+
+def test_the_trajectory_can_be_looked_at_in_the_page(simulated):
+    page = write_report(simulated).read_text(encoding="utf-8")
+    views = json.loads(re.search(r'id="views">(.*?)</script>', page, re.DOTALL).group(1))
+    view = views["view-1"]
+    assert [(kind["name"], kind["count"]) for kind in view["atoms"]] == [("O", 2), ("H", 2)]
+    assert view["times"] == [0.0, 0.02, 0.04]
+    assert view["frames"][0] == [980, 100, 100, 500, 500, 500, 60, 100, 100, 500, 500, 590]  # wrapped into the box
+    assert {tuple(sorted(view["bonds"][k : k + 2])) for k in (0, 2)} == {(0, 2), (1, 3)}
+
+
+def test_what_the_data_is_like_is_told(simulated):
+    text, plots, _ = _parsed(write_report(simulated))
+    assert "300 (290 to 310)" in text
+    forces = next(p for p in plots.values() if p["layout"]["yaxis"]["title"]["text"] == "atoms (%)")
+    assert sum(v for v in forces["data"][0]["y"] if v) == pytest.approx(100)
+    assert re.search(r"0\.8\b", text)  # the closest pair, through the face of the box
+
+
+def test_what_comes_next_can_be_pasted(simulated, monkeypatch):
+    monkeypatch.chdir(simulated.parent)
+    text, _, _ = _parsed(write_report(Path("demo")))
+    go_on = next(line for line in text.split("gnnformd ") if line.startswith("simulate") and "--resume" in line)
+    words = shlex.split(go_on.partition("--resume")[0])
+    assert words[1:3] == ["m.safetensors", "a b.data"]
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    assert options == {
+        "--ensemble": "nvt", "--timestep": "2.0", "--steps": "7000", "--out": "demo/md", "--compare": "ref",
+    }  # fmt: skip
+    assert "gnnformd train demo/runs/water/config.yaml --out demo/runs/water-longer --max-minutes 30" in text

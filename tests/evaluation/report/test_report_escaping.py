@@ -69,7 +69,7 @@ def test_no_text_of_a_file_becomes_an_element_or_a_handler(page: str) -> None:
     assert "document.body.id" in page, "the hostile texts are in the page"
     elements = _Elements()
     elements.feed(page)
-    assert elements.scripts == 3 and elements.running == []
+    assert elements.scripts == 4 and elements.running == []
     plots = re.search(r'id="plots">(.*?)</script>', page, re.DOTALL)
     assert plots is not None and "<" not in plots[1] and json.loads(plots[1])
 

@@ -76,10 +76,22 @@ def test_frames_outside_of_the_training_data_are_kept_once_and_the_guard_may_cha
     with pytest.raises(Exception, match="Killed"):
         simulate(loaded, argon, settings(guard="dump"), tmp_path, progress=kill_at(47))
     assert outside() == list(range(48))
-    simulate(loaded, argon, settings(guard="dump"), tmp_path, resume=True)
+    run = simulate(loaded, argon, settings(guard="dump"), tmp_path, resume=True)
     assert outside() == list(range(61))
-    simulate(loaded, argon, settings(guard="warn", steps=70), tmp_path, resume=True)
+    assert (run.departures.steps, run.departures.first_step) == (61, 0)
+    run = simulate(loaded, argon, settings(guard="warn", steps=70), tmp_path, resume=True)
+    assert (run.departures.steps, run.departures.first_step) == (71, 0)
     assert outside()[-1] == 59  # the last step is done again, and dumps nothing
+
+
+def test_without_a_record_of_the_steps_outside_a_run_that_goes_on_says_so(argon, helpers, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0), largest_forces={"Ar": 1e-3})
+    with pytest.warns(UserWarning, match="step 0: "):
+        simulate(loaded, argon, settings(steps=20), tmp_path)
+    (tmp_path / "restart.json").unlink()
+    with pytest.warns(UserWarning, match=r"restart\.json: does not tell how many .* until step 20"):
+        run = simulate(loaded, argon, settings(steps=30), tmp_path, resume=True)
+    assert run.departures.steps == 11  # 20 to 30
 
 
 def test_a_finished_run_is_made_longer(argon, loaded, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class RunComparison:
     Attributes
     ----------
     verdict
-        On all observables; None without a reference.
+        On all observables; None without a reference that has means.
     observables
         By name, which includes the unit.
     curves
@@ -99,7 +99,8 @@ def compare_runs(
 ) -> RunComparison:
     """Compare a run with a reference.
 
-    Means leave out the start of either run, as long as its potential energy drifts there.
+    Means leave out the start of either run, as long as its potential energy drifts there. With a reference that drifts
+    all along (see `ObservedRun.drift`) nothing is compared, and a note says so.
 
     Parameters
     ----------
@@ -118,6 +119,13 @@ def compare_runs(
     columns = run.thermo.columns
     drift = energy_drift(columns["time_fs"], columns["conserved_energy"], len(run.topology.ids))
     notes = _timestep_notes(run, reference)
+    changing = None if reference is None else reference.drift()
+    if changing is not None:
+        reference = None
+        notes = [
+            f"nothing is compared, because the reference has no stationary mean: {changing}; compare with a run at "
+            "constant temperature that is equilibrated."
+        ]
     observables = compare_observables(run, reference, System(masses, tuple(names)))
     observables |= _from_thermo(run, reference, ensemble, masses, notes)
     if ensemble == "nve" and math.isfinite(drift.value):
@@ -131,6 +139,7 @@ def compare_runs(
     observables |= structural.observables | motion.observables
     if center_held:
         observables.pop(CENTER_OF_MASS_TEMPERATURE, None)
+    observables = {name: _with_lengths(observable, run, reference) for name, observable in observables.items()}
     stability = None
     if structural.checked_ps is not None:
         left = structural.departure
@@ -145,6 +154,16 @@ def compare_runs(
         equilibration_ps=run.first_step * (run.timestep_fs or 0.0) * 1e-3,
         notes=(*notes, *motion.notes),
     )
+
+
+def _with_lengths(observable: Observable, run: ObservedRun, reference: ObservedRun | None) -> Observable:
+    """Add the lengths of the runs that would do, where they are not known better."""
+    if math.isnan(observable.needed_ps):
+        observable = replace(observable, needed_ps=run.needed_ps(observable.lengths))
+    if reference is not None and observable.reference is not None and math.isnan(observable.reference_needed_ps):
+        needed = reference.needed_ps(observable.reference.lengths)
+        observable = replace(observable, reference_needed_ps=needed)
+    return observable
 
 
 def _from_thermo(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from gnnformd.evaluation.liquid.statistics import MAX_BLOCKS, Estimate, mean_of_
 
 __all__ = [
     "A2_PER_PS",
+    "Diffusion",
     "diffusion",
     "displacement_blocks",
     "segment_ps",
@@ -29,9 +32,13 @@ A2_PER_PS = 10.0
 LIGHT_CM_PER_PS = 0.0299792458
 LONGEST_LAG_PS = 2.0
 _SEGMENTS = 8
-_FIT = (0.2, 0.5)
-_MIN_LAGS = 4
-_MAX_CURVATURE = 0.1
+_LONGEST_LAG = 0.8
+_DECADE = 10.0
+_MIN_LAGS = 5
+_SLOPE_TOLERANCE = 0.1
+_BOUND_SLOPE = 0.25
+_DECAYED, _NOISE = 0.05, 4.0
+_STANDSTILL = 1e-12
 _MAX_POINTS = 500
 _MAX_WAVENUMBER = 5000.0
 
@@ -71,37 +78,122 @@ def displacement_blocks(motion: Motion, body: str, segment: float) -> tuple[Floa
     return lags, np.array(blocks)
 
 
-def diffusion(lags_ps: Float, blocks: Float) -> Estimate:
-    """Diffusion coefficient by Einstein's relation, ``D = (d MSD / dt) / 6``, in 1e-9 m^2/s.
+@dataclass(frozen=True)
+class Diffusion:
+    """A diffusion coefficient, or why there is none.
 
-    The slope is fitted from 20 to 50 % of the segment. It has no error for fewer than five segments or four lags,
-    or where the slopes of its two halves differ by more than a tenth and significantly: the motion is not diffusive
-    yet. It is the value in this box; Yeh and Hummer, J. Phys. Chem. B 108, 15873 (2004), correct for its
-    size, an effect that cancels between a run and a reference of equal size.
+    Attributes
+    ----------
+    coefficient
+        1e-9 m^2/s; None where the mean squared displacement is not that of diffusion.
+    reason
+        Why there is none: the end of a sentence that begins with "no number:". None where there is one.
+    needed_ps
+        Length of a run that would do, about; NaN where there is a number or no such length can be told.
+    """
+
+    coefficient: Estimate | None
+    reason: str | None = None
+    needed_ps: float = math.nan
+
+
+def diffusion(lags_ps: Float, blocks: Float) -> Diffusion:
+    """Diffusion coefficient by Einstein's relation, ``D = (d MSD / dt) / 6``.
+
+    The slope is fitted over the decade of time that ends at 80 % of a segment. There is a number only where this decade
+
+    - begins after the decay of the autocorrelation of the velocities, and
+    - is linear: ``d log MSD / d log t`` lies within 0.1 of 1 in both of its halves.
+
+    The velocities are the displacements from frame to frame over the time between them, and their autocorrelation
+    follows from the mean squared displacement, ``(MSD(t + dt) - 2 MSD(t) + MSD(t - dt)) / (2 MSD(dt))``. It has decayed
+    after the last time at which it is above 0.05 (and above its noise). Where a logarithmic slope after that is below
+    0.25, atoms stay where they are, as in a crystal.
+
+    The coefficient has no error for fewer than five segments. It is the value in this box; Yeh and Hummer, J. Phys.
+    Chem. B 108, 15873 (2004), correct for its size, an effect that cancels between a run and a reference of equal size.
 
     Parameters
     ----------
     lags_ps
-        (n,).
+        Of one segment, (n,); a run is at least eight segments long.
     blocks
         Mean squared displacement of each segment, angstrom^2, (B, n).
     """
-    inside = (lags_ps >= _FIT[0] * lags_ps[-1] - 1e-9) & (lags_ps <= _FIT[1] * lags_ps[-1] + 1e-9)
-    fitted = np.flatnonzero(inside)
-    if len(fitted) < _MIN_LAGS:
-        return Estimate(math.nan)
-    whole = mean_of_blocks(_slopes(lags_ps, blocks, fitted) / 6.0 * A2_PER_PS)
-    middle = len(fitted) // 2
-    early, late = (_slopes(lags_ps, blocks, part) for part in (fitted[: middle + 1], fitted[middle:]))
-    curvature = mean_of_blocks((late - early) / 6.0 * A2_PER_PS)
-    diffusive = abs(curvature.value) <= max(_MAX_CURVATURE * abs(whole.value), 3.0 * curvature.standard_error)
-    return whole if diffusive else Estimate(whole.value)
+    if len(lags_ps) < 2:
+        return Diffusion(None, "there are too few frames; dump more often or run more steps")
+    interval, last = float(lags_ps[1]), _LONGEST_LAG * float(lags_ps[-1])
+    ends = [round(last / factor / interval) for factor in (_DECADE, math.sqrt(_DECADE), 1.0)]
+    if ends[0] < 1 or ends[2] - ends[0] < _MIN_LAGS:
+        shortest = math.ceil(_DECADE / _LONGEST_LAG) * interval
+        return Diffusion(None, "there are too few frames; dump more often or run more steps", _run_ps(shortest))
+    mean = blocks.mean(axis=0)
+    if not mean[ends[0]] > _STANDSTILL:
+        return Diffusion(None, "nothing moves")
+    early, late = (_logarithmic_slope(lags_ps, mean, a, b) for a, b in pairwise(ends))
+    if late < _BOUND_SLOPE:
+        return Diffusion(None, f"no diffusion on this time scale, {last:.2g} ps")
+    first, decay = ends[0] * interval, _velocity_decay(blocks) * interval
+    if decay > first:
+        return Diffusion(
+            None,
+            f"velocities are correlated for {decay:.2g} ps, and displacements have to be known for more than ten times "
+            f"as long, not {last:.2g} ps",
+            _run_ps(max(decay, _linear_from(lags_ps, mean, ends)) * _DECADE / _LONGEST_LAG),
+        )
+    if max(abs(early - 1.0), abs(late - 1.0)) > _SLOPE_TOLERANCE:
+        return Diffusion(
+            None,
+            f"the mean squared displacement is not linear yet: it grows as t^{early:.2f} and then as t^{late:.2f} "
+            f"between {first:.2g} and {last:.2g} ps",
+            _run_ps(_linear_from(lags_ps, mean, ends) * _DECADE / _LONGEST_LAG),
+        )
+    fitted = np.arange(ends[0], ends[2] + 1)
+    return Diffusion(mean_of_blocks(_slopes(lags_ps, blocks, fitted) / 6.0 * A2_PER_PS))
+
+
+def _run_ps(segment: float) -> float:
+    """Length of a run whose segments have this length."""
+    return _SEGMENTS * segment
+
+
+def _velocity_decay(blocks: Float) -> int:
+    """Last lag at which velocities, taken from successive frames, are correlated."""
+    correlation = np.diff(blocks, 2, axis=1) / (2.0 * blocks[:, 1:2].mean())  # at lags 1, 2, ... n - 2
+    used = correlation[:, : max(1, int(_LONGEST_LAG * blocks.shape[1]) - 2)]
+    noise = 0.0
+    if len(used) > 1:
+        noise = _NOISE * float(np.median(used.std(axis=0, ddof=1))) / math.sqrt(len(used))
+    correlated = np.flatnonzero(np.abs(used.mean(axis=0)) > max(_DECAYED, noise))
+    return int(correlated[-1]) + 1 if len(correlated) else 0
 
 
 def _slopes(lags: Float, blocks: Float, fitted: NDArray[np.int64]) -> Float:
     x = lags[fitted] - lags[fitted].mean()
     slopes: Float = blocks[:, fitted] @ x / (x @ x)
     return slopes
+
+
+def _logarithmic_slope(lags: Float, mean: Float, first: int, last: int) -> float:
+    """``d log MSD / d log t`` from end to end, each the mean over a tenth around it; far from 1 where MSD is 0."""
+    points = []
+    for middle in (first, last):
+        around = slice(max(1, math.ceil(0.9 * middle)), min(len(lags) - 1, math.floor(1.1 * middle)) + 1)
+        points.append((math.log(lags[around].mean()), math.log(max(float(mean[around].mean()), 1e-300))))
+    (x0, y0), (x1, y1) = points
+    return (y1 - y0) / (x1 - x0)
+
+
+def _linear_from(lags: Float, mean: Float, ends: list[int]) -> float:
+    """Time from which the logarithmic slope is within 0.1 of 1 if the late half is linear, ps; 0 if not rising."""
+    late = np.arange(ends[1], ends[2] + 1)
+    slope = float(_slopes(lags, mean[None], late)[0])
+    if slope <= 0.0:
+        return 0.0
+    offset = float(mean[late].mean()) - slope * float(lags[late].mean())
+    tolerance = _SLOPE_TOLERANCE
+    factor = (1.0 - tolerance) / tolerance if offset > 0 else (1.0 + tolerance) / tolerance
+    return max(factor * abs(offset) / slope, 1.5 * float(lags[ends[0]]))
 
 
 def velocity_blocks(motion: Motion, atom: str, segment: float) -> tuple[Float, Float]:

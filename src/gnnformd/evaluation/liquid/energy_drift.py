@@ -37,7 +37,8 @@ def energy_drift(time_fs: Float, energy: Float, atoms: int) -> Estimate:
     nanoseconds = (time_fs - time_fs.mean()) * 1e-6
     per_atom = (energy - energy.mean()) / atoms
     if len(energy) < MIN_BLOCKS * MIN_BLOCK_LENGTH:
-        return Estimate(float(nanoseconds @ per_atom / (nanoseconds @ nanoseconds)))
+        lengths = MIN_BLOCKS * MIN_BLOCK_LENGTH / len(energy)
+        return Estimate(float(nanoseconds @ per_atom / (nanoseconds @ nanoseconds)), lengths=lengths)
     count = min(MAX_BLOCKS, len(energy) // MIN_BLOCK_LENGTH)
     x, y = block_means(nanoseconds, count), block_means(per_atom, count)
     x, y = x - x.mean(), y - y.mean()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.evaluation.liquid.statistics import Estimate, block_count, block_means, deviation
+from gnnformd.evaluation.liquid.statistics import Estimate, block_count, block_means, deviation, lengths_needed
 from gnnformd.evaluation.liquid.verdict import Observable
 
 __all__ = ["FAMILIES", "Family", "MeasuredCurve", "curve_to_dict", "largest_difference"]
@@ -72,6 +72,8 @@ class MeasuredCurve:
         Of the error.
     counts
         Events behind each value, (n,); None where it is no histogram.
+    lengths
+        How many times as long the run would have to be for an error, about; NaN where there is one.
     """
 
     x: Float
@@ -79,6 +81,7 @@ class MeasuredCurve:
     error: Float
     degrees_of_freedom: float
     counts: Float | None = None
+    lengths: float = math.nan
 
     @classmethod
     def of_blocks(cls, x: Float, blocks: Float) -> MeasuredCurve:
@@ -105,9 +108,11 @@ class MeasuredCurve:
         """
         value, frames = density.mean(axis=0), len(density)
         weight = ideal * (value - value.mean())
-        count = block_count(density @ weight)
+        projection = density @ weight
+        count = block_count(projection)
         if count == 0:
-            return cls(x, value, np.full(len(x), np.nan), 0.0, value * ideal * frames)
+            unknown = np.full(len(x), np.nan)
+            return cls(x, value, unknown, 0.0, value * ideal * frames, lengths_needed(projection))
         found = cls.of_blocks(x, block_means(density, count))
         error = np.maximum(found.error, np.sqrt(value / (ideal * frames)))
         return cls(x, value, error, found.degrees_of_freedom, value * ideal * frames)
@@ -137,8 +142,8 @@ def largest_difference(ours: MeasuredCurve, theirs: MeasuredCurve) -> Observable
         largest_deviation = abs(deviation(*pair, comparisons=int(significant.sum())))
     ours_error, theirs_error = float(ours.error[worst]), float(theirs.error[worst])
     return Observable(
-        Estimate(float(gap[worst]), ours_error, ours.degrees_of_freedom),
-        Estimate(0.0, theirs_error, theirs.degrees_of_freedom),
+        Estimate(float(gap[worst]), ours_error, ours.degrees_of_freedom, ours.lengths),
+        Estimate(0.0, theirs_error, theirs.degrees_of_freedom, theirs.lengths),
         largest_deviation=largest_deviation,
     )
 

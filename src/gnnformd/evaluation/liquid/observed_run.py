@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.liquid.statistics import equilibrated_from
+from gnnformd.evaluation.liquid.statistics import MIN_BLOCKS, change_along, equilibrated_from
 from gnnformd.evaluation.liquid.thermo_table import ThermoSeries
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.thermo import dumped_steps
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.frame import Frame, Topology
+from gnnformd.units import BOLTZMANN
 
 __all__ = ["ObservedRun"]
 
 Float = NDArray[np.float64]
+
+_MAX_CHANGE, _MIN_DEVIATION = 0.1, 8.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,37 @@ class ObservedRun:
         values = columns[name][columns["step"] >= self.first_step]
         found: Float = values[np.isfinite(values)]
         return found
+
+    def needed_ps(self, lengths: float) -> float:
+        """Length of a run whose equilibrated part is so many times as long, ps; NaN where it is unknown."""
+        steps = self.thermo.columns["step"]
+        if self.timestep_fs is None or not len(steps):
+            return math.nan
+        equilibrated = float(steps[-1]) - self.first_step
+        return (self.first_step - float(steps[0]) + lengths * equilibrated) * self.timestep_fs * 1e-3
+
+    def drift(self) -> str | None:
+        """Why the equilibrated part has no stationary mean, in a few words; None if nothing speaks against one.
+
+        Temperature and potential energy are fitted by straight lines. A change of over a tenth of the temperature from
+        end to end (of the energy: of 3/2 N k_B T) is a drift where it is eight of its standard errors.
+        """
+        temperature = self.column("temperature_K")
+        if len(temperature) < MIN_BLOCKS:
+            return None
+        mean, scale = float(temperature.mean()), 1.5 * len(self.topology.ids) * BOLTZMANN
+        for name, values in (("temperature", temperature), ("energy", self.column("potential_energy") / scale)):
+            if len(values) != len(temperature):
+                continue
+            change, error = change_along(values)
+            if abs(change) <= max(_MAX_CHANGE * mean, _MIN_DEVIATION * error):
+                continue
+            if name == "temperature":
+                start, end = (max(0.0, mean + sign * change / 2) for sign in (-1, 1))
+                return f"its temperature goes from {start:.3g} K to {end:.3g} K"
+            percent = 100 * abs(change) / mean
+            return f"its potential energy {'rises' if change > 0 else 'falls'} by {percent:.2g} % of the kinetic energy"
+        return None
 
     @property
     def steps(self) -> Sequence[int]:

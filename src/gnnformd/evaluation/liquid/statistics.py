@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ __all__ = [
     "at_least",
     "block_count",
     "block_means",
+    "change_along",
     "deviation",
     "equilibrated_from",
     "error_among",
     "estimate",
+    "lengths_needed",
     "mean_of_blocks",
     "statistical_inefficiency",
 ]
@@ -43,11 +45,14 @@ class Estimate:
         NaN where the series is too short to estimate it.
     degrees_of_freedom
         Of the standard error: number of blocks minus one; infinite for a number known exactly.
+    lengths
+        How many times as long the series would have to be for a standard error, about; NaN where it has one.
     """
 
     value: float
     standard_error: float = math.nan
     degrees_of_freedom: float = 0.0
+    lengths: float = field(default=math.nan, repr=False, compare=False)
 
     @classmethod
     def exactly(cls, value: float) -> Estimate:
@@ -91,12 +96,28 @@ def block_count(series: Any) -> int:
         Evenly spaced in time, (n,).
     """
     n = len(series)
-    if n < MIN_BLOCKS * MIN_BLOCK_LENGTH:
+    if n < MIN_BLOCKS * MIN_BLOCK_LENGTH or n < _samples_needed(series):
         return 0
-    g, relative_error = statistical_inefficiency(series)
-    if n < MIN_BLOCKS * MIN_BLOCK_LENGTH * g * (1.0 + relative_error):
-        return 0
+    g, _ = statistical_inefficiency(series)
     return int(min(MAX_BLOCKS, max(MIN_BLOCKS, n / (BLOCK_LENGTH * g))))
+
+
+def lengths_needed(series: Any) -> float:
+    """How many times as long a series would have to be for a standard error, about.
+
+    Twice what `block_count` asks for now, because the inefficiency of a series that is too short is underestimated.
+
+    Parameters
+    ----------
+    series
+        Evenly spaced in time, (n,), n > 0.
+    """
+    return 2.0 * _samples_needed(series) / len(series)
+
+
+def _samples_needed(series: Any) -> float:
+    g, relative_error = statistical_inefficiency(series)
+    return MIN_BLOCKS * MIN_BLOCK_LENGTH * g * (1.0 + relative_error)
 
 
 def block_means(series: Any, count: int) -> Float:
@@ -141,7 +162,7 @@ def estimate(series: Any) -> Estimate:
         return Estimate(math.nan)
     count = block_count(x)
     if count == 0:
-        return Estimate(float(x.mean()))
+        return Estimate(float(x.mean()), lengths=lengths_needed(x))
     of_blocks = mean_of_blocks(block_means(x, count))
     return Estimate(float(x.mean()), of_blocks.standard_error, of_blocks.degrees_of_freedom)
 
@@ -208,6 +229,26 @@ def deviation(one: Estimate, other: Estimate, *, comparisons: int = 1) -> float:
     if chance <= 0.0:  # below the smallest double
         return math.copysign(abs(gap) / error, gap)
     return math.copysign(-float(ndtri(chance / 2.0)), gap)
+
+
+def change_along(series: Any) -> tuple[float, float]:
+    """Change of a series from its start to its end along a straight line by least squares, and its standard error.
+
+    The error comes from the scatter about the line, with the statistical inefficiency g of that scatter (at the upper
+    end of its error): about ``sqrt(12 g / n)`` of its deviation.
+
+    Parameters
+    ----------
+    series
+        Evenly spaced in time, (n,), n > 2.
+    """
+    y = np.asarray(series, dtype=np.float64)
+    n = len(y)
+    x = np.linspace(-0.5, 0.5, n)
+    change = float(x @ y / (x @ x))
+    scatter = y - y.mean() - change * x
+    g, relative_error = statistical_inefficiency(scatter)
+    return change, float(scatter.std(ddof=2)) * math.sqrt(g * (1.0 + relative_error) / float(x @ x))
 
 
 def equilibrated_from(series: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.dynamics import (
+    Diffusion,
     diffusion,
     displacement_blocks,
     segment_ps,
@@ -22,7 +24,7 @@ from gnnformd.evaluation.liquid.md_curves import MeasuredCurve, curve_to_dict, l
 from gnnformd.evaluation.liquid.motion import Motion, follow, molecules
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.statistics import Estimate
-from gnnformd.evaluation.liquid.verdict import Observable
+from gnnformd.evaluation.liquid.verdict import Observable, picoseconds
 
 __all__ = ["CENTER_OF_MASS_TEMPERATURE", "Transport", "transport"]
 
@@ -114,13 +116,40 @@ def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: flo
         shown = lags <= lags[-1] / 2  # at longer lags there are few time origins
         mine = MeasuredCurve.of_blocks(lags[shown], blocks[:, shown])
         known: MeasuredCurve | None = None
-        reference: Estimate | None = None
+        diffusions = {"the run": diffusion(lags, blocks)}
+        reference: Diffusion | None = None
         if theirs is not None and body in theirs.paths:
             other_lags, other_blocks = displacement_blocks(theirs, body, segment)
-            reference = diffusion(other_lags, other_blocks)
+            reference = diffusions["the reference"] = diffusion(other_lags, other_blocks)
             known = _interpolated(mine.x, MeasuredCurve.of_blocks(other_lags, other_blocks))
         found.curves.setdefault(family, {})[body] = curve_to_dict(family, mine, known)
-        found.observables[f"diffusion of {body}, 1e-9 m2/s"] = Observable(diffusion(lags, blocks), reference)
+        observable = _diffusion_observable(diffusions["the run"], reference)
+        if observable is not None:
+            found.observables[f"diffusion of {body}, 1e-9 m2/s"] = observable
+        found.notes += [
+            f"diffusion of {body} in {which}: {d.reason}{_would_do(d.needed_ps)}."
+            for which, d in diffusions.items()
+            if d.coefficient is None
+        ]
+
+
+def _diffusion_observable(run: Diffusion, reference: Diffusion | None) -> Observable | None:
+    """Compare two coefficients; None where the run has none and a longer one would have none."""
+    if run.coefficient is None and math.isnan(run.needed_ps):
+        return None
+    unknown = Estimate(math.nan)
+    if reference is None or (reference.coefficient is None and math.isnan(reference.needed_ps)):
+        return Observable(run.coefficient or unknown)
+    return Observable(
+        run.coefficient or unknown,
+        reference.coefficient or unknown,
+        needed_ps=run.needed_ps,
+        reference_needed_ps=reference.needed_ps,
+    )
+
+
+def _would_do(needed_ps: float) -> str:
+    return f"; a run of about {picoseconds(needed_ps)} would do" if math.isfinite(needed_ps) else ""
 
 
 def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, segment: float) -> None:

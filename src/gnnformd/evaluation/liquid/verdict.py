@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gnnformd.evaluation.liquid.statistics import Estimate, deviation
 
-__all__ = ["Observable", "Verdict", "overall"]
+__all__ = ["Observable", "Verdict", "overall", "picoseconds"]
 
 TOO_SHORT = "too short to say"
 SAME = "same within 2 standard errors"
@@ -50,12 +50,25 @@ class Observable:
         Where the number is the largest of many differences: the `deviation` of the most significant of them.
     bound
         Largest value allowed for a quantity that must vanish; the reference is then zero.
+    needed_ps, reference_needed_ps
+        Length of the run and of the reference that would do for a verdict, about; NaN where each is long enough, or
+        where no length can be told.
     """
 
     value: Estimate
     reference: Estimate | None = None
     largest_deviation: float | None = None
     bound: float | None = None
+    needed_ps: float = math.nan
+    reference_needed_ps: float = math.nan
+
+    @property
+    def lengths(self) -> float:
+        """How many times as long the run would have to be for a verdict, about; NaN where it is long enough."""
+        if self.bound is None or math.isnan(self.value.standard_error):
+            return self.value.lengths
+        margin, distance = MAX_DEVIATION * self.value.standard_error, abs(abs(self.value.value) - self.bound)
+        return (margin / distance) ** 2 if margin > distance > 0.0 else math.nan  # the error falls as 1 / sqrt(length)
 
     @property
     def error(self) -> float:
@@ -82,7 +95,7 @@ class Observable:
             return None
         z = self.difference
         if math.isnan(z):
-            return Verdict("too short", TOO_SHORT)
+            return self._too_short()
         if abs(z) <= MAX_DEVIATION:
             return Verdict("same", SAME)
         return Verdict("differs", f"differs: {_size(z)}")
@@ -93,7 +106,12 @@ class Observable:
             return Verdict("same", f"below {bound:.3g}")
         if size - margin > bound:
             return Verdict("differs", f"differs: above {bound:.3g}")
-        return Verdict("too short", TOO_SHORT)
+        return self._too_short()
+
+    def _too_short(self) -> Verdict:
+        needs = {"a run": self.needed_ps, "a reference": self.reference_needed_ps}
+        enough = [f"{which} of about {picoseconds(needed)}" for which, needed in needs.items() if math.isfinite(needed)]
+        return Verdict("too short", f"{TOO_SHORT}; {' and '.join(enough)} would do" if enough else TOO_SHORT)
 
     def to_dict(self) -> dict[str, Any]:
         """Make a mapping for JSON."""
@@ -106,7 +124,24 @@ class Observable:
             "error": self.error,
             "difference": self.difference,
             "verdict": None if verdict is None else verdict.text,
+            "needed_ps": _if_too_short(verdict, self.needed_ps),
+            "reference_needed_ps": _if_too_short(verdict, self.reference_needed_ps),
         }
+
+
+def _if_too_short(verdict: Verdict | None, needed_ps: float) -> float:
+    return needed_ps if verdict is not None and verdict.answer == "too short" else math.nan
+
+
+def picoseconds(length: float) -> str:
+    """Write a length of time with two digits, rounded up.
+
+    >>> picoseconds(1.23), picoseconds(12.0), picoseconds(1201.0)
+    ('1.3 ps', '12 ps', '1300 ps')
+    """
+    unit = 10.0 ** (math.floor(math.log10(length)) - 1)
+    rounded = math.ceil(length / unit - 1e-9) * unit
+    return f"{rounded:.0f} ps" if rounded >= 10 else f"{rounded:.2g} ps"
 
 
 def overall(observables: Mapping[str, Observable]) -> Verdict | None:
@@ -114,7 +149,8 @@ def overall(observables: Mapping[str, Observable]) -> Verdict | None:
 
     One of twenty comparisons of equal quantities is more than two standard errors apart. The run as a whole differs
     where the deviation of one observable exceeds what the largest of so many exceeds in 4.6 % of all runs (Sidak), or
-    where a bound is exceeded. Where fewer than half of them can be compared, the run is too short for a verdict.
+    where a bound is exceeded. Where fewer than half of them can be compared, the run is too short for a verdict, which
+    says how long a run would do for all of them.
 
     Parameters
     ----------
@@ -133,9 +169,19 @@ def overall(observables: Mapping[str, Observable]) -> Verdict | None:
         return Verdict("differs", f"differs: {'; '.join(parts)}")
     counted = f"{len(compared)} of {len(verdicts)} observables"
     if 2 * len(compared) < len(verdicts):
-        return Verdict("too short", f"{TOO_SHORT}: only {counted} can be compared")
-    rest = f"; {TOO_SHORT}: {', '.join(too_short)}" if too_short else ""
+        return Verdict("too short", f"{TOO_SHORT}: only {counted} can be compared{_would_do(observables, too_short)}")
+    rest = f"; {TOO_SHORT}: {', '.join(too_short)}{_would_do(observables, too_short)}" if too_short else ""
     return Verdict("same", f"{SAME}, {counted}{rest}")
+
+
+def _would_do(observables: Mapping[str, Observable], too_short: Sequence[str]) -> str:
+    """End of a sentence: the run, and where it is too short the reference, that would do for these observables."""
+    found = []
+    for which in ("needed_ps", "reference_needed_ps"):
+        needs = [need for name in too_short if math.isfinite(need := getattr(observables[name], which))]
+        if needs:
+            found.append(f"{'a run' if which == 'needed_ps' else 'a reference'} of about {picoseconds(max(needs))}")
+    return f"; {' and '.join(found)} would do" if found else ""
 
 
 def _largest_of(comparisons: int) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from gnnformd.evaluation.report.files import Reference, ResultFolder, TrainingRun
 from gnnformd.evaluation.results import SimulationResult
+from gnnformd.yaml_files import read_mapping
 
-__all__ = ["commands"]
+__all__ = ["commands", "next_commands"]
 
 
 def commands(found: ResultFolder) -> str:
@@ -19,7 +23,13 @@ def commands(found: ResultFolder) -> str:
         data = [entry.path for entry in result.content.datasets]
         lines.append(_line("evaluate", result.content.model, *data, "--json", result.path.name))
     lines += [_line("curves", r.content.model, "--json", r.path.name) for r in found.curves]
-    lines += [_simulate(r.content, r.path.name) for r in found.simulations]
+    for simulation in found.simulations:
+        manifest = _manifest(simulation.path.parent)
+        if manifest is None:
+            lines.append(_simulate(simulation.content, simulation.path.name))
+        else:
+            out = simulation.path.parent.relative_to(found.folder).as_posix()
+            lines.append(_line(*_simulation_words(manifest, out=out)))
     return "\n".join(lines)
 
 
@@ -34,11 +44,70 @@ def _train(run: TrainingRun) -> str:
     return _line(*start, f"{run.path}/config.yaml", "--out", run.path)
 
 
+def next_commands(found: ResultFolder) -> list[tuple[str, str]]:
+    """List what can be done next and the command for it, to be pasted where the report was written.
+
+    Paths begin with the folder as it was given to the report.
+    """
+    top = found.folder
+    steps = [("Go on with the simulation until its comparisons have a verdict:", c) for c in _longer_runs(found)]
+    model = next((m for r in found.runs if (m := top / r.path / "model.safetensors").is_file()), None)
+    start = next((top / r.path for r in found.references if (top / r.path / "topology.data").is_file()), None)
+    if model is not None:
+        if start is not None and not found.simulations:
+            command = _line("simulate", model, start / "topology.data", "--compare", start, "--out", top / "md")
+            steps.append(("Run molecular dynamics with it, and compare with the reference:", command))
+        if start is not None and not found.evaluations:
+            command = _line("evaluate", model, start, "--json", top / "evaluate.json")
+            steps.append(("Measure its errors:", command))
+        if not found.curves:
+            command = _line("curves", model, "--json", top / "curves.json")
+            steps.append(("Look at the force between two atoms:", command))
+        steps.append(("Measure its speed beside LAMMPS's own force field:", _line("benchmark", model)))
+    run = next((r for r in found.runs if r.config_text and not r.finetuned), None)
+    if run is not None:
+        folder = top / run.path
+        command = _line("train", folder / "config.yaml", "--out", f"{folder}-longer", "--max-minutes", 30)
+        steps.append(("Train longer, in a folder of its own:", command))
+    return steps
+
+
+def _longer_runs(found: ResultFolder) -> list[str]:
+    """Commands that make simulations as long as their verdicts need."""
+    lines = []
+    for result in found.simulations:
+        run, folder = result.content, result.path.parent
+        manifest, timestep = _manifest(folder), run.settings.timestep
+        needs = [o.needed_ps for o in run.observables.values() if o.needed_ps is not None]
+        if manifest is None or not needs or not timestep or not (folder / "restart.lammps").is_file():
+            continue
+        steps = math.ceil(max(needs) / timestep) * 1000
+        lines.append(_line(*_simulation_words(manifest, steps=steps, out=str(folder)), "--resume"))
+    return lines
+
+
+def _manifest(folder: Path) -> Mapping[str, Any] | None:
+    """``simulate.yaml`` of a run; None where there is none of this version."""
+    path = folder / "simulate.yaml"
+    found = read_mapping(path) if path.is_file() else {}
+    known = isinstance(found.get("settings"), Mapping) and "model" in found and "topology" in found
+    return found if known else None
+
+
+def _simulation_words(manifest: Mapping[str, Any], **changes: Any) -> list[str]:
+    """Words of the command that made a run, with some settings changed."""
+    settings = {k: v for k, v in manifest["settings"].items() if k != "thermo_every" and v is not None} | changes
+    if manifest.get("compare") is not None:
+        settings["compare"] = manifest["compare"]
+    options = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    return ["simulate", str(manifest["model"]), str(manifest["topology"]), *options]
+
+
 def _simulate(run: SimulationResult, name: str) -> str:
     settings = run.settings.model_dump(exclude_none=True)
     options = (word for key, value in settings.items() for word in (f"--{key}", str(value)))
     return _line("simulate", run.model, "TOPOLOGY.data", *options, "--out", "DIR", "--json", name)
 
 
-def _line(*words: str | Iterable[str]) -> str:
+def _line(*words: str | Path | int) -> str:
     return shlex.join(["gnnformd", *(str(w) for w in words)])

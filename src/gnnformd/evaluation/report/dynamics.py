@@ -10,6 +10,7 @@ from gnnformd.evaluation.liquid.md_curves import FAMILIES
 from gnnformd.evaluation.report.files import Result, short_name
 from gnnformd.evaluation.report.page import Page, Raw, grid, table
 from gnnformd.evaluation.report.plots import energy_plot, md_plot, temperature_plot
+from gnnformd.evaluation.report.trajectory_view import trajectory_view
 from gnnformd.evaluation.results import SimulationResult
 
 __all__ = ["simulation_section"]
@@ -26,27 +27,45 @@ STYLES = {"same": "good", "differs": "bad"}
 def simulation_section(results: Sequence[Result[SimulationResult]], page: Page) -> Raw:
     """Verdict, observables, curves, temperature and energy of each run."""
     method = f"<p>{METHOD}</p>" if any(result.content.verdict is not None for result in results) else ""
-    return Raw(method + "".join(_simulation(result.content, page) for result in results))
+    return Raw(method + "".join(_simulation(result, page) for result in results))
 
 
-def _simulation(run: SimulationResult, page: Page) -> str:
+def _simulation(result: Result[SimulationResult], page: Page) -> str:
+    run = result.content
     parts = [f"<h3>{escape(short_name(run.model))}</h3><p>{_summary(run)}</p>"]
     parts += [f"<p>{sentence}</p>" for sentence in _verdicts(run)]
+    structure = [_curve(run, "rdf", name, page) for name in run.curves.get("rdf", {}) if _drawn(run, "rdf", name)]
+    view = trajectory_view(result.path.parent, run)
+    if view is not None:
+        structure.append(page.view(view, "Trajectory", "drag to turn, scroll to zoom", height=284))
+    parts.append(grid(structure, 2))
     parts.append(_observables(run))
-    plots = []
-    for family, keys in FAMILIES.items():
-        curves = run.curves.get(family, {})
-        plots += [page.plot(md_plot(family, curve), f"{keys.title}, {name}") for name, curve in curves.items()]
+    plots = [
+        _curve(run, family, name, page)
+        for family in FAMILIES
+        if family != "rdf"
+        for name in run.curves.get(family, {})
+        if _drawn(run, family, name)
+    ]
     thermo, settings = run.thermo, run.settings
-    if thermo.step:
-        times = [step * (settings.timestep or 1.0) / 1000 for step in thermo.step]
+    times = [step * (settings.timestep or 1.0) / 1000 for step in thermo.step]
+    if sum(value is not None for value in thermo.temperature) > 1:
         target = None if settings.ensemble == "nve" else settings.temperature
         plots.append(page.plot(temperature_plot(times, thermo.temperature, target), "Temperature"))
-        if any(energy is not None for energy in thermo.total_energy):
-            per_atom = [None if energy is None else energy / run.atoms for energy in thermo.total_energy]
-            plots.append(page.plot(energy_plot(times, per_atom), "Total energy", "change since the start"))
+    if sum(energy is not None for energy in thermo.total_energy) > 1:
+        per_atom = [None if energy is None else energy / run.atoms for energy in thermo.total_energy]
+        plots.append(page.plot(energy_plot(times, per_atom), "Total energy", "change since the start"))
     parts.append(grid(plots, 2 if len(plots) in (2, 4) else len(plots)))
     return "".join(parts)
+
+
+def _curve(run: SimulationResult, family: str, name: str, page: Page) -> Raw:
+    return page.plot(md_plot(family, run.curves[family][name]), f"{FAMILIES[family].title}, {name}")
+
+
+def _drawn(run: SimulationResult, family: str, name: str) -> bool:
+    """Whether a curve has at least two points."""
+    return sum(value is not None for value in run.curves[family][name].y) > 1
 
 
 def _summary(run: SimulationResult) -> str:
@@ -74,13 +93,8 @@ def _verdicts(run: SimulationResult) -> list[str]:
         style = STYLES.get(run.verdict.answer, "")
         sentences.append(f'Compared with the reference: <b class="{style}">{escape(run.verdict.text)}</b>.')
     if run.stability is not None:
-        length = f"{number(run.stability.stable_ps)} ps"
-        reason = run.stability.reason
-        sentences.append(
-            f"It stayed within the band around the reference for all of its {length}."
-            if reason is None
-            else f'It left the band around the reference <b class="bad">after {length}</b>: {escape(reason)}.'
-        )
+        sentence = escape(run.stability.sentence(compared=run.verdict is not None))
+        sentences.append(sentence if run.stability.reason is None else f'<b class="bad">{sentence}</b>')
     return sentences + [
         f'<span style="color:var(--muted)">{escape(note[:1].upper() + note[1:])}</span>' for note in run.notes
     ]
@@ -99,7 +113,7 @@ def _observables(run: SimulationResult) -> Raw:
         )
         for name, o in run.observables.items()
     ]
-    return table(("observable", "model", "reference", "apart", "verdict"), rows, text=(0, 4))
+    return table(("observable", "model", "reference", "apart", "verdict"), rows, text=(0, 4), wrap=4)
 
 
 def _verdict(verdict: str | None) -> str:

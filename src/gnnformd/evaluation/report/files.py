@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.report.history import History, read_history
+from gnnformd.evaluation.report.history import ORIGINAL_ATOMS, History, read_history
 from gnnformd.evaluation.results import CurvesResult, EvaluationResult, SimulationResult
 from gnnformd.yaml_files import read_mapping
 
@@ -38,6 +38,8 @@ class TrainingRun:
         The kind of the network, '' where it is not known.
     finetuned
         Whether the model file lists an earlier training.
+    loss_of_validation
+        Whether training and validation loss are the same quantity, the sum of the absolute errors of a frame.
     """
 
     name: str
@@ -46,6 +48,12 @@ class TrainingRun:
     config_text: str
     model_kind: str
     finetuned: bool
+    loss_of_validation: bool = True
+
+    @property
+    def original(self) -> bool:
+        """Whether it is the network of the original study on a system as large as that of its log."""
+        return self.model_kind in ("gamd", "seed") and abs(self.history.atoms - ORIGINAL_ATOMS) < 1
 
 
 @dataclass(frozen=True)
@@ -160,8 +168,17 @@ def _run(folder: Path, top: Path) -> TrainingRun | None:
     model = config.get("model")
     kind = str(model.get("kind", "")) if isinstance(model, Mapping) else ""
     text = path.read_text(encoding="utf-8") if config else ""
+    training = config.get("training")
+    settings: Mapping[str, Any] = training if isinstance(training, Mapping) else {}
+    forces_alone = not settings.get("energy_weight") and not settings.get("virial_weight")
     return TrainingRun(
-        _label(folder), _relative(folder, top), history, text, kind, _finetuned(folder / "model.safetensors")
+        _label(folder),
+        _relative(folder, top),
+        history,
+        text,
+        kind,
+        _finetuned(folder / "model.safetensors"),
+        settings.get("loss", "l1") == "l1" and forces_alone,
     )
 
 

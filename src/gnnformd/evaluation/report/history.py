@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gnnformd.errors import InputError
 
-__all__ = ["ORIGINAL_LOG", "History", "read_history", "read_metrics", "read_training_log"]
+__all__ = ["ORIGINAL_ATOMS", "ORIGINAL_LOG", "History", "read_history", "read_metrics", "read_training_log"]
 
 COLUMNS = ("epoch", "train_loss", "validation_loss", "learning_rate")
 EPOCH_LINE = re.compile(
@@ -19,6 +19,7 @@ EPOCH_LINE = re.compile(
 )
 AXES_LINE = re.compile(r"Losses: x:\s*(\S+), y:\s*(\S+), z:\s*(\S+)")
 
+ORIGINAL_ATOMS = 648
 ORIGINAL_LOG: Mapping[str, tuple[float, ...]] = {
     "epoch": (1, 2, 3, 4),
     "validation_loss": (16993.3735, 6105.3166, 4500.1855, 3926.5310),
@@ -41,6 +42,8 @@ class History:
         training warms up).
     validation_l1_per_atom
         ``|dFx| + |dFy| + |dFz|``, mean over atoms, kcal/mol/angstrom.
+    train_l1_per_atom
+        The same of the training frames, while the weights change.
     per_axis
         Share of `validation_loss` along x, y and z.
     learning_rate, seconds
@@ -52,6 +55,7 @@ class History:
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
     validation_l1_per_atom: tuple[float, ...]
+    train_l1_per_atom: tuple[float, ...]
     per_axis: Mapping[str, tuple[float, ...]]
     learning_rate: tuple[float, ...]
     seconds: tuple[float, ...]
@@ -110,6 +114,7 @@ def read_metrics(path: Path) -> History | None:
         train_loss=column("train_loss"),
         validation_loss=column("validation_loss"),
         validation_l1_per_atom=column("validation_l1_per_atom"),
+        train_l1_per_atom=column("train_l1_per_atom"),
         per_axis={axis: column(f"validation_{axis}") for axis in "xyz"},
         learning_rate=column("learning_rate"),
         seconds=column("seconds"),
@@ -142,6 +147,7 @@ def read_training_log(path: Path) -> History | None:
         train_loss=_floats(path, [e[1] for e in epochs]),
         validation_loss=_floats(path, [e[2] for e in epochs]),
         validation_l1_per_atom=nothing,
+        train_l1_per_atom=nothing,
         per_axis={axis: _floats(path, [a[k] for a in axes]) for k, axis in enumerate("xyz")},
         learning_rate=_floats(path, [f"{e[3]}e{e[4]}" for e in epochs]),
         seconds=nothing,

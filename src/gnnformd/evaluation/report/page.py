@@ -23,6 +23,7 @@ class Page:
 
     def __init__(self) -> None:
         self._specs: dict[str, Spec] = {}
+        self._views: dict[str, Spec] = {}
 
     def plot(self, spec: Spec, title: str, aside: str = "", *, height: int = 320) -> Raw:
         """Card with a plot, its title and a short text beside it."""
@@ -36,9 +37,31 @@ class Page:
             f'aria-label="{label}"></div></figure>'
         )
 
+    def view(self, spec: Spec, title: str, aside: str = "", *, height: int = 420) -> Raw:
+        """Card with atoms in three dimensions, a slider over the time and a button that plays it."""
+        name = f"view-{len(self._views) + 1}"
+        self._views[name] = spec
+        beside = f" <span>{escape(aside)}</span>" if aside else ""
+        return Raw(
+            f"<figure><figcaption>{escape(title)}{beside}</figcaption>"
+            f'<div class="view" id="{name}" data-height="{height}" style="height:{height}px" role="img" '
+            f'aria-label="{escape(title, quote=True)}"></div>'
+            f'<div class="player"><button type="button" data-play="{name}" aria-label="play">▶</button>'
+            f'<input type="range" min="0" max="{len(spec["frames"]) - 1}" value="0" data-time="{name}" '
+            f'aria-label="time"><output data-at="{name}"></output></div></figure>'
+        )
+
+    def views_json(self) -> str:
+        """All views as JSON that cannot close the script element around it."""
+        return _as_json(self._views)
+
     def specs_json(self) -> str:
         """All plots as JSON that cannot close the script element around it."""
-        return json.dumps(self._specs, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+        return _as_json(self._specs)
+
+
+def _as_json(specs: dict[str, Spec]) -> str:
+    return json.dumps(specs, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def table(

@@ -7,17 +7,19 @@ dark theme. Numbers are rounded to five digits to keep the page small.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
-from gnnformd.evaluation.report.history import ORIGINAL_LOG, History
+from gnnformd.evaluation.report.history import ORIGINAL_ATOMS, ORIGINAL_LOG, History
 from gnnformd.evaluation.results import ComparedCurve, CurveResult
 
 __all__ = [
     "Spec",
     "curve_plot",
     "energy_plot",
+    "error_plot",
+    "histogram_plot",
     "learning_rate_plot",
     "loss_plot",
     "md_plot",
@@ -29,20 +31,35 @@ __all__ = [
 Spec = dict[str, Any]
 
 FORCE = "kcal mol⁻¹ Å⁻¹"
-ORIGINAL_ATOMS = 648
+PARITY_BINS = 90
 AXES = {"x": "--model", "y": "--second", "z": "--third"}
 
 
-def validation_plot(history: History, *, with_original: bool) -> Spec:
-    """Draw the validation error per atom over the epochs, its parts along the axes, and the original log."""
-    scale = [
-        a / b if b else math.nan for a, b in zip(history.validation_l1_per_atom, history.validation_loss, strict=True)
-    ]
-    traces = [
-        _line(history.epoch, [v * s for v, s in zip(values, scale, strict=True)], axis, AXES[axis], width=1.2)
-        for axis, values in history.per_axis.items()
-    ]
-    traces.append(_line(history.epoch, history.validation_l1_per_atom, "sum", "--ink", mode="lines+markers", width=2.4))
+def validation_plot(history: History, *, along_axes: bool, with_original: bool) -> Spec:
+    """Draw the error per atom of training and validation over the epochs.
+
+    Parameters
+    ----------
+    history
+        Errors by epoch.
+    along_axes
+        Whether to show its parts along x, y and z, which are equal for a model that is invariant.
+    with_original
+        Whether to show the log of the original study.
+    """
+    traces = []
+    if along_axes:
+        scale = [
+            a / b if b else math.nan
+            for a, b in zip(history.validation_l1_per_atom, history.validation_loss, strict=True)
+        ]
+        traces += [
+            _line(history.epoch, [v * s for v, s in zip(values, scale, strict=True)], axis, AXES[axis], width=1.2)
+            for axis, values in history.per_axis.items()
+        ]
+    if any(v == v for v in history.train_l1_per_atom):
+        traces.append(_epochs(history, history.train_l1_per_atom, "training", "--reference"))
+    traces.append(_epochs(history, history.validation_l1_per_atom, "validation", "--ink"))
     if with_original:
         known = [loss / ORIGINAL_ATOMS for loss in ORIGINAL_LOG["validation_loss"]]
         trace = _line(ORIGINAL_LOG["epoch"], known, "original", "--fourth", mode="markers")
@@ -50,41 +67,82 @@ def validation_plot(history: History, *, with_original: bool) -> Spec:
     return _plot(traces, "epoch", f"error per atom ({FORCE})", log=True)
 
 
-def loss_plot(history: History) -> Spec:
-    """Training and validation loss over the epochs."""
-    return _plot(
-        [
-            _line(history.epoch, history.train_loss, "training", "--reference"),
-            _line(history.epoch, history.validation_loss, "validation", "--model"),
-        ],
-        "epoch",
-        f"loss per frame ({FORCE})",
-        log=True,
-    )
+def loss_plot(history: History, *, with_validation: bool) -> Spec:
+    """Loss over the epochs; that of the validation only where it is the same quantity."""
+    traces = [_epochs(history, history.train_loss, "training", "--reference" if with_validation else "--model")]
+    if with_validation:
+        traces.append(_epochs(history, history.validation_loss, "validation", "--model"))
+    return _plot(traces, "epoch", f"loss per frame ({FORCE})", log=True) | {"legend": with_validation}
+
+
+def _epochs(history: History, values: Sequence[float], name: str, color: str) -> Spec:
+    """Line over the epochs, with a mark at each where there are few."""
+    few = len(history.epoch) < 40
+    return _line(history.epoch, values, name, color, mode="lines+markers" if few else "lines")
 
 
 def learning_rate_plot(history: History) -> Spec:
     """Learning rate over the epochs."""
-    spec = _plot([_line(history.epoch, history.learning_rate, "learning rate", "--fourth")], "epoch", "learning rate")
+    line = _epochs(history, history.learning_rate, "learning rate", "--fourth")
+    spec = _plot([line], "epoch", "learning rate")
     spec["layout"]["yaxis"] |= {"rangemode": "tozero", "exponentformat": "power"}
     return spec | {"legend": False}
 
 
 def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]]) -> Spec:
-    """Predicted over reference components, one color per axis, with the diagonal."""
-    everything = [abs(v) for rows in (reference, predicted) for row in rows for v in row]
-    limit = 1.05 * max(everything, default=1.0)
-    traces = []
-    for k, (axis, color) in enumerate(AXES.items()):
-        trace = _line([r[k] for r in reference], [p[k] for p in predicted], axis, color, mode="markers")
-        traces.append(trace | {"marker": {"color": color, "size": 3.5, "opacity": 0.3}})
-    diagonal = _line([-limit, limit], [-limit, limit], "", "--muted", width=1)
-    traces.insert(0, diagonal | {"showlegend": False, "hoverinfo": "skip"})
-    spec = _plot(traces, f"reference ({FORCE})", f"predicted ({FORCE})")
+    """Density of predicted over reference components, all three axes together, with the diagonal."""
+    import numpy as np
+
+    known, found = np.array(reference, dtype=float).ravel(), np.array(predicted, dtype=float).ravel()
+    limit = 1.05 * float(np.abs([known, found]).max())
+    counts, edges, _ = np.histogram2d(found, known, bins=PARITY_BINS, range=[(-limit, limit)] * 2)
+    middle = [_short(float(v)) for v in (edges[1:] + edges[:-1]) / 2]
+    shade = [[None if n == 0 else _short(math.log10(n)) for n in row] for row in counts.tolist()]
+    density: Spec = {
+        "type": "heatmap",
+        "x": middle,
+        "y": middle,
+        "z": shade,
+        "customdata": [[int(n) for n in row] for row in counts.tolist()],
+        "hovertemplate": "reference %{x}<br>predicted %{y}<br>%{customdata} components<extra></extra>",
+        "colorscale": [[0, "--faint"], [1, "--strong"]],
+        "zmin": 0,
+        "zmax": _short(max(math.log10(counts.max()), 0.3)),
+        "showscale": False,
+    }
+    diagonal = _line([-limit, limit], [-limit, limit], "", "--second", width=1)
+    spec = _plot([diagonal | {"hoverinfo": "skip"}], f"reference ({FORCE})", f"predicted ({FORCE})")
+    spec["data"].insert(0, density)
     spec["layout"]["xaxis"]["range"] = spec["layout"]["yaxis"]["range"] = [-limit, limit]
     spec["layout"]["hovermode"] = "closest"
     spec["layout"]["xaxis"]["nticks"] = 5
-    return spec
+    return spec | {"legend": False}
+
+
+def error_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]]) -> Spec:
+    """Histogram of the errors of all components, up to that which one of five hundred exceeds."""
+    import numpy as np
+
+    errors = (np.array(predicted, dtype=float) - np.array(reference, dtype=float)).ravel()
+    limit = max(float(np.quantile(np.abs(errors), 0.998)), 1e-12)
+    counts, edges = np.histogram(errors, bins=60, range=(-limit, limit))
+    return histogram_plot(
+        {"error": ((edges[1:] + edges[:-1]) / 2, 100 * counts / len(errors))},
+        f"predicted − reference ({FORCE})",
+        "components (%)",
+    )
+
+
+def histogram_plot(parts: Mapping[str, tuple[Any, Any]], x: str, y: str, *, log: bool = False) -> Spec:
+    """Draw steps over the middles of bins, a color for each part."""
+    colors = ("--model", "--second", "--third", "--fourth", "--ink")
+    traces = []
+    for k, (name, (middle, heights)) in enumerate(parts.items()):
+        heights = [h if h > 0 or not log else None for h in map(float, heights)]
+        trace = _line([float(m) for m in middle], heights, name, colors[k % len(colors)], width=1.6)
+        trace["line"]["shape"] = "hvh"
+        traces.append(trace if log or len(parts) > 1 else trace | {"fill": "tozeroy", "fillcolor": "--area"})
+    return _plot(traces, x, y, log=log) | {"legend": len(parts) > 1}
 
 
 def curve_plot(curve: CurveResult, axis: str) -> Spec:
@@ -195,9 +253,15 @@ def _plot(traces: Sequence[Spec], x: str, y: str, *, log: bool = False) -> Spec:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Choose 1, 2, 5, 10, ... over the range; only powers of ten where that is more than eight."""
+    """Choose 1, 2, 5, 10, ... over the range, all digits where that is less than three; of many, powers of ten."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    fine = [m * 10.0**d for d in decades for m in (1, 2, 5) if 0.8 * low <= m * 10.0**d <= 1.25 * high]
+
+    def within(digits: Iterable[int]) -> list[float]:
+        return [m * 10.0**d for d in decades for m in digits if 0.8 * low <= m * 10.0**d <= 1.25 * high]
+
+    fine = within((1, 2, 5))
+    if len(fine) < 3:
+        return within(range(1, 10))
     return fine if len(fine) <= 8 else [10.0**d for d in decades]
 
 

@@ -17,6 +17,7 @@ from gnnformd.evaluation.report.sections import (
     curves_section,
     data_section,
     making_section,
+    next_section,
     training_section,
 )
 from gnnformd.evaluation.report.summary import summary
@@ -57,12 +58,14 @@ def _render(found: ResultFolder) -> str:
     from plotly.offline import get_plotlyjs
 
     page = Page()
+    original = any(run.original for run in found.runs)
     sections = [
-        ("data", "Data", data_section(found, page)),
-        ("training", "Training", training_section(found, page)),
-        ("accuracy", "Accuracy", accuracy_section(found.evaluations, page)),
-        ("curves", "Two atoms", curves_section(found.curves, page)),
         ("dynamics", "Molecular dynamics", simulation_section(found.simulations, page)),
+        ("accuracy", "Accuracy", accuracy_section(found.evaluations, page, original=original)),
+        ("curves", "Two atoms", curves_section(found.curves, page)),
+        ("training", "Training", training_section(found, page)),
+        ("data", "Data", data_section(found, page)),
+        ("next", "What next", next_section(found, page)),
         ("making", "How it was made", making_section(found, page)),
     ]
     shown = [(name, title, text) for name, title, text in sections if text]
@@ -78,4 +81,6 @@ def _render(found: ResultFolder) -> str:
     )
     template = Template((files("gnnformd.evaluation.report") / "report.html").read_text(encoding="utf-8"))
     title = escape(f"{heading} · GNNforMD")
-    return template.substitute(title=title, body=body, plotly=get_plotlyjs(), plots=page.specs_json())
+    return template.substitute(
+        title=title, body=body, plotly=get_plotlyjs(), plots=page.specs_json(), views=page.views_json()
+    )

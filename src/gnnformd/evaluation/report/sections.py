@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from gnnformd.evaluation.formatting import count, number, percent
-from gnnformd.evaluation.report.commands import commands
+from gnnformd.evaluation.report.commands import commands, next_commands
+from gnnformd.evaluation.report.data_summary import DataSummary, summarize
 from gnnformd.evaluation.report.files import Reference, Result, ResultFolder, TrainingRun, short_name
 from gnnformd.evaluation.report.page import Page, Raw, grid, table
 from gnnformd.evaluation.report.plots import (
     curve_plot,
+    error_plot,
+    histogram_plot,
     learning_rate_plot,
     loss_plot,
     parity_plot,
@@ -26,22 +29,28 @@ __all__ = [
     "curves_section",
     "data_section",
     "making_section",
+    "next_section",
     "training_section",
 ]
 
+UNIT = "kcal mol⁻¹ Å⁻¹"
 IMAGE_BYTES = 900_000
 """Figures are embedded in the page up to this total size; the others are listed by name."""
 
 ACCURACY = (
     "<b>MAE</b> and <b>RMSE</b> are per component, <b>per atom</b> is the mean over atoms of "
     '<span class="nowrap">|ΔFx| + |ΔFy| + |ΔFz|</span>, '
-    "<b>of the force</b> the sum of the errors over the sum of the forces. The slides that this project started from "
-    "report 4.18 per atom for 216 waters, 4.24 for 1600, and over 100 % for argon with a network trained on water."
+    "<b>of the force</b> the sum of the errors over the sum of the forces."
+)
+ORIGINAL = (
+    " The original study reports 4.18 per atom for 216 waters, 4.24 for 1600, and over 100 % for argon with a network "
+    "trained on water."
 )
 CURVES = (
     "Two isolated atoms, one at the origin and one at (d, 0, 0): the force on the second. Along x it should follow the "
-    "force field; y and z must vanish and share a scale: any force along them is an error."
+    "force field; y and z must vanish."
 )
+TRANSVERSE = 1e-3  # of the largest force along x: below it, y and z are not drawn
 KEY = (
     '<p class="key"><span><i style="height:6px;background:var(--reference)"></i>force field</span>'
     '<span><i style="height:3px;background:var(--model)"></i>model</span></p>'
@@ -49,7 +58,7 @@ KEY = (
 
 
 def data_section(found: ResultFolder, page: Page) -> Raw:
-    """Table of the LAMMPS runs."""
+    """Table of the LAMMPS runs, and what their data is like."""
     if not found.references:
         return Raw("")
     rows = [
@@ -64,24 +73,58 @@ def data_section(found: ResultFolder, page: Page) -> Raw:
         for r in found.references
     ]
     intro = "<p>Positions and forces that LAMMPS wrote. The configuration of each run is at the end of the page.</p>"
-    return Raw(
-        intro + table(("run", "system", "atoms", "frames", "LAMMPS", "description"), rows, text=(0, 1, 4), wrap=5)
-    )
+    parts = [intro, table(("run", "system", "atoms", "frames", "LAMMPS", "description"), rows, text=(0, 1, 4), wrap=5)]
+    known = [(r.name, s) for r in found.references if (s := summarize(found.folder / r.path)) is not None]
+    if known:
+        parts.append(_summaries(known))
+        plots = [
+            page.plot(
+                histogram_plot(
+                    {kind: (middle, 100 * share) for kind, (middle, share) in summary.forces.items()},
+                    f"force on an atom ({UNIT})",
+                    "atoms (%)",
+                    log=True,
+                ),
+                f"Forces, {name}",
+                height=260,
+            )
+            for name, summary in known
+            if summary.forces
+        ]
+        parts.append(grid(plots, 2 if len(plots) in (2, 4) else len(plots)))
+    return Raw("".join(parts))
+
+
+def _summaries(known: Sequence[tuple[str, DataSummary]]) -> Raw:
+    """Temperature, density, forces and closest pairs of each run."""
+    rows = []
+    for name, summary in known:
+        heat, density = summary.temperature, summary.density
+        temperature = "–" if heat is None else f"{number(heat[0], 4)} ({number(heat[1], 3)} to {number(heat[2], 3)})"
+        shown = "–" if density is None else " to ".join(dict.fromkeys(number(v, 4) for v in density))
+        forces = ", ".join(f"{kind} {number(rms)}" for kind, rms in summary.force_rms.items())
+        pairs = ", ".join(f"{pair} {number(distance)}" for pair, distance in summary.closest.items())
+        rows.append((name, temperature, shown, forces or "–", pairs or "–"))
+    columns = ("run", "temperature, K", "density, g/cm³", "rms force", "closest pairs, Å")
+    return table(columns, rows, text=(0, 1, 2, 3), wrap=4)
 
 
 def training_section(found: ResultFolder, page: Page) -> Raw:
     """Best epoch of each run, and its curves."""
     parts = [_training_table(found.runs)] if found.runs else []
     for run in found.runs:
-        plots = []
         history = run.history
+        if len(history.epoch) < 2:
+            continue
+        plots = []
         if any(v == v for v in history.validation_l1_per_atom):
-            original = run.model_kind in ("gamd", "seed") and abs(history.atoms - 648) < 1
-            plots.append(
-                page.plot(validation_plot(history, with_original=original), "Validation error", "|ΔFx| + |ΔFy| + |ΔFz|")
-            )
-        plots.append(page.plot(loss_plot(history), "Loss", "with a penalty in warm-up"))
-        plots.append(page.plot(learning_rate_plot(history), "Learning rate"))
+            spec = validation_plot(history, along_axes=run.model_kind in ("gamd", "seed"), with_original=run.original)
+            plots.append(page.plot(spec, "Error of the forces", "|ΔFx| + |ΔFy| + |ΔFz|"))
+        if any(v == v for v in history.train_loss):
+            spec = loss_plot(history, with_validation=run.loss_of_validation)
+            plots.append(page.plot(spec, "Loss" if run.loss_of_validation else "Loss of the training"))
+        if any(v == v for v in history.learning_rate):
+            plots.append(page.plot(learning_rate_plot(history), "Learning rate"))
         parts.append(Raw(f"<h3>{escape(run.name)}</h3>{grid(plots, len(plots))}"))
     return Raw("".join(parts))
 
@@ -110,8 +153,8 @@ def _axis_per_atom(run: TrainingRun, axis: str) -> float:
     return run.history.per_axis[axis][run.history.best] / run.history.atoms
 
 
-def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page) -> Raw:
-    """Table of errors on each dataset and per type, and parity plots."""
+def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *, original: bool) -> Raw:
+    """Table of errors on each dataset and per type, parity plots and histograms of errors."""
     if not results:
         return Raw("")
     rows: list[tuple[str, ...]] = []
@@ -126,9 +169,13 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page) ->
             rows += [(f"\t{kind}", "", "", "", *_errors(part), "") for kind, part in kinds.items()]
             if entry.parity is not None and entry.parity.reference:
                 spec = parity_plot(entry.parity.reference, entry.parity.predicted)
-                plots.append(page.plot(spec, f"{model} on {name}", percent(force.relative_l1), height=380))
+                aside = f"darker: more components; error {percent(force.relative_l1)}"
+                plots.append(page.plot(spec, f"{model} on {name}", aside, height=380))
+                spec = error_plot(entry.parity.reference, entry.parity.predicted)
+                plots.append(page.plot(spec, f"Errors of {model} on {name}", height=380))
     columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "per atom", "of the force", "ms/frame")
-    return Raw(f"<p>{ACCURACY}</p>{table(columns, rows, text=(0, 1))}{grid(plots, max(2, len(plots)))}")
+    text = ACCURACY + (ORIGINAL if original else "")
+    return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{grid(plots, 2)}")
 
 
 def _errors(force: ForceErrors) -> tuple[str, ...]:
@@ -136,22 +183,37 @@ def _errors(force: ForceErrors) -> tuple[str, ...]:
 
 
 def curves_section(results: Sequence[Result[CurvesResult]], page: Page) -> Raw:
-    """Three plots per curve: x, y and z."""
+    """Plot each curve along x; along y and z where there is anything to see."""
     if not results:
         return Raw("")
     parts = [f"<p>{CURVES}</p>{KEY}"]
     for result in results:
         model = short_name(result.content.model)
+        alone = []
         for curve in result.content.curves:
-            aside = f"rms error {percent(curve.relative_rms_error)}"
+            aside = f"{curve.detail}; rms error {percent(curve.relative_rms_error)}".removeprefix("; ")
             if curve.relative_rms_error_in_data is not None:
                 aside += f", within the range of the data {percent(curve.relative_rms_error_in_data)}"
-            plots = [
-                page.plot(curve_plot(curve, axis), f"F{axis}", aside if axis == "x" else "should be zero", height=220)
-                for axis in "xyz"
-            ]
-            title, detail = escape(f"{model}: {curve.name}"), escape(curve.detail)
-            parts.append(f'<h3>{title} <span class="quiet">{detail}</span></h3>{grid(plots, 3)}')
+            straight = curve.max_transverse <= TRANSVERSE * max(map(abs, curve.reference.x), default=0.0)
+            if straight:
+                alone.append(page.plot(curve_plot(curve, "x"), f"{model}: {curve.name}", aside, height=260))
+                continue
+            plots = [page.plot(curve_plot(curve, "x"), "Fx", aside, height=220)]
+            plots += [page.plot(curve_plot(curve, axis), f"F{axis}", "should be zero", height=220) for axis in "yz"]
+            parts.append(f"<h3>{escape(f'{model}: {curve.name}')}</h3>{grid(plots, 3)}")
+        if alone:
+            parts.append(grid(alone, 2 if len(alone) in (2, 4) else len(alone)))
+            largest = max(curve.max_transverse for curve in result.content.curves)
+            parts.append(f'<p class="quiet">{escape(model)}: along y and z at most {number(largest, 2)} {UNIT}.</p>')
+    return Raw("".join(parts))
+
+
+def next_section(found: ResultFolder, page: Page) -> Raw:
+    """Commands for what can be done next."""
+    lines = next_commands(found)
+    if not lines:
+        return Raw("")
+    parts = [f'<p>{escape(what)}</p><pre class="command">{escape(command)}</pre>' for what, command in lines]
     return Raw("".join(parts))
 
 

@@ -15,12 +15,12 @@ from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import Unstable
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.simulation.clock import Clock
-from gnnformd.simulation.guard import Guard, temperature_of
+from gnnformd.simulation.guard import Departures, Guard, temperature_of
 from gnnformd.simulation.interrupt import stop_on_interrupt
 from gnnformd.simulation.lammps.coupling import Coupling
 from gnnformd.simulation.lammps.neighbor_source import without_forces
 from gnnformd.simulation.lammps.ranks import Ranks, heat_of_rank
-from gnnformd.simulation.lammps.restart import RESTART, Restarts, cut_back
+from gnnformd.simulation.lammps.restart import RESTART, Restarts, cut_back, departures_until
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
@@ -90,7 +90,10 @@ def run_lammps(
     try:
         first = _read_restart(lmp, out, settings) if resume else _read(lmp, start, types, loaded, settings)
         clock = Clock(progress, settings.steps, first)
-        restarts = Restarts(lmp, ranks, out, settings.restart_every)
+        departures = Departures()
+        if resume:
+            departures = ranks.share(departures_until(out, first) if ranks.first else departures)
+        restarts = Restarts(lmp, ranks, out, settings.restart_every, departures)
 
         def on_step(step: int) -> None:
             restarts.begin(step)
@@ -106,6 +109,7 @@ def run_lammps(
             allow=("hybrid",),  # a restart file of a model with charges names its own pair styles
             types=types,
         )
+        coupling.departures = departures
         unstable = None
         asked: list[bool] = []  # each run of LAMMPS takes back an earlier stop
 
@@ -127,7 +131,7 @@ def run_lammps(
             # else PPPM would start anew for each of these files
             for command in without_forces(loaded.model.cutoff):
                 lmp.command(command)
-            restarts.end()
+            restarts.end(clock.step)
             _write_final(lmp, out / "final.data", ranks)
         restarts.tidy()
         return EngineRun(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import re
+import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from gnnformd.errors import InputError
-from gnnformd.files import replacing
+from gnnformd.files import replacing, write_json
 from gnnformd.reference.library import lammps_errors
+from gnnformd.simulation.guard import Departures
 from gnnformd.simulation.md_run import OUTSIDE
 from gnnformd.simulation.settings import SimulationSettings
 
@@ -22,9 +26,11 @@ if TYPE_CHECKING:
 
     from gnnformd.simulation.lammps.ranks import Ranks
 
-__all__ = ["RESTART", "Restarts", "check_same_run", "cut_back"]
+__all__ = ["COUNTED", "RESTART", "Restarts", "check_same_run", "cut_back", "departures_until"]
 
 RESTART = "restart.lammps"
+COUNTED = "restart.json"
+"""Steps outside the range of the training data until the last two restart files."""
 
 _LAST_BYTES = b"LammpS RestartT\0"
 """With these LAMMPS ends a restart file."""
@@ -50,10 +56,15 @@ class Restarts:
         Folder of the run.
     every
         Steps between two files; None for the last step alone.
+    departures
+        The steps outside the range of the training data, which the run counts; kept for a run that goes on.
     """
 
-    def __init__(self, lmp: lammps, ranks: Ranks, out: Path, every: int | None) -> None:
+    def __init__(self, lmp: lammps, ranks: Ranks, out: Path, every: int | None, departures: Departures) -> None:
         self._lmp, self._ranks, self._out, self._every = lmp, ranks, out, every
+        self._departures = departures
+        self._counted: list[dict[str, Any]] = []
+        self._counted_now: dict[str, Any] = {}
 
     def commands(self) -> list[str]:
         """Commands for LAMMPS.
@@ -67,7 +78,7 @@ class Restarts:
         return [f"atom_modify sort {often} 0", f'restart {self._every} "{self._out / self._name("*")}"']
 
     def begin(self, step: int) -> None:
-        """Keep what LAMMPS wrote at the end of the step before this one; for every step, on every rank.
+        """Keep what LAMMPS wrote at the end of the step before this one; for every step with its forces, on every rank.
 
         Raises
         ------
@@ -75,9 +86,11 @@ class Restarts:
             LAMMPS could not write it.
         """
         if self._every is not None and (step - 1) % self._every == 0 and self._ranks.first:
-            self._keep(self._name(str(step - 1)))
+            self._keep(self._name(str(step - 1)), self._counted_now)
+        if self._every is not None and step % self._every == 0:
+            self._counted_now = {"step": step, **asdict(self._departures)}
 
-    def end(self) -> None:
+    def end(self, step: int) -> None:
         """Write the restart file of the last step.
 
         Raises
@@ -90,19 +103,22 @@ class Restarts:
             self._lmp.command(f'write_restart "{self._out / name}"')
         with self._ranks.together():
             if self._ranks.first:
-                self._keep(name)
+                self._keep(name, {"step": step, **asdict(self._departures)})
 
     def tidy(self) -> None:
         """Remove what LAMMPS or a killed run left beside the restart file."""
         for left in self._out.glob(f".{RESTART}.*") if self._ranks.first else ():
             left.unlink(missing_ok=True)
 
-    def _keep(self, name: str) -> None:
+    def _keep(self, name: str, counted: dict[str, Any]) -> None:
         written = self._out / name
         if not written.exists():
             return
         for path in (self._out / "trajectory.dump", self._out / "thermo.csv", self._out / OUTSIDE):
             _sync(path)  # a run that goes on needs what came before
+        # with the record before, because the restart file takes its place a moment later
+        self._counted = [*self._counted[-1:], counted]
+        write_json(self._out / COUNTED, {"departures": self._counted})
         with replacing(self._out / RESTART) as beside:
             written.rename(beside)
             if not _is_whole(beside):
@@ -146,6 +162,21 @@ def check_same_run(manifest: Path, asked: Mapping[str, Any]) -> None:
             )
     if not _is_whole(folder / RESTART):
         raise InputError(f"{folder / RESTART}: is not a whole restart file; run without --resume to start anew.")
+
+
+def departures_until(out: Path, step: int) -> Departures:
+    """Return the steps outside the training data until a restart file; if they are unknown none, with a warning."""
+    try:
+        content = json.loads((out / COUNTED).read_text(encoding="utf-8"))
+        known = {record.pop("step"): record for record in content["departures"]}
+        return Departures(**known[step])
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        warnings.warn(
+            f"{out / COUNTED}: does not tell how many steps were outside the training data until step {step}; they are "
+            "counted from there.",
+            stacklevel=2,
+        )
+        return Departures()
 
 
 def cut_back(out: Path, step: int) -> str:
