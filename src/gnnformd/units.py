@@ -113,8 +113,8 @@ class Units:
         if style == "lj":
             if not scales:
                 raise InputError(
-                    f"{where}: units 'lj' have no scale; write 'lj {_EXAMPLE.replace(',', ' ')}' with the values of the "
-                    "system (kcal/mol, angstrom, g/mol)."
+                    f"{where}: units 'lj' have no scale; write 'lj {_EXAMPLE.replace(',', ' ')}' with the values of "
+                    "the system (kcal/mol, angstrom, g/mol)."
                 )
             return cls.lj(scales, where)
         if style not in STYLES or scales:
@@ -177,8 +177,8 @@ def _si(style: str, boltzmann: float, angstrom: float, charge: float, atm: float
     style
         Name.
     boltzmann, angstrom, charge, atm
-        Boltzmann's constant, one angstrom, the elementary charge and one atmosphere in these units; a second is the unit
-        of time.
+        Boltzmann's constant, one angstrom, the elementary charge and one atmosphere in these units; a second is the
+        unit of time.
     """
     length, time, energy = 1 / angstrom, 1e15, BOLTZMANN / boltzmann
     mass = energy / (VELOCITY_SQUARED_TO_ENERGY * (length / time) ** 2)

@@ -80,9 +80,7 @@ def test_a_missing_potential_file_is_named_in_lammps_own_sentence(argon_input, t
         ("pair_style lj/cut 8.0", f"pair_style {style}"),
         ("pair_coeff 1 1 0.2378 3.405", f"pair_coeff * * none.pot{elements}"),
     )
-    with pytest.raises(
-        InputError, match=r"in\.lmp, line 9: LAMMPS says: [Cc]annot open \S+ (potential|library) file none\.pot"
-    ):
+    with pytest.raises(InputError, match=r"in\.lmp, line 9: LAMMPS says: [Cc]annot open .* file.*none\.pot"):
         generate(path, tmp_path / "out", ranks=ranks)
 
 

@@ -99,7 +99,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _last_error(output: Sequence[str]) -> str | None:
-    """The last error message that LAMMPS printed, with the line of the input it quotes."""
+    """Find the last error message that LAMMPS printed, with the line of the input it quotes."""
     for start in reversed(range(len(output))):
         if output[start].startswith("ERROR"):
             rest = itertools.takewhile(lambda text: text.strip() and "wall time" not in text, output[start:])
@@ -202,7 +202,7 @@ def _ended_early(code: int, output: Sequence[str], errors: Sequence[str], script
 
 
 def _signal(code: int, output: Sequence[str]) -> int | None:
-    """Number of the signal that ended a process; mpiexec prints it."""
+    """Find the signal that ended a process; mpiexec prints it."""
     found = [int(match[1]) for text in output if (match := _SIGNAL_OF_MPIEXEC.search(text))]
     number = found[0] if found else -code
     return number if 0 < number < signal.NSIG else None

@@ -1,8 +1,8 @@
 """The process that runs LAMMPS: ``python -m gnnformd.reference.worker JOB.json``, alone or under mpiexec.
 
 It is a separate process so that nothing LAMMPS does (a crash, ``quit``, an abort of MPI) can end the program that
-started the run, and so that one rank and many run the same code. Standard output has what LAMMPS prints, line by line so
-that nothing is lost in a crash, and lines of the first rank that begin with `STEP` and say how far it is;
+started the run, and so that one rank and many run the same code. Standard output has what LAMMPS prints, line by line
+so that nothing is lost in a crash, and lines of the first rank that begin with `STEP` and say how far it is;
 ``result.json`` appears beside the job when LAMMPS has ended.
 """
 

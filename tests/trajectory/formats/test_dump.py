@@ -237,7 +237,7 @@ def test_units_metal_are_converted_and_stay_for_later_frames(write_dump) -> None
     path = write_dump(before="ITEM: UNITS\nmetal\nITEM: TIME\n0.5", **options)
     for frame in read_dump(path):
         assert frame.forces.tolist() == [[KCAL_PER_MOL_PER_EV, -2 * KCAL_PER_MOL_PER_EV, 0]]
-    with pytest.raises(InputError, match=r"line 2: units 'lj' are not supported"):
+    with pytest.raises(InputError, match=r"line 2: units 'lj' have no scale; write 'lj epsilon="):
         list(read_dump(write_dump(before="ITEM: UNITS\nlj", **options)))
 
 

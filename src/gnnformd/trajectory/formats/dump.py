@@ -17,13 +17,13 @@ from gnnformd.trajectory.fast_text.text_window import TextWindow
 from gnnformd.trajectory.formats.dump_header import Header, IncompleteFrame, read_header
 from gnnformd.trajectory.frame import Float, Frame, Int
 from gnnformd.trajectory.paths import matching_files
+from gnnformd.units import REAL, Units
 
-__all__ = ["MAX_SPEED", "read_dump", "says_units"]
+__all__ = ["MAX_SPEED", "read_dump", "units_of_dump"]
 
 _POSITIONS = (("xu", "yu", "zu"), ("x", "y", "z"), ("xsu", "ysu", "zsu"), ("xs", "ys", "zs"))
 _FORCES = ("fx", "fy", "fz")
 _VELOCITIES = ("vx", "vy", "vz")
-_ANGSTROM_PER_PS = 1e-3
 _IMAGES = ("ix", "iy", "iz")
 MAX_SPEED = 0.3
 """Root mean square velocity in angstrom/fs that no system under study has: hydrogen has 0.16 at 10 000 K."""
@@ -54,8 +54,8 @@ def read_dump(
     Yields
     ------
     Frame
-        In units ``real`` (``metal`` is converted), atoms by ascending id. A file that does not say its units is taken
-        to be in ``real``, and refused where its velocities or times cannot be.
+        In units ``real``, to which others are converted, atoms by ascending id. A file that does not say its units is
+        taken to be in ``real``, and refused where its velocities or times cannot be.
 
     Raises
     ------
@@ -76,11 +76,11 @@ def read_dump(
 def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iterator[Frame]:
     with TextWindow(file) as window:
         rows: _Rows | None = None
-        factor: float | None = None
+        units: Units | None = None
         checked = False
         try:
-            while (header := read_header(window, factor)) is not None:
-                factor = header.force_factor
+            while (header := read_header(window, units)) is not None:
+                units = header.units
                 if header.atom_count * 2 * len(header.columns.split()) > window.max_bytes:
                     raise IncompleteFrame  # the file is too short for so many rows; do not allocate them
                 if rows is None or rows.text != header.columns or rows.count != header.atom_count:
@@ -91,7 +91,7 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
                         )
                     rows = _Rows(header, window, require_forces)
                 frame = rows.read(header, window, elements)
-                if factor is None and not checked:
+                if units is None and not checked:
                     checked = _check_units(file, header, frame)
                 yield frame
         except IncompleteFrame:
@@ -100,10 +100,18 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes) -> Iter
             )
 
 
-def says_units(path: Path) -> bool:
-    """Whether a dump begins with its units (``dump_modify units yes``)."""
+def units_of_dump(path: Path) -> Units | None:
+    """Units that a dump says in its first lines (``dump_modify units yes``), or None.
+
+    Raises
+    ------
+    InputError
+        They are not supported.
+    """
     with TextWindow(path) as window:
-        return window.next_line() == "ITEM: UNITS"
+        if window.next_line() != "ITEM: UNITS":
+            return None
+        return Units.named(window.next_line() or "", f"{path}, line 2")
 
 
 def _check_units(file: Path, header: Header, frame: Frame) -> bool:
@@ -216,12 +224,20 @@ class _Rows:
         forces = floats[:, 3:6].copy() if "fx" in self.columns.floats else None
         velocities = floats[:, -3:].copy() if "vx" in self.columns.floats else None
         computed = []  # numbers in the file are finite, their products may not be
-        if header.force_factor not in (None, 1.0):  # units metal
-            for values, factor in ((forces, header.force_factor), (velocities, _ANGSTROM_PER_PS)):
-                if values is not None:
+        positions = floats[:, :3].copy()
+        charges = floats[:, self.columns.floats["q"]].copy() if "q" in self.columns.floats else None
+        units = header.units or REAL
+        if units is not REAL:
+            length = 1.0 if self.columns.positions[0] in ("xs", "xsu") else units.length
+            for values, factor in (
+                (positions, length),
+                (forces, units.force),
+                (velocities, units.velocity),
+                (charges, units.charge),
+            ):
+                if values is not None and factor != 1:
                     values *= factor
                     computed.append(values)
-        positions = floats[:, :3].copy()
         if self.columns.positions[0] in ("xs", "xsu") or "ix" in self.columns.integers:
             positions = self._positions(positions, integers, header)
             computed.append(positions)
@@ -238,7 +254,7 @@ class _Rows:
             positions=positions,
             forces=forces,
             molecule_ids=labels.molecule_ids,
-            charges=floats[:, self.columns.floats["q"]].copy() if "q" in self.columns.floats else None,
+            charges=charges,
             velocities=velocities,
         )
 

@@ -11,9 +11,10 @@ from typing import NamedTuple, Protocol
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.deepmd import TYPES, read_deepmd
-from gnnformd.trajectory.formats.dump import read_dump
-from gnnformd.trajectory.formats.extxyz import read_extxyz
+from gnnformd.trajectory.formats.dump import read_dump, units_of_dump
+from gnnformd.trajectory.formats.extxyz import read_extxyz, units_of_extxyz
 from gnnformd.trajectory.frame import Frame
+from gnnformd.units import REAL
 
 __all__ = ["FORMATS", "FrameReader", "TrajectoryFormat", "format_of"]
 
@@ -55,11 +56,14 @@ class TrajectoryFormat(NamedTuple):
         Its reader.
     first_line
         How its first line is recognized, for the sentence about a file of no known format.
+    units
+        Unit style of a file, from which its reader converts.
     """
 
     matches: Callable[[Path, bytes], bool]
     read: FrameReader
     first_line: str
+    units: Callable[[Path], str] = lambda path: "real"
 
 
 def _read_deepmd_folder(
@@ -70,11 +74,18 @@ def _read_deepmd_folder(
 
 
 FORMATS: dict[str, TrajectoryFormat] = {
-    "DeePMD-kit": TrajectoryFormat(lambda path, start: path.name == TYPES, _read_deepmd_folder, "in type.raw: numbers"),
-    "LAMMPS dump": TrajectoryFormat(
-        lambda path, start: start.startswith(b"ITEM:") or not start, read_dump, "'ITEM: ...'"
+    "DeePMD-kit": TrajectoryFormat(
+        lambda path, start: path.name == TYPES, _read_deepmd_folder, "in type.raw: numbers", lambda path: "metal"
     ),
-    "extxyz": TrajectoryFormat(lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number"),
+    "LAMMPS dump": TrajectoryFormat(
+        lambda path, start: start.startswith(b"ITEM:") or not start,
+        read_dump,
+        "'ITEM: ...'",
+        lambda path: (units_of_dump(path) or REAL).style,
+    ),
+    "extxyz": TrajectoryFormat(
+        lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number", units_of_extxyz
+    ),
 }
 """By name; the first one that matches reads a file."""
 
