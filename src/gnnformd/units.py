@@ -18,8 +18,10 @@ __all__ = [
     "KCAL_PER_MOL_PER_EV",
     "PRESSURE_ATM",
     "REAL",
+    "SHOWN",
     "STYLES",
     "VELOCITY_SQUARED_TO_ENERGY",
+    "ShownUnits",
     "Units",
 ]
 
@@ -199,3 +201,28 @@ STYLES = {
     "cgs": _si("cgs", 1.3806504e-16, 1e-8, 4.8032044e-10, 1013250.0),
 }
 """Unit styles by name, but ``lj``."""
+
+
+@dataclass(frozen=True)
+class ShownUnits:
+    """Units of results that are shown to people.
+
+    Attributes
+    ----------
+    force_unit, energy_unit
+        Names.
+    force, energy
+        How many of them are one kcal/mol/angstrom, and one kcal/mol.
+    """
+
+    force_unit: str
+    force: float
+    energy_unit: str
+    energy: float
+
+
+SHOWN = {
+    "real": ShownUnits("kcal/mol/angstrom", 1.0, "kcal/mol", 1.0),
+    "metal": ShownUnits("meV/angstrom", 1000 / KCAL_PER_MOL_PER_EV, "eV", 1 / KCAL_PER_MOL_PER_EV),
+}
+"""Units that results can be shown in."""

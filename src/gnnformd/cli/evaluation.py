@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.options import DeviceOption, JsonOption, ModelArgument, ThreadsOption, TorchOption, use_threads
+from gnnformd.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelArgument,
+    ThreadsOption,
+    TorchOption,
+    UnitsOption,
+    shown_units,
+    use_threads,
+)
 from gnnformd.cli.show import progress, save_json, say, show_table
 
 if TYPE_CHECKING:
     from gnnformd.evaluation.forces.force_errors import TypeMetrics
     from gnnformd.evaluation.forces.metrics import Evaluation
+    from gnnformd.units import ShownUnits
 
 __all__: list[str] = []
 
@@ -29,6 +39,7 @@ def evaluate(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     torch: TorchOption = False,
+    units: UnitsOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Compare predicted forces with those of the data."""
@@ -43,11 +54,11 @@ def evaluate(
     datasets = [open_dataset(path, topology=topology, force_field=field) for path in data]
     with progress("Evaluating") as report:
         result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report)
-    _show_evaluation(result)
+    _show_evaluation(result, shown_units(units, loaded.card.shown_units))
     save_json(json_file, result.to_dict())
 
 
-def _show_evaluation(evaluation: Evaluation) -> None:
+def _show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
     """Table of the errors on each dataset and for each type of atom."""
     columns = ("data", "frames", "MAE", "RMSE", "L1/atom", "relative", "ms/frame")
     rows: list[tuple[Any, ...]] = []
@@ -58,29 +69,33 @@ def _show_evaluation(evaluation: Evaluation) -> None:
         parts += [(f"  {name}", "", errors, "") for name, errors in dataset.force.per_type.items()]
         for name, frames, errors, milliseconds in parts:
             share = f"{100 * errors.relative_l1:.1f} %"
-            rows.append((name, frames, errors.mae, errors.rmse, errors.l1_per_atom, share, milliseconds))
-    show_table("Errors of the forces, kcal/mol/angstrom", columns, rows)
+            shown = (units.force * value for value in (errors.mae, errors.rmse, errors.l1_per_atom))
+            rows.append((name, frames, *shown, share, milliseconds))
+    show_table(f"Errors of the forces, {units.force_unit}", columns, rows)
 
 
 @app.command()
 def curves(
     model: ModelArgument,
     figure: Annotated[Path | None, typer.Option(help="Draw the curves to this file (png, pdf, svg).")] = None,
+    units: UnitsOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Compare the force between two atoms with Lennard-Jones, Coulomb and a harmonic bond."""
     from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
     from gnnformd.model.files.model_file import load_model
 
-    found = force_curves(load_model(model))
+    loaded = load_model(model)
+    found, shown_in = force_curves(loaded), shown_units(units, loaded.card.shown_units)
     result = curves_to_dict(model, found)
     columns = ("curve", "rms error", "relative", "within the data", "largest transverse")
     rows = []
     for c in result["curves"]:
         shares = [c["relative_rms_error"], c["relative_rms_error_in_data"]]
         shown = ["-" if share is None else f"{100 * share:.1f} %" for share in shares]
-        rows.append((f"{c['name']} ({c['detail']})", c["rms_error"], *shown, c["max_transverse"]))
-    show_table("Force on one of two atoms, kcal/mol/angstrom", columns, rows)
+        sizes = [shown_in.force * c[key] for key in ("rms_error", "max_transverse")]
+        rows.append((f"{c['name']} ({c['detail']})", sizes[0], *shown, sizes[1]))
+    show_table(f"Force on one of two atoms, {shown_in.force_unit}", columns, rows)
     if figure is not None:
         from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
 

@@ -37,7 +37,7 @@ from gnnformd.training.run_folder import (
 from gnnformd.training.run_log import Checkpoints, EpochRecord, RunLog
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.trainer import computing, make_trainer
-from gnnformd.trajectory.packed.dataset import PackedDataset, open_datasets
+from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
 __all__ = ["TrainedRun", "finetune", "train"]
@@ -245,6 +245,7 @@ class _Fit:
         network.load_state_dict(model_weights(path))
         this = {
             "sources": [dataset.path.name for dataset in datasets],
+            "units": common_units(datasets),
             "atoms": [dataset.atom_count for dataset in datasets],
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),

@@ -29,7 +29,7 @@ from gnnformd.trajectory.paths import matching_files
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["PackedDataset", "Renumbering", "open_dataset", "open_datasets"]
+__all__ = ["PackedDataset", "Renumbering", "common_units", "open_dataset", "open_datasets"]
 
 Paths = Path | str | Sequence[Path | str]
 
@@ -147,6 +147,16 @@ class PackedDataset(Sequence[Frame]):
                     found[name] = np.array((0, *self._renumbering.numbers), dtype=np.int64)[found[name]]
             self._labels[index] = found
         return self._labels[index]
+
+    @property
+    def has_energies(self) -> bool:
+        """Whether any frame has an energy."""
+        return bool(np.isfinite(self._arrays["energies"]).any())
+
+    @property
+    def has_virials(self) -> bool:
+        """Whether any frame has a virial."""
+        return bool(np.isfinite(self._arrays["virials"]).any())
 
     @property
     def atom_counts(self) -> NDArray[np.int64]:
@@ -359,3 +369,9 @@ def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[Pac
         )
         for group in groups
     ]
+
+
+def common_units(datasets: Sequence[PackedDataset]) -> str:
+    """Find the unit style that all the data were converted from; ``real`` where they differ."""
+    styles = {dataset.units for dataset in datasets}
+    return styles.pop() if len(styles) == 1 else "real"

@@ -19,7 +19,7 @@ from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "load_arrays", "write_pack"]
 
-FORMAT_VERSION = 4  # 3: no units, and no names of types but those of elements and force fields
+FORMAT_VERSION = 5  # 3: no units, and no names of types but those of elements and force fields
 MANIFEST = "pack.json"
 
 PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}
