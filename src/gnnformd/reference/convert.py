@@ -41,18 +41,18 @@ def convert_data_file(source: Path, target: Path, units: Units, where: str) -> N
         The atom style has columns with units that are not known here.
     """
     section = ""
-    style = "atomic"
+    style = ""
     with source.open() as read, target.open("w") as write:
         write.write(next(read).replace(f"units = {units.style}", "units = real"))
         for line in read:
             parts = line.split("#")[0].split()
             if line[:1].isupper():
                 section, _, comment = (text.strip() for text in line.partition("#"))
-                style = comment or style
+                style = comment if section == "Atoms" else style
                 if section == "Atoms" and style not in _COORDINATES:
                     raise InputError(
                         f"{where}: atoms of style '{style}' in units '{units.style}' cannot be converted; use one of "
-                        f"the atom styles {', '.join(_COORDINATES)}."
+                        f"the atom styles {', '.join(_COORDINATES)}, and name it ('Atoms # STYLE')."
                     )
             if section.endswith(" Coeffs"):
                 continue

@@ -22,6 +22,7 @@ from gnnformd.simulation.lammps.restart import RESTART, check_same_run
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun, MDRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
+from gnnformd.simulation.start_file import as_data_file
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
@@ -58,7 +59,8 @@ def simulate(
     loaded
         The model.
     topology
-        LAMMPS data file: positions, types, and charges, bonds and velocities where there are any.
+        LAMMPS data file (positions, types, and charges, bonds and velocities where there are any), LAMMPS restart file,
+        extended XYZ or another structure that ASE reads (see `as_data_file`).
     settings
         What to run.
     out
@@ -79,8 +81,23 @@ def simulate(
         The model raised an exception; the step is named.
     """
     ranks = _ranks(settings)
+    with as_data_file(topology, ranks) as file:
+        return _simulate(loaded, topology, file, settings, out, compare, ranks, resume, progress)
+
+
+def _simulate(
+    loaded: LoadedModel,
+    topology: Path,
+    file: Path,
+    settings: SimulationSettings,
+    out: Path,
+    compare: Path | None,
+    ranks: Ranks,
+    resume: bool,
+    progress: Callable[[int, int], None] | None,
+) -> MDRun:
     with ranks.together():
-        start = Start.read(topology)
+        start = Start.read(file, topology)
         if settings.velocities == "file" and not resume:
             start.velocities()  # LAMMPS would set missing ones to zero
         reference = None if compare is None else ReferenceRun.open(compare)
@@ -89,6 +106,7 @@ def simulate(
         types = start.types_of(loaded)
         start.check_pairs(loaded, types)
         if ranks.first:
+            start.warn_of_units(velocities=settings.velocities == "file")
             start.warn_of_other_masses(loaded, types)
             sources = [topology] if reference is None else [topology, reference.trajectory]
             manifest = _manifest(loaded, topology, settings, compare)

@@ -38,7 +38,8 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     -------
     dict
         ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (min, max), ``types`` (atoms of each type in
-        the first frame), ``elements`` (names of the types, or None), ``units`` (unit style of the file; all numbers are converted), ``molecules``, ``bonds`` (None where unknown),
+        the first frame), ``elements`` (names of the types, or None), ``units`` (unit style of the file, from which all
+        numbers are converted), ``molecules``, ``bonds`` (None where unknown),
         ``cell_lengths_A`` and ``volume_A3`` (min, max), ``periodic``, ``force`` (``mean``, ``rms`` and ``largest``
         norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
         where it is above 2 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
