@@ -75,6 +75,9 @@ def finetune(
     units: UnitsOption = None,
 ) -> None:
     """Fine-tune a trained model on other data."""
+    from gnnformd.model.files.model_file import read_card
+
+    read_card(model)  # a model that is not there is named before the data are read
     settings = _load(config, data, max_minutes, changes)
     shown = _shown_units(settings, units)
     from gnnformd.training.train import finetune as run

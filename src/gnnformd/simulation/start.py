@@ -17,7 +17,7 @@ from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import refuse_unknown_types
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.formats.data_file import read_topology, velocity_unit
-from gnnformd.trajectory.formats.dump import MAX_SPEED
+from gnnformd.trajectory.formats.dump import MAX_DENSITY, MAX_SPEED
 from gnnformd.trajectory.frame import Frame, Topology
 
 if TYPE_CHECKING:
@@ -27,9 +27,8 @@ __all__ = ["Start"]
 
 Float = NDArray[np.float64]
 
-MIN_MASS, MAX_DENSITY = 0.9, 1.0
-"""Smallest mass (hydrogen has 1.008 g/mol; 1.0 is common) and largest number of atoms in a cubic angstrom (diamond has
-0.18) that a data file in angstrom and g/mol can have."""
+MIN_MASS = 0.9
+"""Smallest mass of an atom type, g/mol; hydrogen has 1.008, and 1.0 is common."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from gnnformd.trajectory.frame import Float, Frame, Int
 from gnnformd.trajectory.paths import matching_files
 from gnnformd.units import REAL, Units
 
-__all__ = ["MAX_SPEED", "read_dump", "units_of_dump"]
+__all__ = ["MAX_DENSITY", "MAX_SPEED", "read_dump", "units_of_dump"]
 
 _POSITIONS = (("xu", "yu", "zu"), ("x", "y", "z"), ("xsu", "ysu", "zsu"), ("xs", "ys", "zs"))
 _FORCES = ("fx", "fy", "fz")
@@ -27,6 +27,12 @@ _VELOCITIES = ("vx", "vy", "vz")
 _IMAGES = ("ix", "iy", "iz")
 MAX_SPEED = 0.3
 """Root mean square velocity in angstrom/fs that no system under study has: hydrogen has 0.16 at 10 000 K."""
+
+MAX_DENSITY = 0.5
+"""Number of atoms in a cubic angstrom that no system under study has; diamond has 0.18, a liquid in units lj 0.8."""
+
+_FEW_ATOMS = 32
+"""Up to this number of atoms the density is not judged."""
 
 _MIN_TIMESTEP = 0.02
 """Shortest time step in fs; those of units metal are around 0.001 ps."""
@@ -120,9 +126,12 @@ def _check_units(file: Path, header: Header, frame: Frame) -> bool:
     Raises
     ------
     InputError
-        Its velocities or its time are those of units ``metal``.
+        Its density, velocities or time are those of other units.
     """
     reason = ""
+    density = len(frame.ids) / abs(float(np.linalg.det(frame.cell)))
+    if len(frame.ids) > _FEW_ATOMS and all(frame.periodic) and density > MAX_DENSITY:
+        reason = f"there would be {density:.3g} atoms in a cubic angstrom"
     if frame.velocities is not None:
         speed = math.sqrt(float((frame.velocities**2).sum(axis=1).mean()))
         if speed > MAX_SPEED:
@@ -132,7 +141,7 @@ def _check_units(file: Path, header: Header, frame: Frame) -> bool:
     if reason:
         raise InputError(
             f"{file}: does not say its units, and they are not 'real': {reason}; use 'dump_modify ... units yes', or "
-            "write the lines 'ITEM: UNITS' and 'metal' at the beginning of the file."
+            "write the lines 'ITEM: UNITS' and for instance 'metal' at the beginning of the file."
         )
     return bool((frame.velocities is not None and frame.velocities.any()) or (header.time and header.timestep > 0))
 
