@@ -62,6 +62,28 @@ def test_training_speaks_the_units_of_the_input(folder, training):
     assert (card.type_names, card.shown_units) == (("Cu",), "metal")
 
 
+def test_a_preset_learns_from_a_bare_dump_what_it_has(folder):
+    (folder / "bare").mkdir()
+    (folder / "bare" / "cu.dump").write_bytes((folder / "data" / "trajectory.dump").read_bytes())
+    small = ("model.cutoff=4.0", "model.features=4", "model.width=8", "training.epochs=1", "training.max_minutes=null")
+    changes = [part for change in (*small, "data.frames=6") for part in ("--set", change)]
+    printed = gnnformd(
+        "train", "argon", "--data", folder / "bare" / "cu.dump", "--out", folder / "bare" / "run", *changes
+    )
+    assert "The data have no virials, so none are learned (preset argon, training.virial_weight: 0)." in printed
+    assert "meV/angstrom per atom" in printed
+    asked = CliRunner().invoke(
+        app,
+        [
+            *("train", "argon", "--data", str(folder / "bare" / "cu.dump"), "--out", str(folder / "bare" / "no")),
+            *("--set", "training.energy_weight=1.0"),
+        ],
+    )
+    assert asked.exit_code == 2  # what a user asks for is not left out
+    assert "has no energy; add it to the data or set training.energy_weight to 0" in asked.output + asked.stderr
+    assert "force on an atom, meV/angstrom" in gnnformd("inspect", folder / "bare" / "cu.dump")
+
+
 def test_evaluation_is_in_millielectronvolts_and_in_kilocalories_if_asked(folder, training):
     json_file = folder / "errors.json"
     metal = gnnformd("evaluate", folder / "run" / "model.safetensors", folder / "test", "--json", json_file)

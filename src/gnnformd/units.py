@@ -140,14 +140,14 @@ class Units:
         Raises
         ------
         InputError
-            They are not three positive numbers with these names.
+            They are not three positive numbers of ordinary size with these names.
         """
         pairs = [part.partition("=")[::2] for part in scales.replace(",", " ").split()]
         try:
             found = {name: float(value) for name, value in pairs}
         except ValueError:
             found = {}
-        if sorted(found) != sorted(_SCALES) or len(pairs) != len(_SCALES) or not all(map(_positive, found.values())):
+        if sorted(found) != sorted(_SCALES) or len(pairs) != len(_SCALES) or not all(map(_ordinary, found.values())):
             raise InputError(
                 f"{where}: '{scales[:60]}' does not give epsilon (kcal/mol), sigma (angstrom) and mass (g/mol) as "
                 f"positive numbers; write for instance {_EXAMPLE}."
@@ -167,8 +167,8 @@ class Units:
         )
 
 
-def _positive(value: float) -> bool:
-    return 0 < value < math.inf
+def _ordinary(value: float) -> bool:
+    return 1e-9 < value < 1e9
 
 
 def _si(style: str, boltzmann: float, angstrom: float, charge: float, atm: float) -> Units:

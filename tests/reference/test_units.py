@@ -258,6 +258,7 @@ def test_reduced_units_follow_from_their_scales():
         ("lj", "epsilon=0.5,sigma=3.0", r"--lj-scales: 'epsilon=0\.5,sigma=3\.0' does not give epsilon"),
         ("lj", "epsilon=0.5,sigma=-3.0,mass=1", "positive numbers"),
         ("lj", "epsilon=0.5,sigma=nan,mass=1", "positive numbers"),
+        ("lj", "epsilon=0.5,sigma=1e200,mass=1", "positive numbers"),
         ("lj", "epsilon=0.5,sigma=3,mass=1,mass=2", "positive numbers"),
         ("nano", None, r"in\.lmp, line 1: units 'nano' are not supported; use real, metal, electron, si, cgs, or lj"),
         ("${u}", SCALES, r"--lj-scales: .*in\.lmp has 'units metal', which need no scales"),

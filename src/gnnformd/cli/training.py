@@ -111,6 +111,7 @@ def _load(source: str, data: list[Path] | None, max_minutes: float | None, chang
 
 def _without_absent_targets(config: Config, preset: str, changes: list[str]) -> Config:
     """Leave out energies and virials that a preset learns and the data do not have at all."""
+    from gnnformd.training.run_folder import is_main_process
     from gnnformd.trajectory.packed.dataset import open_datasets
 
     training, weights = config.training, {"energies": "energy_weight", "virials": "virial_weight"}
@@ -118,7 +119,8 @@ def _without_absent_targets(config: Config, preset: str, changes: list[str]) -> 
     datasets = open_datasets(config.data) if asked else []
     for plural, name in weights.items():
         if name in asked and not any(getattr(dataset, f"has_{plural}") for dataset in datasets):
-            say(f"The data have no {plural}, so none are learned (preset {preset}, training.{name}: 0).")
+            if is_main_process():
+                say(f"The data have no {plural}, so none are learned (preset {preset}, training.{name}: 0).")
             training = training.model_copy(update={name: 0.0})
     return config.model_copy(update={"training": training})
 

@@ -80,16 +80,16 @@ def _convert(path: Path, start: bytes, target: Path, ranks: Ranks) -> None:
     if start.startswith(_RESTART):
         native = target.with_name("native.data")
         _write_data(path, native, ranks)
-        units = units_of_data_file(native)
-        if units == "lj":
+        style = units_of_data_file(native)
+        if style == "lj":
             raise InputError(
                 f"{path}: is in units 'lj', which have no scale; write a data file ('write_data') and "
                 "'units = lj epsilon=0.238 sigma=3.405 mass=39.948' with the values of the system into its first line."
             )
-        if units in _AS_IT_IS:
+        if style in _AS_IT_IS:
             native.rename(target)
         else:
-            convert_data_file(native, target, Units.named(str(units), str(path)), str(path))
+            convert_data_file(native, target, Units.named(str(style), str(path)), str(path))
     elif _DATA_FILE.search(start):
         scales = _SCALES.search(start.split(b"\n")[0].decode(errors="replace"))
         units = Units.named(scales[1] if scales else str(units_of_data_file(path)), f"{path}, line 1")
