@@ -24,7 +24,7 @@ from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.yaml_files import parse_mapping, read_text
 
-__all__ = ["Config", "dump_config", "load_config", "make_config", "preset_names", "settings_classes"]
+__all__ = ["Config", "dump_config", "is_preset", "load_config", "make_config", "preset_names", "settings_classes"]
 
 
 class Config(BaseModel):
@@ -120,6 +120,11 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def is_preset(source: str | Path) -> bool:
+    """Whether this is the name of a preset, and of no file."""
+    return str(source) in preset_names() and not Path(source).is_file()
+
+
 def _presets() -> Any:
     return files("gnnformd") / "configs"
 
@@ -127,7 +132,7 @@ def _presets() -> Any:
 def _read(source: str | Path) -> tuple[str, str]:
     """Name for messages, and text."""
     path = Path(source)
-    if str(source) in preset_names() and not path.is_file():
+    if is_preset(source):
         return f"preset {source}", (_presets() / f"{source}.yaml").read_text(encoding="utf-8")
     if not path.exists():
         names = ", ".join(preset_names())

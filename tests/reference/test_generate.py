@@ -219,6 +219,19 @@ def test_an_option_that_makes_no_sense_is_refused_before_the_run(argon_input, tm
         generate(argon_input(), tmp_path / "out", **options)
 
 
+def test_a_misspelt_variable_is_answered_with_the_near_one_and_no_file_of_the_package(argon_input, tmp_path):
+    with pytest.raises(InputError) as caught:
+        generate("water", tmp_path / "out", variables={"temperatur": "300"})
+    assert str(caught.value).startswith(
+        "water: has no variable 'temperatur' to set to 300; did you mean 'temperature'? It has edge, "
+    )
+    assert ".lmp" not in str(caught.value)
+    with pytest.raises(
+        InputError, match=r"in\.lmp: has no variable 'sed' to set to 5; did you mean 'seed'\? It has seed"
+    ):
+        generate(argon_input(), tmp_path / "out", variables={"sed": "5"})
+
+
 def test_a_name_that_is_no_system_and_no_file_lists_the_systems(tmp_path):
     with pytest.raises(InputError, match=r"argonn: is neither a built-in system \(argon, .*water-seed"):
         generate("argonn", tmp_path / "out")

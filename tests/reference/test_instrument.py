@@ -47,8 +47,6 @@ def test_columns_that_a_dump_lacks_are_added(tmp_path, dump, added, columns):
     ("text", "message"),
     [
         ("units real\nrun 1\n", r"in\.lmp: writes no dump; add a line such as 'dump 1 all custom 100"),
-        ("units metal\n", r"in\.lmp, line 1: 'units metal' is not supported; write the input in 'units real'"),
-        ("run 1\n", r"in\.lmp: has no 'units' line"),
         ("units real\ndump 1 water custom 5 x fx fy fz\n", r"in\.lmp, line 2: dumps the group 'water'"),
         (
             "units real\ndump 1 all custom 5 x fx fy fz\ndump 2 all custom 9 y fx fy fz\n",

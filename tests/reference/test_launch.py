@@ -5,6 +5,7 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.reference.generate import generate
+from gnnformd.reference.launch import _last_error
 
 
 @pytest.mark.parametrize(
@@ -52,13 +53,47 @@ def test_the_same_command_twice_is_told_apart_by_how_often_it_ran(argon_input, t
         generate(path, tmp_path / "out")
 
 
-def test_a_killed_lammps_leaves_this_program_alive_and_says_how_far_it_came(argon_input, tmp_path):
-    path = argon_input(("run 30", 'shell "kill -9 $PPID"'))
+@pytest.mark.parametrize(
+    ("number", "name", "remedy"),
+    [(9, "Killed", "give it more memory"), (11, "Segmentation fault", "look at this command")],
+)
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_killed_lammps_leaves_this_program_alive_and_says_how_far_it_came(
+    argon_input, tmp_path, number, name, remedy, ranks
+):
+    path = argon_input(("run 30", f'shell "kill -{number} $PPID"'))
     with pytest.raises(
-        InputError, match=r"in\.lmp, line 1\d or later: LAMMPS ended before the end of the input \(exit code -9\)"
-    ):
-        generate(path, tmp_path / "out")
+        InputError, match=rf"in\.lmp, line 15: LAMMPS was ended by signal {number} \({name}\) in "
+    ) as caught:
+        generate(path, tmp_path / "out", ranks=ranks)
+    assert remedy in str(caught.value)
+    assert "Loop time" not in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["user"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("style", ["eam", "eam/alloy", "sw", "tersoff", "meam"])
+def test_a_missing_potential_file_is_named_in_lammps_own_sentence(argon_input, tmp_path, style, ranks):
+    # The destructor of pair_style eam crashes after this error.
+    elements = "" if style == "eam" else " Si none.pot Si" if style == "meam" else " Si"
+    path = argon_input(
+        ("pair_style lj/cut 8.0", f"pair_style {style}"),
+        ("pair_coeff 1 1 0.2378 3.405", f"pair_coeff * * none.pot{elements}"),
+    )
+    with pytest.raises(InputError, match=r"in\.lmp, line 9: LAMMPS says: [Cc]annot open .* file.*none\.pot"):
+        generate(path, tmp_path / "out", ranks=ranks)
+
+
+def test_an_error_that_only_the_output_has_is_found():
+    printed = [
+        "run 20",
+        "ERROR on proc 0: Something (src/src/pair.cpp:58)",
+        "Last input line: run 20",
+        "",
+        "= BAD TERMINATION",
+    ]
+    assert _last_error(printed) == "\n".join(printed[1:3])
+    assert _last_error(["run 20", "Loop time"]) is None
 
 
 def test_an_interruption_ends_the_run_and_leaves_nothing(argon_input, tmp_path):

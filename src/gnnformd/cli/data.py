@@ -29,6 +29,13 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Seed of the starting positions and velocities.")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames to write instead of the system's default.")] = None,
     var: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a LAMMPS variable; repeatable.")] = None,
+    lj_scales: Annotated[
+        str | None,
+        typer.Option(
+            help="What 'units lj' stand for: epsilon=0.238,sigma=3.405,mass=39.948 (kcal/mol, angstrom, g/mol)."
+        ),
+    ] = None,
+    names: Annotated[str | None, typer.Option(help="Names of the atom types in their order, such as Na,Cl.")] = None,
     ranks: Annotated[int, typer.Option(min=1, help="MPI ranks.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")] = False,
     listing: Annotated[
@@ -51,6 +58,8 @@ def generate(
             seed=seed,
             frames=frames,
             variables=variables,
+            lj_scales=lj_scales,
+            names=[name.strip() for name in names.split(",")] if names else (),
             ranks=ranks,
             overwrite=overwrite,
             progress=report,

@@ -15,6 +15,8 @@ from gnnformd.cli.options import (
     ModelArgument,
     ThreadsOption,
     TorchOption,
+    UnitsOption,
+    shown_units,
     use_threads,
 )
 from gnnformd.cli.show import check_writable, number, progress, save_json, say, show_table
@@ -22,6 +24,7 @@ from gnnformd.cli.show import check_writable, number, progress, save_json, say, 
 if TYPE_CHECKING:
     from gnnformd.evaluation.forces.force_errors import TypeMetrics
     from gnnformd.evaluation.forces.metrics import Evaluation
+    from gnnformd.units import ShownUnits
 
 __all__ = ["show_evaluation"]
 
@@ -38,6 +41,7 @@ def evaluate(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     torch: TorchOption = False,
+    units: UnitsOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Compare predicted forces with those of the data."""
@@ -54,11 +58,11 @@ def evaluate(
     datasets = [open_dataset(path, topology=topology, force_field=field, keys=keys) for path in data]
     with progress("Evaluating") as report:
         result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report)
-    show_evaluation(result)
+    show_evaluation(result, shown_units(units, loaded.card.shown_units))
     save_json(json_file, result.to_dict())
 
 
-def show_evaluation(evaluation: Evaluation) -> None:
+def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
     """Tables of the errors on each dataset, for each type of atom and each kind of configuration."""
     from gnnformd.evaluation.formatting import percent
 
@@ -71,17 +75,22 @@ def show_evaluation(evaluation: Evaluation) -> None:
         parts += [(f"  {name}", "", errors, "") for name, errors in dataset.force.per_type.items()]
         parts += [(f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items()]
         for name, frames, errors, milliseconds in parts:
-            shown = (number(error, 3) for error in (errors.mae, errors.rmse, errors.l1_per_atom))
+            sizes = (units.force * value for value in (errors.mae, errors.rmse, errors.l1_per_atom))
+            shown = (number(size, 3) for size in sizes)
             rows.append((name, frames, *shown, percent(errors.relative_l1), number(milliseconds, 3)))
-    show_table("Errors of the forces, kcal/mol/angstrom", columns, rows)
+    show_table(f"Errors of the forces, {units.force_unit}", columns, rows)
     rows = []
     for dataset in evaluation.datasets:
         energies = [(dataset.path, dataset.frames, dataset.energy)]
         energies += [(f"  {name}", kind.frames, kind.energy) for name, kind in dataset.per_config_type.items()]
-        rows += [(name, count, e.mae_per_atom, e.rmse_per_atom) for name, count, e in energies if e is not None]
+        rows += [
+            (name, count, *(number(units.energy * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
+            for name, count, e in energies
+            if e is not None
+        ]
     if rows:
         columns_of_energies = ("data", "frames", "MAE", "RMSE")
-        show_table("Errors of the energies, up to a constant, kcal/mol per atom", columns_of_energies, rows)
+        show_table(f"Errors of the energies, up to a constant, {units.energy_unit} per atom", columns_of_energies, rows)
 
 
 @app.command()
@@ -123,6 +132,7 @@ def predict(
 def curves(
     model: ModelArgument,
     figure: Annotated[Path | None, typer.Option(help="Draw the curves to this file (png, pdf, svg).")] = None,
+    units: UnitsOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Compare the force between two atoms with Lennard-Jones, Coulomb and a harmonic bond."""
@@ -130,15 +140,17 @@ def curves(
     from gnnformd.evaluation.formatting import percent
     from gnnformd.model.files.model_file import load_model
 
-    found = force_curves(load_model(model))
+    loaded = load_model(model)
+    found, shown_in = force_curves(loaded), shown_units(units, loaded.card.shown_units)
     result = curves_to_dict(model, found)
     columns = ("curve", "rms error", "relative", "within the data", "largest transverse")
     rows = []
     for c in result["curves"]:
         shares = [c["relative_rms_error"], c["relative_rms_error_in_data"]]
         shown = ["-" if share is None else percent(share) for share in shares]
-        rows.append((f"{c['name']} ({c['detail']})", c["rms_error"], *shown, c["max_transverse"]))
-    show_table("Force on one of two atoms, kcal/mol/angstrom", columns, rows)
+        sizes = [shown_in.force * c[key] for key in ("rms_error", "max_transverse")]
+        rows.append((f"{c['name']} ({c['detail']})", sizes[0], *shown, sizes[1]))
+    show_table(f"Force on one of two atoms, {shown_in.force_unit}", columns, rows)
     if figure is not None:
         from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnnformd.cli.options import shown_units
 from gnnformd.cli.show import number
 
 if TYPE_CHECKING:
@@ -112,8 +113,10 @@ def _frames(name: str, run: ReferenceRun | None = None) -> Part:
     from gnnformd.trajectory.inspect import inspect_data
 
     found = inspect_data(name)
-    names = run.force_field.names if run and run.force_field else found["elements"]
-    force = found["force"] or {}
+    names = (run.force_field.names if run.force_field else run.type_names) if run else found["elements"]
+    shown = shown_units(None, found["units"])
+    force = {name: shown.force * value for name, value in (found["force"] or {}).items()}
+    energy = found["energy_kcal_per_mol"]
     temperature = found["temperature_K"]
     facts: Facts = [
         ("frames", found["frames"]),
@@ -128,13 +131,14 @@ def _frames(name: str, run: ReferenceRun | None = None) -> Part:
         ("periodic", ", ".join(axis for axis, yes in zip("xyz", found["periodic"], strict=True) if yes) or "no"),
         ("molecules", found["molecules"]),
         ("bonds", "unknown" if found["bonds"] is None else found["bonds"]),
-        ("potential energy, kcal/mol", _range(found["energy_kcal_per_mol"])),
+        ("units", found["units"]),
+        (f"potential energy, {shown.energy_unit}", _range(energy and [shown.energy * value for value in energy])),
         (
             "temperature, K",
             None if temperature is None else f"{_range(temperature[::2])}, mean {number(temperature[1])}",
         ),
-        ("force on an atom, kcal/mol/angstrom", _force(force) if force else "no forces"),
-        ("largest net force, kcal/mol/angstrom", force.get("largest_sum_over_frame")),
+        (f"force on an atom, {shown.force_unit}", _force(force) if force else "no forces"),
+        (f"largest net force, {shown.force_unit}", force.get("largest_sum_over_frame")),
         ("shortest distance, angstrom", found["closest_pair_A"]),
         *([("frames of each config_type", _listed(found["config_types"]))] if found["config_types"] else []),
         *(

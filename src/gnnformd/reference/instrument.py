@@ -16,9 +16,9 @@ from gnnformd.reference.fixes import (
     mentions_fix,
 )
 from gnnformd.reference.script import Script, ScriptLine, linked_file
-from gnnformd.units import PRESSURE_ATM
+from gnnformd.units import PRESSURE_ATM, Units
 
-__all__ = ["THERMO_COLUMNS", "Instrumented", "check_units", "find_dump", "instrument"]
+__all__ = ["THERMO_COLUMNS", "Instrumented", "check_units", "find_dump", "instrument", "units_of_style"]
 
 _AXES = ("xx", "yy", "zz", "xy", "xz", "yz")
 
@@ -35,7 +35,7 @@ THERMO_COLUMNS = {
     **{f"p{axes}_atm": f"p{axes}" for axes in _AXES},
     **{f"virial_{axes}": f"c_gnnformd_virial[{i}]*vol/{PRESSURE_ATM}" for i, axes in enumerate(_AXES, start=1)},
 }
-"""Columns of ``thermo.csv`` (energies and virial in kcal/mol) and LAMMPS's formula for each."""
+"""Columns of ``thermo.csv`` and LAMMPS's formula for each, which gives these units where the input has ``real``."""
 
 _EXAMPLE = "'dump 1 all custom 100 trajectory.dump id type x y z fx fy fz'"
 _COORDINATES = ("x", "xs", "xu", "xsu")
@@ -48,6 +48,7 @@ _RESET = {
     "thresh": "none",
     "triclinic/general": "no",
     "types": "numeric",
+    "units": "no",
 }
 """Settings of ``dump_modify`` that would take away digits, atoms or lines of the dump, and their usual values."""
 
@@ -79,20 +80,52 @@ class Instrumented:
     fixes: Path | None = None
 
 
-def check_units(script: Script) -> None:
-    """Refuse any unit style but ``real``.
+def check_units(script: Script, lj_scales: str | None = None) -> Units | None:
+    """Find the units of an input.
+
+    Parameters
+    ----------
+    script
+        The input.
+    lj_scales
+        What one of each unit of the style ``lj`` is: ``epsilon=0.238,sigma=3.405,mass=39.948``.
+
+    Returns
+    -------
+    Units or None
+        None where the text does not say them, because a variable or a restart file does.
 
     Raises
     ------
     InputError
-        A ``units`` line names another style, or the input leaves LAMMPS's default, ``lj``.
+        The unit style is not supported, is ``lj`` without scales (LAMMPS's default), or has no use for scales.
     """
     lines = script.commands("units")
-    for line in lines:
-        if len(line.words) > 1 and line.words[1] != "real" and "$" not in line.words[1]:
-            raise InputError(f"{line}: 'units {line.words[1]}' is not supported; write the input in 'units real'.")
+    styles = [(str(line), line.words[1]) for line in lines if len(line.words) > 1 and "$" not in line.words[1]]
     if not lines and not script.commands("read_restart"):
-        raise InputError(f"{script.path}: has no 'units' line, which means 'lj'; write the input in 'units real'.")
+        styles = [(f"{script.path}: has no 'units' line, which means 'lj'", "lj")]
+    units = [units_of_style(style, where, lj_scales) for where, style in styles]
+    return units[0] if units else None
+
+
+def units_of_style(style: str, where: str, lj_scales: str | None) -> Units:
+    """Find the units that an input names, with the scales that ``lj`` needs.
+
+    Raises
+    ------
+    InputError
+        See `check_units`; ``where`` begins the sentence.
+    """
+    if style != "lj":
+        if lj_scales is not None:
+            raise InputError(f"--lj-scales: {where} has 'units {style}', which need no scales; leave the option out.")
+        return Units.named(style, where)
+    if lj_scales is None:
+        raise InputError(
+            f"{where}: units 'lj' have no scale; give the energy (kcal/mol), length (angstrom) and mass (g/mol) that "
+            "they stand for, for argon --lj-scales epsilon=0.238,sigma=3.405,mass=39.948."
+        )
+    return Units.lj(lj_scales, "--lj-scales")
 
 
 def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
@@ -140,9 +173,8 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
     Raises
     ------
     InputError
-        See `find_dump`, `check_units` and `check_fixes`.
+        See `find_dump` and `check_fixes`.
     """
-    check_units(script)
     line, added = find_dump(script)
     check_fixes(script)
     writer = _Writer(folder, line, added, None if is_respa(script) else folder / "fixes.txt")

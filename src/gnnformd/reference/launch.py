@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +17,12 @@ from gnnformd.errors import InputError
 from gnnformd.reference.instrument import Instrumented
 from gnnformd.reference.library import find_mpich_file, lammps_sentence
 from gnnformd.reference.script import Script, ScriptLine, words
+from gnnformd.reference.worker import STEP
 
 __all__ = ["failing_line", "run_lammps", "run_on_ranks"]
+
+_OF_MPIEXEC = re.compile(r"={20,}$|\[(mpiexec|proxy)")
+_SIGNAL_OF_MPIEXEC = re.compile(r"^YOUR APPLICATION TERMINATED WITH THE EXIT STRING: .* \(signal (\d+)\)")
 
 
 def run_lammps(
@@ -49,20 +55,24 @@ def run_lammps(
     """
     job_file = work / "job.json"
     job_file.write_text(json.dumps(job))
-    with (work / "stderr.txt").open("w") as errors:
+    screen = work / "screen.txt"
+    with (work / "stderr.txt").open("w") as errors, screen.open("w") as printed:
         process = subprocess.Popen(
             [*_mpiexec(ranks), sys.executable, "-P", "-m", "gnnformd.reference.worker", str(job_file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            errors="replace",
             env=_environment(),
             start_new_session=True,  # Ctrl-C reaches this program only, which then ends the run
         )
         try:
             for text in process.stdout or ():
-                if text.startswith("step "):
-                    progress(int(text.split()[1]))
+                if text.startswith(STEP):
+                    progress(int(text.removeprefix(STEP)))
+                else:
+                    printed.write(text)
             code = process.wait()
         finally:
             _stop(process)
@@ -70,11 +80,31 @@ def run_lammps(
     result: dict[str, Any] = json.loads(result_file.read_text()) if result_file.exists() else {}
     if "refused" in result:
         raise InputError(result["refused"])
-    if "error" in result:
-        raise InputError(_with_line(result["error"], Path(job["log"]), script, parts))
-    if not result:
-        raise InputError(_ended_early(code, Path(job["log"]), work / "stderr.txt", script, parts))
+    if not result or "error" in result:
+        # After a crash the log lacks its last lines, but not what was printed.
+        outputs = [_lines(path) for path in (Path(job["log"]), screen)]
+        output = max(outputs, key=len)
+        error = result.get("error") or _last_error(output)
+        if error:
+            raise InputError(_with_line(error, output, script, parts))
+        raise InputError(_ended_early(code, output, _lines(work / "stderr.txt"), script, parts))
     return result
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _last_error(output: Sequence[str]) -> str | None:
+    """Find the last error message that LAMMPS printed, with the line of the input it quotes."""
+    for start in reversed(range(len(output))):
+        if output[start].startswith("ERROR"):
+            rest = itertools.takewhile(lambda text: text.strip() and "wall time" not in text, output[start:])
+            return "\n".join(rest)
+    return None
 
 
 def run_on_ranks(arguments: Sequence[str], ranks: int) -> int:
@@ -138,30 +168,50 @@ def _stop(process: subprocess.Popen[Any]) -> None:
         process.stdout.close()
 
 
-def _with_line(error: str, log: Path, script: Script, parts: Instrumented) -> str:
+def _with_line(error: str, output: Sequence[str], script: Script, parts: Instrumented) -> str:
     """One sentence: file, line, what LAMMPS says, and the command it failed at."""
     sentence, quoted = lammps_sentence(error)
-    line = failing_line(quoted, log, script, parts)
+    line = failing_line(quoted, output, script, parts)
     if line is None:
         return f"{script.path}: LAMMPS says: {sentence}; correct the input."
-    return f"{line}: LAMMPS says: {sentence} (in '{' '.join(line.text.split('#')[0].split())}'); correct the input."
+    return f"{line}: LAMMPS says: {sentence} (in '{_shown(line)}'); correct the input."
 
 
-def _ended_early(code: int, log: Path, errors: Path, script: Script, parts: Instrumented) -> str:
-    line = failing_line(None, log, script, parts)
+def _shown(line: ScriptLine) -> str:
+    return " ".join(line.text.split("#")[0].split())
+
+
+def _ended_early(code: int, output: Sequence[str], errors: Sequence[str], script: Script, parts: Instrumented) -> str:
+    """One sentence on a process that ended without a message of LAMMPS: where, how, and its last words."""
+    line = failing_line(None, output, script, parts)
     if line is not None and line.words[:1] == ["quit"]:
         return f"{line}: 'quit' ends LAMMPS before the topology can be written; remove this line."
-    # A process that was killed did not write the last lines of its log.
-    where = f"{script.path}: LAMMPS" if line is None else f"{line} or later: LAMMPS"
-    tail = [text.strip() for text in errors.read_text(errors="replace").splitlines() if text.strip()]
-    message = f", saying '{tail[-1]}'" if tail else ""
-    return f"{where} ended before the end of the input (exit code {code}{message}); run it with 'lmp' to see why."
+    where = f"{script.path}: LAMMPS" if line is None else f"{line}: LAMMPS"
+    at = "" if line is None else f" in '{_shown(line)}'"
+    number = _signal(code, [*output, *errors])
+    how = f"ended with exit code {code}"
+    if number is not None:
+        how = f"was ended by signal {number} ({signal.strsignal(number)})"
+    own = itertools.takewhile(lambda text: not _OF_MPIEXEC.match(text), errors or output)
+    printed = [text.strip() for text in own if text.strip()]
+    last = f", after it printed '{printed[-1][:200]}'" if printed and (line is None or printed[-1] != at[5:-1]) else ""
+    remedy = "look at this command and at the files it reads"
+    if number == signal.SIGKILL:
+        remedy = "give it more memory, or fewer atoms"
+    return f"{where} {how}{at}{last}; {remedy}."
 
 
-def failing_line(quoted: str | None, log: Path, script: Script, parts: Instrumented) -> ScriptLine | None:
+def _signal(code: int, output: Sequence[str]) -> int | None:
+    """Find the signal that ended a process; mpiexec prints it."""
+    found = [int(match[1]) for text in output if (match := _SIGNAL_OF_MPIEXEC.search(text))]
+    number = found[0] if found else -code
+    return number if 0 < number < signal.NSIG else None
+
+
+def failing_line(quoted: str | None, output: Sequence[str], script: Script, parts: Instrumented) -> ScriptLine | None:
     """Find the line of the user's files at which LAMMPS stopped.
 
-    LAMMPS echoes each command to the log before it runs it, and quotes it in many of its messages, but gives no line
+    LAMMPS echoes each command to its output before it runs it, and quotes it in many of its messages, but gives no line
     number: the last echoed line that occurs in a file is taken, and where it occurs several times, the number
     of its echoes determines which.
     """
@@ -169,10 +219,7 @@ def failing_line(quoted: str | None, log: Path, script: Script, parts: Instrumen
     for line in script:
         if line.words:
             lines.setdefault(_key(line.text), []).append(line)
-    try:
-        echoed = [_key(text) for text in log.read_text(errors="replace").splitlines()]
-    except OSError:
-        echoed = []
+    echoed = [_key(text) for text in output]
     if quoted is not None and _key(quoted) in lines:
         key = _key(quoted)
     elif quoted is not None and _key(quoted) in map(_key, parts.commands):

@@ -74,7 +74,7 @@ def load_lammps() -> Any:
         ) from error
 
 
-def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
+def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None, *, screen: bool = False) -> Any:
     """Start LAMMPS inside this process; the number of threads of torch does not change.
 
     Parameters
@@ -84,6 +84,8 @@ def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
         unless the arguments request them.
     comm
         Communicator of mpi4py; all ranks by default.
+    screen
+        Print to standard output what LAMMPS prints there by default.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None) -> Any:
     module = load_lammps()
     arguments = list(cmdargs)
     for switch, value in (("-screen", "none"), ("-log", "none")):
-        if switch not in arguments:
+        if switch not in arguments and not (screen and switch == "-screen"):
             arguments += [switch, value]
     if "-nocite" not in arguments:
         arguments.append("-nocite")

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
 from gnnformd.reference.script import words
+from gnnformd.units import Units
 
 __all__ = ["force_field_of_run", "lammps_date"]
 
 
-def force_field_of_run(result: Mapping[str, Any], topology: Path, log: Path) -> ForceField | None:
+def force_field_of_run(
+    result: Mapping[str, Any], names: Sequence[str], topology: Path, log: Path, units: Units
+) -> ForceField | None:
     """Describe the force field of a finished run, as far as ForceField can represent it.
 
     Parameters
     ----------
     result
         Result of `gnnformd.reference.extract.describe`.
+    names
+        Name of each type.
     topology
-        Data file of the run, with the coefficients of bonds and angles.
+        Data file of the run as LAMMPS wrote it, with the coefficients of bonds and angles.
     log
         Log of the run, for the cutoff in the ``pair_style`` line.
+    units
+        Of the run.
 
     Returns
     -------
@@ -39,16 +46,29 @@ def force_field_of_run(result: Mapping[str, Any], topology: Path, log: Path) -> 
     known = set(result["bond_types"]) <= set(bonds) and set(result["angle_types"]) <= set(angles)
     if cutoff is None or not known:
         return None
+    stiffness = units.energy / units.length**2
     return ForceField(
         types=tuple(
-            AtomType(_element(t["mass"], n), t["mass"], t["charge"], t["epsilon"], t["sigma"])
-            for n, t in enumerate(types, start=1)
+            AtomType(
+                name,
+                t["mass"] * units.mass,
+                t["charge"] * units.charge,
+                t["epsilon"] * units.energy,
+                t["sigma"] * units.length,
+            )
+            for name, t in zip(names, types, strict=True)
         ),
-        bonds=tuple(HarmonicBond((a, b), *bonds[n]) for n, (a, b) in result["bond_types"].items()),
-        angles=tuple(HarmonicAngle((a, b, c), *angles[n]) for n, (a, b, c) in result["angle_types"].items()),
+        bonds=tuple(
+            HarmonicBond((a, b), bonds[n][0] * stiffness, bonds[n][1] * units.length)
+            for n, (a, b) in result["bond_types"].items()
+        ),
+        angles=tuple(
+            HarmonicAngle((a, b, c), angles[n][0] * units.energy, angles[n][1])
+            for n, (a, b, c) in result["angle_types"].items()
+        ),
         special_lj=tuple(result["special_lj"]),
         special_coul=tuple(result["special_coul"]),
-        lj_cutoff=cutoff,
+        lj_cutoff=cutoff * units.length,
     )
 
 
@@ -71,15 +91,6 @@ def _lj_cutoff(log: Path) -> float | None:
             except ValueError:
                 continue
     return cutoff
-
-
-def _element(mass: float, number: int) -> str:
-    """Element with this mass, else ``type1`` and so on."""
-    from ase.data import atomic_masses, chemical_symbols
-
-    differences = abs(atomic_masses[1:] - mass)
-    nearest = int(differences.argmin())
-    return str(chemical_symbols[nearest + 1]) if differences[nearest] < 0.05 else f"type{number}"
 
 
 def lammps_date(version: int) -> str:

@@ -17,9 +17,10 @@ __all__ = ["ReferenceRun"]
 class ReferenceRun:
     """A folder made by ``gnnformd generate``.
 
-    It holds ``trajectory.dump`` (positions and forces, full precision), ``topology.data`` (LAMMPS data file with
-    charges and bonds), ``thermo.csv`` (step, temperature, pressure, energies, volume at the dumped steps),
-    ``reference.yaml`` (system, versions, seed, units, force field) and ``log.lammps``.
+    It holds ``trajectory.dump`` (positions and forces, full precision, in the units of the input, which it says unless
+    they are ``real``), ``topology.data`` (LAMMPS data file with charges and bonds, in ``real``), ``thermo.csv`` (step,
+    temperature, pressure, energies, volume at the dumped steps, in ``real``), ``reference.yaml`` (system, versions,
+    seed, units, names of types, force field) and ``log.lammps``.
 
     Attributes
     ----------
@@ -52,6 +53,12 @@ class ReferenceRun:
         """The force field of the run, if it is known."""
         data = self.manifest.get("force_field")
         return None if data is None else ForceField.from_dict(data, str(self.folder / "reference.yaml"))
+
+    @property
+    def type_names(self) -> tuple[str, ...] | None:
+        """Name of each atom type, if they are known."""
+        names = self.manifest.get("type_names")
+        return None if names is None else tuple(map(str, names))
 
     @classmethod
     def open(cls, folder: Path) -> ReferenceRun:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gnnformd.reference.instrument import THERMO_COLUMNS
+from gnnformd.units import PRESSURE_ATM, REAL, Units
 
 __all__ = ["dumped_steps", "write_thermo"]
 
@@ -20,8 +21,8 @@ def dumped_steps(trajectory: Path) -> list[int]:
         return [int(match.group(1)) for match in re.finditer(rb"ITEM: TIMESTEP\s+(\d+)", content)]
 
 
-def write_thermo(printed: Path, steps: Sequence[int], table: Path) -> None:
-    """Write one row per frame from what ``fix print`` printed.
+def write_thermo(printed: Path, steps: Sequence[int], table: Path, units: Units = REAL) -> None:
+    """Write one row per frame from what ``fix print`` printed, in units ``real``.
 
     ``fix print`` prints a step once more than the dump where a run continues at a step that was already dumped, and as
     often as the dump where a new dump begins there: rows are used in order, and one is repeated only if none is left.
@@ -34,7 +35,10 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path) -> None:
         Time steps of the frames, in order.
     table
         CSV file to write; a frame without values gets a row with the step alone.
+    units
+        Of the input.
     """
+    factors = [_factor(name, units) for name in THERMO_COLUMNS]
     texts = [line for line in printed.read_text().splitlines() if line and not line.startswith("#")]
     rows_of: dict[int, list[int]] = {}
     for index, text in enumerate(texts):
@@ -48,4 +52,18 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path) -> None:
             later = [index for index in known if index > last]
             row = (later or known[-1:])[0] if known else None
             last = last if row is None else max(last, row)
-            file.write((f"{step}{empty}" if row is None else texts[row]) + "\n")
+            file.write((f"{step}{empty}" if row is None else _converted(texts[row], factors)) + "\n")
+
+
+def _factor(column: str, units: Units) -> float:
+    """Choose what the numbers of a column are multiplied by; 1 for units ``real``."""
+    if column.startswith("virial"):  # printed as pressure times volume over PRESSURE_ATM
+        return PRESSURE_ATM / units.pressure_of_energy * units.energy
+    known = {"step": 1.0, "time_fs": units.time, "temperature_K": units.temperature, "volume_A3": units.volume}
+    return known.get(column, units.pressure if column.endswith("_atm") else units.energy)
+
+
+def _converted(row: str, factors: Sequence[float]) -> str:
+    """Row of a table times the factors; digits stay as LAMMPS printed them where the factor is one."""
+    pairs = zip(row.split(","), factors, strict=True)
+    return ",".join(text if factor == 1 else f"{float(text) * factor:.17g}" for text, factor in pairs)

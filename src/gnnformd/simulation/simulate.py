@@ -23,6 +23,7 @@ from gnnformd.simulation.lammps.restart import COUNTED, RESTART, check_same_run
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun, MDRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
+from gnnformd.simulation.start_file import as_data_file
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
@@ -59,7 +60,8 @@ def simulate(
     loaded
         The model.
     topology
-        LAMMPS data file: positions, types, and charges, bonds and velocities where there are any.
+        LAMMPS data file (positions, types, and charges, bonds and velocities where there are any), LAMMPS restart file,
+        extended XYZ or another structure that ASE reads (see `as_data_file`).
     settings
         What to run.
     out
@@ -85,12 +87,14 @@ def simulate(
         with ranks.together():
             if ranks.first:
                 lock.enter_context(locked_folder(out))
-        return _simulate(loaded, topology, settings, out, ranks, compare, resume, progress)
+        with as_data_file(topology, ranks) as file:
+            return _simulate(loaded, topology, file, settings, out, ranks, compare, resume, progress)
 
 
 def _simulate(
     loaded: LoadedModel,
     topology: Path,
+    file: Path,
     settings: SimulationSettings,
     out: Path,
     ranks: Ranks,
@@ -99,7 +103,7 @@ def _simulate(
     progress: Callable[[int, int], None] | None,
 ) -> MDRun:
     with ranks.together():
-        start = Start.read(topology)
+        start = Start.read(file, topology)
         if settings.velocities == "file" and not resume:
             start.velocities()  # LAMMPS would set missing ones to zero
         reference = None if compare is None else ReferenceRun.open(compare)
@@ -108,6 +112,7 @@ def _simulate(
         types = start.types_of(loaded)
         start.check_pairs(loaded, types)
         if ranks.first:
+            start.warn_of_units(velocities=settings.velocities == "file")
             start.warn_of_other_masses(loaded, types)
             sources = [topology] if reference is None else [topology, reference.trajectory]
             manifest = _manifest(loaded, topology, settings, compare)

@@ -18,7 +18,7 @@ from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import refuse_unknown_types
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.formats.data_file import read_topology, velocity_unit
-from gnnformd.trajectory.formats.dump import MAX_SPEED
+from gnnformd.trajectory.formats.dump import MAX_DENSITY, MAX_SPEED
 from gnnformd.trajectory.frame import Frame, Topology
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Start"]
 
 Float = NDArray[np.float64]
+
+MIN_MASS = 0.9
+"""Smallest mass of an atom type, g/mol; hydrogen has 1.008, and 1.0 is common."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,55 @@ class Start:
         The file.
     topology
         Its content.
+    source
+        The file that the user gave, for messages.
     """
 
     path: Path
     topology: Topology
+    source: Path
 
     @classmethod
-    def read(cls, path: Path) -> Start:
-        """Read the file.
+    def read(cls, path: Path, source: Path | None = None) -> Start:
+        """Read the file; see `check_plausible`.
+
+        Parameters
+        ----------
+        path
+            The file.
+        source
+            The file that it was converted from, if it was.
 
         Raises
         ------
         InputError
-            It is not a LAMMPS data file.
+            It is not a LAMMPS data file, or not in units that it can be in.
         """
-        return cls(path, read_topology(path))
+        start = cls(path, read_topology(path), source or path)
+        start.check_plausible()
+        return start
+
+    def check_plausible(self) -> None:
+        """Refuse a file that does not say its units where they cannot be ``real`` or ``metal``.
+
+        Raises
+        ------
+        InputError
+            A mass is smaller than that of any atom, or atoms are denser than in any matter.
+        """
+        topology = self.topology
+        if velocity_unit(self.path) is not None:
+            return
+        density = len(topology.ids) / abs(float(np.linalg.det(topology.cell)))
+        lightest = 1.0 if topology.masses is None else float(topology.masses.min())
+        wrong = f"a mass is {lightest:.3g} g/mol" if lightest < MIN_MASS else ""
+        if density > MAX_DENSITY:
+            wrong = f"there are {density:.3g} atoms in a cubic angstrom"
+        if wrong:
+            raise InputError(
+                f"{self.source}: does not say its units, and they are not 'real' or 'metal': {wrong}; write 'units = ' "
+                "and the unit style into the first line."
+            )
 
     @property
     def atom_style(self) -> str:
@@ -71,7 +108,7 @@ class Start:
     @property
     def known_types(self) -> KnownTypes:
         """What the file says of its atom types."""
-        return KnownTypes.of_topology(self.path, self.topology)
+        return KnownTypes.of_topology(self.source, self.topology)
 
     def types_of(self, loaded: LoadedModel) -> TypeMap:
         """Find the model's type of each type of the file, by name or mass.
@@ -110,8 +147,8 @@ class Start:
         try:
             refuse_narrow_box(table, frame.ids, frame.positions, frame.cell, frame.periodic, loaded.model.cutoff)
         except InputError as error:
-            raise InputError(f"{self.path}: {error}") from error
-        seen.check(self.path, frame)
+            raise InputError(f"{self.source}: {error}") from error
+        seen.check(self.source, frame)
 
     def check_reference(self, reference: ReferenceRun) -> None:
         """Refuse to compare with a run that numbers its types in another order.
@@ -128,8 +165,8 @@ class Start:
         for number, (own, other) in enumerate(pairs, start=1):
             if abs(own - other) > 0.05 * own:
                 raise InputError(
-                    f"{reference.topology}: type {number} has mass {other:g}, but {own:g} in {self.path}; compare with "
-                    "a reference that numbers its types in the same order."
+                    f"{reference.topology}: type {number} has mass {other:g}, but {own:g} in {self.source}; compare "
+                    "with a reference that numbers its types in the same order."
                 )
 
     def masses(self, force_field: ForceField | None, types: TypeMap) -> Float:
@@ -150,10 +187,19 @@ class Start:
         if self.topology.masses is not None:
             return self.topology.masses
         if force_field is None:
-            raise InputError(f"{self.path}: has no masses; add a section 'Masses'.")
+            raise InputError(f"{self.source}: has no masses; add a section 'Masses'.")
         known = np.array([t.mass for t in force_field.types])
         count = int(self.topology.types.max(initial=0))
         return known if types.unchanged else known[types.of(np.arange(1, count + 1)) - 1]
+
+    def warn_of_units(self, *, velocities: bool) -> None:
+        """Warn of what is taken for granted where the file does not say its units."""
+        if velocity_unit(self.path) is None:
+            more = ", velocities in angstrom/fs" if velocities else ""
+            warnings.warn(
+                f"{self.source}: does not say its units; lengths are taken to be in angstrom, masses in g/mol{more}.",
+                stacklevel=3,
+            )
 
     def warn_of_other_masses(self, loaded: LoadedModel, types: TypeMap) -> None:
         """Warn where the mass of a type in the file is not that of the type of this name in the model."""
@@ -164,7 +210,7 @@ class Start:
             known = types.numbers[number - 1]
             if 0 < known <= len(field.types) and abs(mass - (kind := field.types[known - 1]).mass) > 0.05 * kind.mass:
                 warnings.warn(
-                    f"{self.path}: type {number} has mass {mass:g}, but it is {kind.name} with mass {kind.mass:g} in "
+                    f"{self.source}: type {number} has mass {mass:g}, but it is {kind.name} with mass {kind.mass:g} in "
                     f"{loaded.path}; its forces are those of {kind.name}.",
                     stacklevel=3,
                 )
@@ -189,17 +235,17 @@ class Start:
                         rows[int(words[0])] = [float(word) for word in words[1:4]]
                     except ValueError as error:
                         raise InputError(
-                            f"{self.path}, line {number}: is not a velocity ({error}); correct the line."
+                            f"{self.source}, line {number}: is not a velocity ({error}); correct the line."
                         ) from error
         ids = self.topology.ids.tolist()
         if set(rows) != set(ids):
-            raise InputError(f"{self.path}: has no velocity for each atom; use --velocities create or another file.")
+            raise InputError(f"{self.source}: has no velocity for each atom; use --velocities create or another file.")
         values = np.array([rows[i] for i in ids])
         unit = velocity_unit(self.path)
         speed = float(np.sqrt((values**2).sum(axis=1).mean()))
         if unit is None and speed > MAX_SPEED:
             raise InputError(
-                f"{self.path}: does not say its units, and the mean velocity would be {speed:.3g} angstrom/fs in "
+                f"{self.source}: does not say its units, and the mean velocity would be {speed:.3g} angstrom/fs in "
                 "'real'; write 'units = metal' or 'units = real' into the first line."
             )
         return values * (1.0 if unit is None else unit)

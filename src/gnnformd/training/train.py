@@ -38,7 +38,7 @@ from gnnformd.training.run_folder import (
 from gnnformd.training.run_log import Checkpoints, EpochRecord, RunLog
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.trainer import computing, make_trainer
-from gnnformd.trajectory.packed.dataset import PackedDataset, open_datasets
+from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
 __all__ = ["TrainedRun", "finetune", "train"]
@@ -253,6 +253,7 @@ class _Fit:
         this = {
             "sources": [dataset.path.name for dataset in datasets if not dataset.validation],
             "atoms": [dataset.atom_count for dataset in datasets if not dataset.validation],
+            "units": common_units(datasets),
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
             "some_frames": training_digests(datasets, frames.train_graphs.frames),

@@ -17,6 +17,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.data_checks import DataChecks
 from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.isolated_atoms import IsolatedAtoms
 from gnnformd.trajectory.read import Source, find_sources, read_frames
@@ -38,7 +39,8 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     -------
     dict
         ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (min, max), ``types`` (atoms of each type in
-        the first frame), ``elements`` (names of the types, or None), ``molecules``, ``bonds`` (None where unknown),
+        the first frame), ``elements`` (names of the types, or None), ``units`` (unit style of the file, from which all
+        numbers are converted), ``molecules``, ``bonds`` (None where unknown),
         ``cell_lengths_A`` and ``volume_A3`` (min, max), ``periodic``, ``force`` (``mean``, ``rms`` and ``largest``
         norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
         where it is above 2 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
@@ -70,6 +72,7 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         "elements": None if elements.names is None else list(elements.names),
         "config_types": summary.config_types,
         "isolated_atoms": isolated.energies,
+        "units": format_of(sources[0].file).units(sources[0].file),
         "temperature_K": _temperature([s.thermo for s in sources if s.thermo is not None]),
         "warnings": [str(w.message) for w in caught if w.category is UserWarning] + checks.problems(),
     }

@@ -15,7 +15,7 @@ from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files
-from gnnformd.trajectory.formats.dump import says_units
+from gnnformd.trajectory.formats.dump import units_of_dump
 from gnnformd.trajectory.formats.registry import FORMATS, format_of
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Float, Frame, Int, Topology
@@ -150,7 +150,7 @@ def read_frames(
 def _report_units(source: Source) -> None:
     """Warn of a dump of which nothing says the units."""
     known = source.manifest is not None or (source.file.parent / "simulate.yaml").is_file()
-    if not known and format_of(source.file) is FORMATS["LAMMPS dump"] and not says_units(source.file):
+    if not known and format_of(source.file) is FORMATS["LAMMPS dump"] and units_of_dump(source.file) is None:
         warnings.warn(
             f"{source.file}: the units are not said and taken to be 'real' (kcal/mol/angstrom); LAMMPS writes them "
             "with 'dump_modify ... units yes'.",

@@ -21,7 +21,7 @@ from gnnformd.trajectory.formats.dump import read_dump
 def parsed(words: list[str], folder: Path, separator: str = " ", end: str = "\n") -> np.ndarray:
     """Forces along x of a dump with these words in column fx."""
     head = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", str(len(words)), "ITEM: BOX BOUNDS pp pp pp"]
-    head += ["0 1", "0 1", "0 1", "ITEM: ATOMS id type x y z fx fy fz"]
+    head += ["0 100", "0 100", "0 100", "ITEM: ATOMS id type x y z fx fy fz"]
     rows = [separator.join((str(k), "1", "0", "0", "0", word, "0", "0")) for k, word in enumerate(words)]
     path = folder / "numbers.dump"
     path.write_bytes((end.join(head + rows) + end).encode())

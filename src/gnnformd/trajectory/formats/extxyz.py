@@ -20,7 +20,7 @@ from gnnformd.trajectory.frame import Float, Frame
 from gnnformd.trajectory.isolated_atoms import is_isolated_atom
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
-__all__ = ["frame_of_atoms", "read_extxyz"]
+__all__ = ["frame_of_atoms", "read_extxyz", "units_of_extxyz"]
 
 _MARGIN = 10.0
 _MAX_COLUMNS = 1000
@@ -101,6 +101,16 @@ def read_extxyz(
         yield frame
     if empty:
         raise InputError(f"{path}: contains no complete frame; does its last line have a line end? Write it again.")
+
+
+def units_of_extxyz(path: Path) -> str:
+    """Find the unit style of a file: ``real`` where its first frame says so, else ``metal``, for eV."""
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+            comment = [file.readline(_MAX_LINE) for _ in range(2)][1]
+    except (OSError, EOFError, UnicodeDecodeError):  # the reader says what is wrong
+        return "metal"
+    return "real" if re.search(r"\bunits=[\"']?real\b", comment, re.IGNORECASE) else "metal"
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str]]:

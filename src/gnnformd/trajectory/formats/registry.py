@@ -12,10 +12,11 @@ from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.ase_formats import ase_format, read_by_ase
 from gnnformd.trajectory.formats.deepmd import TYPES, read_deepmd
-from gnnformd.trajectory.formats.dump import read_dump
-from gnnformd.trajectory.formats.extxyz import read_extxyz
+from gnnformd.trajectory.formats.dump import read_dump, units_of_dump
+from gnnformd.trajectory.formats.extxyz import read_extxyz, units_of_extxyz
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
+from gnnformd.units import REAL
 
 __all__ = ["FORMATS", "FrameReader", "TrajectoryFormat", "format_of"]
 
@@ -57,6 +58,8 @@ class TrajectoryFormat(NamedTuple):
         Its reader.
     first_line
         How its first line is recognized, for the sentence about a file of no known format.
+    units
+        Unit style of a file, from which its reader converts.
     named_targets
         Whether energies, forces and so on have names in the file; then the reader takes ``names=TargetNames(...)``.
     """
@@ -64,6 +67,7 @@ class TrajectoryFormat(NamedTuple):
     matches: Callable[[Path, bytes], bool]
     read: FrameReader
     first_line: str
+    units: Callable[[Path], str] = lambda path: "real"
     named_targets: bool = False
 
     def frames(
@@ -98,15 +102,28 @@ def _read_dump(path: Path, *, require_forces: bool = True, elements: ElementType
 
 
 FORMATS: dict[str, TrajectoryFormat] = {
-    "DeePMD-kit": TrajectoryFormat(lambda path, start: path.name == TYPES, _read_deepmd_folder, "in type.raw: numbers"),
+    "DeePMD-kit": TrajectoryFormat(
+        lambda path, start: path.name == TYPES, _read_deepmd_folder, "in type.raw: numbers", lambda path: "metal"
+    ),
     "LAMMPS dump": TrajectoryFormat(
-        lambda path, start: start.startswith(b"ITEM:") or not start, _read_dump, "'ITEM: ...'"
+        lambda path, start: start.startswith(b"ITEM:") or not start,
+        _read_dump,
+        "'ITEM: ...'",
+        lambda path: (units_of_dump(path) or REAL).style,
     ),
     "extxyz": TrajectoryFormat(
-        lambda path, start: start.split(b"\n")[0].strip().isdigit(), read_extxyz, "a number", named_targets=True
+        lambda path, start: start.split(b"\n")[0].strip().isdigit(),
+        read_extxyz,
+        "a number",
+        units_of_extxyz,
+        named_targets=True,
     ),
     "any other that ASE reads": TrajectoryFormat(
-        lambda path, start: ase_format(path) is not None, read_by_ase, "of any kind", named_targets=True
+        lambda path, start: ase_format(path) is not None,
+        read_by_ase,
+        "of any kind",
+        lambda path: "metal",
+        named_targets=True,
     ),
 }
 """By name; the first one that matches reads a file."""

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
+from gnnformd.reference.type_names import element_of_mass
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.formats.target_names import Target, TargetNames
 from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.isolated_atoms import IsolatedAtoms
@@ -30,7 +32,7 @@ from gnnformd.trajectory.paths import matching_files
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["PackedDataset", "Renumbering", "force_field_of", "open_dataset", "open_datasets"]
+__all__ = ["PackedDataset", "Renumbering", "common_units", "force_field_of", "open_dataset", "open_datasets"]
 
 Paths = Path | str | Sequence[Path | str]
 
@@ -96,7 +98,10 @@ class PackedDataset(Sequence[Frame]):
     source_names
         Names of the files of frames it was made from.
     type_names
-        Names of the types from 1 on: from the force field, or the elements of the data; None where types are numbers.
+        Names of the types from 1 on: from the force field, the reference run, the elements of the data, or the labels,
+        comments and masses of the data file; None where types are numbers.
+    units
+        Unit style that the data were converted from, the first of several.
     force_field
         Physical parameters per type, or None.
     isolated_atoms
@@ -114,6 +119,7 @@ class PackedDataset(Sequence[Frame]):
         self.folder = folder
         self.path = path or Path(manifest["path"])
         self.source_names: tuple[str, ...] = tuple(manifest["sources"])
+        self.units: str = manifest["units"]
         field, names = manifest["force_field"], manifest["elements"]
         self.force_field = None if field is None else ForceField.from_dict(field, str(folder / MANIFEST))
         self.type_names: tuple[str, ...] | None = None if names is None else tuple(names)
@@ -201,6 +207,16 @@ class PackedDataset(Sequence[Frame]):
         return self._labels[index]
 
     @property
+    def has_energies(self) -> bool:
+        """Whether any frame has an energy."""
+        return bool(np.isfinite(self._arrays["energies"]).any())
+
+    @property
+    def has_virials(self) -> bool:
+        """Whether any frame has a virial."""
+        return bool(np.isfinite(self._arrays["virials"]).any())
+
+    @property
     def atom_counts(self) -> NDArray[np.int64]:
         """Atoms of each frame, (len(self),)."""
         return np.diff(self._arrays["frame_starts"])
@@ -226,8 +242,9 @@ class PackedDataset(Sequence[Frame]):
 
     @cached_property
     def topology(self) -> Topology | None:
-        """The data file that bonds and charges came from, or None."""
-        return None if self._topology_path is None else read_topology(Path(self._topology_path))
+        """The data file that bonds and charges came from, or None, also where its types have other numbers."""
+        renumbered = self._renumbering is not None
+        return None if self._topology_path is None or renumbered else read_topology(Path(self._topology_path))
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -255,6 +272,7 @@ _MANIFEST: dict[str, tuple[type, ...]] = {
     "isolated_atoms": (dict,),
     "notes": (list,),
     "names": (dict,),
+    "units": (str,),
 }
 """Types of the values in ``pack.json``; lists contain strings."""
 
@@ -322,7 +340,7 @@ def _open(
         if (cache_folder / name / MANIFEST).is_file():
             return PackedDataset(cache_folder / name, Path(names[0]))
     cache_folder = first_writable(folders)
-    _build(names, topology, cache_folder / name, manifest, keys)
+    _build(names, topology, cache_folder / name, manifest, sources, keys)
     for stale in cache_folder.glob(glob.escape(prefix) + "*"):
         if stale.name != name:
             shutil.rmtree(stale, ignore_errors=True)
@@ -338,7 +356,8 @@ def _manifest(
         "sources": [source.file.name for source in sources],
         "topology": None if sources[0].topology is None else str(sources[0].topology.resolve()),
         "force_field": None if field is None else field.to_dict(),
-        "elements": list(field.names) if field else None if elements is None else list(elements),
+        "elements": list(field.names) if field else _given_names(sources) if elements is None else list(elements),
+        "units": format_of(sources[0].file).units(sources[0].file),
     }
 
 
@@ -356,6 +375,7 @@ def _build(
     topology: Path | None,
     folder: Path,
     manifest: dict[str, Any],
+    sources: Sequence[Source],
     keys: Mapping[Target, str],
 ) -> None:
     numbering, targets, isolated = ElementTypes(manifest["elements"]), TargetNames(keys), IsolatedAtoms()
@@ -367,11 +387,38 @@ def _build(
             elif frame.energy is not None:
                 number = int(frame.types[0])
                 isolated.add(numbering.names[number - 1] if numbering.names else str(number), frame.energy, names[0])
-        manifest["elements"] = None if numbering.names is None else list(numbering.names)
+        manifest["elements"] = _names_in(sources) if numbering.names is None else list(numbering.names)
         manifest["isolated_atoms"] = isolated.energies
         manifest["notes"], manifest["names"] = targets.notes(), targets.chosen
 
     write_pack(frames(), folder, manifest)
+
+
+def _given_names(sources: Sequence[Source]) -> list[str] | None:
+    """Names of the types in the reference runs, which must be the same, or None."""
+    runs = [ReferenceRun.open(source.file.parent) for source in sources if source.manifest is not None]
+    for run in runs:
+        if run.type_names != runs[0].type_names:
+            raise InputError(
+                f"{run.folder}: its types ({', '.join(run.type_names or ())}) differ from those of {runs[0].folder} "
+                f"({', '.join(runs[0].type_names or ())}); open them as separate datasets."
+            )
+    return list(runs[0].type_names) if runs and runs[0].type_names else None
+
+
+def _names_in(sources: Sequence[Source]) -> list[str] | None:
+    """Names of the types by the data file: labels, comments, elements by mass, else the number; None where all are."""
+    if sources[0].topology is None:
+        return None
+    topology = read_topology(sources[0].topology)
+    count = max(int(topology.types.max(initial=0)), len(topology.type_names or ()))
+    masses = [None] * count if topology.masses is None else topology.masses.tolist()
+    named = topology.type_names or (None,) * count
+    names = [
+        name or (element_of_mass(mass) if mass else None) or str(number)
+        for number, (name, mass) in enumerate(zip(named, masses, strict=False), start=1)
+    ]
+    return names if any(not name.isdigit() for name in names) else None
 
 
 def force_field_of(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:
@@ -441,3 +488,9 @@ def _open_all(paths: Sequence[str], settings: DataSettings, cache: Path | None) 
         )
         for group in groups
     ]
+
+
+def common_units(datasets: Sequence[PackedDataset]) -> str:
+    """Find the unit style that all the data were converted from; ``real`` where they differ."""
+    styles = {dataset.units for dataset in datasets}
+    return styles.pop() if len(styles) == 1 else "real"

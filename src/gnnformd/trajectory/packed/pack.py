@@ -19,8 +19,8 @@ from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "load_arrays", "write_pack"]
 
-FORMAT_VERSION = 4  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
-# 3: no kinds of configuration, isolated atoms among the frames
+FORMAT_VERSION = 6  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
+# 3: no kinds of configuration, isolated atoms among the frames; 4, 5: one of them without units and names of types
 MANIFEST = "pack.json"
 
 PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}

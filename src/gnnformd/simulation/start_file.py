@@ -1,0 +1,182 @@
+"""Files that a simulation can start from: LAMMPS data and restart files, extended XYZ and what else ASE reads."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnnformd.errors import InputError
+from gnnformd.reference.convert import convert_data_file
+from gnnformd.reference.library import lammps_errors, open_lammps
+from gnnformd.reference.plain_path import plain_path
+from gnnformd.trajectory.formats.data_file import units_of_data_file
+from gnnformd.units import Units
+
+if TYPE_CHECKING:
+    from gnnformd.simulation.lammps.ranks import Ranks
+
+__all__ = ["as_data_file"]
+
+_RESTART = b"LammpS RestartT"
+_START = 1 << 16
+_DATA_FILE = re.compile(rb"^\s*\d+\s+atoms\b", re.MULTILINE)
+_SCALES = re.compile(r"\bunits\s*=\s*(lj\s+\w+\s*=.*)")
+_AS_IT_IS = ("real", "metal", None)
+"""Units of data files that LAMMPS reads in ``real``, but for velocities; None: the file does not say them."""
+
+
+@contextmanager
+def as_data_file(path: Path, ranks: Ranks) -> Iterator[Path]:
+    """Give the path of a LAMMPS data file in ``real`` or ``metal`` with the content of a file.
+
+    A data file in these units is taken as it is. One in other units, a restart file, and a structure that ASE reads
+    (the last frame of several) are converted by the first rank, in a folder that is removed after the block.
+
+    Parameters
+    ----------
+    path
+        The file.
+    ranks
+        All of them enter the block.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or converted.
+    """
+    with ranks.together():
+        start = _start_of(path)
+    if _DATA_FILE.search(start) and units_of_data_file(path) in _AS_IT_IS:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="gnnformd-") as own:
+        made = Path(ranks.share(own)) / f"{path.stem}.data"
+        with ranks.together():
+            if ranks.first:
+                _convert(path, start, made, ranks)
+            written = made.exists()
+        yield made if ranks.share(written) else path
+        ranks.share(None)  # the folder stays until the last rank is here
+
+
+def _start_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_START)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give a LAMMPS data or restart file, or extended XYZ."
+        ) from error
+
+
+def _convert(path: Path, start: bytes, target: Path, ranks: Ranks) -> None:
+    """Write the data file; nothing where the file is none of those that are known."""
+    if start.startswith(_RESTART):
+        native = target.with_name("native.data")
+        _write_data(path, native, ranks)
+        style = units_of_data_file(native)
+        if style == "lj":
+            raise InputError(
+                f"{path}: is in units 'lj', which have no scale; write a data file ('write_data') and "
+                "'units = lj epsilon=0.238 sigma=3.405 mass=39.948' with the values of the system into its first line."
+            )
+        if style in _AS_IT_IS:
+            native.rename(target)
+        else:
+            convert_data_file(native, target, Units.named(str(style), str(path)), str(path))
+    elif _DATA_FILE.search(start):
+        scales = _SCALES.search(start.split(b"\n")[0].decode(errors="replace"))
+        units = Units.named(scales[1] if scales else str(units_of_data_file(path)), f"{path}, line 1")
+        convert_data_file(path, target, units, str(path))
+    elif start.lstrip().startswith(b"ITEM:"):
+        raise InputError(
+            f"{path}: is a trajectory, which has no masses and bonds; start from a LAMMPS data file ('write_data'), a "
+            "restart file, or a frame in extended XYZ."
+        )
+    else:
+        atoms = _read_by_ase(path, start)
+        if atoms is not None:
+            target.write_text(_data_file(atoms, path))
+
+
+def _write_data(restart: Path, target: Path, ranks: Ranks) -> None:
+    """Let LAMMPS turn a restart file into a data file in its own units."""
+    comm = None
+    if ranks.size > 1:
+        from mpi4py import MPI
+
+        comm = MPI.COMM_SELF
+    lmp = open_lammps(comm=comm)
+    try:
+        with plain_path(restart) as source, lammps_errors(str(restart)):
+            for command in (
+                f'read_restart "{source}"',
+                "kspace_style none",
+                "pair_style zero 10.0",  # the potentials are not needed, and may be in files elsewhere
+                "pair_coeff * *",
+                f'write_data "{target}" nocoeff',
+            ):
+                lmp.command(command)
+    finally:
+        lmp.close()
+
+
+def _read_by_ase(path: Path, start: bytes) -> Any:
+    """ASE's atoms of the last frame, or None where ASE does not know the file."""
+    import ase.io
+
+    is_xyz = start.split(b"\n")[0].strip().isdigit()
+    try:
+        return ase.io.read(path, index=-1, format="extxyz" if is_xyz else None)
+    except Exception as error:  # whatever one of ASE's readers raises
+        if is_xyz:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path}: cannot be read as extended XYZ ({reason}); correct it.") from error
+        return None
+
+
+def _data_file(atoms: Any, path: Path) -> str:
+    """Text of a data file; types are numbered by element, and named."""
+    if not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
+        raise InputError(
+            f"{path}: is not periodic in all directions, as simulations are; give it a box ('Lattice' and 'pbc' in "
+            "extended XYZ)."
+        )
+    edges = np.array(atoms.cell.array)
+    if np.linalg.det(edges) < 0:
+        edges[2] *= -1  # the same lattice, right-handed
+    from ase.cell import Cell
+
+    cell, rotation = Cell(edges).standard_form()
+    positions = atoms.positions @ rotation.T
+    symbols = np.array(atoms.get_chemical_symbols())
+    kinds = list(dict.fromkeys(symbols[np.argsort(atoms.numbers, kind="stable")].tolist()))
+    masses = [atoms.get_masses()[symbols == kind] for kind in kinds]
+    for kind, found in zip(kinds, masses, strict=True):
+        if np.ptp(found) > 1e-6:
+            raise InputError(f"{path}: atoms of {kind} have different masses; give each isotope a LAMMPS atom type.")
+    xx, (xy, yy), (xz, yz, zz) = cell[0, 0], cell[1, :2], cell[2]
+    charges = atoms.get_initial_charges() if atoms.has("initial_charges") else None
+    lines = [f"{path.name}, units = real", "", f"{len(atoms)} atoms", f"{len(kinds)} atom types"]
+    lines += [f"0 {float(edge)!r} {axis}lo {axis}hi" for axis, edge in zip("xyz", (xx, yy, zz), strict=True)]
+    if np.abs([xy, xz, yz]).max() > 1e-12 * xx:
+        lines.append(f"{float(xy)!r} {float(xz)!r} {float(yz)!r} xy xz yz")
+    lines += ["", "Masses", ""]
+    lines += [f"{n} {float(m[0])!r} # {kind}" for n, (kind, m) in enumerate(zip(kinds, masses, strict=True), 1)]
+    lines += ["", f"Atoms # {'atomic' if charges is None else 'charge'}", ""]
+    for number, (symbol, place) in enumerate(zip(symbols.tolist(), positions.tolist(), strict=True), 1):
+        charge = "" if charges is None else f"{float(charges[number - 1])!r} "
+        lines.append(f"{number} {kinds.index(symbol) + 1} {charge}{' '.join(map(repr, place))}")
+    if atoms.has("momenta"):
+        from ase.units import fs
+
+        velocities = atoms.get_velocities() @ rotation.T * fs
+        lines += ["", "Velocities", ""]
+        lines += [f"{n} {' '.join(map(repr, v))}" for n, v in enumerate(velocities.tolist(), 1)]
+    return "\n".join(lines) + "\n"

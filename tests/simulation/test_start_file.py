@@ -1,0 +1,181 @@
+"""A simulation starts from files of every kind and unit style, and goes the same way from all of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import write
+from ase.units import fs
+
+from gnnformd.errors import InputError
+from gnnformd.simulation.lammps.ranks import Ranks
+from gnnformd.simulation.settings import SimulationSettings
+from gnnformd.simulation.simulate import simulate
+from gnnformd.simulation.start import Start
+from gnnformd.simulation.start_file import as_data_file
+from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.dump import read_dump
+
+# One angstrom, angstrom/fs, g/mol in each style, by CODATA.
+STYLES = {
+    "metal": (1.0, 1e3, 1.0),
+    "electron": (1 / 0.529177210903, 1 / 0.529177210903, 1.0),
+    "si": (1e-10, 1e5, 1.66053906660e-27),
+    "cgs": (1e-8, 1e7, 1.66053906660e-24),
+    "lj epsilon=0.2378 sigma=3.405 mass=39.948": (1 / 3.405, 1e5 / np.sqrt(0.2378 * 4184 / 0.039948), 1 / 39.948),
+}
+
+
+@pytest.fixture(scope="module")
+def velocities(argon):
+    return Start.read(argon).velocities()
+
+
+@pytest.fixture(scope="module")
+def restart(argon, helpers, tmp_path_factory):
+    """A restart file in metal, with a pair style that a restart file does not have the coefficients of."""
+    path = tmp_path_factory.mktemp("restart") / "argon.restart"
+    with helpers.lammps("units real", "pair_style lj/cut 8.0", f"read_data {argon}", "run 0") as lmp:
+        positions, velocities, box = helpers.by_id(lmp, "x"), helpers.by_id(lmp, "v"), lmp.extract_box()
+    (low, high) = box[0], box[1]
+    bounds = " ".join(f"{a!r} {b!r}" for a, b in zip(low, high, strict=True))
+    commands = ["units metal", f"region b block {bounds}", "create_box 1 b", "mass 1 39.948"]
+    commands += ["create_atoms 1 single {:.17g} {:.17g} {:.17g}".format(*x) for x in positions]
+    commands += [
+        "set atom {} vx {:.17g} vy {:.17g} vz {:.17g}".format(n, *v) for n, v in enumerate(velocities * 1e3, 1)
+    ]
+    commands += ["pair_style table linear 10", "fix 1 all nvt temp 90 90 0.1", f"write_restart {path} noinit"]
+    with helpers.lammps(*commands):
+        pass
+    return path
+
+
+def data_file(path: Path, argon: Path, style: str, velocities) -> Path:
+    length, velocity, mass = STYLES[style]
+    topology = read_topology(argon)
+    low, high = topology.origin * length, (topology.origin + np.diag(topology.cell)) * length
+    bounds = "".join(f"{a!r} {b!r} {x}lo {x}hi\n" for a, b, x in zip(low.tolist(), high.tolist(), "xyz", strict=True))
+    atoms = "".join(
+        f"{n} 1 {x!r} {y!r} {z!r}\n" for n, (x, y, z) in enumerate((topology.positions * length).tolist(), 1)
+    )
+    rows = "".join(f"{n} {x!r} {y!r} {z!r}\n" for n, (x, y, z) in enumerate((velocities * velocity).tolist(), 1))
+    path.write_text(
+        f"argon, units = {style}\n\n{len(topology.ids)} atoms\n1 atom types\n{bounds}\nMasses\n\n1 {39.948 * mass!r}\n"
+        f"\nPair Coeffs # lj/cut\n\n1 9.9 9.9\n\nAtoms # atomic\n\n{atoms}\nVelocities\n\n{rows}"
+    )
+    return path
+
+
+def final(loaded, start, out, engine="lammps"):
+    options = SimulationSettings(
+        engine=engine, ensemble="nve", velocities="file", timestep=4.0, temperature=90.0, steps=20, dump_every=20
+    )
+    assert simulate(loaded, start, options, out).stable
+    frame = list(read_dump(out / "trajectory.dump"))[-1]
+    inside = (frame.positions - frame.origin) @ np.linalg.inv(frame.cell)
+    return inside, frame.velocities
+
+
+def same(found, expected, tolerance):
+    """Whether two frames are the same but for whole edges of the box."""
+    apart = found[0] - expected[0]
+    assert np.abs(apart - np.round(apart)).max() < tolerance
+    assert np.abs(found[1] - expected[1]).max() < tolerance * np.abs(expected[1]).max()
+
+
+@pytest.fixture(scope="module")
+def expected(argon, helpers, tmp_path_factory):
+    return final(helpers.load(helpers.LennardJones(8.0)), argon, tmp_path_factory.mktemp("real") / "out")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_data_file_in_other_units_is_converted(argon, helpers, tmp_path, style, velocities, expected):
+    start = data_file(tmp_path / "argon.data", argon, style, velocities)
+    found = final(helpers.load(helpers.LennardJones(8.0)), start, tmp_path / "out")
+    same(found, expected, 3e-6)
+
+
+@pytest.mark.parametrize("engine", ["lammps", "ase"])
+def test_a_restart_file_of_another_program_in_metal_is_a_start(helpers, tmp_path, restart, expected, engine):
+    found = final(helpers.load(helpers.LennardJones(8.0)), restart, tmp_path / "out", engine)
+    same(found, expected, 1e-7)
+
+
+@pytest.mark.parametrize("engine", ["lammps", "ase"])
+def test_extended_xyz_is_a_start(argon, helpers, tmp_path, velocities, expected, engine):
+    topology = read_topology(argon)
+    atoms = Atoms("Ar108", topology.positions - topology.origin, cell=topology.cell, pbc=True)
+    atoms.set_masses([39.948] * 108)
+    atoms.set_velocities(velocities / fs)
+    write(
+        tmp_path / "argon.xyz",
+        [atoms[:5], atoms],
+        format="extxyz",
+        columns=["symbols", "positions", "momenta", "masses"],
+    )
+    found = final(helpers.load(helpers.LennardJones(8.0)), tmp_path / "argon.xyz", tmp_path / "out", engine)
+    same(found, expected, 3e-7)
+
+
+def test_a_tilted_left_handed_cell_keeps_distances(tmp_path):
+    rng = np.random.default_rng(2)
+    atoms = Atoms(
+        "NaClNaCl", cell=[[0, 6.0, 1], [5.5, 0.4, 0], [1, 0, 7.0]], pbc=True, scaled_positions=rng.random((4, 3))
+    )
+    atoms.set_initial_charges([1, -1, 1, -1])
+    assert np.linalg.det(atoms.cell.array) < 0
+    write(tmp_path / "POSCAR", atoms, format="vasp")
+    write(tmp_path / "salt.xyz", atoms, format="extxyz")
+    for name in ("POSCAR", "salt.xyz"):
+        with as_data_file(tmp_path / name, Ranks()) as file:
+            topology = read_topology(file)
+        read = Atoms("X4", topology.positions, cell=topology.cell, pbc=True)
+        assert np.linalg.det(topology.cell) > 0
+        order = np.argsort(topology.types, kind="stable")
+        assert topology.type_names == ("Na", "Cl")
+        found, own = (
+            each.get_all_distances(mic=True)[np.ix_(rows, rows)]
+            for each, rows in ((read, order), (atoms, [0, 2, 1, 3]))
+        )
+        np.testing.assert_allclose(found, own, atol=1e-7)
+    assert topology.charges.tolist() == [1, -1, 1, -1]
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "start.data"
+    path.write_text(text)
+    return path
+
+
+def body(edge, half, mass, style=""):
+    bounds = "".join(f"0 {edge} {axis}lo {axis}hi\n" for axis in "xyz")
+    atoms = f"Atoms{style}\n\n1 1 0 0 0\n2 1 {half} 0 0\n"
+    return f"\n\n2 atoms\n1 atom types\n{bounds}\nMasses\n\n1 {mass}\n\n{atoms}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title" + body(9e-10, 4e-10, 1, " # atomic"), "not 'real' or 'metal': there are .* atoms in a cubic"),
+        ("title" + body(9, 4, 6e-26), "not 'real' or 'metal': a mass is 6e-26 g/mol; write 'units = '"),
+        ("units = lj" + body(9, 4, 1), "line 1: units 'lj' have no scale; write 'lj epsilon="),
+        ("units = nano" + body(9, 4, 1), "line 1: units 'nano' are not supported"),
+        ("units = si" + body(9e-10, 4e-10, 6e-26), r"name it \('Atoms # STYLE'\)"),
+        ("ITEM: TIMESTEP\n0\n", "is a trajectory, which has no masses and bonds; start from"),
+        ("2\nno box\nAr 0 0 0\nAr 0 0 4\n", "is not periodic in all directions"),
+        ('2\nLattice="9 0 0 0 9"\nAr 0 0 0\nAr 0 0 4\n', "cannot be read as extended XYZ"),
+    ],
+)
+def test_a_file_that_is_no_start_is_named(helpers, tmp_path, text, message):
+    with pytest.raises(InputError, match=rf"start\.data.*{message}"):
+        final(helpers.load(helpers.LennardJones(3.0)), written(tmp_path, text), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_taken_for_granted_is_said(helpers, tmp_path):
+    text = "title" + body(9, 4, 39.948) + "\nVelocities\n\n1 0 0 1e-3\n2 0 0 -1e-3\n"
+    with pytest.warns(
+        UserWarning, match=r"start\.data: does not say its units; lengths are taken to be in angstrom, .*/fs"
+    ):
+        final(helpers.load(helpers.LennardJones(3.0)), written(tmp_path, text), tmp_path / "out")
