@@ -52,6 +52,13 @@ class DensitySettings(NetworkSettings):
     repulsion: float = Field(
         1000.0, ge=0, description="Strength of the repulsion below the closest distances of the data, kcal/mol."
     )
+    scaled_functions: int = Field(
+        0,
+        ge=0,
+        description="Functions of the distance in units of sigma that all kinds of atoms share; set by 'gnnformd "
+        "specialize', 0 elsewhere.",
+    )
+    scaled_reach: float = Field(2.5, gt=0, description="Where these functions end, in units of sigma.")
 
     @property
     def function_counts(self) -> list[int]:
