@@ -130,6 +130,7 @@ def test_a_model_for_many_liquids_is_not_taken_for_one_of_one():
         ({"mixing": "other"}, "has Lennard-Jones parameters of its own"),
         ({"mixing": None}, "does not say how sigmas"),
         ({"types": (AtomType("O", 16), AtomType("H", 1), AtomType("Ar", 40))}, "no type has epsilon and sigma"),
+        ({"bonds": (HarmonicBond((1, 2), 500.0, 3.5),)}, "a bond is 3.5 angstrom long, too long"),
         ({"bonds": (*FIELD.bonds, HarmonicBond((2, 1), 1.0, 1.5))}, "two different bonds between types"),
         (
             {"angles": (*FIELD.angles, HarmonicAngle((3, 1, 3), 1.0, 90.0), HarmonicAngle((2, 1, 3), 9.0, 120.0))},

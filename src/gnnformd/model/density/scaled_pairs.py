@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.density.radial import fade, radial_values
-from gnnformd.model.density.settings import DensitySettings
+from gnnformd.model.density.settings import DensitySettings, ScaledSettings
 from gnnformd.model.density.terms import PairKinds, PairTerm
 
 __all__ = ["ScaledPairs"]
@@ -19,12 +19,13 @@ class ScaledPairs(PairTerm):
     """``V = w eps_ij f(s/sigma_ij) + k_ij l_ij^2 g(s/l_ij - 1)``, the second part for bonded atoms only.
 
     The functions ``f(x) = sum_n c_n B_n(x)`` (with the functions of `gnnformd.model.density.radial`, zero from
-    ``x = reach`` on) and ``g(u) = sum_n d_n u^n`` are the same for all kinds of atoms.
+    ``x = reach`` on) and ``g(u) = sum_n d_n u^n`` are the same for all kinds of atoms. Bonds fade out between half of
+    the cutoff and the cutoff.
 
     Parameters
     ----------
     settings
-        Its ``scaled_functions`` and ``scaled_reach`` are used; atoms are told apart by type (``embedding``).
+        Of a model with such potentials; atoms are told apart by type (``embedding``).
     inputs
         Number of types, T.
 
@@ -52,6 +53,7 @@ class ScaledPairs(PairTerm):
 
     def __init__(self, settings: DensitySettings, inputs: int) -> None:
         super().__init__()
+        assert isinstance(settings, ScaledSettings)
         self.cutoff, self.reach = settings.cutoff, settings.scaled_reach
         self.register_buffer("pair", torch.zeros(settings.scaled_functions))
         self.register_buffer("bond", torch.zeros(4))
@@ -80,4 +82,6 @@ class ScaledPairs(PairTerm):
         for coefficient in self.bond.flip(0):
             stretched = (stretched + coefficient) * strain
         stiffness = (self.stiffnesses[one, other] * length**2).where(bonded, 0.0)
-        return strength * (self.pair @ functions) + stiffness * stretched * fade(distance, self.cutoff)[0]
+        far = (distance - 0.5 * self.cutoff).clamp(min=0.0)
+        end = fade(far, 0.5 * self.cutoff)[0] ** 2  # five derivatives vanish at the cutoff, where the energy is large
+        return strength * (self.pair @ functions) + stiffness * stretched * end

@@ -8,7 +8,7 @@ from torch import nn
 
 from gnnformd.model.density.pair_potentials import PairPotentials
 from gnnformd.model.density.scaled_pairs import ScaledPairs
-from gnnformd.model.density.settings import DensitySettings
+from gnnformd.model.density.settings import DensitySettings, ScaledSettings
 from gnnformd.model.density.terms import PairTerm
 
 __all__ = ["PAIR_TERMS", "pair_terms"]
@@ -19,5 +19,5 @@ PAIR_TERMS: dict[str, Callable[[DensitySettings, int], PairTerm]] = {"fitted": P
 
 def pair_terms(settings: DensitySettings, inputs: int) -> nn.ModuleDict:
     """Build every pair term that the settings ask for, for P numbers that describe an atom."""
-    unused = set() if settings.scaled_functions else {"scaled"}
+    unused = set() if isinstance(settings, ScaledSettings) else {"scaled"}
     return nn.ModuleDict({name: build(settings, inputs) for name, build in PAIR_TERMS.items() if name not in unused})

@@ -19,7 +19,7 @@ from gnnformd.model.density.bond_angles import POWERS
 from gnnformd.model.density.layer import DensityLayer, Readout
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.scaled_pairs import ScaledPairs
-from gnnformd.model.density.settings import DensitySettings
+from gnnformd.model.density.settings import ScaledSettings
 from gnnformd.model.fluids.functions import FluidFunctions
 from gnnformd.trajectory.frame import Topology
 
@@ -35,8 +35,9 @@ __all__ = [
 
 Float = NDArray[np.float64]
 
+LONGEST_BOND = 0.35  # of the cutoff; from half of it on bonds fade out
 REPULSION = 4000.0  # of atoms closer than ever in training, in units of the largest epsilon
-ANGLES, ANGLE_WIDTH = 200, 0.25  # radian: an angle potential is best where it is within some widths of its minimum
+ANGLES, ANGLE_WIDTH = 200, 0.13  # radian: an angle potential is best within two or three widths of its minimum
 
 
 class PairParameters:
@@ -117,9 +118,15 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
             f"{source}: no type has epsilon and sigma, so there is no unit of length; use a force field with "
             "Lennard-Jones parameters."
         )
+    cutoff = functions.reach * parameters.largest_sigma
+    if parameters.length.max(initial=0.0) > LONGEST_BOND * cutoff:
+        raise InputError(
+            f"{source}: a bond is {parameters.length.max():g} angstrom long, too long for a model that reaches "
+            f"{cutoff:.3g} angstrom; train a model on this liquid."
+        )
     energy = float(parameters.epsilon.max())
     changes: dict[str, Any] = {
-        "cutoff": functions.reach * parameters.largest_sigma,
+        "cutoff": cutoff,
         "features": 8,
         "width": 16,
         "l_max": 1,
@@ -133,7 +140,7 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
         "scaled_functions": len(functions.pair),
         "scaled_reach": functions.reach,
     }
-    settings = DensitySettings(**changes)
+    settings = ScaledSettings(**changes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the same liquid has the same model, whatever was drawn before
         model = DensityModel(settings, count).double()
