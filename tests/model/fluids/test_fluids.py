@@ -20,6 +20,7 @@ from gnnformd.model.fluids.functions import load_fluids
 from gnnformd.model.fluids.load import load_for
 from gnnformd.model.fluids.specialize import check_topology, specialize, warn_outside
 from gnnformd.reference.generate import generate
+from gnnformd.training.fine_tuning import copy_weights
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.packed.dataset import open_dataset
 
@@ -117,6 +118,14 @@ def test_liquids_that_were_never_seen_are_right_without_training(tmp_path, syste
     save_model(tmp_path / "model.safetensors", made.model, made.card)
     result = evaluate(load_model(tmp_path / "model.safetensors"), [open_dataset(run.folder)])
     assert result.datasets[0].force.relative_l1 < share
+
+
+def test_a_specialized_model_is_not_trained_further(salty):
+    made = load_for("fluids", salty.folder)
+    with pytest.raises(
+        InputError, match=r"was made by 'gnnformd specialize' .* not trained further; train a new model"
+    ):
+        copy_weights(made.model, made, made.card.type_names)
 
 
 def test_a_model_for_many_liquids_is_not_taken_for_one_of_one():
