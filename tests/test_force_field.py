@@ -1,12 +1,13 @@
 """Force field files: what is written comes back, and what cannot be physics is refused with its line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gnnformd.errors import InputError
-from gnnformd.force_field import ForceField
+from gnnformd.force_field import ForceField, Mixing
 from gnnformd.reference.systems import SYSTEMS
 
 GOOD = """types:
@@ -17,9 +18,10 @@ bonds:
 """
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_a_force_field_that_is_written_is_read_back(name: str, tmp_path: Path) -> None:
-    field = SYSTEMS[name].force_field
+@pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if system.force_field is not None])
+@pytest.mark.parametrize("mixing", [None, "geometric", "arithmetic", "other"])
+def test_a_force_field_that_is_written_is_read_back(name: str, mixing: Mixing, tmp_path: Path) -> None:
+    field = replace(SYSTEMS[name].force_field, mixing=mixing)
     (tmp_path / "field.yaml").write_text(yaml.safe_dump(field.to_dict()))
     assert ForceField.from_yaml(tmp_path / "field.yaml") == field
     assert ForceField.from_dict(field.to_dict()) == field

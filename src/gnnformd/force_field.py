@@ -6,19 +6,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le, MinLen
 
 from gnnformd.errors import InputError, fault_of
 from gnnformd.yaml_files import Lines, parse_mapping, read_text
 
-__all__ = ["AtomType", "ForceField", "HarmonicAngle", "HarmonicBond"]
+__all__ = ["AtomType", "ForceField", "HarmonicAngle", "HarmonicBond", "Mixing"]
 
 Positive: TypeAlias = Annotated[float, Gt(0)]
 NotNegative: TypeAlias = Annotated[float, Ge(0)]
 Weight: TypeAlias = Annotated[float, Ge(0), Le(1)]
 TypeNumber: TypeAlias = Annotated[int, Ge(1)]
+Mixing: TypeAlias = Literal["geometric", "arithmetic", "other"] | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ class ForceField:
         Weights of the pair interactions between 1-2, 1-3 and 1-4 neighbours (LAMMPS ``special_bonds``).
     lj_cutoff
         Where Lennard-Jones ends, angstrom.
+    mixing
+        How epsilon and sigma of two types are combined (LAMMPS ``pair_modify mix``): epsilons by their geometric mean,
+        sigmas by their ``geometric`` or ``arithmetic`` mean; ``other`` where neither holds for all pairs; None where
+        there is nothing to combine, or where it is not known.
     """
 
     types: Annotated[tuple[AtomType, ...], MinLen(1)]
@@ -106,6 +111,7 @@ class ForceField:
     special_lj: tuple[Weight, Weight, Weight] = (0.0, 0.0, 0.0)
     special_coul: tuple[Weight, Weight, Weight] = (0.0, 0.0, 0.0)
     lj_cutoff: Positive = 10.0
+    mixing: Mixing = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,6 +132,7 @@ class ForceField:
             "special_lj": list(self.special_lj),
             "special_coul": list(self.special_coul),
             "lj_cutoff": self.lj_cutoff,
+            **({} if self.mixing is None else {"mixing": self.mixing}),
         }
 
     @classmethod

@@ -15,6 +15,7 @@ SHORT = {
     "water": {"equilibration": "0", "melting": "0", "spacing": "1"},
     "water-large": {"equilibration": "0", "melting": "0", "spacing": "1"},
 }
+DRAWN = sorted(name for name, system in SYSTEMS.items() if system.force_field is None)
 ATOMS = {"argon": 400, "argon-liquid": 500, "argon-finetune": 400, "water": 648, "water-seed": 648}
 
 

@@ -238,3 +238,20 @@ def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
     show_evaluation(result, units)
     save_json(run.folder / "evaluate-test.json", result.to_dict())
+
+
+@app.command()
+def specialize(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="'fluids', or a file of such a model for many liquids.")
+    ],
+    data: Annotated[Path, typer.Argument(help="Folder made by 'gnnformd generate', with the force field of a liquid.")],
+    out: Annotated[Path, typer.Option(help="Model file to write.")],
+) -> None:
+    """Make the model of one liquid from a model for many, without training."""
+    from gnnformd.model.files.model_file import save_model
+    from gnnformd.model.fluids.load import load_for
+
+    made = load_for(model, data)
+    save_model(out, made.model, made.card)
+    say(f"Wrote {out}: {', '.join(made.card.type_names)}, cutoff {made.card.cutoff:.3g} angstrom")

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from gnnformd.model.base_settings import LONGEST_CUTOFF, NetworkSettings
-from gnnformd.model.density.settings import DensitySettings
+from gnnformd.model.density.settings import DensitySettings, ScaledSettings
 
-__all__ = ["DensitySettings", "GamdSettings", "ModelSettings", "PlainResidualSettings"]
+__all__ = ["DensitySettings", "GamdSettings", "ModelSettings", "PlainResidualSettings", "ScaledSettings"]
 
 
 class GamdSettings(NetworkSettings):

@@ -31,6 +31,7 @@ def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
         "timestep": lmp.extract_global("dt"),
         "variables": variables,
         "types": _types(lmp),
+        "mixing": _mixing(lmp),
         "bond_types": _bonded(lmp, "bonds"),
         "angle_types": _bonded(lmp, "angles"),
         "special_lj": _special(lmp, "special_lj"),
@@ -62,6 +63,32 @@ def _types(lmp: Any) -> list[dict[str, float | None]]:
             }
         )
     return found
+
+
+def _mixing(lmp: Any) -> str | None:
+    """Rule that gives epsilon and sigma of all pairs of types: see `gnnformd.force_field.ForceField.mixing`."""
+    epsilon, sigma = (lmp.extract_pair(name) for name in ("epsilon", "sigma"))
+    if epsilon is None or sigma is None:
+        return None
+    count = lmp.extract_setting("ntypes")
+    one, other = np.triu_indices(count, 1)
+    table = [
+        np.array([[float(m[i][j]) for j in range(1, count + 1)] for i in range(1, count + 1)]) for m in (epsilon, sigma)
+    ]
+    own_epsilon, own_sigma = (m.diagonal() for m in table)
+    pair_epsilon, pair_sigma = (m[one, other] for m in table)
+    if not np.allclose(pair_epsilon, np.sqrt(own_epsilon[one] * own_epsilon[other]), rtol=1e-9, atol=0.0):
+        return "other"
+    there = pair_epsilon > 0.0  # sigma does not matter where epsilon is zero
+    one, other, pair_sigma = one[there], other[there], pair_sigma[there]
+    rules = {
+        "geometric": np.sqrt(own_sigma[one] * own_sigma[other]),
+        "arithmetic": 0.5 * (own_sigma[one] + own_sigma[other]),
+    }
+    fitting = [name for name, expected in rules.items() if np.allclose(pair_sigma, expected, rtol=1e-9, atol=0.0)]
+    if len(fitting) == len(rules):
+        return None  # all sigmas are equal, or there are no pairs
+    return fitting[0] if fitting else "other"
 
 
 def _bonded(lmp: Any, kind: str) -> dict[str, list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ def force_field_of_run(
     names
         Name of each type.
     topology
-        Data file of the run as LAMMPS wrote it, with the coefficients of bonds and angles.
+        Data file of the run, with the coefficients of bonds and angles in six digits.
     log
-        Log of the run, for the cutoff in the ``pair_style`` line.
+        Log of the run, for all digits of these coefficients, and for the cutoff in the ``pair_style`` line.
     units
         Of the run.
 
@@ -40,8 +41,8 @@ def force_field_of_run(
     types = result["types"]
     if any(t[key] is None for t in types for key in ("mass", "charge", "epsilon", "sigma")):
         return None
-    bonds = _coefficients(topology, "Bond")
-    angles = _coefficients(topology, "Angle")
+    bonds = _coefficients(topology, "Bond", log)
+    angles = _coefficients(topology, "Angle", log)
     cutoff = _lj_cutoff(log)
     known = set(result["bond_types"]) <= set(bonds) and set(result["angle_types"]) <= set(angles)
     if cutoff is None or not known:
@@ -69,15 +70,29 @@ def force_field_of_run(
         special_lj=tuple(result["special_lj"]),
         special_coul=tuple(result["special_coul"]),
         lj_cutoff=cutoff * units.length,
+        mixing=result["mixing"],
     )
 
 
-def _coefficients(topology: Path, kind: str) -> dict[str, tuple[float, float]]:
-    """Stiffness and rest value per type, from the section that ``write_data`` makes for a harmonic style."""
+def _coefficients(topology: Path, kind: str, log: Path) -> dict[str, tuple[float, float]]:
+    """Stiffness and rest value per type, from the section that ``write_data`` makes for a harmonic style.
+
+    It has six digits; where the log has the command that set them, all digits are taken from there.
+    """
     head = topology.read_text().split("\nAtoms", 1)[0]
     match = re.search(rf"^{kind} Coeffs # harmonic\n\n((?:.+\n)+)", head, re.MULTILINE)
     rows = [line.split() for line in match.group(1).splitlines()] if match else []
-    return {row[0]: (float(row[1]), float(row[2])) for row in rows}
+    found = {row[0]: (float(row[1]), float(row[2])) for row in rows}
+    for text in log.read_text(errors="replace").splitlines():
+        parts = words(text)
+        if parts[:1] == [f"{kind.lower()}_coeff"] and len(parts) > 3 and parts[1] in found:
+            try:
+                exact = float(parts[2]), float(parts[3])
+            except ValueError:
+                continue
+            if all(isclose(a, b, rel_tol=1e-5) for a, b in zip(exact, found[parts[1]], strict=True)):
+                found[parts[1]] = exact
+    return found
 
 
 def _lj_cutoff(log: Path) -> float | None:

@@ -37,7 +37,7 @@ class System:
     description
         One or two sentences, kept in ``reference.yaml``.
     force_field
-        Force field of the input.
+        Force field of the input; None where the input draws it.
     frames
         Default number of frames.
     variables
@@ -47,7 +47,7 @@ class System:
     name: str
     input_file: str
     description: str
-    force_field: ForceField
+    force_field: ForceField | None
     frames: int
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -114,6 +114,41 @@ _ALL = (
         SPC_FW,
         frames=20,
         variables={"molecules": "1600", "edge": "36.344", "frames": "20"},
+    ),
+    System(
+        "lj-fluid",
+        "lj-fluid.lmp",
+        "A Lennard-Jones fluid of one to three kinds of atoms, drawn by the seed: 256 atoms, from gas to solid.",
+        None,
+        frames=15,
+    ),
+    System(
+        "charged-fluid",
+        "charged-fluid.lmp",
+        "A molten salt of two kinds of ions, drawn by the seed: 240 ions with charges, neutral as a whole.",
+        None,
+        frames=15,
+    ),
+    System(
+        "diatomic",
+        "diatomic.lmp",
+        "A fluid of molecules of two atoms, equal or not, drawn by the seed: 125 molecules.",
+        None,
+        frames=15,
+    ),
+    System(
+        "triatomic",
+        "triatomic.lmp",
+        "A fluid of molecules B-A-B, from CO2 to models of water, drawn by the seed: 125 molecules.",
+        None,
+        frames=15,
+    ),
+    System(
+        "solution",
+        "solution.lmp",
+        "Ions in a model of water, both drawn by the seed: 100 waters and 6 pairs of ions.",
+        None,
+        frames=15,
     ),
 )
 

@@ -11,7 +11,7 @@ from torch import nn
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import LoadedModel
 from gnnformd.model.interface import ForceModel
-from gnnformd.model.settings import PlainResidualSettings
+from gnnformd.model.settings import PlainResidualSettings, ScaledSettings
 
 __all__ = ["copy_weights", "freeze"]
 
@@ -28,6 +28,11 @@ def copy_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str,
         raise InputError(
             f"{start.path}: its layers add to their input as it was, as GAMD networks did up to model format version "
             "5; it can be used, but not trained further, so train a new one."
+        )
+    if isinstance(start.card.settings, ScaledSettings):
+        raise InputError(
+            f"{start.path}: was made by 'gnnformd specialize' from a model for many liquids, and can be used, but not "
+            "trained further; train a new model on this liquid."
         )
     same_types = type_names == start.card.type_names
     if start.card.settings.node_features == "embedding" and not same_types:

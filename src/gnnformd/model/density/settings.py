@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat
 
 from gnnformd.model.base_settings import LONGEST_CUTOFF, NetworkSettings
 
-__all__ = ["DensitySettings"]
+__all__ = ["DensitySettings", "ScaledSettings"]
 
 
 class DensitySettings(NetworkSettings):
@@ -59,3 +59,15 @@ class DensitySettings(NetworkSettings):
     def function_counts(self) -> list[int]:
         """Number of radial functions for atoms that are not bonded, then for each kind of bond that has its own."""
         return [self.radial_functions] + [self.bonded_functions] * self.bond_kinds
+
+
+class ScaledSettings(DensitySettings):
+    """Settings of density models that ``gnnformd specialize`` makes from a model for many liquids.
+
+    They are read, not trained.
+    """
+
+    scaled_functions: int = Field(
+        ge=1, description="Functions of the distance in units of sigma that all kinds of atoms share."
+    )
+    scaled_reach: float = Field(gt=0, description="Where these functions end, in units of sigma.")

@@ -9,6 +9,7 @@ its own file, its test and its line in `gnnformd.model.density.term_registry.PAI
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -51,6 +52,11 @@ class PairTerm(nn.Module, ABC):
 
     It has to vanish smoothly (three derivatives) at the cutoff. It is not trained: parameters are buffers.
     """
+
+    @property
+    def shortest_wave(self) -> float:
+        """Length over which the energy may go up and down once, angstrom, for the step of tables; infinite if long."""
+        return math.inf
 
     @abstractmethod
     def energies(self, distance: Tensor, pairs: PairKinds) -> Tensor:

@@ -14,7 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 from gnnformd.errors import InputError, fault_of
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import BOND_KINDS
-from gnnformd.model.settings import DensitySettings, GamdSettings, ModelSettings, PlainResidualSettings
+from gnnformd.model.settings import (
+    DensitySettings,
+    GamdSettings,
+    ModelSettings,
+    PlainResidualSettings,
+    ScaledSettings,
+)
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
@@ -184,15 +190,19 @@ def _settings(data: Any, source: str, version: int) -> ModelSettings:
             f"{source}: holds a model of kind {str(kind)[:40]!r}, this program knows {' and '.join(_KINDS)}; "
             "use the gnnformd that wrote it."
         )
-    plain = kind == "gamd" and "residual" in data
-    adapter: TypeAdapter[ModelSettings] = TypeAdapter(PlainResidualSettings if plain else ModelSettings)
+    special: type[ModelSettings] | None = None
+    if kind == "gamd" and "residual" in data:
+        special = PlainResidualSettings
+    elif kind == "density" and "scaled_functions" in data:
+        special = ScaledSettings
+    adapter: TypeAdapter[ModelSettings] = TypeAdapter(ModelSettings if special is None else special)
     try:
         json.dumps(data, allow_nan=False)
         return adapter.validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
         raise _damaged(
-            source, f"'{'.'.join(map(str, first['loc'][0 if plain else 1 :]))}' {fault_of(first)}"
+            source, f"'{'.'.join(map(str, first['loc'][1 if special is None else 0 :]))}' {fault_of(first)}"
         ) from error
     except ValueError as error:  # only json.dumps raises it
         raise _damaged(source, "a setting is not a finite number") from error

@@ -155,6 +155,11 @@ def _resolve(path_or_name: str | Path) -> Path:
     path = Path(path_or_name)
     if path.is_dir() and (path / "model.safetensors").is_file():
         return path / "model.safetensors"
+    if path.suffix == ".json" or (str(path_or_name) == "fluids" and not path.exists()):
+        raise InputError(
+            f"{path_or_name}: is a model for many liquids; make one of your liquid with 'gnnformd specialize "
+            f"{path_or_name} DATA --out FILE.safetensors'."
+        )
     names = pretrained_names()
     if path.exists() and not (path.is_dir() and str(path_or_name) in names):  # a folder of data may have such a name
         return path

@@ -32,6 +32,7 @@ def step_of(model: DensityModel) -> float:
     the shortest wave, which has 100 rows or more.
     """
     waves = max(model.settings.function_counts) / 2  # of the shortest, up to the cutoff
+    waves = max(waves, *(model.cutoff / term.shortest_wave for term in model.each_pair_term()))
     return model.cutoff / math.ceil(max(ROWS_PER_ANGSTROM * model.cutoff, ROWS_PER_WAVE * waves))
 
 

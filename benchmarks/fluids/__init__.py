@@ -1,0 +1,1 @@
+"""Many liquids for one model: how they are made."""

@@ -1,0 +1,1 @@
+"""One model for many liquids: functions in units of the force field, learned from many liquids at once."""
