@@ -142,7 +142,8 @@ def test_masses_in_any_order_and_words_behind_atoms_are_understood(tmp_path: Pat
     path = tmp_path / "t.data"
     path.write_text(
         "three\n\n3 atoms\n3 atom types\n0 9 xlo xhi\n0 9 ylo yhi\n0 9 zlo zhi\n\n"
-        "Masses\n\n3 12.011 # C\n1 15.9994 # O\n2 1.008 # H\n\nAtoms\n\n2 2 1 2 3 # H CYT\n1 3 4 5 6 # C ADE\n3 1 7 8 1 # O THY\n"
+        "Masses\n\n3 12.011 # C\n1 15.9994 # O\n2 1.008 # H\n\n"
+        "Atoms\n\n2 2 1 2 3 # H CYT\n1 3 4 5 6 # C ADE\n3 1 7 8 1 # O THY\n"
     )
     topology = read_topology(path)
     assert topology.type_names == ("O", "H", "C")

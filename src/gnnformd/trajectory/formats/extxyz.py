@@ -140,6 +140,7 @@ def _parse(text: str) -> Any:
 
 def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
     results = atoms.calc.results
+    _check_directions(atoms, where)
     cell, origin = _box(atoms)
     if not 0 < abs(np.linalg.det(cell)) < math.inf:
         raise InputError(f"{where}: the volume of the box is zero or not finite; correct 'Lattice'.")
@@ -167,6 +168,19 @@ def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
         energy=None if energy is None else float(energy) * kcal_per_mol,
         virial=None if virial is None else virial * kcal_per_mol,
     )
+
+
+def _check_directions(atoms: Any, where: str) -> None:
+    """Refuse a box or periodic directions that would be overlooked, and periodic directions without a vector."""
+    for key in atoms.info:
+        if key.lower() in ("lattice", "cell", "pbc"):
+            name = "pbc" if key.lower() == "pbc" else "Lattice"
+            raise InputError(f"{where}: '{key}' is not a name of extended XYZ; write '{name}'.")
+    if (atoms.pbc & ~np.any(atoms.cell.array, axis=1)).any():
+        raise InputError(
+            f"{where}: 'pbc' says that a direction is periodic which has no lattice vector; add 'Lattice', or correct "
+            "'pbc'."
+        )
 
 
 def _energy_unit(info: Mapping[str, Any], results: Mapping[str, Any], where: str) -> float:
