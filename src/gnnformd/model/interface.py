@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -39,6 +39,27 @@ class Prediction:
     forces: Tensor
     energies: Tensor | None = None
     virials: Tensor | None = None
+
+    def split(self, atoms: Sequence[int]) -> list[Prediction]:
+        """Take apart what belongs to graphs with so many atoms each."""
+        ones = [1] * len(atoms)
+        forces = torch.split(self.forces, list(atoms))
+        energies = [None] * len(atoms) if self.energies is None else torch.split(self.energies, ones)
+        virials = [None] * len(atoms) if self.virials is None else torch.split(self.virials, ones)
+        return [Prediction(*parts) for parts in zip(forces, energies, virials, strict=True)]
+
+    @classmethod
+    def join(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Join predictions for batches of graphs of one model."""
+
+        def join(values: list[Tensor | None]) -> Tensor | None:
+            known = [value for value in values if value is not None]
+            return torch.cat(known) if known else None
+
+        if len(parts) == 1:
+            return parts[0]
+        forces = torch.cat([part.forces for part in parts])
+        return cls(forces, join([part.energies for part in parts]), join([part.virials for part in parts]))
 
 
 @dataclass(frozen=True)

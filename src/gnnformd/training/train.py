@@ -223,9 +223,9 @@ class _Fit:
         schedule = TrainingProgress(self.training, stopwatch, progress)
         with computing(self.training):
             callbacks = [log, saving, schedule]
-            trainer = make_trainer(self.training, self.out, callbacks, batch_wide=network.batch_wide)
+            trainer = make_trainer(frames.training, frames.atoms, self.out, callbacks, batch_wide=network.batch_wide)
             if is_main_process():
-                write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)
+                write_config(self.out / "config.yaml", model=self.model, data=self.data, training=frames.training)
                 checkpoints.mkdir(exist_ok=True)
             try:
                 fitting = ForceFitting(network, self.training, measure_scales(sample))

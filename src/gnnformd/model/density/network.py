@@ -21,6 +21,8 @@ __all__ = ["DensityNetwork", "Geometries"]
 if TYPE_CHECKING:
     from gnnformd.model.density.sums.numba_sum import NumbaGeometry
 
+COMPOSITION_CUTOFF = 1e-4
+
 Geometries: TypeAlias = "list[tuple[TableGeometry, Tensor]] | list[tuple[NumbaGeometry, Tensor]]"
 """What densities are made of, and the vectors that carry its gradient."""
 
@@ -175,11 +177,16 @@ class DensityNetwork(nn.Module):
 
     @torch.no_grad()
     def set_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
-        """Fit the energy of each type to energies of the graphs, kcal/mol, (B,), by least squares."""
+        """Fit the energy of each type to energies of the graphs, kcal/mol, (B,), by least squares.
+
+        Differences of compositions that are below `COMPOSITION_CUTOFF` of the mean composition are not taken for a
+        reason of differences in energy.
+        """
         types = len(self.type_energies)
         counts = torch.zeros(graph.graph_count, types, dtype=torch.float64, device=energies.device)
         counts.index_put_((graph.graph_index, graph.type_index), torch.ones((), dtype=counts.dtype), accumulate=True)
-        fitted = torch.linalg.pinv(counts, rtol=1e-9) @ energies.double()
+        atoms = counts.sum(1, keepdim=True)
+        fitted = torch.linalg.pinv(counts / atoms, rtol=COMPOSITION_CUTOFF) @ (energies.double() / atoms.squeeze(1))
         self.type_energies.copy_(fitted)
 
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:

@@ -14,6 +14,8 @@ __all__ = ["write_dump_frame"]
 def write_dump_frame(file: TextIO, frame: Frame) -> None:
     """Append a frame with unwrapped positions, forces, and velocities where it has them, in full precision.
 
+    An empty file begins with its units.
+
     Raises
     ------
     ValueError
@@ -30,6 +32,8 @@ def write_dump_frame(file: TextIO, frame: Frame) -> None:
     if frame.velocities is not None:
         columns += ["vx", "vy", "vz"]
         floats.append(frame.velocities)
+    if file.tell() == 0:
+        file.write("ITEM: UNITS\nreal\n")
     file.write(f"ITEM: TIMESTEP\n{frame.timestep}\nITEM: NUMBER OF ATOMS\n{len(frame.ids)}\n{_box(frame)}")
     file.write(f"ITEM: ATOMS {' '.join(columns)}\n")
     rows = np.column_stack([*integers, *floats])
