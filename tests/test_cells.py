@@ -398,6 +398,40 @@ def test_charges_do_not_depend_on_which_vectors_span_the_lattice(name, compiled)
     assert_same(found, rotated)
 
 
+@pytest.mark.parametrize(
+    ("comment", "sentence"),
+    [
+        ('pbc="T T T"', "'pbc' says that a direction is periodic which has no lattice vector"),
+        ('Lattice="9 0 0 0 0 0 0 0 9" pbc="T T F"', "'pbc' says that a direction is periodic which has no lattice"),
+        ('Lattice="0 0 0 0 0 0 0 0 0" pbc="T T T"', "'pbc' says that a direction is periodic which has no lattice"),
+        ('lattice="9 0 0 0 9 0 0 0 9" pbc="F F F"', "'lattice' is not a name of extended XYZ; write 'Lattice'"),
+        ('Cell="9 0 0 0 9 0 0 0 9"', "'Cell' is not a name of extended XYZ; write 'Lattice'"),
+        ('Lattice="9 0 0 0 9 0 0 0 9" PBC="F F F"', "'PBC' is not a name of extended XYZ; write 'pbc'"),
+        ('Lattice="9 0 0 9 0 0 0 0 9" pbc="T T T"', "the volume of the box is zero"),
+    ],
+)
+def test_extended_xyz_without_a_box_that_would_be_overlooked_is_refused(tmp_path, comment, sentence):
+    path = tmp_path / "t.xyz"
+    path.write_text(f"1\n{comment} Properties=species:S:1:pos:R:3:forces:R:3\nAr 0 0 0 0 0 0\n")
+    with pytest.raises(InputError, match=rf"t\.xyz, line 1: {sentence}"):
+        list(read_frames(path))
+
+
+@pytest.mark.parametrize(
+    ("comment", "periodic"),
+    [
+        ('Lattice="9 0 0 0 9 0 0 0 9"', ALL),  # as the format says
+        ('Lattice="9 0 0 0 9 0 0 0 9" pbc="T F T"', (True, False, True)),
+        ("energy=1", NONE),
+    ],
+)
+def test_extended_xyz_says_what_is_periodic(tmp_path, comment, periodic):
+    path = tmp_path / "t.xyz"
+    path.write_text(f"1\n{comment} Properties=species:S:1:pos:R:3:forces:R:3\nAr 0 0 0 0 0 0\n")
+    (frame,) = read_frames(path)
+    assert frame.periodic == periodic
+
+
 FLAT = {
     "no vectors": np.zeros((3, 3)),
     "parallel vectors": np.array([[5.0, 0, 0], [10.0, 0, 0], [0, 0, 5.0]]),

@@ -194,6 +194,7 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
     """
     results = {} if atoms.calc is None else atoms.calc.results
     values = {**atoms.info, **results}
+    _check_directions(atoms, where)
     cell, origin = _box(atoms)
     if not 0 < abs(np.linalg.det(cell)) < math.inf:
         raise InputError(f"{where}: the volume of the box is zero or not finite; correct 'Lattice'.")
@@ -226,6 +227,19 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
         virial=None if virial is None else virial * kcal_per_mol,
         config_type=None if config_type is None else str(config_type),
     )
+
+
+def _check_directions(atoms: Any, where: str) -> None:
+    """Refuse a box or periodic directions that would be overlooked, and periodic directions without a vector."""
+    for key in atoms.info:
+        if key.lower() in ("lattice", "cell", "pbc"):
+            name = "pbc" if key.lower() == "pbc" else "Lattice"
+            raise InputError(f"{where}: '{key}' is not a name of extended XYZ; write '{name}'.")
+    if (atoms.pbc & ~np.any(atoms.cell.array, axis=1)).any():
+        raise InputError(
+            f"{where}: 'pbc' says that a direction is periodic which has no lattice vector; add 'Lattice', or correct "
+            "'pbc'."
+        )
 
 
 def _energy_unit(info: Mapping[str, Any], results: Mapping[str, Any], where: str) -> float:
