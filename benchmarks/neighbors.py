@@ -38,8 +38,9 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def random_frame(atoms: int, rng: np.random.Generator) -> Frame:
-    """Uniformly random atoms in a periodic cube at the density of water, bonded in threes."""
+    """Molecules of three bonded atoms at random in a periodic cube at the density of water."""
     side = (atoms / DENSITY) ** (1 / 3)
+    molecules = rng.uniform(0, side, (atoms // 3, 1, 3)) + rng.uniform(-1, 1, (atoms // 3, 3, 3))
     return Frame(
         timestep=0,
         cell=np.eye(3) * side,
@@ -47,7 +48,7 @@ def random_frame(atoms: int, rng: np.random.Generator) -> Frame:
         periodic=(True, True, True),
         ids=np.arange(1, atoms + 1),
         types=np.tile([1, 2, 2], atoms // 3),
-        positions=rng.uniform(0, side, (atoms, 3)),
+        positions=molecules.reshape(-1, 3),
         forces=np.zeros((atoms, 3)),
         bonds=np.array([[3 * m, 3 * m + h] for m in range(atoms // 3) for h in (1, 2)]),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gnnformd.errors import InputError
-from gnnformd.files import move_folder, replacing, work_folder, write_json, write_text
+from gnnformd.files import locked_folder, move_folder, replacing, work_folder, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -117,3 +117,30 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
             process.kill()
         lines = path.read_text().splitlines()
         assert len(lines) == 5000 and len(set(lines)) == 1
+
+
+def test_a_folder_is_written_by_one_process_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "run"
+    code = "import sys; from pathlib import Path; from gnnformd.files import locked_folder\n"
+    code += "with locked_folder(Path(sys.argv[1])):\n    print('locked', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "locked\n"
+        sentence = r"run: another process is writing into this folder; wait for its end"
+        with pytest.raises(InputError, match=sentence), locked_folder(out):
+            pass
+        assert out.is_dir()
+        other.kill()
+    with locked_folder(out):  # however the other one ended
+        (out / "a").touch()
+    assert [p.name for p in out.iterdir()] == ["a"]
+
+
+def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no"), locked_folder(tmp_path / "run"):
+        raise ValueError("no")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: cannot be written"), locked_folder(tmp_path / "file"):
+        pass

@@ -16,7 +16,7 @@ from typing import Any
 
 from gnnformd.errors import InputError
 
-__all__ = ["move_folder", "replacing", "work_folder", "write_bytes", "write_json", "write_text"]
+__all__ = ["locked_folder", "move_folder", "replacing", "work_folder", "write_bytes", "write_json", "write_text"]
 
 
 @contextlib.contextmanager
@@ -132,6 +132,51 @@ def work_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+
+
+@contextlib.contextmanager
+def locked_folder(out: Path) -> Iterator[None]:
+    """Make a folder, if it is not there, and refuse other processes that want to write into it meanwhile.
+
+    The system lifts the lock however the process ends. A folder that was made here and is empty at the end is removed.
+    Where a file system has no locks, nothing is refused.
+
+    Raises
+    ------
+    InputError
+        Another process has locked the folder, or it cannot be made.
+    """
+    existed = out.exists()
+    try:
+        handle = _open_locked(out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder.") from error
+    try:
+        yield
+    finally:
+        if not existed:
+            with contextlib.suppress(OSError):  # it is not empty
+                out.rmdir()
+        os.close(handle)
+
+
+def _open_locked(out: Path) -> int:
+    """Make and lock the folder; return the open file to close."""
+    while True:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise InputError(
+                f"{out}: another process is writing into this folder; wait for its end, or choose another folder."
+            ) from None
+        except OSError:
+            return handle  # this file system has no locks
+        if out.exists() and os.path.samestat(os.fstat(handle), out.stat()):
+            return handle
+        os.close(handle)  # it was removed by the process that made it
 
 
 def move_folder(folder: Path, out: Path, *, replace: bool = False) -> None:

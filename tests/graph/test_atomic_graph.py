@@ -51,7 +51,8 @@ def test_edge_vectors_are_differentiable_twice_in_positions_and_cells(make_water
 
 def test_the_floating_point_type_changes_and_integers_stay(make_water):
     graph = batch_of_two(make_water).to(dtype=torch.float32)
-    floating = ("positions", "cells", "charges", "epsilons", "sigmas", "cell_shift", "forces", "energies", "virials")
+    floating = ("positions", "cells", "charges", "epsilons", "sigmas", "cell_shift", "forces", "virials")
     assert {getattr(graph, name).dtype for name in floating} == {torch.float32}
+    assert graph.energies.dtype == torch.float64  # see `AtomicGraph.energies`
     integer = ("type_index", "center_index", "neighbor_index", "bond_kind", "graph_index")
     assert {getattr(graph, name).dtype for name in integer} == {torch.int64}

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from gnnformd.errors import InputError
-from gnnformd.graph.bonds import bond_kinds, bond_table
+from gnnformd.graph.bonds import bond_kinds, bond_table, refuse_narrow_box
+from gnnformd.graph.build import build_graph
 from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.trajectory.frame import Frame
 
 
 def as_dict(table):
@@ -92,3 +94,35 @@ def test_bonded_atoms_beyond_the_cutoff_are_no_edge():
     positions, table = water(cell, (4.0, 4.0, 4.0))
     i, j, shift = neighbor_pairs(positions, cell, True, 1.2)
     assert bond_kinds(table, i, j, shift, positions, cell).tolist() == [1, 1]
+
+
+def chain(width):
+    """Butane's carbons, all trans, along the narrow direction of a box; the ends are 3.9 angstrom apart."""
+    positions = np.array([[0.0, 0, 0], [1.29, 0.84, 0], [2.58, 0, 0], [3.87, 0.84, 0]]) + 0.3
+    return positions, np.diag([width, 12.0, 12.0]), bond_table(np.array([[0, 1], [1, 2], [2, 3]]), 4)
+
+
+@pytest.mark.parametrize(
+    ("width", "cutoff", "known"), [(9.0, 3.0, True), (7.0, 2.0, True), (7.0, 3.5, False), (4.0, 2.0, False)]
+)
+def test_a_molecule_wider_than_half_of_the_box_is_refused_where_it_meets_its_image(width, cutoff, known):
+    positions, cell, table = chain(width)
+    tilted = cell + np.array([[0, 0, 0], [3 * width, 0, 0], [0, 0, 0]])  # the same lattice
+    ids = np.array([3, 5, 7, 11])
+    for box, x in ((cell, positions), (tilted, positions), (cell, positions % width)):
+        if known:
+            refuse_narrow_box(table, ids, x, box, (True, False, True), cutoff)
+            continue
+        sentence = rf"3 and \d+ are \d bonds? and .*half of the box, which is {width:g} wide"
+        with pytest.raises(InputError, match=sentence):
+            refuse_narrow_box(table, ids, x, box, (True, False, True), cutoff)
+    refuse_narrow_box(table, ids, positions, cell, (False, True, True), cutoff)
+
+
+def test_a_graph_is_refused_where_bonds_lead_to_another_image_than_the_nearest():
+    positions, cell, _ = chain(7.0)
+    bonds, ids = np.array([[0, 1], [1, 2], [2, 3]]), np.arange(1, 5)
+    frame = Frame(7, cell, np.zeros(3), (True,) * 3, ids, np.ones(4, np.int64), positions, bonds=bonds)
+    with pytest.raises(InputError, match=r"timestep 7: atoms 1 and 4 are 3 bonds and 3\.96 angstrom apart"):
+        build_graph(frame, 3.5)
+    build_graph(frame, 2.0)

@@ -248,7 +248,9 @@ def test_forces_in_single_precision_do_not_depend_on_how_far_a_domain_is_from_th
     none = np.empty(0, np.int64)
     lists = NeighborLists(start, neighbor, none.reshape(0, 2), none)
     near, far = (
-        DomainForces(loaded, 2).evaluate(Domain(81, frame.ids, frame.types, None, frame.positions + shift, lists))
+        DomainForces(loaded, frame.types).evaluate(
+            Domain(81, frame.ids, frame.types, None, frame.positions + shift, lists)
+        )
         for shift in (0.0, 4096.0)  # the positions have a dozen digits behind the point in float64 alone
     )
     assert np.abs(far.forces - near.forces).max() < 1e-5 * np.abs(near.forces).max()

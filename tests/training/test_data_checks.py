@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import numpy as np
-
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.settings import GamdSettings
@@ -72,27 +70,3 @@ def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: Data
             evaluate(loaded, open_datasets(data), frames=1)
         said = [str(w.message) for w in caught if "was trained on frames of this dataset" in str(w.message)]
         assert len(said) == known
-
-
-def test_energies_that_float32_rounds_away_are_told(tmp_path: Path) -> None:
-    from ase import Atoms
-    from ase.calculators.singlepoint import SinglePointCalculator
-    from ase.io import write
-
-    generator = np.random.default_rng(5)
-    for offset, warned in ((0.0, False), (-580.0, True), (-14354.0, True)):
-        frames = []
-        for _ in range(10):
-            atoms = Atoms("Ar32", generator.uniform(0, 12, (32, 3)), cell=[12, 12, 12], pbc=True)
-            forces = generator.normal(size=(32, 3))
-            energy = 32 * offset + generator.normal(scale=0.05)
-            atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces - forces.mean(axis=0))
-            frames.append(atoms)
-        write(tmp_path / "a.xyz", frames, format="extxyz")
-        data = DataSettings(paths=[str(tmp_path / "a.xyz")])
-        for precision, expected in (("32-true", warned), ("64-true", False)):
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                training = TrainingSettings(energy_weight=1.0, precision=precision)
-                FrameData(open_datasets(data), data, training, 5.0)
-            assert any("are rounded by" in str(w.message) for w in caught) is expected

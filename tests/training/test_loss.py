@@ -61,6 +61,38 @@ def test_energies_and_virials_off_by_their_scale_count_as_forces_off_by_theirs(k
         torch.testing.assert_close(loss(wrong, graph), expected, rtol=rounded, atol=0)
 
 
+def test_automatic_weights_make_energies_a_fifth_and_virials_a_twentieth_of_what_forces_cost() -> None:
+    graph, right = two_frames()
+    loss = Loss(settings(loss="huber", energy_weight="auto", virial_weight="auto"), SCALES)
+    assert right.energies is not None and right.virials is not None
+    forces = right.forces + 3.0
+    for size in (1e-3, 1.0, 1e3):
+        wrong = Prediction(forces, right.energies + size, right.virials - 7.0 * size)
+        terms = loss.terms(wrong, graph)
+        cost = loss.weights(terms.mean(1), terms)[:, None] * terms
+        assert (cost[1].sum() / cost[0].sum()).item() == pytest.approx(0.2)
+        assert (cost[2].sum() / cost[0].sum()).item() == pytest.approx(0.05)
+
+
+def test_a_training_with_automatic_weights_lowers_all_errors_and_goes_on_after_an_interruption(
+    crystals: DataSettings, tmp_path: Path
+) -> None:
+    automatic = settings(
+        loss="huber", epochs=8, batch_size=None, learning_rate=1e-2, energy_weight="auto", precision="64-true"
+    )
+    whole = train(MODEL, crystals, automatic, tmp_path / "whole").records
+    assert whole[-1].validation_loss < 0.9 * whole[0].validation_loss
+
+    def interrupt(record: object) -> None:
+        if record.epoch == 4:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(MODEL, crystals, automatic, tmp_path / "parts", listener=interrupt)
+    parts = train(MODEL, crystals, automatic, tmp_path / "parts", resume=True).records
+    assert parts[-1].validation_loss == pytest.approx(whole[-1].validation_loss, rel=1e-9)
+
+
 def test_the_huber_loss_of_forces_is_quadratic_when_small_and_linear_when_large_in_every_direction() -> None:
     graph, right = two_frames()
     loss = Loss(settings(loss="huber"), SCALES)

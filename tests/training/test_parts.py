@@ -9,7 +9,7 @@ import torch
 
 from gnnformd.errors import InputError
 from gnnformd.training.augmentation import random_rotation, rotate
-from gnnformd.training.batches import EpochOrder, frames_at_once
+from gnnformd.training.batches import EpochOrder, frames_at_once, frames_per_step
 from gnnformd.training.loss import absolute_error_per_axis, warmup_terms
 from gnnformd.training.run_log import EpochRecord
 from gnnformd.training.schedule import learning_rate_factor
@@ -166,12 +166,19 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused() -> None:
         EpochOrder(100, 16, 1, 0, ranks=3)
 
 
+@pytest.mark.parametrize(("atoms", "devices", "frames"), [(15, 1, 7), (15, 2, 6), (64, 1, 2), (648, 1, 1), (648, 2, 2)])
+def test_a_step_takes_as_many_small_frames_as_hold_a_hundred_atoms(atoms: float, devices: int, frames: int) -> None:
+    assert frames_per_step(atoms, devices) == frames
+
+
 def test_a_network_that_averages_over_a_batch_gets_it_whole() -> None:
-    def at_once(*, batch_wide: bool, on_processor: bool, **changes: int) -> int:
-        return frames_at_once(TrainingSettings(**changes), batch_wide=batch_wide, on_processor=on_processor)
+    def at_once(*, batch_wide: bool, on_processor: bool, atoms: float = 648, **changes: int) -> int:
+        return frames_at_once(TrainingSettings(**changes), atoms, batch_wide=batch_wide, on_processor=on_processor)
 
     assert at_once(batch_wide=True, on_processor=True) == 16
     assert at_once(batch_wide=False, on_processor=True) == 1
+    assert at_once(batch_wide=False, on_processor=True, atoms=15) == 16
+    assert at_once(batch_wide=False, on_processor=True, atoms=60) == 4  # divides the batch
     assert at_once(batch_wide=False, on_processor=False, devices=2) == 8
     assert at_once(batch_wide=False, on_processor=True, frames_at_once=4) == 4
     with pytest.raises(InputError, match=r"training\.frames_at_once: .* together; set it to null\."):

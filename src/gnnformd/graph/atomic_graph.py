@@ -64,7 +64,8 @@ class AtomicGraph:
     forces
         Targets, kcal/mol/angstrom, (N, 3), or None.
     energies
-        Targets, kcal/mol, (B,), or None.
+        Targets, kcal/mol, (B,) float64, whatever the type of the other fields, or None: energies of electrons are so
+        large that float32 would round away what varies.
     virials
         Targets, kcal/mol, (B, 3, 3), or None.
     owned
@@ -185,9 +186,10 @@ class AtomicGraph:
         return replace(self.to(device, dtype), **exact)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> AtomicGraph:
-        """Copy to a device and floating-point type; integer fields keep theirs."""
+        """Copy to a device and floating-point type; integer fields and energies keep theirs."""
 
-        def move(value: Tensor) -> Tensor:
-            return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+        def move(name: str, value: Tensor) -> Tensor:
+            kept = name == "energies" or not value.is_floating_point()
+            return value.to(device=device, dtype=None if kept else dtype)
 
-        return replace(self, **{k: move(v) for k, v in vars(self).items() if isinstance(v, Tensor)})
+        return replace(self, **{k: move(k, v) for k, v in vars(self).items() if isinstance(v, Tensor)})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.graph.neighbors import completed_cell
 
-__all__ = ["BOND_KINDS", "BondTable", "bond_kinds", "bond_table"]
+__all__ = ["BOND_KINDS", "BondTable", "bond_kinds", "bond_table", "refuse_narrow_box"]
 
 Int = NDArray[np.int64]
 
@@ -75,18 +77,19 @@ def bond_table(bonds: Int | None, atom_count: int) -> BondTable:
         forward = walk[walk[:, 0] < walk[:, 1]]  # also drops walks that return to their start
         keys.append(forward[:, 0] * atom_count + forward[:, 1])
         kinds.append(np.full(len(forward), kind, np.int8))
-        walk = _one_bond_further(walk, both[:, 1], starts)
+        before, bond = _one_bond_further(walk, starts)
+        walk = np.stack([walk[before, 0], both[bond, 1]], axis=1)
     # unique keeps the first of equal keys, which has the smallest kind
     unique, first = np.unique(np.concatenate(keys), return_index=True)
     return BondTable(atom_count, unique, np.concatenate(kinds)[first])
 
 
-def _one_bond_further(walk: Int, neighbors: Int, starts: Int) -> Int:
-    """Extend each walk (start, end) by every bond of its end."""
+def _one_bond_further(walk: Int, starts: Int) -> tuple[Int, Int]:
+    """Extend each walk (start, end) by every bond of its end: the walk and the directed bond of each."""
     end = walk[:, 1]
     count = starts[end + 1] - starts[end]
     offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    return np.stack([np.repeat(walk[:, 0], count), neighbors[np.repeat(starts[end], count) + offset]], axis=1)
+    return np.repeat(np.arange(len(walk)), count), np.repeat(starts[end], count) + offset
 
 
 def bond_kinds(
@@ -100,8 +103,8 @@ def bond_kinds(
     """Kind of bond of each pair of a half list.
 
     A bond joins an atom to the nearest image of its partner, so of several images of a pair (in boxes shorter than
-    twice the cutoff) only the nearest gets the kind and the others are 0. This requires that no
-    bond, and no distance across two or three bonds, is longer than half of the box.
+    twice the cutoff) only the nearest gets the kind and the others are 0. Boxes in which that would be another image
+    than the one across the bonds are refused by `refuse_narrow_box`.
 
     Parameters
     ----------
@@ -130,3 +133,65 @@ def bond_kinds(
         vectors = positions[j[images]] - positions[i[images]] + shift[images] @ cell  # (images, 3)
         kinds[first[k] + np.argmin((vectors**2).sum(axis=1))] = table.kinds[k]
     return kinds
+
+
+def refuse_narrow_box(
+    table: BondTable,
+    ids: Int,
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    periodic: Sequence[bool],
+    cutoff: float,
+) -> None:
+    """Refuse a box in which an image of a neighbor along bonds may be nearer than the one across the bonds.
+
+    That can be where they are at least half the width of the box apart. It does not matter where the other image is
+    beyond the cutoff.
+
+    Parameters
+    ----------
+    table
+        From `bond_table`.
+    ids
+        Of the atoms, for the sentence, (N,).
+    positions, cell, periodic
+        angstrom, (N, 3) and (3, 3), and (3,).
+    cutoff
+        Of the search for neighbors, angstrom.
+
+    Raises
+    ------
+    InputError
+        Names two atoms.
+    """
+    flags = np.asarray(periodic, dtype=bool)
+    if len(table.keys) == 0 or not flags.any():
+        return
+    box = completed_cell(cell, flags)
+    inverse = np.linalg.inv(box)
+    width = float((1 / np.linalg.norm(inverse, axis=0))[flags].min())
+    bonds = np.stack(np.divmod(table.keys[table.kinds == 1], table.atom_count), axis=1)
+    vectors = positions[bonds[:, 1]] - positions[bonds[:, 0]]
+    vectors = vectors - (np.round(vectors @ inverse) * flags) @ box
+    if table.kinds.max() * np.linalg.norm(vectors, axis=1).max() < width / 2:
+        return
+    both, steps = np.concatenate([bonds, bonds[:, ::-1]]), np.concatenate([vectors, -vectors])
+    order = np.argsort(both[:, 0], kind="stable")
+    both, steps = both[order], steps[order]
+    starts = np.searchsorted(both[:, 0], np.arange(table.atom_count + 1))
+    walk, reached = both, steps
+    for kind in (1, 2, 3):
+        keys = walk[:, 0] * table.atom_count + walk[:, 1]
+        found = np.searchsorted(table.keys, keys).clip(max=len(table.keys) - 1)
+        shortest = (table.keys[found] == keys) & (table.kinds[found] == kind)
+        apart = np.linalg.norm(reached, axis=1)
+        for row in np.flatnonzero(shortest & (apart >= width / 2) & (width - apart < cutoff)):
+            one, other = ids[walk[row]]
+            raise InputError(
+                f"atoms {one} and {other} are {kind} bond{'s' if kind > 1 else ''} and {apart[row]:.3g} angstrom "
+                f"apart, more than half of the box, which is {width:.3g} wide, so that it is not known which of their "
+                "periodic images is meant; use a larger box, such as several copies of this one."
+            )
+        before, bond = _one_bond_further(walk, starts)
+        walk = np.stack([walk[before, 0], both[bond, 1]], axis=1)
+        reached = reached[before] + steps[bond]

@@ -14,7 +14,7 @@ from torch import Tensor
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.bonds import BondTable, bond_kinds, bond_table
+from gnnformd.graph.bonds import BondTable, bond_kinds, bond_table, refuse_narrow_box
 from gnnformd.graph.neighbors import neighbor_pairs
 from gnnformd.trajectory.frame import Frame
 
@@ -58,12 +58,14 @@ def find_edges(frame: Frame, cutoff: float, table: BondTable | None = None) -> H
     Raises
     ------
     InputError
-        The frame cannot be searched: see `neighbor_pairs` and `bond_table`. The message names the timestep.
+        The frame cannot be searched: see `neighbor_pairs`, `bond_table` and `refuse_narrow_box`. The message names
+        the timestep.
     """
     atom_count = len(frame.types)
     try:
         if table is None:
             table = bond_table(frame.bonds, atom_count)
+        refuse_narrow_box(table, frame.ids, frame.positions, frame.cell, frame.periodic, cutoff)
         i, j, shift = neighbor_pairs(frame.positions, frame.cell, frame.periodic, cutoff)
     except InputError as error:
         raise InputError(f"timestep {frame.timestep}: {error}") from error
@@ -95,7 +97,7 @@ def build_graph(
     force_field
         Physical parameters per type of atom.
     dtype
-        Of the floating-point fields.
+        Of the floating-point fields but the energies.
     table
         ``bond_table(frame.bonds, len(frame.types))`` if it is known already, as for many frames of one system.
 
@@ -123,7 +125,7 @@ def join_frames(
     frames, edges, force_fields
         One of each per graph.
     dtype
-        Of the floating-point fields.
+        Of the floating-point fields but the energies.
 
     Raises
     ------
@@ -139,12 +141,13 @@ def join_frames(
     def floats(array: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(array).to(dtype)
 
-    def targets(values: Sequence[NDArray[np.float64] | float | None], join: bool) -> Tensor | None:
+    def targets(values: Sequence[NDArray[np.float64] | float | None], join: bool = False) -> Tensor | None:
         known = [np.asarray(v, dtype=np.float64) for v in values if v is not None]
         if len(known) < len(values):
             return None
-        return floats(np.concatenate(known) if join else np.stack(known))
+        return torch.from_numpy(np.concatenate(known) if join else np.stack(known))
 
+    forces, virials = targets([f.forces for f in frames], join=True), targets([f.virial for f in frames])
     center, neighbor, shift, kind = _mirrored(edges, np.cumsum(sizes) - sizes, dtype)
     return AtomicGraph(
         positions=floats(np.concatenate([f.positions for f in frames])),
@@ -160,9 +163,9 @@ def join_frames(
         cell_shift=shift,
         bond_kind=kind,
         graph_index=torch.from_numpy(np.repeat(np.arange(len(frames)), sizes)),
-        forces=targets([f.forces for f in frames], join=True),
-        energies=targets([f.energy for f in frames], join=False),
-        virials=targets([f.virial for f in frames], join=False),
+        forces=None if forces is None else forces.to(dtype),
+        energies=targets([f.energy for f in frames]),
+        virials=None if virials is None else virials.to(dtype),
     )
 
 

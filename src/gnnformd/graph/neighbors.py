@@ -13,7 +13,7 @@ from vesin import NeighborList
 from gnnformd.errors import InputError
 from gnnformd.numba_jit import compiled
 
-__all__ = ["neighbor_pairs"]
+__all__ = ["completed_cell", "neighbor_pairs"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -71,7 +71,7 @@ def neighbor_pairs(
     """
     x = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
     flags = np.broadcast_to(np.asarray(periodic, dtype=bool), 3)
-    box = _checked_cell(np.asarray(cell, dtype=np.float64), flags)
+    box = completed_cell(cell, flags)
     _check(x, cutoff)
     if len(x) == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3), np.int32)
@@ -120,8 +120,27 @@ def _slant(box: Float) -> float:
     return float(abs(np.linalg.det(box)) * np.prod(np.linalg.norm(np.linalg.inv(box), axis=0)))
 
 
-def _checked_cell(cell: Float, periodic: NDArray[np.bool_]) -> Float:
-    """Refuse periodic vectors without a volume; complete the other rows by unit vectors at right angles."""
+def completed_cell(cell: ArrayLike, periodic: ArrayLike) -> Float:
+    """Lattice vectors of the periodic directions, and unit vectors at right angles to them for the others.
+
+    Parameters
+    ----------
+    cell
+        Rows are the lattice vectors, angstrom, (3, 3); those of directions that are not periodic are not used.
+    periodic
+        Whether each direction is periodic, (3,).
+
+    Returns
+    -------
+    array
+        angstrom, (3, 3); it has an inverse.
+
+    Raises
+    ------
+    InputError
+        The periodic lattice vectors are not finite, or do not span a volume (an area, a length).
+    """
+    cell, periodic = np.asarray(cell, dtype=np.float64), np.asarray(periodic, dtype=bool)
     if cell.shape != (3, 3):
         raise InputError(f"the cell has shape {cell.shape}; three lattice vectors of three components are needed.")
     vectors = cell[periodic]

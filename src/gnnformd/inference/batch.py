@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.geometry import complete_cell
+
+from gnnformd.graph.neighbors import completed_cell
 
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField
@@ -60,7 +61,7 @@ def _wrapped(frame: Frame) -> Frame:
     periodic = np.array(frame.periodic)
     if not periodic.any():
         return frame
-    box = complete_cell(np.where(periodic[:, None], frame.cell, 0.0))
+    box = completed_cell(frame.cell, periodic)
     images = np.floor((frame.positions - frame.origin) @ np.linalg.inv(box)) * periodic
     return replace(frame, positions=frame.positions - images @ box)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from ase.geometry import complete_cell
 from numpy.typing import NDArray
 
 from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import bond_table
 from gnnformd.graph.build import build_graph
+from gnnformd.graph.neighbors import completed_cell
 from gnnformd.trajectory.frame import Frame
 
 __all__ = ["MovingGraph"]
@@ -109,7 +109,7 @@ class MovingGraph:
     ) -> tuple[_Search, Float, Float]:
         """Renew the search if it is outdated; positions for its shifts, and the box."""
         flags = np.asarray(periodic, dtype=bool)
-        box = np.asarray(complete_cell(np.where(flags[:, None], cell, 0.0)), dtype=np.float64)
+        box = completed_cell(cell, flags)
         scaled = positions @ np.linalg.inv(box)  # (N, 3)
         last = self._last
         if last is None or (last.periodic != flags).any() or self._outdated(last, scaled, box):

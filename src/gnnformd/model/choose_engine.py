@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from ase.geometry import complete_cell
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import collate
+from gnnformd.graph.neighbors import completed_cell
 from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult
 from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.model.registry import fast_engines
@@ -86,7 +86,8 @@ class GraphPredictor:
                 return self._by_model(graphs[0] if len(graphs) == 1 else collate(graphs))
             engine.set_neighbors(graph)
             positions = graph.positions.numpy(force=True).astype(np.float64)
-            found.append(prediction_of(engine.evaluate(positions, _completed_cell(graph)), weight_of(self._model)))
+            box = completed_cell(graph.cells[0].numpy(force=True), graph.periodic[0].numpy(force=True))
+            found.append(prediction_of(engine.evaluate(positions, box), weight_of(self._model)))
         if len(found) == 1:
             return found[0]
         energies, virials = [p.energies for p in found], [p.virials for p in found]
@@ -115,18 +116,11 @@ def _fast_engine(model: ForceModel, atoms: AtomicGraph, *, weights_change: bool 
     return None if engines is None else engines.whole(model, atoms, weights_change)
 
 
-def _completed_cell(graph: AtomicGraph) -> Float:
-    """Lattice vectors, (3, 3), with unit vectors in directions that are not periodic."""
-    periodic = graph.periodic[0].numpy(force=True)
-    cell = graph.cells[0].numpy(force=True).astype(np.float64)
-    return np.asarray(complete_cell(np.where(periodic[:, None], cell, 0.0)), dtype=np.float64)
-
-
 def prediction_of(evaluation: EngineResult, like: Tensor) -> Prediction:
-    """Make tensors of the type and on the device of ``like``."""
-    virial = evaluation.virial
+    """Make tensors on the device of ``like``, the energy in float64, the others of its type."""
+    energy, virial = evaluation.energy, evaluation.virial
     return Prediction(
         torch.from_numpy(evaluation.forces).to(like),
-        None if evaluation.energy is None else torch.tensor([evaluation.energy], dtype=torch.float64).to(like),
+        None if energy is None else torch.tensor([energy], dtype=torch.float64, device=like.device),
         None if virial is None else torch.from_numpy(virial[None]).to(like),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -30,7 +30,8 @@ class Prediction:
     forces
         kcal/mol/angstrom, (N, 3).
     energies
-        Potential energy of each graph, kcal/mol, (B,), or None if the model has none.
+        Potential energy of each graph, kcal/mol, (B,), or None if the model has none; float64 where it contains
+        energies of free atoms.
     virials
         ``sum_i x_i f_i`` of each graph, kcal/mol, (B, 3, 3), or None.
     """
@@ -38,6 +39,27 @@ class Prediction:
     forces: Tensor
     energies: Tensor | None = None
     virials: Tensor | None = None
+
+    def split(self, atoms: Sequence[int]) -> list[Prediction]:
+        """Take apart what belongs to graphs with so many atoms each."""
+        ones = [1] * len(atoms)
+        forces = torch.split(self.forces, list(atoms))
+        energies = [None] * len(atoms) if self.energies is None else torch.split(self.energies, ones)
+        virials = [None] * len(atoms) if self.virials is None else torch.split(self.virials, ones)
+        return [Prediction(*parts) for parts in zip(forces, energies, virials, strict=True)]
+
+    @classmethod
+    def join(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Join predictions for batches of graphs of one model."""
+
+        def join(values: list[Tensor | None]) -> Tensor | None:
+            known = [value for value in values if value is not None]
+            return torch.cat(known) if known else None
+
+        if len(parts) == 1:
+            return parts[0]
+        forces = torch.cat([part.forces for part in parts])
+        return cls(forces, join([part.energies for part in parts]), join([part.virials for part in parts]))
 
 
 @dataclass(frozen=True)
@@ -81,6 +103,9 @@ class ForceModel(nn.Module, ABC):
 
     per_type: ClassVar[tuple[str, ...]] = ()
     """Weights that belong to types of atoms and mean nothing for others; all other weights carry over to new types."""
+
+    exact: ClassVar[tuple[str, ...]] = ()
+    """Weights that are float64, in files too; all others are float32 there."""
 
     blind_below: ClassVar[float] = 0.0
     """Share of a contact distance below which the forces no longer depend on how close two atoms are."""

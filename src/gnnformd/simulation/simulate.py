@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from gnnformd import __version__
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.compare import compare_runs
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
-from gnnformd.files import write_json, write_text
+from gnnformd.files import locked_folder, write_json, write_text
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
@@ -74,11 +75,29 @@ def simulate(
     Raises
     ------
     InputError
-        The data file, the model, the reference and the settings do not match.
+        The data file, the model, the reference and the settings do not match, or another process is writing into the
+        folder.
     ModelFailure
         The model raised an exception; the step is named.
     """
     ranks = _ranks(settings)
+    with ExitStack() as lock:
+        with ranks.together():
+            if ranks.first:
+                lock.enter_context(locked_folder(out))
+        return _simulate(loaded, topology, settings, out, ranks, compare, resume, progress)
+
+
+def _simulate(
+    loaded: LoadedModel,
+    topology: Path,
+    settings: SimulationSettings,
+    out: Path,
+    ranks: Ranks,
+    compare: Path | None,
+    resume: bool,
+    progress: Callable[[int, int], None] | None,
+) -> MDRun:
     with ranks.together():
         start = Start.read(topology)
         if settings.velocities == "file" and not resume:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
+from gnnformd.graph.bonds import bond_table, refuse_narrow_box
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import refuse_unknown_types
@@ -85,6 +86,8 @@ class Start:
     def check_pairs(self, loaded: LoadedModel, types: TypeMap) -> None:
         """Refuse atoms that are close to each other where the model has seen no such pair in training.
 
+        Also refuse molecules as wide as half of the box (see `gnnformd.graph.bonds.refuse_narrow_box`).
+
         Raises
         ------
         InputError
@@ -102,7 +105,13 @@ class Start:
             positions=topology.positions,
             bonds=topology.bonds,
         )
-        SeenPairs.of(loaded).check(self.path, frame)
+        seen = SeenPairs.of(loaded)
+        table = bond_table(seen.without_unseen_bonds(frame).bonds, len(frame.types))
+        try:
+            refuse_narrow_box(table, frame.ids, frame.positions, frame.cell, frame.periodic, loaded.model.cutoff)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from error
+        seen.check(self.path, frame)
 
     def check_reference(self, reference: ReferenceRun) -> None:
         """Refuse to compare with a run that numbers its types in another order.

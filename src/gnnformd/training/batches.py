@@ -17,7 +17,10 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["EpochOrder", "GraphBatches", "Portion", "frames_at_once"]
+__all__ = ["EpochOrder", "GraphBatches", "Portion", "frames_at_once", "frames_per_step"]
+
+ATOMS_PER_STEP = 100  # of small molecules; frames with more atoms are taken one by one
+ATOMS_AT_ONCE = 400  # from here on a processor is not faster with more
 
 
 @dataclass(frozen=True)
@@ -124,13 +127,28 @@ class GraphBatches(Dataset[tuple[AtomicGraph, Portion]]):
         return self.graphs.batch(portion.indices), portion
 
 
-def frames_at_once(settings: TrainingSettings, *, batch_wide: bool, on_processor: bool) -> int:
+def frames_per_step(atoms: float, devices: int) -> int:
+    """Frames of a step that hold about `ATOMS_PER_STEP` atoms in all, a multiple of the devices.
+
+    Parameters
+    ----------
+    atoms
+        Mean number of atoms of a frame.
+    devices
+        That share each step.
+    """
+    return max(1, round(ATOMS_PER_STEP / (atoms * devices))) * devices
+
+
+def frames_at_once(settings: TrainingSettings, atoms: float, *, batch_wide: bool, on_processor: bool) -> int:
     """Frames a device takes at a time.
 
     Parameters
     ----------
     settings
-        ``frames_at_once``, or else batch size and devices.
+        ``frames_at_once``, or else batch size and devices; the batch size is not None.
+    atoms
+        Mean number of atoms of a frame.
     batch_wide
         Whether forces on a frame depend on the others of its batch.
     on_processor
@@ -141,8 +159,12 @@ def frames_at_once(settings: TrainingSettings, *, batch_wide: bool, on_processor
     InputError
         A batch that must not be divided is to be divided.
     """
+    assert settings.batch_size is not None
     if not batch_wide:
-        return settings.frames_at_once or (1 if on_processor else max(1, settings.batch_size // settings.devices))
+        share = max(1, settings.batch_size // settings.devices)
+        most = max(1, int(ATOMS_AT_ONCE / atoms)) if on_processor else share
+        fitting = max(count for count in range(1, share + 1) if share % count == 0 and count <= most)
+        return settings.frames_at_once or fitting
     if settings.devices > 1:
         raise InputError(
             "training.devices: the GAMD network averages over all atoms of a batch, which one device must hold; set "

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import lightning.pytorch as lightning
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
-from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once
-from gnnformd.training.data_checks import check_targets, warn_of_data_problems, warn_of_rounded_energies
+from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once, frames_per_step
+from gnnformd.training.data_checks import check_targets, warn_of_data_problems
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
@@ -19,7 +20,7 @@ from gnnformd.trajectory.split import split_frames
 
 __all__ = ["FrameData"]
 
-SAMPLE_FRAMES = 16  # from which a network takes its scales
+SAMPLE_FRAMES, SAMPLE_ATOMS = 16, 6000  # from which a network takes its scales
 
 Batch = tuple[AtomicGraph, Portion]
 
@@ -39,6 +40,13 @@ class FrameData(lightning.LightningDataModule):
         Of the edges, angstrom.
     batch_wide
         Whether forces on a frame depend on the others of its batch, so that a device takes all of them at once.
+
+    Attributes
+    ----------
+    training
+        With the batch size that was found, where none is set.
+    atoms
+        Mean number of atoms of the training frames.
     """
 
     def __init__(
@@ -63,19 +71,23 @@ class FrameData(lightning.LightningDataModule):
         train, validation = frames
         check_targets(datasets, [*train, *validation], training)
         warn_of_data_problems(datasets, train, validation)
-        if training.energy_weight and dtype == torch.float32:
-            warn_of_rounded_energies(datasets, train)
+        self.atoms = float(np.mean([datasets[which].atom_counts[frame] for which, frame in train]))
+        if training.batch_size is None:
+            size = frames_per_step(self.atoms, training.devices)
+            self.training = training.model_copy(update={"batch_size": size})
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
 
     def sample(self) -> AtomicGraph:
-        """Batch some training frames, evenly spaced."""
+        """Batch some training frames, evenly spaced: at least 16, and as many as hold some thousand atoms."""
         count = len(self.train_graphs)
-        return self.train_graphs.batch(sorted({k * count // SAMPLE_FRAMES for k in range(SAMPLE_FRAMES)}))
+        most = max(SAMPLE_FRAMES, round(SAMPLE_ATOMS / self.atoms))
+        return self.train_graphs.batch(sorted({k * count // most for k in range(most)}))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Cut the batches of an epoch into portions."""
         assert self.trainer is not None
+        assert self.training.batch_size is not None
         order = EpochOrder(
             len(self.train_graphs),
             self.training.batch_size,
@@ -93,10 +105,11 @@ class FrameData(lightning.LightningDataModule):
         count = min(total, self.training.validation_frames or total)
         chosen = [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each segment
         mine = chosen[self.trainer.global_rank :: self.trainer.world_size]
-        size = self._frames_at_once()
+        size, in_batch = self._frames_at_once(), self.training.batch_size
+        assert in_batch is not None
         portions: list[Portion] = []
-        for start in range(0, len(mine), self.training.batch_size):
-            batch = mine[start : start + self.training.batch_size]
+        for start in range(0, len(mine), in_batch):
+            batch = mine[start : start + in_batch]
             parts = (tuple(batch[k : k + size]) for k in range(0, len(batch), size))
             portions.extend(Portion(part, (1.0,) * len(part), 0, share=len(part) / len(batch)) for part in parts)
         nothing = [Portion((0,), (0.0,), 0, share=0.0)]  # for a device without frames: all take part in the reduction
@@ -105,7 +118,7 @@ class FrameData(lightning.LightningDataModule):
     def _frames_at_once(self) -> int:
         assert self.trainer is not None
         on_processor = self.trainer.strategy.root_device.type == "cpu"
-        return frames_at_once(self.training, batch_wide=self.batch_wide, on_processor=on_processor)
+        return frames_at_once(self.training, self.atoms, batch_wide=self.batch_wide, on_processor=on_processor)
 
     def _loader(self, graphs: GraphDataset, order: Sequence[Portion] | EpochOrder) -> DataLoader[Batch]:
         assert self.trainer is not None

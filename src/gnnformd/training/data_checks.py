@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-import numpy as np
-
 from gnnformd.errors import InputError
 from gnnformd.training.run_folder import is_main_process
 from gnnformd.training.settings import TrainingSettings
@@ -17,7 +15,6 @@ __all__ = [
     "check_targets",
     "training_digests",
     "warn_of_data_problems",
-    "warn_of_rounded_energies",
 ]
 
 _CHECKED_FRAMES = 50
@@ -25,9 +22,6 @@ _CHECKED_FRAMES = 50
 
 _DIGESTS = 16
 """Number of training frames of each dataset whose digests are kept."""
-
-_MAX_ROUNDING = 1e-3
-"""Largest rounding of an energy to float32 that is tolerated, relative to the spread of the energies."""
 
 Frames = Sequence[tuple[int, int]]
 
@@ -83,25 +77,3 @@ def check_targets(
                     f"{datasets[dataset].path}: frame {index + 1} (timestep {frame.timestep}) has no {name}; "
                     f"add it to the data or set training.{name}_weight to 0."
                 )
-
-
-def warn_of_rounded_energies(datasets: Sequence[PackedDataset], training: Frames) -> None:
-    """Warn of energies so large, against their spread at equal composition, that float32 rounds the spread away.
-
-    Energies of electrons, -580 or -14 000 eV an atom, are such.
-    """
-    if len(training) < 2 or not is_main_process():
-        return
-    size = max(dataset.type_count for dataset in datasets)
-    chosen = [datasets[which][frame] for which, frame in training[:: max(1, len(training) // _CHECKED_FRAMES)]]
-    frames = [frame for frame in chosen if frame.energy is not None]
-    counts = np.array([np.bincount(frame.types - 1, minlength=size) for frame in frames], dtype=np.float64)
-    energies = np.array([frame.energy for frame in frames], dtype=np.float64)
-    rest = energies - counts @ (np.linalg.pinv(counts, rcond=1e-9) @ energies)
-    rounding, spread = float(np.abs(energies).max()) * 2.0**-24, float(rest.std())
-    if rounding > _MAX_ROUNDING * spread > 0:
-        warnings.warn(
-            f"data: energies of up to {np.abs(energies).max():.3g} kcal/mol are rounded by {rounding:.2g} kcal/mol, "
-            f"and vary by {spread:.2g} only; subtract energies of free atoms, or set training.precision to 64-true.",
-            stacklevel=3,
-        )

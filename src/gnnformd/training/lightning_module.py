@@ -13,16 +13,18 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.gamd.layers import Perceptron
-from gnnformd.model.interface import ForceModel, Prediction
+from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.training.augmentation import random_rotation, rotate
 from gnnformd.training.batches import Portion
 from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, warmup_terms
 from gnnformd.training.schedule import learning_rate_factor
 from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.soap import Soap
 
 __all__ = ["ForceFitting"]
 
 TOTALS = 14
+MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
 class ForceFitting(lightning.LightningModule):
@@ -34,6 +36,8 @@ class ForceFitting(lightning.LightningModule):
 
     Attributes
     ----------
+    balance
+        Running means of what forces, energies and virials cost, (3,).
     train_totals
         Sum of losses and number of frames of the running epoch, sum of the absolute errors of forces and number of
         atoms, (4,).
@@ -53,6 +57,8 @@ class ForceFitting(lightning.LightningModule):
         for part in model.modules():
             if isinstance(part, Perceptron):
                 part.round_gradients = settings.round_gradients
+        self.balance: Tensor
+        self.register_buffer("balance", torch.zeros(3, dtype=weight_of(model).dtype), persistent=self.loss.automatic)
         # in a tuple, so that a compiled network does not appear a second time among the weights
         self._compute: tuple[Any] = (torch.compile(model, dynamic=True) if settings.compile else model,)
         # parts of predictions that stay the same, by frame
@@ -70,7 +76,8 @@ class ForceFitting(lightning.LightningModule):
             graph = rotate(graph, random_rotation(torch.Generator().manual_seed(portion.batch_seed)))
         with _seeded(portion.seed, graph.positions.device):  # for the dropout
             prediction = self._predict(graph, portion)
-        loss = self.loss(prediction, graph)  # (B,)
+        terms = self.loss.terms(prediction, graph)  # (3, B)
+        loss = self._weights(terms, portion) @ terms
         penalty = self._penalties(prediction, portion)[0].to(loss)
         weights = loss.new_tensor(portion.weights)
         with torch.no_grad():
@@ -80,6 +87,13 @@ class ForceFitting(lightning.LightningModule):
             parts = [(loss * real).sum() + penalty, real.sum(), (errors * real).sum(), atoms.sum()]
             self.train_totals += torch.stack([part.to(self.train_totals) for part in parts])
         return (loss * weights).sum() + penalty * weights.max()
+
+    def _weights(self, terms: Tensor, portion: Portion) -> Tensor:
+        """Weights of forces, energies and virials, (3,), from what they cost lately where they are automatic."""
+        if self.loss.automatic and max(portion.weights) > 0:
+            means = terms.detach().mean(1)
+            self.balance.lerp_(means, MEMORY if self.balance.any() else 1.0)
+        return self.loss.weights(self.balance, terms)
 
     def _penalties(self, prediction: Prediction, portion: Portion) -> Tensor:
         """Penalties of warm-up in all and along x, y, z for a portion; those of a batch's portions add up, (4,).
@@ -92,13 +106,15 @@ class ForceFitting(lightning.LightningModule):
         return prediction.forces.new_zeros(4)
 
     def _predict(self, graph: AtomicGraph, portion: Portion) -> Prediction:
-        """Predict; of a frame on its own, what depends on no parameter is computed the first time it is seen."""
+        """Predict; what depends on no parameter is computed the first time a frame is seen."""
         fixed = None
-        if len(portion.indices) == 1 and not self.settings.rotations:
-            index = portion.indices[0]
-            if index not in self._fixed:
-                self._fixed[index] = self.model.fixed_part(graph)
-            fixed = self._fixed[index]
+        if not self.settings.rotations:
+            if any(index not in self._fixed for index in portion.indices):
+                parts = self.model.fixed_part(graph)
+                each = [None] * graph.graph_count if parts is None else parts.split(graph.atoms_per_graph.tolist())
+                self._fixed.update(zip(portion.indices, each, strict=True))
+            known = [part for index in portion.indices if (part := self._fixed[index]) is not None]
+            fixed = Prediction.join(known) if known else None
         prediction: Prediction = self._compute[0](graph, fixed)
         return prediction
 
@@ -148,9 +164,14 @@ class ForceFitting(lightning.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """Adam, with a learning rate that changes from epoch to epoch or, annealed, is set by `TrainingProgress`."""
+        """Make the optimizer; its learning rate changes from epoch to epoch or is set by `TrainingProgress`."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
+        rate = self.settings.learning_rate
+        optimizer: torch.optim.Optimizer
+        if self.settings.optimizer == "soap":
+            optimizer = Soap(parameters, rate)
+        else:
+            optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
         if self.settings.schedule == "cosine":
             return optimizer
         schedule = torch.optim.lr_scheduler.LambdaLR(

@@ -13,6 +13,8 @@ from gnnformd.training.settings import TrainingSettings
 
 __all__ = ["Loss", "Scales", "absolute_error_per_axis", "measure_scales", "warmup_terms"]
 
+ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
+ENERGY_SHARE, VIRIAL_SHARE = 0.2, 0.05  # of what forces cost, for automatic weights
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
 
 
@@ -57,7 +59,7 @@ def measure_scales(graph: AtomicGraph) -> Scales:
         values, about = values.double() / root[:, None], about / root[:, None]
         rest = values - about @ (torch.linalg.pinv(about, rtol=1e-9) @ values)
         size = float(rest.square().mean().sqrt())
-        return size if size > 1e-6 * float(values.abs().max()) else force
+        return size if size > ROUNDING * float(values.abs().max()) else force
 
     energies = None if graph.energies is None else graph.energies[:, None]
     virials = None if graph.virials is None else graph.virials.flatten(1)
@@ -72,7 +74,8 @@ class Loss:
     ``f = s_F h(|dF|/s_F)`` and ``g(x) = h(root mean square of x)`` with ``h(x) = sqrt(x^2 + b^2) - b`` and b = 0.01, so
     that the loss is the same in every direction, quadratic for errors below a hundredth of what is usual in the data,
     and grows no faster than its largest errors. The scales ``s`` make a weight of one count an energy that is off
-    by its usual spread as much as forces that are off by their size.
+    by its usual spread as much as forces that are off by their size. Automatic weights change with the errors, see
+    `weights`.
 
     Parameters
     ----------
@@ -85,23 +88,57 @@ class Loss:
     settings: TrainingSettings
     scales: Scales
 
-    def __call__(self, prediction: Prediction, graph: AtomicGraph) -> Tensor:
-        """Loss of each graph, kcal/mol/angstrom, (B,)."""
+    def __call__(self, prediction: Prediction, graph: AtomicGraph, balance: Tensor | None = None) -> Tensor:
+        """Loss of each graph, kcal/mol/angstrom, (B,); `balance`, where weights are automatic, from `terms`."""
+        terms = self.terms(prediction, graph)
+        return self.weights(balance, terms) @ terms
+
+    def terms(self, prediction: Prediction, graph: AtomicGraph) -> Tensor:
+        """Compute the three terms at weight 1, kcal/mol/angstrom, (3, B): forces, energies, virials."""
         forces = prediction.forces.to(graph.positions.dtype)
-        loss = self._of_forces(forces, graph)
-        atoms = graph.atoms_per_graph.to(loss)
+        found = [self._of_forces(forces, graph)]
+        atoms = graph.atoms_per_graph.to(found[0])
         for weight, scale, predicted, wanted in (
             (self.settings.energy_weight, self.scales.energy, prediction.energies, graph.energies),
             (self.settings.virial_weight, self.scales.virial, prediction.virials, graph.virials),
         ):
             if weight == 0:
+                found.append(torch.zeros_like(atoms))
                 continue
             assert predicted is not None
             assert wanted is not None
-            error = (predicted - wanted).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])  # (B, C)
+            error = (predicted - wanted).to(atoms).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])  # (B, C)
             size = error.abs().mean(1) if self.settings.loss == "l1" else _bent(error.square().mean(1))
-            loss = loss + weight * self.scales.force * atoms * size
-        return loss
+            found.append(self.scales.force * atoms * size)
+        return torch.stack(found)
+
+    def weights(self, balance: Tensor | None, like: Tensor) -> Tensor:
+        """Weights of forces, energies and virials, (3,).
+
+        Automatic ones make what energies (virials) cost a fifth (a twentieth) of what forces cost.
+
+        Parameters
+        ----------
+        balance
+            What the three cost lately at weight 1, (3,); not needed if no weight is automatic.
+        like
+            For device and type.
+        """
+        weights = like.new_ones(3)
+        for row, (weight, share) in enumerate(
+            ((self.settings.energy_weight, ENERGY_SHARE), (self.settings.virial_weight, VIRIAL_SHARE)), start=1
+        ):
+            if weight != "auto":
+                weights[row] = weight
+                continue
+            assert balance is not None
+            weights[row] = share * balance[0] / balance[row].clamp(min=torch.finfo(balance.dtype).tiny)
+        return weights
+
+    @property
+    def automatic(self) -> bool:
+        """Whether a weight follows the errors."""
+        return "auto" in (self.settings.energy_weight, self.settings.virial_weight)
 
     def _of_forces(self, forces: Tensor, graph: AtomicGraph) -> Tensor:
         if self.settings.loss == "l1":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 __all__ = ["TrainingSettings"]
 
@@ -22,13 +22,17 @@ class TrainingSettings(BaseModel):
         gt=0,
         description="End after about so many minutes, interruptions not counted, if the epochs are not over before.",
     )
-    batch_size: int = Field(default=16, ge=1, description="Frames per step of the optimizer, over all devices.")
+    batch_size: int | None = Field(
+        default=16,
+        ge=1,
+        description="Frames per step of the optimizer, over all devices; none: as many as hold about a hundred atoms.",
+    )
     frames_at_once: int | None = Field(
         default=None,
         ge=1,
-        description="Frames a device holds at a time; gradients of a batch are added up. By default one on a "
-        "processor, where it is fastest, and the whole batch on an accelerator. The GAMD network always takes the "
-        "whole batch.",
+        description="Frames a device holds at a time; gradients of a batch are added up. By default as many as hold "
+        "some hundred atoms on a processor, where more are not faster, and the whole batch on an accelerator. The GAMD "
+        "network always takes the whole batch.",
     )
     seed: int = Field(default=0, ge=0, description="Of weights, order of frames, rotations and dropout.")
     loss: Literal["l1", "huber"] = Field(
@@ -36,14 +40,23 @@ class TrainingSettings(BaseModel):
         description="Of an error: l1, the sum of its absolute components; or huber, its length, squared where it is "
         "small against the forces in the data, so that no direction is preferred.",
     )
-    energy_weight: float = Field(
+    energy_weight: NonNegativeFloat | Literal["auto"] = Field(
         default=0.0,
-        ge=0,
         description="Learn energies too. 1: an energy that is off by its spread in the data counts as much as forces "
-        "that are off by their size.",
+        "that are off by their size; auto: the errors of energies count a fifth of those of forces, however large both "
+        "are.",
     )
-    virial_weight: float = Field(default=0.0, ge=0, description="Learn virials too, weighed as energies are.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of Adam.")
+    virial_weight: NonNegativeFloat | Literal["auto"] = Field(
+        default=0.0,
+        description="Learn virials too, weighed as energies are; auto: their errors count a twentieth of those of "
+        "forces.",
+    )
+    optimizer: Literal["adam", "soap"] = Field(
+        default="adam",
+        description="adam; or soap, which is Adam in the eigenbasis of the gradients' second moments and needs fewer "
+        "steps.",
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate of the optimizer.")
     schedule: Literal["exponential", "cosine"] = Field(
         default="exponential",
         description="How the learning rate changes: exponential, from epoch to epoch by `warmup_epochs` and `decay`; "

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gnnformd.errors import InputError
+from gnnformd.files import locked_folder
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
 from gnnformd.model.interface import ForceModel
@@ -163,8 +164,14 @@ class _Fit:
     start: LoadedModel | None = None
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
-        if not resume and is_main_process():
-            refuse_to_overwrite(self.out)
+        if not is_main_process():
+            return self._run_locked(resume, listener, progress)
+        with locked_folder(self.out):
+            if not resume:
+                refuse_to_overwrite(self.out)
+            return self._run_locked(resume, listener, progress)
+
+    def _run_locked(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         datasets = open_datasets(self.data)
         unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
         if unknown is not None and self.model.node_features == "physical" and self.start is None:
@@ -216,9 +223,9 @@ class _Fit:
         schedule = TrainingProgress(self.training, stopwatch, progress)
         with computing(self.training):
             callbacks = [log, saving, schedule]
-            trainer = make_trainer(self.training, self.out, callbacks, batch_wide=network.batch_wide)
+            trainer = make_trainer(frames.training, frames.atoms, self.out, callbacks, batch_wide=network.batch_wide)
             if is_main_process():
-                write_config(self.out / "config.yaml", model=self.model, data=self.data, training=self.training)
+                write_config(self.out / "config.yaml", model=self.model, data=self.data, training=frames.training)
                 checkpoints.mkdir(exist_ok=True)
             try:
                 fitting = ForceFitting(network, self.training, measure_scales(sample))

@@ -27,9 +27,11 @@ __all__ = ["averaging", "computing", "make_trainer"]
 
 
 def make_trainer(
-    settings: TrainingSettings, out: Path, callbacks: list[lightning.Callback], *, batch_wide: bool
+    settings: TrainingSettings, atoms: float, out: Path, callbacks: list[lightning.Callback], *, batch_wide: bool
 ) -> lightning.Trainer:
-    """Trainer for these settings, which prints and saves nothing itself; see `frames_at_once`.
+    """Trainer for these settings and frames of so many atoms, which prints and saves nothing itself.
+
+    See `frames_at_once`.
 
     Raises
     ------
@@ -43,7 +45,8 @@ def make_trainer(
         raise InputError(
             f"training.devices: {settings.devices} requested, {torch.cuda.device_count()} gpus available; use fewer."
         )
-    at_once = frames_at_once(settings, batch_wide=batch_wide, on_processor=not gpu)
+    at_once = frames_at_once(settings, atoms, batch_wide=batch_wide, on_processor=not gpu)
+    assert settings.batch_size is not None
     if settings.ema_decay is not None:
         callbacks = [WeightAveraging(multi_avg_fn=averaging(settings.ema_decay)), *callbacks]
     return lightning.Trainer(

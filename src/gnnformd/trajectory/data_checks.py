@@ -10,6 +10,7 @@ import numpy as np
 
 from gnnformd.force_field import ForceField
 from gnnformd.trajectory.frame import Float, Frame, Int
+from gnnformd.units import PRESSURE_ATM
 
 __all__ = ["DataChecks", "check_split", "frame_digest", "frame_key"]
 
@@ -19,6 +20,13 @@ _MIN_DISPLACEMENT = 1e-3  # angstrom
 _MAX_NET_CHARGE = 1e-3  # e
 _RIGID = 1e-3  # angstrom
 _MAX_NET_FORCE = 0.3
+_MAX_STRESS = 400.0  # GPa; it is 360 at the center of the earth
+_GPA = PRESSURE_ATM * 101325e-9
+"""kcal/mol/angstrom^3 in GPa."""
+
+_MAX_ASYMMETRY = 0.02
+"""Of a virial, and of its difference from ``sum_i x_i f_i`` in empty space, relative to its size."""
+
 _MIN_FORCE_RATIO, _MAX_FORCE_RATIO = 0.1, 5.0
 """Bounds of rms force over rms bond force, which is 0.25 in minimized and 0.85 in liquid water."""
 
@@ -58,6 +66,9 @@ class DataChecks:
         self._first: Float | None = None
         self._unchanged = True
         self._without_bonds = False
+        self._largest_stress: tuple[float, int] = (0.0, 0)
+        self._skewed_virial: int | None = None
+        self._wrong_virial: int | None = None
 
     def add(self, frame: Frame) -> None:
         """Check a frame."""
@@ -65,6 +76,8 @@ class DataChecks:
         self._add_positions(frame)
         if frame.forces is not None:
             self._add_forces(frame, frame.forces)
+        if frame.virial is not None:
+            self._add_virial(frame, frame.virial)
         charge = net_charge(frame, self.force_field)
         if abs(charge) > abs(self._net_charge[0]):
             self._net_charge = charge, frame.timestep
@@ -97,6 +110,20 @@ class DataChecks:
                 self._compared += 1
                 self._squares += [(forces**2).mean(), (known**2).mean()]
 
+    def _add_virial(self, frame: Frame, virial: Float) -> None:
+        size = float(np.abs(virial).max())
+        if all(frame.periodic):
+            stress = size / abs(float(np.linalg.det(frame.cell))) * _GPA
+            self._largest_stress = max(self._largest_stress, (stress, frame.timestep))
+        if float(np.abs(virial - virial.T).max()) > _MAX_ASYMMETRY * size:
+            self._skewed_virial = frame.timestep
+        if not any(frame.periodic) and frame.forces is not None:
+            middle = frame.positions - frame.positions.mean(axis=0)
+            known = middle.T @ frame.forces
+            size = max(size, float(np.abs(known).max()))
+            if float(np.abs(virial + virial.T - known - known.T).max()) > 2 * _MAX_ASYMMETRY * size:
+                self._wrong_virial = frame.timestep
+
     def problems(self) -> list[str]:
         """Describe the problems and possible causes, a sentence each."""
         found = []
@@ -106,7 +133,26 @@ class DataChecks:
         if self.shortest_distance[0] < OVERLAP:
             distance, timestep = self.shortest_distance
             found.append(f"atoms overlap: two are {distance:.3g} angstrom apart at timestep {timestep}.")
-        return found + self._force_problems() + self._frame_problems()
+        return found + self._force_problems() + self._virial_problems() + self._frame_problems()
+
+    def _virial_problems(self) -> list[str]:
+        found = []
+        stress, timestep = self._largest_stress
+        if stress > _MAX_STRESS:
+            found.append(
+                f"the stress is huge: {stress:.3g} GPa at timestep {timestep}; is it in eV/angstrom^3, not in bar or "
+                "GPa?"
+            )
+        if self._skewed_virial is not None:
+            found.append(
+                f"the virial is not symmetric at timestep {self._skewed_virial}; are its components in the right order?"
+            )
+        if self._wrong_virial is not None:
+            found.append(
+                f"the virial of atoms in empty space is not the sum of positions times forces at timestep "
+                f"{self._wrong_virial}; are its sign and its units right?"
+            )
+        return found
 
     def _force_problems(self) -> list[str]:
         found = []

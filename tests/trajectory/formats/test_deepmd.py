@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import ase
@@ -149,3 +150,20 @@ def test_a_folder_without_sets_is_refused(tmp_path: Path) -> None:
     (tmp_path / "type.raw").write_text("0 0")
     with pytest.raises(InputError, match=r"contains no folder 'set\.\*' with frames; add set\.000"):
         list(read_frames(tmp_path))
+
+
+@pytest.mark.parametrize(("offset", "dtype", "warned"), [(0.0, np.float32, False), (-9e4, np.float32, True)])
+def test_energies_that_single_precision_rounds_away_are_told(
+    tmp_path: Path, offset: float, dtype: type, warned: bool
+) -> None:
+    folder = write_folder(tmp_path / "w", images(2), (2,), dtype)
+    path = folder / "set.000" / "energy.npy"
+    np.save(path, (np.load(path) + offset).astype(dtype))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        list(read_deepmd(folder))
+        np.save(path, np.load(path).astype(np.float64))
+        told = [str(w.message) for w in caught]
+        list(read_deepmd(folder))
+    assert len(caught) == len(told) == warned
+    assert all("energy.npy: energies of up to 9e+04 eV are written in single precision" in text for text in told)

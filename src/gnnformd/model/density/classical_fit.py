@@ -16,7 +16,10 @@ __all__ = ["fit_classical"]
 SECOND_NEIGHBORS = 2  # kind of bond without pair potentials, since those of the angles describe nearly the same
 PRIOR_WEIGHT = 0.1  # of inputs in which no pair energy is known to be linear, against 1 for the others
 
-SINGULAR_VALUE_CUTOFF = 1e-7  # singular values below this share of the largest one are left out
+STRENGTHS = tuple(10.0**k for k in range(-16, 3))  # of the prior, tried in turn
+TOLERANCE = 0.1  # a stronger prior may cost this share of the error in forces kept back
+KEPT_BACK = 4  # one frame (or atom) in so many is kept back to choose the strength
+TINY = 1e-300
 
 
 @torch.no_grad()
@@ -31,9 +34,9 @@ def fit_classical(
 ) -> None:
     """Fit pair and angle potentials to forces (and virials) that are missing, and add them.
 
-    They are fitted for each kind of bond and each two (three) kinds of atoms that there are; then ``M`` and ``A`` are
-    the smallest that give them, where charges and the number 1 count as large: what epsilon and sigma can describe is
-    described by them.
+    They are fitted for each kind of bond and each two (three) kinds of atoms that there are, as smooth as forces kept
+    back ask for (see `_Fit.solve`); then ``M`` and ``A`` are the smallest that give them, where charges and the number
+    1 count as large: what epsilon and sigma can describe is described by them.
 
     Parameters
     ----------
@@ -76,7 +79,11 @@ def fit_classical(
         fit.angles.append(torch.nonzero(key == which).squeeze(1))
         vertex, ends_of = which // len(kinds) ** 2, (which // len(kinds) % len(kinds), which % len(kinds))
         triples.append(torch.outer(kinds[vertex], kinds[ends_of[0]] + kinds[ends_of[1]]))
-    solution = torch.split(fit.solve(), [count for _, count in sizes] + [POWERS] * len(triples))
+    counts = [count for _, count in sizes] + [POWERS] * len(triples)
+    if not counts:
+        return
+    roughness = torch.cat([torch.arange(1, count + 1) ** 2 for count in counts]).to(vectors)
+    solution = torch.split(fit.solve(roughness), counts)
     weight = torch.ones_like(kinds[0])
     if pairs.physical:
         weight[list(WITHOUT_PAIR_ENERGY)] = PRIOR_WEIGHT
@@ -120,18 +127,43 @@ class _Fit:
         self.angles: list[Tensor] = []
         self.ends, self.sides = bond_pairs(graph)
 
-    def solve(self) -> Tensor:
-        """Coefficients of all functions: those of pairs, then those of angles."""
-        triangle = self.vectors.new_zeros(0, 0)
+    def solve(self, roughness: Tensor) -> Tensor:
+        """Coefficients of all functions, those of pairs, then those of angles, with a prior of smooth potentials.
+
+        Minimizes ``|A c - b|^2 + lambda sum_k roughness_k^2 c_k^2``. ``lambda`` is the largest of `STRENGTHS` whose
+        error in forces kept back is within `TOLERANCE` of the smallest. There are no potentials if these do not make
+        that error smaller than it is without any.
+
+        Parameters
+        ----------
+        roughness
+            Of each function, (K,).
+        """
+        fitted, held = self._triangles()
+        found = _Ridge(fitted, roughness)
+        errors = [_error(held, found.solution(strength)) for strength in STRENGTHS]
+        allowed = min(errors) * (1.0 + TOLERANCE)
+        none = torch.zeros_like(roughness)
+        if _error(held, none) <= allowed:
+            return none
+        chosen = max(s for s, error in zip(STRENGTHS, errors, strict=True) if error <= allowed)
+        return _Ridge(_triangle(fitted, held), roughness).solution(chosen)
+
+    def _triangles(self) -> tuple[Tensor, Tensor]:
+        """Least-squares problems of the frames to be fitted and of those kept back, or of their atoms if few."""
+        parts = [self.vectors.new_zeros(0, 0)] * 2
         begin = 0
         for frame, atoms in enumerate(self.sizes):
             rows = self._rows(frame, begin, atoms)
-            triangle = torch.linalg.qr(torch.cat([triangle, rows]) if len(triangle) else rows, mode="r").R
             begin += atoms
-        left, values, right = torch.linalg.svd(triangle[:, :-1], full_matrices=False)
-        inverse = torch.where(values > SINGULAR_VALUE_CUTOFF * values[:1], 1 / values, 0.0)
-        solution: Tensor = right.T @ (inverse * (left.T @ triangle[:, -1]))
-        return solution
+            if len(self.sizes) >= KEPT_BACK:
+                back = torch.full((len(rows),), frame % KEPT_BACK == KEPT_BACK - 1)
+            else:
+                back = torch.arange(len(rows)) // 3 % KEPT_BACK == KEPT_BACK - 1
+            for which, chosen in enumerate((~back, back)):
+                if chosen.any():
+                    parts[which] = _triangle(parts[which], rows[chosen])
+        return parts[0], parts[1]
 
     def _rows(self, frame: int, begin: int, atoms: int) -> Tensor:
         edges_of = self.graph.half_edges
@@ -171,6 +203,40 @@ class _Fit:
             return rows[: 3 * atoms]
         rows[3 * atoms :] *= atoms**-0.5
         return rows
+
+
+class _Ridge:
+    """Least squares with a prior, for any strength of it.
+
+    Parameters
+    ----------
+    triangle
+        ``A`` and, as its last column, ``b``, (R, K + 1).
+    roughness
+        Of each function, (K,).
+    """
+
+    def __init__(self, triangle: Tensor, roughness: Tensor) -> None:
+        left, self._values, right = torch.linalg.svd(triangle[:, :-1] / roughness, full_matrices=False)
+        self._right = right.T / roughness[:, None]
+        self._wanted = left.T @ triangle[:, -1]
+
+    def solution(self, strength: float) -> Tensor:
+        """Coefficients, (K,), with ``lambda`` this share of the largest singular value squared."""
+        weight = self._values / (self._values.square() + strength * self._values[0].square()).clamp(min=TINY)
+        solution: Tensor = self._right @ (weight * self._wanted)
+        return solution
+
+
+def _triangle(above: Tensor, rows: Tensor) -> Tensor:
+    """Upper triangle with the normal equations of all rows."""
+    triangle: Tensor = torch.linalg.qr(torch.cat([above, rows]) if len(above) else rows, mode="r").R
+    return triangle
+
+
+def _error(triangle: Tensor, solution: Tensor) -> float:
+    """Length of what the solution leaves."""
+    return float((triangle[:, :-1] @ solution - triangle[:, -1]).norm())
 
 
 def _smallest(products: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:

@@ -81,6 +81,7 @@ class DensityModel(ForceModel):
     kind = "density"
     conservative = True
     per_type: ClassVar[tuple[str, ...]] = ("contacts.distances", "network.type_energies")
+    exact: ClassVar[tuple[str, ...]] = ("network.type_energies",)
     blind_below = INNER
 
     def __init__(self, settings: DensitySettings, type_count: int) -> None:
@@ -176,7 +177,8 @@ class DensityModel(ForceModel):
         assert learned.energies is not None and learned.virials is not None
         assert fixed.energies is not None and fixed.virials is not None
         forces = learned.forces + fixed.forces
-        energies, virials = learned.energies + fixed.energies, learned.virials + fixed.virials
+        energies = learned.energies.double() + fixed.energies.double() + self.network.type_energies_of(graph)
+        virials = learned.virials + fixed.virials
         if self.training:
             return Prediction(forces, energies, virials)
         return Prediction(forces.detach(), energies.detach(), virials.detach())
@@ -192,7 +194,8 @@ class DensityModel(ForceModel):
             fixed = self._fixed_energies(graph, coordinates)
             slopes = [_derivatives(energies, coordinates, create_graph=False) for energies in (learned, fixed)]
         forces = [_by_vector(coordinates, by_vector, by_distance) for by_vector, by_distance, *_ in slopes]
-        return (learned + fixed).detach().sum(), forces[0] + forces[1]
+        energies = learned.double() + fixed.double() + self.network.type_energies_of(graph)
+        return energies.detach().sum(), forces[0] + forces[1]
 
     @torch.no_grad()
     def initialize(self, graph: AtomicGraph, closest: Tensor | None = None) -> None:

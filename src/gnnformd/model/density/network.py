@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ __all__ = ["DensityNetwork", "Geometries"]
 
 if TYPE_CHECKING:
     from gnnformd.model.density.sums.numba_sum import NumbaGeometry
+
+COMPOSITION_CUTOFF = 1e-4
 
 Geometries: TypeAlias = "list[tuple[TableGeometry, Tensor]] | list[tuple[NumbaGeometry, Tensor]]"
 """What densities are made of, and the vectors that carry its gradient."""
@@ -42,7 +44,8 @@ class DensityNetwork(nn.Module):
     energy_scale
         Energies are this many times what the layers put out, kcal/mol.
     type_energies
-        Added for each atom of a type, kcal/mol, (T,).
+        Of each atom of a type, kcal/mol, (T,) float64, whatever the type of the other numbers: energies of electrons
+        are so large that float32 would round what varies away. `forward` leaves them out.
     """
 
     energy_scale: Tensor
@@ -76,12 +79,26 @@ class DensityNetwork(nn.Module):
             with torch.no_grad():
                 self.charges.weight.copy_(torch.randn(1, width).mul_(1e-3))  # starts from the charges of the data
         self.register_buffer("energy_scale", torch.ones(()))
-        self.register_buffer("type_energies", torch.zeros(type_count))
+        self.register_buffer("type_energies", torch.zeros(type_count, dtype=torch.float64))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Convert all numbers but the energies of the types, which only move to another device."""
+        exact = self.type_energies
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.type_energies = exact.to(self.type_energies.device)
+        return self
+
+    def type_energies_of(self, graph: AtomicGraph) -> Tensor:
+        """Energies of the types of each graph's atoms (of a domain, of those it owns), kcal/mol, (B,) float64."""
+        energies = self.type_energies.index_select(0, graph.type_index)
+        return graph.sum_per_graph(energies if graph.owned is None else energies * graph.owned)
 
     def forward(
         self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor
     ) -> tuple[Tensor, Tensor, Geometries]:
         """Energies of the graphs, kcal/mol, (B,), charges of the atoms, e, (N,), and what the densities were made of.
+
+        The energies are those without `type_energies_of`.
 
         Parameters
         ----------
@@ -103,12 +120,11 @@ class DensityNetwork(nn.Module):
             return every if chosen is None else every.index_select(1, chosen)
 
         energy, scalars = self.atom_energies(inputs, densities, chosen)
-        kinds, graphs = graph.type_index, graph.graph_index
+        graphs = graph.graph_index
         if graph.owned is not None:
-            kinds, graphs = kinds[graph.owned], graphs[graph.owned]
+            graphs = graphs[graph.owned]
             energy = energy[graph.owned] if self.messages else energy
-        energy = self.energy_scale * energy + self.type_energies.index_select(0, kinds)
-        energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
+        energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, self.energy_scale * energy)
         return energies, self.charges_of(scalars, graph), geometries
 
     def atom_energies(
@@ -161,11 +177,16 @@ class DensityNetwork(nn.Module):
 
     @torch.no_grad()
     def set_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
-        """Fit the energy of each type to energies of the graphs, kcal/mol, (B,), by least squares."""
+        """Fit the energy of each type to energies of the graphs, kcal/mol, (B,), by least squares.
+
+        Differences of compositions that are below `COMPOSITION_CUTOFF` of the mean composition are not taken for a
+        reason of differences in energy.
+        """
         types = len(self.type_energies)
         counts = torch.zeros(graph.graph_count, types, dtype=torch.float64, device=energies.device)
         counts.index_put_((graph.graph_index, graph.type_index), torch.ones((), dtype=counts.dtype), accumulate=True)
-        fitted = torch.linalg.pinv(counts, rtol=1e-9) @ energies.double()
+        atoms = counts.sum(1, keepdim=True)
+        fitted = torch.linalg.pinv(counts / atoms, rtol=COMPOSITION_CUTOFF) @ (energies.double() / atoms.squeeze(1))
         self.type_energies.copy_(fitted)
 
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:

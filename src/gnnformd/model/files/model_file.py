@@ -64,14 +64,19 @@ class LoadedModel:
 
 
 def save_model(path: Path, model: ForceModel, card: ModelCard) -> None:
-    """Write weights (float32), card and a checksum of both to one file, whole or not at all.
+    """Write weights (float32, but for `ForceModel.exact`), card and a checksum of both to one file.
+
+    The file is written whole or not at all.
 
     Raises
     ------
     InputError
         The file cannot be written.
     """
-    tensors = {k: v.detach().to("cpu", torch.float32).contiguous() for k, v in model.state_dict().items()}
+    tensors = {
+        name: value.detach().to("cpu", torch.float64 if name in model.exact else torch.float32).contiguous()
+        for name, value in model.state_dict().items()
+    }
     text = json.dumps(replace(card, format_version=FORMAT_VERSION).to_dict(), allow_nan=False)
     content = save(tensors, metadata={METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, tensors)})
     write_bytes(path, _with_sorted_header(content))
@@ -202,5 +207,5 @@ def _checksum(card: str, tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256(card.encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {tuple(value.shape)}".encode())
-        digest.update(value.numpy().astype("<f4").tobytes())
+        digest.update(value.numpy().astype("<f8" if value.dtype == torch.float64 else "<f4").tobytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""A safetensors file of float32 weights, checked by its header before one of its tensors is read."""
+"""A safetensors file of float32 and float64 weights, checked by its header before one of its tensors is read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ __all__ = ["TensorFile", "read_header", "read_tensors"]
 _HEADER_LIMIT = 1 << 20
 """Bytes of a header; those of the models here have some thousands."""
 
+_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+
 _PICKLES = (b"\x80", b"PK\x03\x04")
 
 
@@ -34,6 +36,8 @@ class TensorFile:
         Texts by name.
     shapes
         Of the tensors, by name, in the order of their bytes.
+    types
+        Names of their types, F32 or F64.
     data_start
         Place of the first tensor's first byte.
     """
@@ -41,6 +45,7 @@ class TensorFile:
     path: Path
     metadata: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
+    types: Mapping[str, str]
     data_start: int
 
 
@@ -74,10 +79,11 @@ def read_header(path: Path) -> TensorFile:
         if not all(isinstance(value, str) for value in metadata.values()):
             raise ValueError("'__metadata__' holds something else than text")
         shapes = _shapes(header, size - 8 - length)
+        types = {name: header[name]["dtype"] for name in shapes}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"{path}: its header is damaged ({reason[:200]}); get or train the model again.") from error
-    return TensorFile(path, metadata, shapes, 8 + length)
+    return TensorFile(path, metadata, shapes, types, 8 + length)
 
 
 def read_tensors(file: TensorFile) -> dict[str, torch.Tensor]:
@@ -88,20 +94,19 @@ def read_tensors(file: TensorFile) -> dict[str, torch.Tensor]:
     InputError
         The file cannot be read or has changed since its header was read.
     """
-    count = sum(math.prod(shape) for shape in file.shapes.values())
+    tensors = {}
     try:
         with file.path.open("rb") as opened:
             opened.seek(file.data_start)
-            values = np.frombuffer(opened.read(4 * count), dtype="<f4").astype(np.float32)  # a copy, to be written to
+            for name, shape in file.shapes.items():
+                kind, count = _TYPES[file.types[name]], math.prod(shape)
+                values = np.frombuffer(opened.read(kind.itemsize * count), dtype=kind)
+                if len(values) != count:
+                    raise InputError(f"{file.path}: was cut short while it was read; try again.")
+                native = values.astype(kind.newbyteorder("="))  # a copy, to be written to
+                tensors[name] = torch.from_numpy(native).reshape(shape)
     except (OSError, ValueError) as error:
         raise InputError(f"{file.path}: cannot be read ({error}); get or train the model again.") from error
-    if len(values) != count:
-        raise InputError(f"{file.path}: was cut short while it was read; try again.")
-    tensors, start = {}, 0
-    for name, shape in file.shapes.items():
-        stop = start + math.prod(shape)
-        tensors[name] = torch.from_numpy(values[start:stop]).reshape(shape)
-        start = stop
     return tensors
 
 
@@ -132,11 +137,11 @@ def _shapes(entries: Mapping[str, Any], size: int) -> dict[str, tuple[int, ...]]
     reached = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
         dtype, shape, (start, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        if dtype != "F32":
-            raise ValueError(f"weight '{name}' is of type {dtype}, not F32")
+        if dtype not in _TYPES:
+            raise ValueError(f"weight '{name}' is of type {dtype}, not F32 or F64")
         if not all(type(n) is int and n >= 0 for n in (*shape, start, stop)):
             raise ValueError(f"weight '{name}' has a size that is no whole number")
-        if start != reached or stop - start != 4 * math.prod(shape):
+        if start != reached or stop - start != _TYPES[dtype].itemsize * math.prod(shape):
             raise ValueError(f"weight '{name}' does not lie where its size says")
         reached = stop
         shapes[name] = tuple(shape)

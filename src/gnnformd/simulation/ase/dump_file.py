@@ -14,6 +14,8 @@ __all__ = ["write_dump_frame"]
 def write_dump_frame(file: TextIO, frame: Frame) -> None:
     """Append a frame with unwrapped positions, forces, and velocities where it has them, in full precision.
 
+    An empty file begins with its units.
+
     Raises
     ------
     ValueError
@@ -30,6 +32,8 @@ def write_dump_frame(file: TextIO, frame: Frame) -> None:
     if frame.velocities is not None:
         columns += ["vx", "vy", "vz"]
         floats.append(frame.velocities)
+    if file.tell() == 0:
+        file.write("ITEM: UNITS\nreal\n")
     file.write(f"ITEM: TIMESTEP\n{frame.timestep}\nITEM: NUMBER OF ATOMS\n{len(frame.ids)}\n{_box(frame)}")
     file.write(f"ITEM: ATOMS {' '.join(columns)}\n")
     rows = np.column_stack([*integers, *floats])
@@ -38,10 +42,16 @@ def write_dump_frame(file: TextIO, frame: Frame) -> None:
 
 
 def _box(frame: Frame) -> str:
-    """Bounds of the box; those of a tilted one enclose its corners, as LAMMPS has it."""
-    (a, _, _), (xy, b, _), (xz, yz, c) = frame.cell.tolist()
+    """Bounds of the box, or its vectors where they are not lower triangular.
+
+    The bounds of a tilted box enclose its corners, as LAMMPS has it.
+    """
+    (a, ay, az), (xy, b, bz), (xz, yz, c) = frame.cell.tolist()
     low = frame.origin.tolist()
     flags = " ".join("pp" if periodic else "ff" for periodic in frame.periodic)
+    if not ay == az == bz == 0.0 or min(a, b, c) <= 0:
+        rows = [" ".join(f"{v:.17g}" for v in (*row, x)) for row, x in zip(frame.cell.tolist(), low, strict=True)]
+        return f"ITEM: BOX BOUNDS abc origin {flags}\n" + "".join(f"{row}\n" for row in rows)
     if xy == xz == yz == 0.0:
         bounds = [(x, x + length) for x, length in zip(low, (a, b, c), strict=True)]
         lines = [f"{x:.17g} {y:.17g}\n" for x, y in bounds]

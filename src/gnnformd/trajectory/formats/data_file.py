@@ -303,6 +303,12 @@ def _box(path: Path, header: dict[str, _Line]) -> tuple[Float, Float]:
         cell, origin = np.diag(bounds[:, 1] - bounds[:, 0]), bounds[:, 0].copy()
         if "xy xz yz" in header:
             cell[1, 0], cell[2, 0], cell[2, 1] = numbers("xy xz yz", 3)
-    if not 0 < np.linalg.det(cell) < math.inf:
+    volume = float(np.linalg.det(cell))
+    if "avec" in header and -math.inf < volume < 0:
+        raise InputError(
+            f"{path}: the lattice vectors in the header are left-handed, which LAMMPS does not read; exchange two of "
+            "them."
+        )
+    if not 0 < volume < math.inf or ("avec" not in header and cell.diagonal().min() <= 0):
         raise InputError(f"{path}: the volume of the box in the header is zero or not finite; correct its lines.")
     return cell, origin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ TYPES = "type.raw"
 """The file that identifies a folder of this format."""
 
 _MARGIN = 10.0
+_MAX_ROUNDING = 1e-4  # eV, of the energy of a frame
 _TARGETS = {"forces": "force", "energy": "energy", "virial": "virial"}
 
 
@@ -50,6 +52,11 @@ def read_deepmd(folder: Path, *, require_forces: bool = True, elements: ElementT
     ------
     Frame
 
+    Warns
+    -----
+    UserWarning
+        Energies are so large that the single precision they are written in rounds them.
+
     Raises
     ------
     InputError
@@ -61,9 +68,10 @@ def read_deepmd(folder: Path, *, require_forces: bool = True, elements: ElementT
         raise InputError(
             f"{folder}: contains no folder 'set.*' with frames; add set.000 with coord.npy, box.npy, force.npy."
         )
-    step = 0
+    step, warned = 0, False
     for part in sets:
         arrays = _arrays(part, len(types), periodic=not (folder / "nopbc").is_file(), require_forces=require_forces)
+        warned = warned or _warn_of_rounded_energies(part, arrays)
         for k in range(len(arrays["coord"])):
             yield _frame(arrays, k, types, step, part)
             step += 1
@@ -121,6 +129,22 @@ def _arrays(part: Path, atoms: int, *, periodic: bool, require_forces: bool) -> 
                 "write the same number of rows."
             )
     return arrays
+
+
+def _warn_of_rounded_energies(part: Path, arrays: dict[str, NDArray[Any]]) -> bool:
+    """Warn of energies in single precision that are rounded by more than they are usually known to."""
+    energies = arrays.get("energy")
+    if energies is None or energies.dtype.itemsize >= 8 or not len(energies):
+        return False
+    rounding = float(np.spacing(np.abs(energies).max().astype(energies.dtype))) / 2
+    if not rounding > _MAX_ROUNDING:
+        return False
+    warnings.warn(
+        f"{part / 'energy.npy'}: energies of up to {np.abs(energies).max():.3g} eV are written in single precision, so "
+        f"they are rounded by up to {rounding:.2g} eV; write them in double precision (dpdata: comp_prec=np.float64).",
+        stacklevel=3,
+    )
+    return True
 
 
 def _frame(arrays: dict[str, NDArray[Any]], k: int, types: Int, step: int, part: Path) -> Frame:

@@ -168,7 +168,8 @@ def _box(window: TextWindow, words: list[str]) -> tuple[Float, Float, tuple[bool
         )
     rows = [_numbers(window, 4 if general else 3 if tilted else 2) for _ in range(3)]
     cell, origin = (np.array([row[:3] for row in rows]), [row[3] for row in rows]) if general else _restricted(rows)
-    if not 0 < (np.linalg.det(cell) if general else cell[0, 0] * cell[1, 1] * cell[2, 2]) < math.inf:
+    edges = cell.diagonal()
+    if not 0 < (abs(np.linalg.det(cell)) if general else np.prod(edges)) < math.inf or (not general and min(edges) < 0):
         raise _fault(window, "the volume of the box is zero or not finite; correct the box or write the file again")
     for row in cell.tolist():
         edge = max(map(abs, row))  # approximately its length, without underflow of squares

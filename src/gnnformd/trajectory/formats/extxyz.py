@@ -24,6 +24,7 @@ _MARGIN = 10.0
 _MAX_COLUMNS = 1000
 _MAX_LINE = 1 << 17  # characters in a line
 _MAX_STEP = 2**63 - 1
+_MAX_DISAGREEMENT = 0.01  # of virial and stress, relative to the virial
 
 _ENERGY_UNITS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV, "ev": KCAL_PER_MOL_PER_EV}
 """Unit of energy in kcal/mol by what ``units=`` says, in small letters."""
@@ -145,7 +146,7 @@ def _frame(atoms: Any, line: int, where: str, elements: ElementTypes) -> Frame:
     kcal_per_mol = _energy_unit(atoms.info, results, where)
     forces = results.get("forces")
     energy = results.get("energy", atoms.info.get("Potential_energy"))
-    virial = _virial(atoms, cell)
+    virial = _virial(atoms, cell, where)
     if energy is not None and not isinstance(energy, int | float | np.number):
         raise InputError(f"{where}: the energy is '{str(energy)[:40]}', which is not a number; correct the line.")
     for name, values in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):
@@ -196,14 +197,18 @@ def _step(info: Mapping[str, Any], line: int, where: str) -> int:
     return step
 
 
-def _virial(atoms: Any, cell: Float) -> Float | None:
+def _virial(atoms: Any, cell: Float, where: str) -> Float | None:
     """Sum of ``x_i f_i`` in the unit of energy; None for a stress without volume (a lattice vector is missing)."""
     stress, virial = atoms.calc.results.get("stress"), atoms.info.get("virial")
+    virial = None if virial is None else np.asarray(virial, dtype=np.float64).reshape(3, 3)
     if stress is not None and np.any(atoms.cell.array, axis=1).all():
         xx, yy, zz, yz, xz, xy = np.asarray(stress, dtype=np.float64)
         full = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        return np.asarray(-abs(np.linalg.det(cell)) * full)
-    return None if virial is None else np.asarray(virial, dtype=np.float64).reshape(3, 3)
+        found = np.asarray(-abs(np.linalg.det(cell)) * full)
+        if virial is not None and np.abs(virial - found).max() > _MAX_DISAGREEMENT * np.abs(found).max():
+            raise InputError(f"{where}: 'virial' is not -volume times 'stress'; remove the one that is wrong.")
+        return found
+    return virial
 
 
 def _box(atoms: Any) -> tuple[Float, Float]:

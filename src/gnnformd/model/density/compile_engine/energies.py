@@ -73,13 +73,12 @@ class Energies(nn.Module):
     def forward(
         self,
         inputs: Tensor,
-        types: Tensor,
         centers: Tensor,
         shells: Sequence[Shell],
         vectors: Sequence[Tensor],
         angles: Angles,
     ) -> Tensor:
-        """All but the long-range electrostatics, kcal/mol, (N,) centers; vectors are (N, M, 3) for each shell."""
+        """All but long-range electrostatics and energies of types, kcal/mol, (N,); vectors are (N, M, 3) by shell."""
         network, settings = self.network, self.network.settings
         sum_factors, pairs, first = [], inputs.new_zeros(len(centers)), 0
         for shell, spread in zip(shells, vectors, strict=True):
@@ -116,8 +115,7 @@ class Energies(nn.Module):
             return torch.cat(parts, dim=3).transpose(0, 1).flatten(2)  # (L, N, C K)
 
         learned, _ = network.atom_energies(inputs, densities, centers)
-        learned = network.energy_scale * learned + network.type_energies[types[centers]]
-        return learned + pairs + self._bends(vectors[-1], angles)
+        return network.energy_scale * learned + pairs + self._bends(vectors[-1], angles)
 
     def _bends(self, vectors: Tensor, angles: Angles) -> Tensor:
         """Energies of angles, (N,); the last shell is the one with bonds."""

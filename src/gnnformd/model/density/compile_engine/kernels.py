@@ -42,7 +42,7 @@ class CompiledEnergies:
 
     def __init__(self, model: DensityModel) -> None:
         self._model = deepcopy(model).requires_grad_(False).eval()
-        self._types = self._inputs = self._centers = self._kinds = torch.zeros(0)
+        self._inputs = self._centers = self._kinds = self._of_types = torch.zeros(0)
         self._owned: Tensor | None = None
         self._shells: list[Shell] = []
         self._angles: Angles
@@ -80,7 +80,9 @@ class CompiledEnergies:
             table = _table(graph, torch.nonzero(bonded).squeeze(1))
             self._shells.append(self._shell(graph, (of_atom, len(kinds)), *table, bonded=True))
         self._angles = self._find_angles(graph, *table)
-        self._types, self._cell = graph.type_index, None
+        of_types = model.network.type_energies.index_select(0, graph.type_index.index_select(0, self._centers))
+        self._of_types = of_types if self._owned is None else of_types * self._owned
+        self._cell = None
 
     def evaluate(self, positions: NDArray[np.float64], cell: NDArray[np.float64] = NO_CELL) -> LocalPrediction:
         """Predict; positions (N, 3) are those where the shifts of the graph hold, cell is (3, 3), angstrom.
@@ -107,13 +109,12 @@ class CompiledEnergies:
             forces.index_add_(0, self._centers, slope.sum(1).double())
             forces.index_add_(0, shell.neighbor.flatten(), -slope.flatten(0, 1).double())
             virial -= (vector.detach().flatten(0, 1).T @ slope.flatten(0, 1)).double()
-        return LocalPrediction(
-            energies.double().cpu().numpy(), forces.cpu().numpy(), virial.cpu().numpy(), self._nearest(vectors)
-        )
+        summed = (energies.double() + self._of_types).cpu().numpy()
+        return LocalPrediction(summed, forces.cpu().numpy(), virial.cpu().numpy(), self._nearest(vectors))
 
     def _differentiate(self, vectors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Energies of the centers, and the derivatives of their sum by the vectors."""
-        arguments = self._inputs, self._types, self._centers, self._shells, vectors, self._angles
+        arguments = self._inputs, self._centers, self._shells, vectors, self._angles
         # sizes of 0 and 1 are compiled for themselves, which makes more variants than are allowed unasked
         with torch.enable_grad(), torch._dynamo.config.patch(recompile_limit=1000, accumulated_recompile_limit=10000):
             try:

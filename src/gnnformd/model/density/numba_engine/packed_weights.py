@@ -225,7 +225,7 @@ def energies_of_species(model: DensityModel, inputs: Tensor, types: Array) -> tu
         kcal/mol, (S,).
     """
     by_end = torch.einsum("kp,npq,tq->ktn", inputs, model.angles.coefficients.double(), inputs)  # (S, S, POWERS)
-    energies = model.network.type_energies.double()[torch.from_numpy(types)]
+    energies = model.network.type_energies[torch.from_numpy(types)]
     exact = np.dtype(np.float64)
     return _array(by_end[:, :, None] + by_end[:, None], exact), _array(energies, exact)
 

@@ -1,0 +1,1 @@
+"""Quantum-mechanical data: errors on official test sets."""

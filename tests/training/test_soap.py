@@ -1,0 +1,73 @@
+"""SOAP is Adam for vectors, does not depend on the basis of matrices, and goes on where it stood."""
+
+import copy
+
+import torch
+
+from gnnformd.training.soap import Soap
+
+
+def problem(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``|A X B - C|^2`` with matrices whose singular values spread over two orders of magnitude."""
+    made = torch.Generator().manual_seed(seed)
+    spread = torch.logspace(0, -2, 8, dtype=torch.float64)
+    a, b = (
+        torch.linalg.qr(torch.randn(8, 8, generator=made, dtype=torch.float64))[0]
+        @ torch.diag(spread)
+        @ torch.linalg.qr(torch.randn(8, 8, generator=made, dtype=torch.float64))[0]
+        for _ in range(2)
+    )
+    return a, b, torch.randn(8, 8, generator=made, dtype=torch.float64)
+
+
+def minimized(optimizer: torch.optim.Optimizer, x: torch.Tensor, steps: int, turn: torch.Tensor) -> list[float]:
+    a, b, c = problem()
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = (a @ turn @ x @ b - a @ c @ b).square().sum()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_vectors_are_treated_as_by_adam() -> None:
+    start = torch.linspace(-1, 1, 7, dtype=torch.float64)
+    one, other = (start.clone().requires_grad_() for _ in range(2))
+    soap = Soap([one], 0.01)
+    adam = torch.optim.Adam([other], lr=0.01, betas=(0.95, 0.95))
+    for k in range(30):
+        for x, optimizer in ((one, soap), (other, adam)):
+            optimizer.zero_grad()
+            (x**4 + k * x).sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_a_matrix_in_another_basis_takes_the_same_steps() -> None:
+    turn = torch.linalg.qr(torch.randn(8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3)))[0]
+    losses = []
+    for basis in (torch.eye(8, dtype=torch.float64), turn):
+        x = torch.zeros(8, 8, dtype=torch.float64, requires_grad=True)
+        losses.append(minimized(Soap([x], 0.05), x, 60, basis))
+    torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-6, atol=0)
+
+
+def test_an_ill_conditioned_problem_takes_fewer_steps_than_with_adam() -> None:
+    identity = torch.eye(8, dtype=torch.float64)
+    x, y = (torch.zeros(8, 8, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    soap = minimized(Soap([x], 0.02), x, 400, identity)
+    adam = minimized(torch.optim.Adam([y], lr=0.02, betas=(0.95, 0.95)), y, 400, identity)
+    assert soap[-1] < 0.2 * adam[-1]
+
+
+def test_what_is_remembered_can_be_stored() -> None:
+    identity = torch.eye(8, dtype=torch.float64)
+    x = torch.zeros(8, 8, dtype=torch.float64, requires_grad=True)
+    first = Soap([x], 0.05)
+    minimized(first, x, 25, identity)
+    y = x.detach().clone().requires_grad_()
+    second = Soap([y], 0.05)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert minimized(first, x, 25, identity) == minimized(second, y, 25, identity)
