@@ -31,8 +31,8 @@ setting can be changed on the command line: `--set training.epochs=20`.
 
 `gnnformd train auto --data FILE` looks at the data and chooses the settings, and prints each that depends on them with
 the reason: the cutoff (some sixty neighbors, in a gap between shells of g(r); that of the force field for
-Lennard-Jones), layers (two for several elements without a force field), kinds of bond and electrostatics (where the data
-have bonds and charges), energies and virials (where all frames have them), optimizer, the split, minutes.
+Lennard-Jones), layers (two for several elements without a force field), kinds of bond and electrostatics (where the
+data have bonds and charges), energies and virials (where all frames have them), optimizer, the split, minutes.
 
 Ready-made files are used by name: {presets}. `gnnformd train seed-water` uses the file
 [seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains each of its lines. The run folder contains
