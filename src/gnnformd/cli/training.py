@@ -146,6 +146,8 @@ def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | No
 
 
 def _in_yaml(value: object) -> str:
+    if value is None:
+        return "null"
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
