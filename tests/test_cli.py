@@ -31,6 +31,7 @@ COMMANDS = (
     "inspect",
     "train",
     "finetune",
+    "specialize",
     "evaluate",
     "curves",
     "simulate",
