@@ -33,6 +33,7 @@ COMMANDS = (
     "inspect",
     "train",
     "finetune",
+    "specialize",
     "evaluate",
     "predict",
     "curves",

@@ -21,6 +21,7 @@ ORDER_OF_USE = (
     "inspect",
     "train",
     "finetune",
+    "specialize",
     "evaluate",
     "predict",
     "curves",

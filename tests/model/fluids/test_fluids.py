@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from gnnformd.cli import app
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
@@ -126,6 +128,19 @@ def test_a_specialized_model_is_not_trained_further(salty):
         InputError, match=r"was made by 'gnnformd specialize' .* not trained further; train a new model"
     ):
         copy_weights(made.model, made, made.card.type_names)
+
+
+def test_the_command_writes_a_model_of_the_liquid_and_refuses_other_data(salty, tmp_path):
+    out = tmp_path / "salty.safetensors"
+    done = CliRunner().invoke(
+        app, ["specialize", "fluids", str(salty.folder), "--out", str(out)], catch_exceptions=False
+    )
+    assert done.exit_code == 0
+    assert load_model(out).card.force_field == salty.force_field
+    refused = CliRunner().invoke(app, ["specialize", "fluids", str(tmp_path), "--out", str(tmp_path / "none")])
+    assert refused.exit_code == 2
+    assert "reference.yaml: no such file" in " ".join(refused.output.split())
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_model_for_many_liquids_is_not_taken_for_one_of_one():
