@@ -194,7 +194,7 @@ class _Fit:
         checkpoints, start = self.out / "checkpoints", None
         if resume:
             checkpoint = resume if isinstance(resume, Path) else None
-            start = checkpoint_to_resume(self.out, checkpoint, self.model, self.training.epochs)
+            start = checkpoint_to_resume(self.out, checkpoint, self.model, self.training)
         stopwatch = Stopwatch()
         datasets, names = with_common_types(datasets, self.start)
         network = self.make(self.model, names)
