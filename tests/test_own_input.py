@@ -93,7 +93,7 @@ def test_evaluation_is_in_millielectronvolts_and_in_kilocalories_if_asked(folder
     shown = [float(next(line for line in text.splitlines() if " 41 " in line).split()[-6]) for text in (metal, real)]
     assert shown[0] / shown[1] == pytest.approx(1000 / 23.060549, rel=2e-3)
     force = json.loads(json_file.read_text())["datasets"][0]["force"]
-    assert force["mae"] == pytest.approx(shown[1], rel=1e-3)
+    assert force["mae"] == pytest.approx(shown[1], rel=5e-3)  # three digits are shown
     assert force["relative_l1"] < 0.2
 
 

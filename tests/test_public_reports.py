@@ -168,6 +168,6 @@ def test_atoms_that_cross_a_border_feel_nothing_of_it(loaded) -> None:  # noqa: 
 def test_an_energy_under_another_name_is_not_taken_for_none(tmp_path: Path) -> None:
     """deepmodeling/dpdata#973: labels under names that are not read were lost without a word."""
     path = tmp_path / "a.xyz"
-    path.write_text(HEAD.replace("forces", "force") + "energy=-1.0\n" + ROWS)
-    with pytest.raises(InputError, match=r"the frame has no column 'forces' \(it has force, positions\)"):
+    path.write_text(HEAD.replace("forces", "my_forces") + "energy=-1.0\n" + ROWS)
+    with pytest.raises(InputError, match=r"the frame has no column 'forces' \(it has my_forces, positions\)"):
         list(read_frames(path))

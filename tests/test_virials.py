@@ -96,15 +96,16 @@ def test_extended_xyz(expected, tmp_path: Path, key: str) -> None:
     np.testing.assert_allclose(frame.virial, virial, rtol=1e-6)
 
 
-@pytest.mark.parametrize("key", ["stress", "virial"])
-def test_extended_xyz_with_six_components_of_unknown_order_is_refused(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize(("key", "factor"), [("stress", -729.0), ("virial", 1.0)])
+def test_six_components_are_xx_yy_zz_yz_xz_xy(tmp_path: Path, key: str, factor: float) -> None:
     path = tmp_path / "a.xyz"
     path.write_text(
         '1\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3:forces:R:3 '
         f'{key}="1 2 3 4 5 6" pbc="T T T"\nAr 0 0 0 0 0 0\n'
     )
-    with pytest.raises(InputError, match=rf"a\.xyz, line 1: .*{key}.* 9-long"):
-        list(read_frames(path))
+    (frame,) = read_frames(path)
+    wanted = factor * np.array([[1, 6, 5], [6, 2, 4], [5, 4, 3]]) * EV
+    np.testing.assert_allclose(frame.virial, wanted, rtol=1e-12)
 
 
 def test_a_folder_of_deepmd(expected, tmp_path: Path) -> None:

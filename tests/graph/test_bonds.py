@@ -113,7 +113,7 @@ def test_a_molecule_wider_than_half_of_the_box_is_refused_where_it_meets_its_ima
         if known:
             refuse_narrow_box(table, ids, x, box, (True, False, True), cutoff)
             continue
-        sentence = rf"3 and \d+ are \d bonds? and .*half of the box, which is {width:g} wide"
+        sentence = rf"3 and \d+ are \d bonds? and .* in this box, which is {width:g} angstrom wide"
         with pytest.raises(InputError, match=sentence):
             refuse_narrow_box(table, ids, x, box, (True, False, True), cutoff)
     refuse_narrow_box(table, ids, positions, cell, (False, True, True), cutoff)

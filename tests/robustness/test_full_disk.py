@@ -38,7 +38,7 @@ def test_generating_onto_a_full_disk_says_so_and_keeps_the_run_before(
     def run(*_: object) -> dict[str, object]:
         if lammps_ends:
             raise InputError("argon.lmp: LAMMPS ended before the end of the input; look why.")
-        return {}
+        return {"units": "real"}
 
     monkeypatch.setattr(generate, "run_lammps", run)
     monkeypatch.setattr(generate, "_complete", lambda *_: {})

@@ -27,6 +27,7 @@ MODEL = DensitySettings(cutoff=4.4, features=4, width=8, radial_functions=6, ele
 TRAINING = TrainingSettings(
     epochs=EPOCHS,
     batch_size=4,
+    frames_at_once=1,  # penalties are shares of those of a portion
     checkpoint_every=4,
     ema_decay=0.9,
     loggers=(),

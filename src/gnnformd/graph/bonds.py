@@ -15,6 +15,7 @@ __all__ = ["BOND_KINDS", "BondTable", "bond_kinds", "bond_table", "refuse_narrow
 
 Int = NDArray[np.int64]
 
+TIE = 1e-9  # angstrom; images that are so much farther are as near
 BOND_KINDS = 4
 """More than three bonds apart or in different molecules; one, two or three bonds apart."""
 
@@ -135,6 +136,14 @@ def bond_kinds(
     return kinds
 
 
+def _images(box: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Lattice vectors to the images around a box, without the box itself, (M, 3)."""
+    shifts = np.stack(np.meshgrid(*(np.arange(-2, 3) * flag for flag in flags), indexing="ij"), -1).reshape(-1, 3)
+    shifts = np.unique(shifts[shifts.any(axis=1)], axis=0)
+    images: NDArray[np.float64] = shifts @ box
+    return images
+
+
 def refuse_narrow_box(
     table: BondTable,
     ids: Int,
@@ -145,8 +154,7 @@ def refuse_narrow_box(
 ) -> None:
     """Refuse a box in which an image of a neighbor along bonds may be nearer than the one across the bonds.
 
-    That can be where they are at least half the width of the box apart. It does not matter where the other image is
-    beyond the cutoff.
+    It does not matter where the other image is beyond the cutoff. Of two bonded atoms the nearest image is meant.
 
     Parameters
     ----------
@@ -185,12 +193,15 @@ def refuse_narrow_box(
         found = np.searchsorted(table.keys, keys).clip(max=len(table.keys) - 1)
         shortest = (table.keys[found] == keys) & (table.kinds[found] == kind)
         apart = np.linalg.norm(reached, axis=1)
-        for row in np.flatnonzero(shortest & (apart >= width / 2) & (width - apart < cutoff)):
+        long = np.flatnonzero(shortest & (apart >= width / 2))  # others have no image that is nearer
+        nearest = np.linalg.norm(reached[long, None] + _images(box, flags), axis=2).min(axis=1)
+        for row in long[(nearest <= apart[long] + TIE) & (nearest < cutoff)]:
             one, other = ids[walk[row]]
             raise InputError(
                 f"atoms {one} and {other} are {kind} bond{'s' if kind > 1 else ''} and {apart[row]:.3g} angstrom "
-                f"apart, more than half of the box, which is {width:.3g} wide, so that it is not known which of their "
-                "periodic images is meant; use a larger box, such as several copies of this one."
+                f"apart, but an image of one of them is as near to the other in this box, which is {width:.3g} "
+                "angstrom wide, so that it is not known which is meant; use a larger box, such as several copies of "
+                "this one."
             )
         before, bond = _one_bond_further(walk, starts)
         walk = np.stack([walk[before, 0], both[bond, 1]], axis=1)

@@ -153,6 +153,9 @@ class ForceModel(nn.Module, ABC):
         """Name that a weight has now; ``name`` is the one it has in a model file of this format version."""
         return name
 
+    def start_from_atoms(self, energies: Tensor) -> None:
+        """Take energies of isolated atoms, kcal/mol, (T,), as those of their types, before `initialize` or `adapt`."""
+
     def initialize(self, graph: AtomicGraph, closest: Tensor | None = None) -> None:
         """Take scales from data before a training from fresh weights.
 

@@ -217,6 +217,9 @@ class _Fit:
         sample = frames.sample()
         shortest = shortest_distances_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         if start is None:
+            isolated = {number: energy for dataset in datasets for number, energy in dataset.atom_energies.items()}
+            if len(isolated) == len(names):
+                network.start_from_atoms(torch.tensor([isolated[k] for k in sorted(isolated)], dtype=torch.float64))
             self.prepare(network, sample, shortest, names)
         log = RunLog(self.out, stopwatch, listener)
         saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests)

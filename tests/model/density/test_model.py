@@ -314,6 +314,26 @@ def test_energies_of_the_data_shift_those_of_the_model():
     torch.testing.assert_close(model(graph).energies, shifted.energies)
 
 
+def test_what_frames_of_one_composition_do_not_tell_is_taken_from_isolated_atoms():
+    graphs = [random_graph(1, seed=k, molecules=3) for k in (2, 3, 4)]
+    graph = collate(graphs)
+    types = len(torch.unique(graph.type_index))
+    atoms = torch.tensor([-54321.0, -1234.5, 77.0][:types], dtype=torch.float64)
+    model = density(types=types, electrostatics="none", repulsion=0.0, bond_kinds=0)
+    total = torch.zeros(3, dtype=torch.float64).index_add(0, graph.graph_index, atoms[graph.type_index])
+    cohesion = -9.0 * torch.bincount(graph.graph_index)
+    model.start_from_atoms(atoms)
+    model.initialize(replace(graph, energies=total + cohesion))
+    found = model.network.type_energies - atoms
+    assert found.abs().max() < 1000  # of the size of the cohesion and of the network's own energies, not of the atoms
+    assert (model.eval()(graph).energies - total - cohesion).sum().abs() < 1e-6
+    before = model.network.type_energies.clone()
+    model.adapt(replace(graph, energies=total + cohesion - 30.0), approaches(graph, types), same_types=True)
+    change = model.network.type_energies - before
+    counts = torch.bincount(graph.type_index, minlength=types).double()
+    torch.testing.assert_close(change / change[0], counts / counts[0])  # the smallest correction
+
+
 def test_charges_that_are_learned_add_up_to_those_of_the_data():
     graph = random_graph(2)
     model = density(electrostatics="learned")

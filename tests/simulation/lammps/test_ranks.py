@@ -188,11 +188,12 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_starts_its_ranks_and_writes_what_one_rank_writes(argon, argon_model, tmp_path):
-    done = command(argon_model, argon, "--out", tmp_path / "two", "--steps", 4, "--ensemble", "nve", "--ranks", 2)
+    options = ("--steps", 4, "--timestep", 0.2, "--ensemble", "nve", "--ranks", 2)
+    done = command(argon_model, argon, "--out", tmp_path / "two", *options)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Molecular dynamics") == 1
     assert yaml.safe_load((tmp_path / "two" / "simulate.yaml").read_text())["settings"]["ranks"] == 2
-    settings = SimulationSettings(ensemble="nve", steps=4)
+    settings = SimulationSettings(ensemble="nve", steps=4, timestep=0.2)
     simulate(load_model(argon_model), argon, settings, tmp_path / "one")
     two, one = (ThermoSeries.read(tmp_path / name / "thermo.csv").columns for name in ("two", "one"))
     for name, values in one.items():

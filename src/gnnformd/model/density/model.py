@@ -198,6 +198,11 @@ class DensityModel(ForceModel):
         return energies.detach().sum(), forces[0] + forces[1]
 
     @torch.no_grad()
+    def start_from_atoms(self, energies: Tensor) -> None:
+        """See `ForceModel.start_from_atoms`."""
+        self.network.type_energies.copy_(energies)
+
+    @torch.no_grad()
     def initialize(self, graph: AtomicGraph, closest: Tensor | None = None) -> None:
         """Take scales from data: closest approaches, spread of the densities, pair potentials, size of what they leave.
 
@@ -227,8 +232,7 @@ class DensityModel(ForceModel):
             if size > 0:  # atoms without neighbors exert no forces
                 network.energy_scale.copy_(left / size)
             if graph.energies is not None:
-                network.type_energies.zero_()
-                network.set_type_energies(graph, graph.energies - self(graph).energies)
+                network.correct_type_energies(graph, graph.energies - self(graph).energies)
         self.train(training)
 
     @torch.no_grad()
@@ -237,7 +241,7 @@ class DensityModel(ForceModel):
 
         Contact distances become those of ``closest`` (or stay, where they are shorter and of the same types), so that
         the repulsion is zero in the new data; pair and angle potentials correct what the model leaves of the forces;
-        energies of types are fitted to the frames, where they have energies, because these have another zero.
+        energies of types are corrected by the frames, where they have energies, because these have another zero.
         """
         known = self.contacts.distances.clone()
         self.contacts.take(closest)
@@ -248,8 +252,7 @@ class DensityModel(ForceModel):
         if sample.forces is not None:
             self.fit_classical(sample)
         if sample.energies is not None:
-            self.network.type_energies.zero_()
-            self.network.set_type_energies(sample, sample.energies - self(sample).energies)
+            self.network.correct_type_energies(sample, sample.energies - self(sample).energies)
         self.train(training)
 
     def long_range_part(

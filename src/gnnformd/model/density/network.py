@@ -176,18 +176,19 @@ class DensityNetwork(nn.Module):
             layer.standardize(None, per_function.repeat(1, self.settings.message_channels))
 
     @torch.no_grad()
-    def set_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
-        """Fit the energy of each type to energies of the graphs, kcal/mol, (B,), by least squares.
+    def correct_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
+        """Add to the energy of each type what energies of graphs, kcal/mol, (B,), are off by, by least squares.
 
-        Differences of compositions that are below `COMPOSITION_CUTOFF` of the mean composition are not taken for a
-        reason of differences in energy.
+        The correction is the smallest one, and differences of compositions that are below `COMPOSITION_CUTOFF` of the
+        mean composition are not taken for a reason of differences in energy. So what the data do not tell apart
+        stays as it was: the difference of two isolated atoms in frames of one composition, or a type that is not there.
         """
         types = len(self.type_energies)
         counts = torch.zeros(graph.graph_count, types, dtype=torch.float64, device=energies.device)
         counts.index_put_((graph.graph_index, graph.type_index), torch.ones((), dtype=counts.dtype), accumulate=True)
         atoms = counts.sum(1, keepdim=True)
-        fitted = torch.linalg.pinv(counts / atoms, rtol=COMPOSITION_CUTOFF) @ (energies.double() / atoms.squeeze(1))
-        self.type_energies.copy_(fitted)
+        found = torch.linalg.pinv(counts / atoms, rtol=COMPOSITION_CUTOFF) @ (energies.double() / atoms.squeeze(1))
+        self.type_energies.add_(found)
 
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:
         """Lay out the neighbors that are not bonded, and those that are."""

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-import numpy as np
-
 from gnnformd.errors import InputError
 
 __all__ = ["Target", "TargetNames", "target_keys"]
@@ -174,6 +172,8 @@ def _quoted(names: set[str]) -> str:
 
 def _equal(one: Any, other: Any) -> bool:
     try:
+        import numpy as np  # help is asked for more often than data are read
+
         return one is other or np.array_equal(np.asarray(one, dtype=float), np.asarray(other, dtype=float))
     except (TypeError, ValueError):
         return str(one) == str(other)
