@@ -190,6 +190,21 @@ def test_a_training_goes_on_with_the_optimizer_and_the_kind_of_weights_it_was_st
     assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
 
 
+def test_a_training_goes_on_with_the_energies_and_validation_frames_it_began_with(tmp_path: Path) -> None:
+    row = "2\nenergy={} my_energy={} Properties=species:S:1:pos:R:3:forces:R:3\nAr 0 0 0 1 0 0\nAr {} 0 0 -1 0 0\n"
+    for name, first in (("a", 3.0), ("b", 3.05), ("c", 3.02)):
+        rows = [row.format(-k, -2 * k, first + 0.1 * k) for k in range(1, 5)]
+        (tmp_path / f"{name}.xyz").write_text("".join(rows))
+    data = DataSettings(paths=[str(tmp_path / "a.xyz")], validation=[str(tmp_path / "b.xyz")])
+    embedded = DENSITY.model_copy(update={"node_features": "embedding"})
+    train(embedded, data, settings(epochs=1, energy_weight=1.0), tmp_path / "run")
+    for other in ({"keys": {"energy": "my_energy"}}, {"validation": [str(tmp_path / "c.xyz")]}):
+        changed = data.model_copy(update=other)
+        with pytest.raises(InputError, match=r"last\.ckpt: the forces, energies or virials of its frames, or the vali"):
+            train(embedded, changed, settings(epochs=2, energy_weight=1.0), tmp_path / "run", resume=True)
+    train(embedded, data, settings(epochs=2, energy_weight=1.0), tmp_path / "run", resume=True)
+
+
 def test_a_training_goes_on_with_the_frames_it_began_with(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=2), tmp_path / "run")
     before = run.model.read_bytes()

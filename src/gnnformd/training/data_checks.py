@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Sequence
+
+import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.training.run_folder import is_main_process
@@ -14,6 +17,7 @@ from gnnformd.trajectory.packed.dataset import PackedDataset
 __all__ = [
     "check_targets",
     "training_digests",
+    "value_digests",
     "warn_of_data_problems",
 ]
 
@@ -57,6 +61,19 @@ def training_digests(datasets: Sequence[PackedDataset], training: Frames) -> lis
         frames = sorted(frame for which, frame in training if which == number)
         digests += [frame_digest(dataset[frame]) for frame in frames[:: -(-len(frames) // _DIGESTS) or 1]]
     return digests
+
+
+def value_digests(datasets: Sequence[PackedDataset], training: Frames, validation: Frames) -> list[str]:
+    """Digests of what is learned in those frames (forces, energies, virials), and of as many validation frames."""
+    values = []
+    for number, dataset in enumerate(datasets):
+        for part in (training, validation):
+            frames = sorted(frame for which, frame in part if which == number)
+            for frame in (dataset[k] for k in frames[:: -(-len(frames) // _DIGESTS) or 1]):
+                known = [frame.positions, frame.forces, frame.energy, frame.virial]
+                content = b"".join(b"-" if v is None else np.asarray(v, dtype=np.float64).tobytes() for v in known)
+                values.append(hashlib.sha256(content).hexdigest()[:12])
+    return values
 
 
 def check_targets(

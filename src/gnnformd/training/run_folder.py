@@ -19,7 +19,15 @@ from gnnformd.errors import InputError
 from gnnformd.files import write_text
 from gnnformd.model.files.model_card import FORMAT_VERSION
 from gnnformd.model.settings import ModelSettings
-from gnnformd.training.run_log import FORMAT_KEY, FRAMES_KEY, SETTINGS_KEY, TRAINING_KEY, EpochRecord, RunLog
+from gnnformd.training.run_log import (
+    FORMAT_KEY,
+    FRAMES_KEY,
+    SETTINGS_KEY,
+    TRAINING_KEY,
+    VALUES_KEY,
+    EpochRecord,
+    RunLog,
+)
 from gnnformd.training.settings import TrainingSettings
 
 __all__ = [
@@ -55,18 +63,24 @@ def refuse_to_overwrite(folder: Path) -> None:
         raise InputError(f"{folder}: already contains a training; continue it with --resume, or choose another --out.")
 
 
-def refuse_other_frames(checkpoint: Path, frames: list[str]) -> None:
-    """Check that a resumed training uses the frames it was started with.
+def refuse_other_frames(checkpoint: Path, frames: list[str], values: list[str]) -> None:
+    """Check that a resumed training uses the frames it was started with, and the same energies and validation frames.
 
     Raises
     ------
     InputError
         It uses others.
     """
-    if torch.load(checkpoint, map_location="cpu", weights_only=True).get(FRAMES_KEY) != frames:
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if content.get(FRAMES_KEY) != frames:
         raise InputError(
             f"{checkpoint}: was trained on other frames; give the same data with --resume, or start from the model "
             "with 'gnnformd finetune'."
+        )
+    if content.get(VALUES_KEY, values) != values:
+        raise InputError(
+            f"{checkpoint}: the forces, energies or virials of its frames, or the validation frames, were others; give "
+            "the same data and data.keys with --resume, or start from the model with 'gnnformd finetune'."
         )
 
 

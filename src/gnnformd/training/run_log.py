@@ -17,13 +17,25 @@ from gnnformd.model.settings import ModelSettings
 from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.progress import Stopwatch
 
-__all__ = ["FORMAT_KEY", "FRAMES_KEY", "SETTINGS_KEY", "TRAINING_KEY", "Checkpoints", "EpochRecord", "RunLog"]
+__all__ = [
+    "FORMAT_KEY",
+    "FRAMES_KEY",
+    "SETTINGS_KEY",
+    "TRAINING_KEY",
+    "VALUES_KEY",
+    "Checkpoints",
+    "EpochRecord",
+    "RunLog",
+]
 
 FORMAT_KEY = "model_format_version"
 """Key of checkpoints: version of the model format."""
 
 FRAMES_KEY = "some_frames"
 """Key of checkpoints: digests of training frames (see `gnnformd.training.data_checks.training_digests`)."""
+
+VALUES_KEY = "some_values"
+"""Key of checkpoints: digests of what is learned (see `gnnformd.training.data_checks.value_digests`)."""
 
 SETTINGS_KEY = "model_settings"
 """Key of checkpoints: settings of the network."""
@@ -159,8 +171,11 @@ def _standard_deviation(count: float, total: float, squares: float) -> float | N
 class Checkpoints(lightning.Callback):
     """Keeps ``last.ckpt`` of every validated epoch and ``epoch-NN.ckpt`` of every few of them, never partly written."""
 
-    def __init__(self, folder: Path, every: int, run_log: RunLog, model: ModelSettings, frames: list[str]) -> None:
-        self.folder, self.every, self.run_log, self.model, self.frames = folder, every, run_log, model, frames
+    def __init__(
+        self, folder: Path, every: int, run_log: RunLog, model: ModelSettings, frames: list[str], values: list[str]
+    ) -> None:
+        self.folder, self.every, self.run_log, self.model = folder, every, run_log, model
+        self.frames, self.values = frames, values
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -168,7 +183,7 @@ class Checkpoints(lightning.Callback):
         """Add model format, settings and digests of the data, which are compared on resume."""
         assert isinstance(pl_module, ForceFitting)
         checkpoint[FORMAT_KEY] = FORMAT_VERSION
-        checkpoint[FRAMES_KEY] = self.frames
+        checkpoint[FRAMES_KEY], checkpoint[VALUES_KEY] = self.frames, self.values
         checkpoint[SETTINGS_KEY] = self.model.model_dump(mode="json")
         checkpoint[TRAINING_KEY] = pl_module.settings.model_dump(mode="json")
 

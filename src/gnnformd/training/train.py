@@ -19,7 +19,7 @@ from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.atom_types import atom_energies, with_common_types
 from gnnformd.training.data import FrameData
-from gnnformd.training.data_checks import training_digests
+from gnnformd.training.data_checks import training_digests, value_digests
 from gnnformd.training.data_range import data_range_of, shortest_distances_of
 from gnnformd.training.fine_tuning import copy_weights, freeze
 from gnnformd.training.lightning_module import ForceFitting
@@ -212,8 +212,9 @@ class _Fit:
             )
         frames = FrameData(datasets, self.data, self.training, self.model.cutoff, batch_wide=network.batch_wide)
         digests = training_digests(datasets, frames.train_graphs.frames)
+        values = value_digests(datasets, frames.train_graphs.frames, frames.validation_graphs.frames)
         if start is not None:
-            refuse_other_frames(start, digests)
+            refuse_other_frames(start, digests, values)
         sample = frames.sample()
         shortest = shortest_distances_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         if start is None:
@@ -222,7 +223,7 @@ class _Fit:
                 network.start_from_atoms(torch.tensor(isolated, dtype=torch.float64))
             self.prepare(network, sample, shortest, names)
         log = RunLog(self.out, stopwatch, listener)
-        saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests)
+        saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests, values)
         schedule = TrainingProgress(self.training, stopwatch, progress)
         with computing(self.training):
             callbacks = [log, saving, schedule]
