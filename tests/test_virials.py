@@ -18,7 +18,6 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from gnnformd.errors import InputError
 from gnnformd.inference.system import Evaluator
 from gnnformd.interfaces.ase import Calculator
 from gnnformd.reference.generate import generate
