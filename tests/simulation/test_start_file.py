@@ -142,6 +142,14 @@ def test_a_tilted_left_handed_cell_keeps_distances(tmp_path):
     assert topology.charges.tolist() == [1, -1, 1, -1]
 
 
+@pytest.mark.parametrize("title", ["units = electron", "argon, units=electron", "UNITS electron, argon"])
+def test_the_title_of_a_converted_file_says_its_units_however_they_were_written(tmp_path: Path, title: str) -> None:
+    bohr = 0.529177210903
+    path = written(tmp_path, title + body(9 / bohr, 4 / bohr, 39.948, " # atomic"))
+    with as_data_file(path, Ranks()) as made:
+        assert read_topology(made).cell.diagonal() == pytest.approx([9.0, 9.0, 9.0])
+
+
 def written(folder: Path, text: str) -> Path:
     path = folder / "start.data"
     path.write_text(text)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnformd.training.atom_types import with_common_types
+from gnnformd.training.atom_types import atom_energies, with_common_types
 from gnnformd.training.data import FrameData
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import open_datasets
@@ -41,3 +41,25 @@ def test_energies_of_isolated_atoms_follow_the_common_numbering_of_a_training(tm
     assert names == ("H", "O", "C")
     for dataset in datasets:
         assert dataset.atom_energies == pytest.approx({2: -430 * KCAL_PER_MOL_PER_EV})
+
+
+def test_isolated_atoms_that_are_not_those_of_all_types_are_not_used_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text(PAIR)
+    (tmp_path / "atoms.xyz").write_text(ATOM)
+    paths = [str(tmp_path / "a.xyz"), str(tmp_path / "atoms.xyz")]
+    datasets, names = with_common_types(open_datasets(DataSettings(paths=paths)))
+    with pytest.warns(
+        UserWarning, match=r"names H, O, and isolated atoms are known of O, so none is used; add isolated "
+    ):
+        assert atom_energies(datasets, names) is None
+    (tmp_path / "atoms.xyz").write_text(ATOM + ATOM.replace("O ", "H ").replace("430", "13") + ATOM.replace("O", "C"))
+    datasets, names = with_common_types(open_datasets(DataSettings(paths=paths)))
+    assert atom_energies(datasets, names) == pytest.approx([-13 * KCAL_PER_MOL_PER_EV, -430 * KCAL_PER_MOL_PER_EV])
+    (tmp_path / "a.xyz").write_text(ATOM.replace("O ", "C ") + PAIR)
+    datasets, names = with_common_types(open_datasets(DataSettings(paths=paths[:1])))
+    assert names == ("C", "H", "O")
+    with pytest.warns(UserWarning, match=r"add isolated atoms of H, O, or remove the others"):
+        assert atom_energies(datasets, names) is None
+    (tmp_path / "a.xyz").write_text(PAIR)
+    datasets, names = with_common_types(open_datasets(DataSettings(paths=paths[:1])))
+    assert atom_energies(datasets, names) is None

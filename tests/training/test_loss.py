@@ -74,6 +74,14 @@ def test_automatic_weights_make_energies_a_fifth_and_virials_a_twentieth_of_what
         assert (cost[2].sum() / cost[0].sum()).item() == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_automatic_weights_of_energies_without_error_are_finite(dtype: torch.dtype) -> None:
+    loss = Loss(settings(loss="huber", energy_weight="auto", virial_weight="auto"), SCALES)
+    for forces in (1e-3, 1.0, 1e4):
+        weights = loss.weights(torch.tensor([forces, 0.0, 0.0], dtype=dtype), torch.zeros(3, 1, dtype=dtype))
+        assert weights.isfinite().all() and weights[1] <= 2e5 + 1 and weights[2] <= 5e4 + 1
+
+
 def test_a_training_with_automatic_weights_lowers_all_errors_and_goes_on_after_an_interruption(
     crystals: DataSettings, tmp_path: Path
 ) -> None:

@@ -71,3 +71,12 @@ def test_what_is_remembered_can_be_stored() -> None:
     second = Soap([y], 0.05)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     assert minimized(first, x, 25, identity) == minimized(second, y, 25, identity)
+
+
+def test_gradients_that_are_not_finite_are_no_error() -> None:
+    x = torch.ones(4, 4, dtype=torch.float64, requires_grad=True)
+    soap = Soap([x], 0.01)
+    x.grad = torch.full_like(x, torch.nan)
+    for _ in range(12):  # the training says what is wrong, as with Adam
+        soap.step()
+    assert x.isnan().all()

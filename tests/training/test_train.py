@@ -176,6 +176,20 @@ def test_a_training_goes_on_with_the_network_it_was_started_with(liquid: DataSet
     assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
 
 
+def test_a_training_goes_on_with_the_optimizer_and_the_kind_of_weights_it_was_started_with(
+    liquid: DataSettings, tmp_path: Path
+) -> None:
+    run = train(DENSITY, liquid, settings(epochs=1), tmp_path / "run")
+    before = run.model.read_bytes(), (run.folder / "config.yaml").read_text()
+    freeze = (next(iter(dict(build_model(DENSITY, 1).named_parameters()))),)
+    for name, other in (("optimizer", "soap"), ("energy_weight", "auto"), ("freeze", freeze)):
+        with pytest.raises(
+            InputError, match=rf"last\.ckpt: training\.{name} was .*, not .*; use the same setting with"
+        ):
+            train(DENSITY, liquid, settings(epochs=2, **{name: other}), run.folder, resume=True)
+    assert (run.model.read_bytes(), (run.folder / "config.yaml").read_text()) == before
+
+
 def test_a_training_goes_on_with_the_frames_it_began_with(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=2), tmp_path / "run")
     before = run.model.read_bytes()

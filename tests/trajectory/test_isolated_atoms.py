@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gnnformd.errors import InputError
+from gnnformd.trajectory.formats.target_names import Target
 from gnnformd.trajectory.packed.dataset import open_dataset, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.units import KCAL_PER_MOL_PER_EV
@@ -67,6 +68,25 @@ def test_a_file_of_isolated_atoms_serves_all_other_data(tmp_path: Path) -> None:
         assert pickle.loads(pickle.dumps(dataset)).validation == dataset.validation
     with pytest.raises(InputError, match=r"atoms\.xyz: contains isolated atoms only"):
         open_datasets(DataSettings(paths=[names["atoms"]], validation=[names["v"]]))
+
+
+def test_a_file_of_isolated_atoms_need_not_have_other_names_than_that_of_the_energy(tmp_path: Path) -> None:
+    names = {name: str(tmp_path / f"{name}.xyz") for name in ("atoms", "a")}
+    Path(names["atoms"]).write_text(atom("H", -13.6).replace("energy", "my_energy"))
+    Path(names["a"]).write_text(PAIR.replace("forces", "my_forces").replace("energy", "my_energy"))
+    keys: dict[Target, str] = {"energy": "my_energy", "forces": "my_forces"}
+    (found,) = open_datasets(DataSettings(paths=[names["atoms"], names["a"]], keys=keys))
+    assert found.isolated_atoms == {"H": pytest.approx(-13.6 * KCAL_PER_MOL_PER_EV)}
+    with pytest.raises(InputError, match=r"atoms\.xyz: no frame has 'no_energy', which data\.keys\.energy names"):
+        open_datasets(DataSettings(paths=[names["atoms"], names["a"]], keys={"energy": "no_energy"}))
+
+
+def test_isolated_atoms_alone_are_no_validation_data(tmp_path: Path) -> None:
+    names = {name: str(tmp_path / f"{name}.xyz") for name in ("atoms", "a")}
+    Path(names["atoms"]).write_text(atom("H", -13.6))
+    Path(names["a"]).write_text(PAIR)
+    with pytest.raises(InputError, match=r"atoms\.xyz: contains isolated atoms only; add frames to validate on\."):
+        open_datasets(DataSettings(paths=[names["a"]], validation=[names["atoms"]]))
 
 
 def test_two_energies_of_one_atom_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from gnnformd.errors import InputError
 from gnnformd.units import Units
 
 __all__ = ["convert_data_file", "say_units"]
+
+_UNITS = re.compile(r"\bunits\s*[= ]\s*\w+", re.IGNORECASE)
+"""As the title of a data file says them (see `gnnformd.trajectory.formats.data_file.units_of_data_file`)."""
 
 _COORDINATES = {
     # columns of the first coordinate and of the charge
@@ -43,7 +47,7 @@ def convert_data_file(source: Path, target: Path, units: Units, where: str) -> N
     section = ""
     style = ""
     with source.open() as read, target.open("w") as write:
-        write.write(next(read).replace(f"units = {units.style}", "units = real"))
+        write.write(_UNITS.sub("units = real", next(read), count=1))
         for line in read:
             parts = line.split("#")[0].split()
             if line[:1].isupper():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from gnnformd.trajectory.packed.dataset import PackedDataset, Renumbering
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["with_common_types"]
+__all__ = ["atom_energies", "with_common_types"]
 
 
 def with_common_types(
@@ -107,3 +108,30 @@ def _field(
         if known(a.types)
     ]
     return replace(own, types=tuple(every), bonds=tuple(bonds), angles=tuple(angles))
+
+
+def atom_energies(datasets: Sequence[PackedDataset], names: Sequence[str]) -> list[float] | None:
+    """Find the energy of an isolated atom of each type, kcal/mol, (T,); 0 for types without atoms.
+
+    None if that of a type with atoms is not known; where the data have isolated atoms there is a warning then.
+
+    Parameters
+    ----------
+    datasets
+        With common types.
+    names
+        Of the types.
+    """
+    known = {number: energy for dataset in datasets for number, energy in dataset.atom_energies.items()}
+    used = sorted({number for dataset in datasets for number in dataset.used_types.tolist()})
+    missing = [names[number - 1] for number in used if number not in known]
+    if not missing:
+        return [known.get(number, 0.0) for number in range(1, len(names) + 1)]
+    given = sorted({name for dataset in datasets for name in dataset.isolated_atoms})
+    if given:
+        warnings.warn(
+            f"{datasets[0].path}: its types have the names {', '.join(names)}, and isolated atoms are known of "
+            f"{', '.join(given)}, so none is used; add isolated atoms of {', '.join(missing)}, or remove the others.",
+            stacklevel=2,
+        )
+    return None

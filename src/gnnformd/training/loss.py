@@ -15,6 +15,7 @@ __all__ = ["Loss", "Scales", "absolute_error_per_axis", "measure_scales", "warmu
 
 ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
 ENERGY_SHARE, VIRIAL_SHARE = 0.2, 0.05  # of what forces cost, for automatic weights
+SMALLEST_COST = 1e-6  # of energies and virials, relative to forces, that automatic weights take into account
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
 
 
@@ -115,7 +116,8 @@ class Loss:
     def weights(self, balance: Tensor | None, like: Tensor) -> Tensor:
         """Weights of forces, energies and virials, (3,).
 
-        Automatic ones make what energies (virials) cost a fifth (a twentieth) of what forces cost.
+        Automatic ones make what energies (virials) cost a fifth (a twentieth) of what forces cost, unless they cost
+        next to nothing, as with a single frame whose energy is met exactly.
 
         Parameters
         ----------
@@ -132,7 +134,8 @@ class Loss:
                 weights[row] = weight
                 continue
             assert balance is not None
-            weights[row] = share * balance[0] / balance[row].clamp(min=torch.finfo(balance.dtype).tiny)
+            smallest = (SMALLEST_COST * balance[0]).clamp(min=torch.finfo(balance.dtype).tiny)
+            weights[row] = share * balance[0] / torch.maximum(balance[row], smallest)
         return weights
 
     @property

@@ -19,7 +19,8 @@ from gnnformd.errors import InputError
 from gnnformd.files import write_text
 from gnnformd.model.files.model_card import FORMAT_VERSION
 from gnnformd.model.settings import ModelSettings
-from gnnformd.training.run_log import FORMAT_KEY, FRAMES_KEY, SETTINGS_KEY, EpochRecord, RunLog
+from gnnformd.training.run_log import FORMAT_KEY, FRAMES_KEY, SETTINGS_KEY, TRAINING_KEY, EpochRecord, RunLog
+from gnnformd.training.settings import TrainingSettings
 
 __all__ = [
     "best_checkpoint",
@@ -69,7 +70,9 @@ def refuse_other_frames(checkpoint: Path, frames: list[str]) -> None:
         )
 
 
-def checkpoint_to_resume(folder: Path, checkpoint: Path | None, model: ModelSettings, epochs: int | None) -> Path:
+def checkpoint_to_resume(
+    folder: Path, checkpoint: Path | None, model: ModelSettings, training: TrainingSettings
+) -> Path:
     """Find the checkpoint to resume from.
 
     Parameters
@@ -78,8 +81,8 @@ def checkpoint_to_resume(folder: Path, checkpoint: Path | None, model: ModelSett
         The run folder.
     checkpoint
         A given one; None for the last.
-    model, epochs
-        Settings of the resumed training.
+    model, training
+        Settings of the resumed training; those that change what a checkpoint holds must be as they were.
 
     Raises
     ------
@@ -109,10 +112,23 @@ def checkpoint_to_resume(folder: Path, checkpoint: Path | None, model: ModelSett
                 f"{path}: model.{name} was {before.get(name)} when the training was started, not {now.get(name)}; use "
                 "the same settings with --resume, or start again with another --out."
             )
-    done = len(_records(content))
+    _refuse_other_contents(path, content.get(TRAINING_KEY, {}), training)
+    done, epochs = len(_records(content)), training.epochs
     if epochs is not None and epochs < done:
         raise InputError(f"training.epochs: {path} has done {done} epochs, more than {epochs}; set at least {done}.")
     return path
+
+
+def _refuse_other_contents(path: Path, before: dict[str, Any], training: TrainingSettings) -> None:
+    """Refuse settings with which a training would remember other things than are in the checkpoint."""
+    now = training.model_dump(mode="json")
+    for name in ("optimizer", "freeze", "energy_weight", "virial_weight"):
+        old, new = before.get(name, now[name]), now[name]
+        if old != new and (name in ("optimizer", "freeze") or "auto" in (old, new)):
+            raise InputError(
+                f"{path}: training.{name} was {old} when the training was started, not {new}; use the same setting "
+                "with --resume, or start from the model with 'gnnformd finetune'."
+            )
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from gnnformd.model.settings import ModelSettings
 from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.progress import Stopwatch
 
-__all__ = ["FORMAT_KEY", "FRAMES_KEY", "SETTINGS_KEY", "Checkpoints", "EpochRecord", "RunLog"]
+__all__ = ["FORMAT_KEY", "FRAMES_KEY", "SETTINGS_KEY", "TRAINING_KEY", "Checkpoints", "EpochRecord", "RunLog"]
 
 FORMAT_KEY = "model_format_version"
 """Key of checkpoints: version of the model format."""
@@ -27,6 +27,9 @@ FRAMES_KEY = "some_frames"
 
 SETTINGS_KEY = "model_settings"
 """Key of checkpoints: settings of the network."""
+
+TRAINING_KEY = "training_settings"
+"""Key of checkpoints: settings of the training."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +165,12 @@ class Checkpoints(lightning.Callback):
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add model format, settings of the network and digests of its data, which are compared on resume."""
+        """Add model format, settings and digests of the data, which are compared on resume."""
+        assert isinstance(pl_module, ForceFitting)
         checkpoint[FORMAT_KEY] = FORMAT_VERSION
         checkpoint[FRAMES_KEY] = self.frames
         checkpoint[SETTINGS_KEY] = self.model.model_dump(mode="json")
+        checkpoint[TRAINING_KEY] = pl_module.settings.model_dump(mode="json")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save the checkpoints."""

@@ -95,7 +95,9 @@ def _turned(matrix: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor
 
 
 def _eigenvectors(moments: Tensor) -> Tensor:
-    """Eigenvectors as columns, largest eigenvalue first."""
+    """Eigenvectors as columns, largest eigenvalue first; those of a matrix that is not finite do not matter."""
+    if not moments.isfinite().all():
+        return torch.eye(len(moments)).to(moments)
     vectors: Tensor = torch.linalg.eigh(moments)[1].flip(1)
     return vectors
 

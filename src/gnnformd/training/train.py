@@ -17,7 +17,7 @@ from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, 
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
-from gnnformd.training.atom_types import with_common_types
+from gnnformd.training.atom_types import atom_energies, with_common_types
 from gnnformd.training.data import FrameData
 from gnnformd.training.data_checks import training_digests
 from gnnformd.training.data_range import data_range_of, shortest_distances_of
@@ -194,7 +194,7 @@ class _Fit:
         checkpoints, start = self.out / "checkpoints", None
         if resume:
             checkpoint = resume if isinstance(resume, Path) else None
-            start = checkpoint_to_resume(self.out, checkpoint, self.model, self.training.epochs)
+            start = checkpoint_to_resume(self.out, checkpoint, self.model, self.training)
         stopwatch = Stopwatch()
         datasets, names = with_common_types(datasets, self.start)
         network = self.make(self.model, names)
@@ -217,9 +217,9 @@ class _Fit:
         sample = frames.sample()
         shortest = shortest_distances_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         if start is None:
-            isolated = {number: energy for dataset in datasets for number, energy in dataset.atom_energies.items()}
-            if len(isolated) == len(names):
-                network.start_from_atoms(torch.tensor([isolated[k] for k in sorted(isolated)], dtype=torch.float64))
+            isolated = atom_energies(datasets, names)
+            if isolated is not None:
+                network.start_from_atoms(torch.tensor(isolated, dtype=torch.float64))
             self.prepare(network, sample, shortest, names)
         log = RunLog(self.out, stopwatch, listener)
         saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests)

@@ -176,6 +176,12 @@ def test_bonds_and_angles_that_the_force_field_does_not_have_are_refused(salty):
         check_topology(replace(field, angles=()), topology, "here")
 
 
+def test_a_liquid_without_attraction_is_refused():
+    specialize(load_fluids("fluids"), replace(FIELD, lj_cutoff=2.5 * 3.4), "here")
+    with pytest.raises(InputError, match=r"here: Lennard-Jones ends at 3\.82 angstrom, but that of the model at 8\.5"):
+        specialize(load_fluids("fluids"), replace(FIELD, lj_cutoff=2 ** (1 / 6) * 3.4), "here")
+
+
 def test_parameters_outside_the_training_are_named():
     far = replace(FIELD, types=(replace(FIELD.types[0], sigma=6.0, charge=3.0), *FIELD.types[1:]))
     with pytest.warns(UserWarning, match=r"here: outside the training .* sigma 6 .*, charge 3 "):

@@ -36,6 +36,7 @@ __all__ = [
 Float = NDArray[np.float64]
 
 LONGEST_BOND = 0.35  # of the cutoff; from half of it on bonds fade out
+SHORTEST_CUTOFF = 0.9  # of Lennard-Jones, in units of the model's cutoff; forces are small there
 REPULSION = 4000.0  # of atoms closer than ever in training, in units of the largest epsilon
 ANGLES, ANGLE_WIDTH = 200, 0.13  # radian: an angle potential is best within two or three widths of its minimum
 
@@ -110,7 +111,8 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
     Raises
     ------
     InputError
-        The force field has no Lennard-Jones, or see `PairParameters`; or its angles cannot be told apart.
+        The force field has no Lennard-Jones, or one that ends before that of the model; or its angles cannot be told
+        apart; or see `PairParameters`.
     """
     parameters, count = PairParameters(field, source), len(field.types)
     if parameters.largest_sigma == 0:
@@ -119,6 +121,11 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
             "Lennard-Jones parameters."
         )
     cutoff = functions.reach * parameters.largest_sigma
+    if field.lj_cutoff < SHORTEST_CUTOFF * cutoff:
+        raise InputError(
+            f"{source}: Lennard-Jones ends at {field.lj_cutoff:.3g} angstrom, but that of the model at {cutoff:.3g}; "
+            "train a model on this liquid."
+        )
     if parameters.length.max(initial=0.0) > LONGEST_BOND * cutoff:
         raise InputError(
             f"{source}: a bond is {parameters.length.max():g} angstrom long, too long for a model that reaches "

@@ -16,6 +16,7 @@ from gnnformd.trajectory.formats.dump import read_dump, units_of_dump
 from gnnformd.trajectory.formats.extxyz import read_extxyz, units_of_extxyz
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.isolated_atoms import is_isolated_atom
 from gnnformd.units import REAL
 
 __all__ = ["FORMATS", "FrameReader", "TrajectoryFormat", "format_of"]
@@ -85,8 +86,11 @@ class TrajectoryFormat(NamedTuple):
                 f"{path}: data.keys names columns of extended XYZ, but this file has no names; remove data.keys."
             )
         more: dict[str, Any] = {"names": names} if self.named_targets else {}
-        yield from self.read(path, require_forces=require_forces, elements=elements, **more)
-        names.check_given(path)
+        isolated = True
+        for frame in self.read(path, require_forces=require_forces, elements=elements, **more):
+            isolated = isolated and is_isolated_atom(frame)
+            yield frame
+        names.check_given(path, isolated_atoms=isolated)
 
 
 def _read_deepmd_folder(

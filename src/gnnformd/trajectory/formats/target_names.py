@@ -115,8 +115,15 @@ class TargetNames:
             )
         return found
 
-    def check_given(self, source: Path) -> None:
+    def check_given(self, source: Path, *, isolated_atoms: bool = False) -> None:
         """Refuse given names that no frame had.
+
+        Parameters
+        ----------
+        source
+            The file.
+        isolated_atoms
+            Whether the file has nothing but isolated atoms, which need an energy only.
 
         Raises
         ------
@@ -124,7 +131,7 @@ class TargetNames:
             Names the key.
         """
         for target, name in self.given.items():
-            if target not in self.chosen:
+            if target not in self.chosen and (target == "energy" or not isolated_atoms):
                 raise InputError(f"{source}: no frame has '{name}', which data.keys.{target} names; correct the name.")
 
 

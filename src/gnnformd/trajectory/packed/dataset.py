@@ -469,6 +469,8 @@ def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[Pac
     found = [dataset for dataset in opened if len(dataset) or not dataset.isolated_atoms]
     if all(dataset.validation for dataset in found):
         raise InputError(f"{opened[0].path}: contains isolated atoms only; add data with frames to learn from.")
+    if opened[-1].validation and not found[-1].validation:
+        raise InputError(f"{opened[-1].path}: contains isolated atoms only; add frames to validate on.")
     return [dataset.with_isolated_atoms(isolated.energies) for dataset in found] if isolated.energies else found
 
 
