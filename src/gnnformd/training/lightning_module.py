@@ -90,9 +90,12 @@ class ForceFitting(lightning.LightningModule):
 
     def _weights(self, terms: Tensor, portion: Portion) -> Tensor:
         """Weights of forces, energies and virials, (3,), from what they cost lately where they are automatic."""
-        if self.loss.automatic and max(portion.weights) > 0:
-            means = terms.detach().mean(1)
-            self.balance.lerp_(means, MEMORY if self.balance.any() else 1.0)
+        if self.loss.automatic:
+            real = float(max(portion.weights) > 0)
+            sums = real * torch.cat([terms.detach().sum(1), terms.new_tensor([terms.shape[1]])])  # (4,)
+            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
+            if sums[3] > 0:
+                self.balance.lerp_(sums[:3] / sums[3], MEMORY if self.balance.any() else 1.0)
         return self.loss.weights(self.balance, terms)
 
     def _penalties(self, prediction: Prediction, portion: Portion) -> Tensor:
