@@ -13,7 +13,7 @@ from gnnformd.trajectory.packed.dataset import open_dataset, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[3] / "shared" / "data"  # beside the project, where there are such data
 
 PAIR = """2
 Lattice="9 0 0 0 9 0 0 0 9" pbc="T T T" Properties=species:S:1:pos:R:3:forces:R:3 energy=-40.0 config_type=liquid

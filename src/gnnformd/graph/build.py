@@ -18,13 +18,13 @@ from gnnformd.graph.bonds import BondTable, bond_kinds, bond_table, refuse_narro
 from gnnformd.graph.neighbors import neighbor_pairs
 from gnnformd.trajectory.frame import Frame
 
-__all__ = ["HalfEdges", "build_graph", "collate", "find_edges", "join_frames"]
+__all__ = ["StoredEdges", "build_graph", "collate", "find_edges", "join_frames"]
 
 _JOINED = ("positions", "cells", "periodic", "special_coul", "type_index", "charges", "epsilons", "sigmas")
 
 
 @dataclass(frozen=True)
-class HalfEdges:
+class StoredEdges:
     """The first half of a frame's edges in the smallest integers that hold them: 8 bytes an edge for 648 atoms.
 
     Attributes
@@ -43,7 +43,7 @@ class HalfEdges:
     bond_kind: NDArray[np.int8]
 
 
-def find_edges(frame: Frame, cutoff: float, table: BondTable | None = None) -> HalfEdges:
+def find_edges(frame: Frame, cutoff: float, table: BondTable | None = None) -> StoredEdges:
     """Neighbor pairs of a frame and their kinds of bond.
 
     Parameters
@@ -72,7 +72,7 @@ def find_edges(frame: Frame, cutoff: float, table: BondTable | None = None) -> H
     kinds = bond_kinds(table, i, j, shift, frame.positions, frame.cell)
     index_type = np.min_scalar_type(max(atom_count - 1, 0))
     shift_type = np.min_scalar_type(-1 - int(np.abs(shift).max(initial=0)))
-    return HalfEdges(i.astype(index_type), j.astype(index_type), shift.astype(shift_type), kinds)
+    return StoredEdges(i.astype(index_type), j.astype(index_type), shift.astype(shift_type), kinds)
 
 
 def build_graph(
@@ -111,7 +111,7 @@ def build_graph(
 
 def join_frames(
     frames: Sequence[Frame],
-    edges: Sequence[HalfEdges],
+    edges: Sequence[StoredEdges],
     force_fields: Sequence[ForceField | None],
     *,
     dtype: torch.dtype,
@@ -187,7 +187,7 @@ def _features(frame: Frame, field: ForceField | None) -> tuple[NDArray[np.float6
 
 
 def _mirrored(
-    edges: Sequence[HalfEdges], first_atom: NDArray[np.int64], dtype: torch.dtype
+    edges: Sequence[StoredEdges], first_atom: NDArray[np.int64], dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Write the first halves of all graphs, then the second halves, into new tensors."""
     half = sum(len(e.center_index) for e in edges)

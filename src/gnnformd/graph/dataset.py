@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BondTable, bond_table
-from gnnformd.graph.build import HalfEdges, find_edges, join_frames
+from gnnformd.graph.build import StoredEdges, find_edges, join_frames
 from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FrameSource", "GraphDataset"]
@@ -64,7 +64,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         self.frames = tuple(frames)
         self.cutoff = cutoff
         self.dtype = dtype
-        self._edges: list[HalfEdges | None] = [None] * len(self.frames)
+        self._edges: list[StoredEdges | None] = [None] * len(self.frames)
         # the last bonds seen in each dataset and their table; bonds rarely change along a trajectory
         self._tables: list[tuple[Frame, BondTable] | None] = [None] * len(self.datasets)
 
@@ -109,7 +109,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         dataset, frame = self.frames[index]
         return self.datasets[dataset][frame]
 
-    def _find(self, index: int, frame: Frame | None) -> HalfEdges:
+    def _find(self, index: int, frame: Frame | None) -> StoredEdges:
         known = self._edges[index]
         if known is not None:
             return known

@@ -88,14 +88,7 @@ class GraphPredictor:
             positions = graph.positions.numpy(force=True).astype(np.float64)
             box = completed_cell(graph.cells[0].numpy(force=True), graph.periodic[0].numpy(force=True))
             found.append(prediction_of(engine.evaluate(positions, box), weight_of(self._model)))
-        if len(found) == 1:
-            return found[0]
-        energies, virials = [p.energies for p in found], [p.virials for p in found]
-        return Prediction(
-            torch.cat([p.forces for p in found]),
-            torch.cat([e for e in energies if e is not None]),
-            torch.cat([v for v in virials if v is not None]),
-        )
+        return Prediction.join(found)
 
     def _engine_for(self, graph: AtomicGraph) -> Engine[AtomicGraph] | None:
         if graph.graph_count != 1 or not self._fast:

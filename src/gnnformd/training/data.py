@@ -73,7 +73,8 @@ class FrameData(lightning.LightningDataModule):
         train, validation = frames
         check_targets(datasets, [*train, *validation], training)
         warn_of_data_problems(datasets, train, validation)
-        self.atoms = float(np.mean([datasets[which].atom_counts[frame] for which, frame in train]))
+        counts = [dataset.atom_counts for dataset in datasets]
+        self.atoms = float(np.mean([counts[which][frame] for which, frame in train]))
         if training.batch_size is None:
             size = frames_per_step(self.atoms, training.devices)
             self.training = training.model_copy(update={"batch_size": size})

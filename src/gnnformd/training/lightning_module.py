@@ -96,7 +96,7 @@ class ForceFitting(lightning.LightningModule):
             sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
             if sums[3] > 0:
                 self.balance.lerp_(sums[:3] / sums[3], MEMORY if self.balance.any() else 1.0)
-        return self.loss.weights(self.balance, terms)
+        return self.loss.weights(self.balance)
 
     def _penalties(self, prediction: Prediction, portion: Portion) -> Tensor:
         """Penalties of warm-up in all and along x, y, z for a portion; those of a batch's portions add up, (4,).

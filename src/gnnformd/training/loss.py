@@ -89,13 +89,8 @@ class Loss:
     settings: TrainingSettings
     scales: Scales
 
-    def __call__(self, prediction: Prediction, graph: AtomicGraph, balance: Tensor | None = None) -> Tensor:
-        """Loss of each graph, kcal/mol/angstrom, (B,); `balance`, where weights are automatic, from `terms`."""
-        terms = self.terms(prediction, graph)
-        return self.weights(balance, terms) @ terms
-
     def terms(self, prediction: Prediction, graph: AtomicGraph) -> Tensor:
-        """Compute the three terms at weight 1, kcal/mol/angstrom, (3, B): forces, energies, virials."""
+        """Compute what forces, energies and virials of each graph cost at weight 1, kcal/mol/angstrom, (3, B)."""
         forces = prediction.forces.to(graph.positions.dtype)
         found = [self._of_forces(forces, graph)]
         atoms = graph.atoms_per_graph.to(found[0])
@@ -113,7 +108,7 @@ class Loss:
             found.append(self.scales.force * atoms * size)
         return torch.stack(found)
 
-    def weights(self, balance: Tensor | None, like: Tensor) -> Tensor:
+    def weights(self, balance: Tensor) -> Tensor:
         """Weights of forces, energies and virials, (3,).
 
         Automatic ones make what energies (virials) cost a fifth (a twentieth) of what forces cost, unless they cost
@@ -122,18 +117,15 @@ class Loss:
         Parameters
         ----------
         balance
-            What the three cost lately at weight 1, (3,); not needed if no weight is automatic.
-        like
-            For device and type.
+            What the three cost lately at weight 1, (3,), for automatic weights.
         """
-        weights = like.new_ones(3)
+        weights = balance.new_ones(3)
         for row, (weight, share) in enumerate(
             ((self.settings.energy_weight, ENERGY_SHARE), (self.settings.virial_weight, VIRIAL_SHARE)), start=1
         ):
             if weight != "auto":
                 weights[row] = weight
                 continue
-            assert balance is not None
             smallest = (SMALLEST_COST * balance[0]).clamp(min=torch.finfo(balance.dtype).tiny)
             weights[row] = share * balance[0] / torch.maximum(balance[row], smallest)
         return weights

@@ -70,13 +70,13 @@ class Soap(torch.optim.Optimizer):
         state["steps"] += 1
         left, right = (state["left_basis"], state["right_basis"]) if matrix else (None, None)
         state["mean"].lerp_(gradient, 1.0 - decay)
-        state["squares"].lerp_(_turned(gradient, left, right).square(), 1.0 - decay)
+        state["squares"].lerp_(_rotated(gradient, left, right).square(), 1.0 - decay)
         known = 1.0 - decay ** float(state["steps"])
         size = (state["squares"] / known).sqrt() + SMALLEST
-        update: Tensor = _turned(state["mean"], left, right) / (known * size)
+        update: Tensor = _rotated(state["mean"], left, right) / (known * size)
         if left is None or right is None:
             return update
-        update = _turned(update, left.T, right.T)
+        update = _rotated(update, left.T, right.T)
         state["left"].lerp_(gradient @ gradient.T, 1.0 - decay)
         state["right"].lerp_(gradient.T @ gradient, 1.0 - decay)
         if int(state["steps"]) % every == 0:
@@ -86,12 +86,12 @@ class Soap(torch.optim.Optimizer):
         return update
 
 
-def _turned(matrix: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
+def _rotated(matrix: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
     """Return ``Q_L^T M Q_R``."""
     if left is None or right is None:
         return matrix
-    turned: Tensor = left.T @ matrix @ right
-    return turned
+    rotated: Tensor = left.T @ matrix @ right
+    return rotated
 
 
 def _eigenvectors(moments: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from gnnformd.graph.build import build_graph, collate
 from gnnformd.trajectory.frame import Frame
 
 
-def liquid(seed, forces=None):
-    """60 atoms at random, none closer than 1.8 angstrom."""
+def liquid(seed, atoms=60):
+    """Atoms at random, none closer than 1.8 angstrom."""
     rng = np.random.default_rng(seed)
     positions: list[np.ndarray] = []
-    while len(positions) < 60:
+    while len(positions) < atoms:
         new = 10.0 * rng.random(3)
         apart = np.array([new - old for old in positions]).reshape(-1, 3)
         apart -= 10.0 * np.round(apart / 10.0)
@@ -26,10 +26,10 @@ def liquid(seed, forces=None):
         cell=10.0 * np.eye(3),
         origin=np.zeros(3),
         periodic=(True, True, True),
-        ids=np.arange(1, 61),
-        types=np.ones(60, dtype=np.int64),
+        ids=np.arange(1, atoms + 1),
+        types=np.ones(atoms, dtype=np.int64),
         positions=np.array(positions),
-        forces=rng.normal(0, 20, (60, 3)),
+        forces=rng.normal(0, 20, (atoms, 3)),
     )
     return build_graph(frame, 3.4, dtype=torch.float64)
 
@@ -70,6 +70,11 @@ def test_fitted_potentials_are_never_worse_than_none_in_frames_that_are_new(coun
     model, new = started(frames), with_pair_forces(liquid(99), noise=3.0, seed=99)
     assert error(model, new) < 1.02 * new.forces.square().mean().sqrt().item()
     assert model.fitted_pairs.coefficients.abs().max() < 100  # kcal/mol, of energies of a few
+
+
+def test_too_few_forces_to_keep_some_back_give_no_potentials():
+    model = started([with_pair_forces(liquid(0, atoms=3), noise=0.0)])
+    assert model.fitted_pairs.coefficients.abs().max() == 0
 
 
 def test_what_is_exact_is_found_from_few_frames():

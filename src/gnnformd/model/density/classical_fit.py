@@ -19,7 +19,7 @@ PRIOR_WEIGHT = 0.1  # of inputs in which no pair energy is known to be linear, a
 STRENGTHS = tuple(10.0**k for k in range(-16, 3))  # of the prior, tried in turn
 TOLERANCE = 0.1  # a stronger prior may cost this share of the error in forces kept back
 KEPT_BACK = 4  # one frame (or atom) in so many is kept back to choose the strength
-TINY = 1e-300
+TINY = 1e-300  # instead of zero singular values squared
 
 
 @torch.no_grad()
@@ -132,7 +132,7 @@ class _Fit:
 
         Minimizes ``|A c - b|^2 + lambda sum_k roughness_k^2 c_k^2``. ``lambda`` is the largest of `STRENGTHS` whose
         error in forces kept back is within `TOLERANCE` of the smallest. There are no potentials if these do not make
-        that error smaller than it is without any.
+        that error smaller than it is without any, or no forces are kept back since there are too few.
 
         Parameters
         ----------
@@ -140,10 +140,12 @@ class _Fit:
             Of each function, (K,).
         """
         fitted, held = self._triangles()
+        none = torch.zeros_like(roughness)
+        if not len(held):
+            return none
         found = _Ridge(fitted, roughness)
         errors = [_error(held, found.solution(strength)) for strength in STRENGTHS]
         allowed = min(errors) * (1.0 + TOLERANCE)
-        none = torch.zeros_like(roughness)
         if _error(held, none) <= allowed:
             return none
         chosen = max(s for s, error in zip(STRENGTHS, errors, strict=True) if error <= allowed)
@@ -229,7 +231,7 @@ class _Ridge:
 
 
 def _triangle(above: Tensor, rows: Tensor) -> Tensor:
-    """Upper triangle with the normal equations of all rows."""
+    """Upper triangle that has the least-squares solutions and errors of all rows together."""
     triangle: Tensor = torch.linalg.qr(torch.cat([above, rows]) if len(above) else rows, mode="r").R
     return triangle
 

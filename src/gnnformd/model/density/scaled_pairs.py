@@ -62,6 +62,11 @@ class ScaledPairs(PairTerm):
         self.register_buffer("sigmas", torch.ones(inputs, inputs))
         self.register_buffer("weights", torch.ones(BOND_KINDS))
 
+    @classmethod
+    def used(cls, settings: DensitySettings) -> bool:
+        """See `PairTerm.used`: a model for one of many liquids has it."""
+        return isinstance(settings, ScaledSettings)
+
     @property
     def shortest_wave(self) -> float:
         """See `PairTerm.shortest_wave`."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density.settings import DensitySettings
 
 __all__ = ["PairKinds", "PairTerm"]
 
@@ -52,6 +53,11 @@ class PairTerm(nn.Module, ABC):
 
     It has to vanish smoothly (three derivatives) at the cutoff. It is not trained: parameters are buffers.
     """
+
+    @classmethod
+    def used(cls, settings: DensitySettings) -> bool:
+        """Whether a model with these settings has the term."""
+        return True
 
     @property
     def shortest_wave(self) -> float:
