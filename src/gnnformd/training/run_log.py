@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -187,14 +188,28 @@ class Checkpoints(lightning.Callback):
         checkpoint[SETTINGS_KEY] = self.model.model_dump(mode="json")
         checkpoint[TRAINING_KEY] = pl_module.settings.model_dump(mode="json")
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keep the checkpoint that a training resumes from, if it ended between ``last.ckpt`` and ``epoch-NN.ckpt``."""
+        if trainer.ckpt_path and self._is_kept() and trainer.is_global_zero:
+            kept = self._kept(trainer.current_epoch)
+            if not kept.exists():
+                with replacing(kept) as beside:
+                    shutil.copyfile(trainer.ckpt_path, beside)
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save the checkpoints."""
         assert isinstance(pl_module, ForceFitting)
         if not pl_module.validated:
             return
         self._save(trainer, self.folder / "last.ckpt")
-        if len(self.run_log.records) % self.every == 0:
-            self._save(trainer, self.folder / f"epoch-{trainer.current_epoch + 1:02d}.ckpt")
+        if self._is_kept():
+            self._save(trainer, self._kept(trainer.current_epoch + 1))
+
+    def _is_kept(self) -> bool:
+        return bool(self.run_log.records) and len(self.run_log.records) % self.every == 0
+
+    def _kept(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:02d}.ckpt"
 
     def _save(self, trainer: lightning.Trainer, path: Path) -> None:
         if trainer.is_global_zero:
