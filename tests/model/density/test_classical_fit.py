@@ -74,7 +74,9 @@ def test_fitted_potentials_are_never_worse_than_none_in_frames_that_are_new(coun
 
 
 def test_too_few_forces_to_keep_some_back_give_no_potentials():
-    model = started([with_pair_forces(liquid(0, atoms=3), noise=0.0)])
+    graph = with_pair_forces(liquid(25, atoms=3), noise=0.0)
+    assert len(graph.half_edges.center) == 2
+    model = started([graph])
     assert model.fitted_pairs.coefficients.abs().max() == 0
 
 
