@@ -235,7 +235,7 @@ def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
     from gnnformd.model.files.model_file import load_model
     from gnnformd.trajectory.packed.dataset import open_datasets
 
-    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": []})
+    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": [], "config_type_weights": {}})
     with progress("Evaluating") as report:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
     show_evaluation(result, units)
