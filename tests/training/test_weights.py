@@ -130,7 +130,7 @@ def test_a_training_takes_weights_and_missing_targets_and_validates_without(data
 
 def test_frames_of_weight_zero_are_not_learned(data: DataSettings) -> None:
     chosen = data.model_copy(update={"config_type_weights": {"surface": 0.0}})
-    with pytest.warns(UserWarning, match="3 of 9 training frames have weight zero"):
+    with pytest.warns(UserWarning, match="4 of 9 training frames have weight zero"):
         frames = FrameData(open_datasets(chosen), chosen, settings(), 4.0)
     used = [frames.train_graphs.datasets[d][k].config_type for d, k in frames.train_graphs.frames]
     assert used and set(used) == {"bulk"}

@@ -62,8 +62,8 @@ def data_range_of(
     squares = np.zeros(len(names))
     for which, frame in frames:
         found = datasets[which][frame]
-        assert found.forces is not None
-        np.maximum.at(squares, found.types - 1, (found.forces * found.forces).sum(axis=1))
+        if found.forces is not None:
+            np.maximum.at(squares, found.types - 1, (found.forces * found.forces).sum(axis=1))
     pairs = [
         [kind, names[one], names[other], float(shortest[kind, one, other])]
         for kind, one, other in torch.argwhere(shortest.isfinite() & (shortest > 0)).tolist()
