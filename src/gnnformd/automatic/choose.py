@@ -193,7 +193,7 @@ def _is_lennard_jones(facts: DataFacts) -> bool:
 
 
 def _is_classical(facts: DataFacts) -> bool:
-    return facts.force_field is not None or facts.longest_bond_path > 0 or facts.charges > 0
+    return facts.force_field is not None or facts.longest_bond_path > 0 or (facts.charges > 0 and not facts.by_name)
 
 
 def _cutoff(facts: DataFacts) -> Choice:
@@ -223,7 +223,8 @@ def _layers(facts: DataFacts) -> Choice:
 def _electrostatics(facts: DataFacts) -> Choice:
     whole, open_ = facts.periodic
     if not facts.charges:
-        return Choice("model.electrostatics", "none", "the data have no charges")
+        asked = " that are asked for (data.keys)" if facts.by_name else ""
+        return Choice("model.electrostatics", "none", f"the data have no charges{asked}")
     if facts.charges_change:
         return Choice("model.electrostatics", "none", "charges change from frame to frame, and would not be known")
     if facts.sampled not in (whole, open_):

@@ -180,9 +180,26 @@ class _Fit:
                 "embedding); set data.force_field to give it charge, epsilon and sigma.",
                 stacklevel=2,
             )
-            embedded = replace(self, model=self.model.model_copy(update={"node_features": "embedding"}))
-            return embedded._run(datasets, resume, listener, progress)
+            self = self._with(node_features="embedding")
+        if getattr(self.model, "electrostatics", "none") == "fixed":
+            self = self._with_known_charges(datasets)
         return self._run(datasets, resume, listener, progress)
+
+    def _with(self, **changes: str) -> _Fit:
+        """Change settings of the model."""
+        return replace(self, model=self.model.model_copy(update=changes))
+
+    def _with_known_charges(self, datasets: Sequence[PackedDataset]) -> _Fit:
+        """Leave out the Coulomb energy where no charges are known; refuse data of which only a part has charges."""
+        without = [dataset.path for dataset in datasets if not dataset.knows_charges]
+        if not without:
+            return self
+        where = f"{without[0]}: has no charges"
+        how = "name their column with data.keys.charges, or give data.force_field or data.topology"
+        if len(without) < len(datasets) or self.start is not None:
+            raise InputError(f"{where}, which model.electrostatics: fixed needs; {how}, or set it to none.")
+        warnings.warn(f"{where}, so there is no Coulomb energy (model.electrostatics: none); {how}.", stacklevel=4)
+        return self._with(electrostatics="none")
 
     def _run(
         self,

@@ -33,7 +33,8 @@ class DataSettings(BaseModel):
     keys: dict[Target, str] = Field(
         default={},
         description="Names of energy, forces, stress, virial and config_type in extended XYZ files, for instance "
-        "`{energy: my_energy}`; those not given are searched for (see docs/data.md).",
+        "`{energy: my_energy}`; those not given are searched for (see docs/data.md). Charges of atoms are used only "
+        "where `charges` names them.",
     )
     validation: list[str] = Field(
         default=[], description="Data to validate on; all frames of `paths` are then for training."

@@ -210,11 +210,17 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
     energy = atoms.info.get("Potential_energy") if energy is None else energy
     virial = _virial(atoms, cell, values, names, where)
     config_type = names.find("config_type", values, where)
+    charges = None if len(atoms) == 1 else names.find_charges({**atoms.arrays, **results}, where)
     if energy is not None and not isinstance(energy, int | float | np.number):
         raise InputError(f"{where}: the energy is '{str(energy)[:40]}', which is not a number; correct the line.")
     if forces is not None and np.shape(forces) != (len(atoms), 3):
         raise InputError(f"{where}: the column of forces has not three numbers an atom; write x, y and z.")
-    for name, numbers in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):
+    if charges is not None and (np.shape(charges) != (len(atoms),) or np.asarray(charges).dtype.kind not in "fiu"):
+        raise InputError(f"{where}: the column '{names.chosen['charges']}' is not one charge an atom; write it in e.")
+    for name, numbers in (
+        *(("position", atoms.positions), ("force", forces), ("charge", charges)),
+        *(("energy", energy), ("virial", virial)),
+    ):
         if numbers is not None and not np.isfinite(numbers).all():
             raise InputError(
                 f"{where}: a {name} of the frame is not a finite number; remove this frame and all that follow."
@@ -235,6 +241,7 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
         forces=None if forces is None else np.asarray(forces, dtype=np.float64) * kcal_per_mol,
         energy=None if energy is None else float(energy) * kcal_per_mol,
         virial=None if virial is None else virial * kcal_per_mol,
+        charges=None if charges is None else np.asarray(charges, dtype=np.float64),
         config_type=None if config_type is None else str(config_type),
         weights=weights,
     )

@@ -10,7 +10,7 @@ from gnnformd.errors import InputError
 
 __all__ = ["Target", "TargetNames", "target_keys"]
 
-Target: TypeAlias = Literal["energy", "forces", "stress", "virial", "config_type"]
+Target: TypeAlias = Literal["energy", "forces", "stress", "virial", "config_type", "charges"]
 """What `TargetNames` finds."""
 
 CANDIDATES: dict[Target, tuple[str, ...]] = {
@@ -19,8 +19,10 @@ CANDIDATES: dict[Target, tuple[str, ...]] = {
     "stress": ("ref_stress", "dft_stress", "stress"),
     "virial": ("ref_virial", "ref_virials", "dft_virial", "dft_virials", "virial", "virials"),
     "config_type": ("config_type", "group"),
+    "charges": ("ref_charges", "dft_charges", "charges", "charge", "initial_charges", "q"),
 }
-"""The first one that a file has is taken; prefixes may be in capitals."""
+"""The first one that a file has is taken, but for charges, which are used where they are asked for alone; prefixes may
+be in capitals."""
 
 FAMILIES = ("ref", "dft", "")
 """Prefixes of these names, in this order."""
@@ -49,6 +51,7 @@ class TargetNames:
         self.chosen: dict[Target, str] = {}
         self._others: dict[Target, set[str]] = {}
         self._virial_family: str | None = None
+        self._unused_charges: str | None = None
 
     def find(self, target: Target, values: Mapping[str, Any], where: str) -> Any:
         """Take the value of a target from those of a frame by their names, or None.
@@ -100,6 +103,34 @@ class TargetNames:
             self._others[target] |= others
         return virial, stress
 
+    def find_charges(self, values: Mapping[str, Any], where: str) -> Any:
+        """Take the charges of atoms where a name is given for them, else None; it is noted if there are some.
+
+        Charges of an electronic structure code depend on how it divides the electrons, and need not be those that
+        forces follow from.
+
+        Raises
+        ------
+        InputError
+            The frame has not the given name.
+        """
+        if "charges" not in self.given:
+            order = CANDIDATES["charges"]
+            self._unused_charges = self._unused_charges or next(
+                (name for name in values if _plain(name) in order), None
+            )
+            return None
+        name = self.given["charges"]
+        found = self.find("charges", values, where)
+        if found is None and name == "charge" and "charges" in values:  # ASE's name of this column
+            self.chosen["charges"], found = name, values["charges"]
+        if found is None:
+            raise InputError(
+                f"{where}: the frame has no '{name}', which data.keys.charges names; add charges to all frames, or "
+                "remove the key."
+            )
+        return found
+
     def notes(self) -> list[str]:
         """Say which name was chosen where others, with other values, could have been; a sentence for each target."""
         found = [
@@ -107,6 +138,11 @@ class TargetNames:
             for target, others in self._others.items()
             if others
         ]
+        if self._unused_charges is not None:
+            found.append(
+                f"charges of atoms ('{self._unused_charges}') are not used; data.keys.charges={self._unused_charges} "
+                "takes them."
+            )
         families = {target: _family(name) for target, name in self.chosen.items() if target in ("energy", "forces")}
         if len(set(families.values())) > 1 and not {"energy", "forces"} & self.given.keys():
             found.append(

@@ -239,6 +239,11 @@ class PackedDataset(Sequence[Frame]):
         return bool(np.isfinite(self._arrays["energies"]).any())
 
     @property
+    def knows_charges(self) -> bool:
+        """Whether the charges of all atoms are known, from the frames or from a force field."""
+        return self.force_field is not None or bool(self._arrays["charges_known"].all())
+
+    @property
     def has_virials(self) -> bool:
         """Whether any frame has a virial."""
         return bool(np.isfinite(self._arrays["virials"]).any())
