@@ -210,6 +210,7 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
     energy = atoms.info.get("Potential_energy") if energy is None else energy
     virial = _virial(atoms, cell, values, names, where)
     config_type = names.find("config_type", values, where)
+    names.find_unused({**atoms.arrays, **values})
     charges = None if len(atoms) == 1 else names.find_charges({**atoms.arrays, **results}, where)
     if energy is not None and not isinstance(energy, int | float | np.number):
         raise InputError(f"{where}: the energy is '{str(energy)[:40]}', which is not a number; correct the line.")
@@ -223,7 +224,8 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
     ):
         if numbers is not None and not np.isfinite(numbers).all():
             raise InputError(
-                f"{where}: a {name} of the frame is not a finite number; remove this frame and all that follow."
+                f"{where}: {'an' if name == 'energy' else 'a'} {name} of the frame is not a finite number; remove this "
+                "frame and all that follow."
             )
     weights = target_weights({} if names_isolated_atom(str(config_type)) else values, where)
     forces, energy, virial = (

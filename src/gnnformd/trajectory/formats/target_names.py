@@ -24,6 +24,18 @@ CANDIDATES: dict[Target, tuple[str, ...]] = {
 """The first one that a file has is taken, but for charges, which are used where they are asked for alone; prefixes may
 be in capitals."""
 
+SIMILAR: dict[Target, tuple[str, int]] = {"energy": ("energy", 1), "stress": ("stress", 6), "virial": ("virial", 6)}
+"""Part of names that may be meant for a target, and the fewest numbers it has."""
+
+NOT_MEANT = ("weight", "sigma", "kinetic")
+"""Parts of names that are not."""
+
+OF_LAMMPS = ("Potential_energy", "Stress")
+"""Names of LAMMPS's ``dump extxyz``, which the reader knows."""
+
+UNUSED = ("energy_sigma", "force_sigma", "virial_sigma", "force_atom_sigma", "force_component_sigma", "force_mask")
+"""Weights of GAP."""
+
 FAMILIES = ("ref", "dft", "")
 """Prefixes of these names, in this order."""
 
@@ -52,6 +64,8 @@ class TargetNames:
         self._others: dict[Target, set[str]] = {}
         self._virial_family: str | None = None
         self._unused_charges: str | None = None
+        self._similar: dict[Target, str] = {}
+        self._unused: set[str] = set()
 
     def find(self, target: Target, values: Mapping[str, Any], where: str) -> Any:
         """Take the value of a target from those of a frame by their names, or None.
@@ -69,6 +83,8 @@ class TargetNames:
         order = CANDIDATES[target]
         present = sorted((name for name in values if _plain(name) in order), key=lambda name: order.index(_plain(name)))
         if not present:
+            if target not in self._similar and (similar := _similar(target, values)) is not None:
+                self._similar[target] = similar
             return None
         name = self.chosen.setdefault(target, present[0])
         if name not in present:
@@ -131,13 +147,28 @@ class TargetNames:
             )
         return found
 
+    def find_unused(self, values: Mapping[str, Any]) -> None:
+        """Note weights that are not used."""
+        self._unused.update(name for name in UNUSED if name in values)
+
     def notes(self) -> list[str]:
-        """Say which name was chosen where others, with other values, could have been; a sentence for each target."""
+        """Say what was not taken: other values of a target, names that may be meant for one, charges, weights."""
         found = [
             f"{target} is taken from '{self.chosen[target]}', not from {_quoted(others)}; data.keys.{target} chooses."
             for target, others in self._others.items()
             if others
         ]
+        known = {"virial", "stress"} if {"virial", "stress"} & self.chosen.keys() else set[str]()
+        found += [
+            f"no {target} is read, though there is '{name}'; data.keys.{target}={name} takes it."
+            for target, name in self._similar.items()
+            if target not in self.chosen.keys() | known
+        ]
+        if self._unused:
+            found.append(
+                f"{_quoted(self._unused)}, which weigh targets in GAP, are not used; config_energy_weight, "
+                "config_forces_weight and config_virials_weight are."
+            )
         if self._unused_charges is not None:
             found.append(
                 f"charges of atoms ('{self._unused_charges}') are not used; data.keys.charges={self._unused_charges} "
@@ -195,6 +226,22 @@ def target_keys(options: list[str]) -> dict[Target, str]:
 def _plain(name: str) -> str:
     """Name with a prefix in small letters; without one it stays: ``Stress`` of LAMMPS is no ``stress``."""
     return name[:4].lower() + name[4:] if name[:4].lower() in ("ref_", "dft_") else name
+
+
+def _similar(target: Target, values: Mapping[str, Any]) -> str | None:
+    """First name that may be meant for a target."""
+    if target not in SIMILAR:
+        return None
+    import numpy as np
+
+    part, count = SIMILAR[target]
+    for name, value in values.items():
+        lower = name.lower()
+        if part in lower and name not in OF_LAMMPS and not any(other in lower for other in NOT_MEANT):
+            numbers = np.asarray(value)
+            if numbers.dtype.kind in "fiu" and numbers.size in (count, 9 if count > 1 else 1):
+                return name
+    return None
 
 
 def _family(name: str) -> str:
