@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -41,10 +42,34 @@ from gnnformd.training.trainer import computing, make_trainer
 from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["TrainedRun", "finetune", "train"]
+__all__ = ["AfterBest", "TrainedRun", "finetune", "train"]
 
 Progress = Callable[[int, int], None]
 Listener = Callable[[EpochRecord], None]
+
+
+NOTICEABLE = 0.02
+"""Share by which an error has to rise to be told."""
+
+
+@dataclass(frozen=True)
+class AfterBest:
+    """A training whose best model was not its last.
+
+    Attributes
+    ----------
+    best_seconds, seconds
+        Up to the best epoch, and in all.
+    last_l1_per_atom
+        Error of the validation frames at the end, as `EpochRecord.validation_l1_per_atom`.
+    overfits
+        Whether the error of the training frames went on falling meanwhile.
+    """
+
+    best_seconds: float
+    seconds: float
+    last_l1_per_atom: float
+    overfits: bool
 
 
 @dataclass(frozen=True)
@@ -69,6 +94,16 @@ class TrainedRun:
     def model(self) -> Path:
         """The model file."""
         return self.folder / "model.safetensors"
+
+    @property
+    def after_best(self) -> AfterBest | None:
+        """What came after the best epoch, if the error of validation frames has risen noticeably since."""
+        best, last = self.best, self.records[-1]
+        if not last.validation_l1_per_atom > (1 + NOTICEABLE) * best.validation_l1_per_atom:
+            return None
+        known = best.train_l1_per_atom is not None and last.train_l1_per_atom is not None
+        overfits = known and cast(float, last.train_l1_per_atom) < cast(float, best.train_l1_per_atom)
+        return AfterBest(best.seconds, last.seconds, last.validation_l1_per_atom, overfits)
 
 
 def train(
