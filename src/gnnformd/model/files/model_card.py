@@ -48,8 +48,8 @@ class ModelCard:
         Physical parameters the model was trained with, or None.
     trained_on
         One mapping per training: names of the data (never paths), their ``units``, frames, atoms, epochs, errors,
-        digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type) and
-        ``closest_pairs`` (bonds between the two, types, angstrom).
+        digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type),
+        ``closest_pairs`` (bonds between the two, types, angstrom) and ``largest_charge`` (e).
     units
         Of the numbers in the file, always ``real``.
     format_version
