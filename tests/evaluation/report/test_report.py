@@ -18,11 +18,11 @@ COLUMNS = "epoch train_loss validation_loss validation_l1_per_atom validation_x 
 HEADER = ",".join([*COLUMNS.split(), "learning_rate", "seconds"])
 
 
-def _run(folder, name="water"):
+def _run(folder):
     folder.mkdir(parents=True)
     rows = ["1,9000,6480,10,2160,2160,2160,2e-4,30", "2,7000,3240,5,1080,1080,1080,4e-4,60"]
     (folder / "metrics.csv").write_text("\n".join([HEADER, *rows]) + "\n")
-    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "gamd"}, "data": {"paths": [name]}}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "gamd"}, "data": {"paths": [str(folder)]}}))
 
 
 def _evaluation(model, path):
