@@ -195,9 +195,11 @@ def _cell(cell: Any) -> str:
 
 
 def _listed(value: Any) -> str:
-    """Nested settings in one line."""
+    """Nested settings in one line; parts with commas of their own are separated by semicolons."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_listed(entry)}" for key, entry in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_listed(entry) for entry in value) or "-"
-    return number(value)
+        parts = [f"{key} {_listed(entry)}" for key, entry in value.items()]
+    elif isinstance(value, (list, tuple)):
+        parts = [_listed(entry) for entry in value]
+    else:
+        return number(value)
+    return ("; " if any("," in part for part in parts) else ", ").join(parts) or "-"

@@ -239,7 +239,7 @@ def _show_simulation(result: SimulationResult) -> None:
             cells.append(with_error(observable.reference, observable.reference_standard_error))
             cells += [number(observable.difference, 2), _short_verdict(observable)]
         table.append(cells)
-    show_table("Observables; 'apart' in standard errors, same below 2" if compared else "Observables", columns, table)
+    show_table("Observables; 'apart' in standard errors" if compared else "Observables", columns, table)
     if result.verdict is not None:
         say(f"Compared with the reference: {result.verdict.text}.")
     if result.stability is not None:

@@ -26,7 +26,8 @@ from gnnformd.model.settings import GamdSettings
 from gnnformd.simulation.speed.liquids import liquid_commands
 
 CUTOFF = 4.0
-ROWS = "epoch,train_loss,validation_loss,validation_l1_per_atom,validation_x,validation_y,validation_z,learning_rate,seconds"
+COLUMNS = "epoch train_loss validation_loss validation_l1_per_atom validation_x validation_y validation_z learning_rate"
+ROWS = ",".join([*COLUMNS.split(), "seconds"])
 COPPER = ForceField((AtomType("Cu", 63.546, 0.0, 0.0, 0.0),))
 
 

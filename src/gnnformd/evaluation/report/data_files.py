@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.thermo_table import ThermoSeries
 from gnnformd.evaluation.report.files import ResultFolder, TrainingRun
+from gnnformd.trajectory.paths import matching_files
 from gnnformd.yaml_files import read_mapping
 
 __all__ = ["KnownData", "all_there", "data_of"]
@@ -65,7 +66,7 @@ class KnownData:
 
 
 def data_of(found: ResultFolder, run: TrainingRun) -> list[KnownData]:
-    """Data of a run's configuration and reference runs in the folder, as far as they are there.
+    """List the data of a run's configuration and reference runs in the folder, as far as they are there.
 
     Paths of the configuration are relative to where the training was started; they are taken if they are valid from
     here.
@@ -78,14 +79,12 @@ def data_of(found: ResultFolder, run: TrainingRun) -> list[KnownData]:
         A run in it.
     """
     data = _data_settings(run)
-    trained = [Path(str(path)) for key in ("paths", "validation") for path in data.get(key) or []]
-    test = [Path(str(path)) for path in data.get("test") or []]
-    topology = data.get("topology")
-    options = _options(data)
+    topology = None if data.get("topology") is None else Path(str(data["topology"]))
     known = [
-        KnownData(path, options, None if topology is None else Path(str(topology)), path in trained)
-        for path in [*test, *trained]
-        if path.exists()
+        KnownData(files[0], _options(data), topology, key != "test")
+        for key in ("test", "paths", "validation")
+        for path in data.get(key) or []
+        if (files := _files(path))
     ]
     own = {data.path.resolve() for data in known}
     folders = [found.folder / r.path for r in found.references]
@@ -95,8 +94,16 @@ def data_of(found: ResultFolder, run: TrainingRun) -> list[KnownData]:
 def all_there(run: TrainingRun) -> bool:
     """Whether there are data for every path, or pattern, of a run's configuration."""
     data = _data_settings(run)
-    paths = [str(path) for key in ("paths", "validation", "test") for path in data.get(key) or []]
-    return bool(paths) and all(Path(path).exists() or glob.glob(path) for path in paths)
+    paths = [path for key in ("paths", "validation", "test") for path in data.get(key) or []]
+    return bool(paths) and all(map(_files, paths))
+
+
+def _files(path: Any) -> list[Path]:
+    """Files that match a path or a pattern; none where there are none."""
+    try:
+        return matching_files(str(path))
+    except InputError:
+        return []
 
 
 def _data_settings(run: TrainingRun) -> Mapping[str, Any]:

@@ -18,8 +18,9 @@ __all__ = ["simulation_section"]
 METHOD = (
     "Standard errors, in brackets in units of the last digit, come from blocks of time longer than the correlation "
     "time. <b>Apart</b> is the difference in standard errors; for two equal liquids it is above 2 in one of twenty "
-    "rows. Where a run is too short for a standard error, there is no verdict. The shaded band in a plot extends two "
-    "standard errors of the difference to either side of the reference."
+    "rows. A row differs where it is farther apart than chance explains among so many rows. Where a run is too short "
+    "for a standard error, there is no verdict. The shaded band in a plot extends two standard errors of the "
+    "difference to either side of the reference."
 )
 STYLES = {"same": "good", "differs": "bad"}
 
