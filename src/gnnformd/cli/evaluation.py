@@ -84,13 +84,15 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
         energies = [(dataset.path, dataset.frames, dataset.energy)]
         energies += [(f"  {name}", kind.frames, kind.energy) for name, kind in dataset.per_config_type.items()]
         rows += [
-            (name, count, *(number(units.energy * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
+            (name, count, *(number(units.per_atom * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
             for name, count, e in energies
             if e is not None
         ]
     if rows:
         columns_of_energies = ("data", "frames", "MAE", "RMSE")
-        show_table(f"Errors of the energies, up to a constant, {units.energy_unit} per atom", columns_of_energies, rows)
+        show_table(
+            f"Errors of the energies, up to a constant, {units.per_atom_unit} per atom", columns_of_energies, rows
+        )
 
 
 @app.command()
@@ -154,7 +156,7 @@ def curves(
     if figure is not None:
         from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
 
-        save_figure(force_curve_figure(found), figure)
+        save_figure(force_curve_figure(found, shown_in), figure)
         say(f"Wrote {figure}")
     save_json(json_file, result)
 

@@ -121,6 +121,7 @@ class EvaluationResult(_Result):
     command = "evaluate"
 
     model: str
+    shown_units: str = "real"
     datasets: list[DatasetResult]
 
 
@@ -243,6 +244,7 @@ class SimulationResult(_Result):
     command = "simulate"
 
     model: str
+    shown_units: str = "real"
     settings: _Settings = _Settings()
     steps: int
     atoms: int

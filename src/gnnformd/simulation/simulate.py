@@ -199,6 +199,7 @@ def _compared(
         interrupted=engine.interrupted,
         departures=engine.departures,
         comparison=comparison,
+        shown_units=loaded.card.shown_units,
         thermo=observed.thermo.downsampled(_MAX_POINTS),
     )
 
