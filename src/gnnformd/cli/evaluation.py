@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from gnnformd.evaluation.forces.metrics import Evaluation
     from gnnformd.units import ShownUnits
 
-__all__ = ["show_evaluation"]
+__all__ = ["LEGEND", "show_evaluation"]
+
+LEGEND = "MAE, RMSE: of a component of a force. L1: |dFx| + |dFy| + |dFz|, mean over atoms."
 
 
 @app.command()
@@ -79,6 +81,7 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
             shown = (number(size, 3) for size in sizes)
             rows.append((name, frames, *shown, percent(errors.relative_l1), number(milliseconds, 3)))
     show_table(f"Errors of the forces, {units.force_unit}", columns, rows)
+    say(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.\n")
     rows = []
     for dataset in evaluation.datasets:
         energies = [(dataset.path, dataset.frames, dataset.energy)]

@@ -32,6 +32,7 @@ METRICS = {
     "seconds": ("seconds", None),
     "validation_energy_rmse_per_atom": ("validation: RMSE of the energy per atom", "per_atom"),
     "validation_virial_rmse_per_atom": ("validation: RMSE of the virial per atom", "per_atom"),
+    "validation_rmse": ("validation: RMSE of a component", "force"),
     "train_l1_per_atom": ("training: |dF| per atom", "force"),
 }
 """What the columns of ``metrics.csv`` are, and the attribute of `ShownUnits` that has their unit."""

@@ -23,7 +23,7 @@ from gnnformd.training.soap import Soap
 
 __all__ = ["ForceFitting"]
 
-TOTALS = 14
+TOTALS = 15
 MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
@@ -44,7 +44,8 @@ class ForceFitting(lightning.LightningModule):
     validation_totals
         Sums of absolute errors of forces along x, y, z, number of frames, number of atoms, number of frames with an
         energy, sums over them of the error per atom and of its square, number of components of virials, sum over them
-        of the squared error per atom, sums over batches of the warm-up penalties in all and along x, y, z, (14,).
+        of the squared error per atom, sums over batches of the warm-up penalties in all and along x, y, z, sum of the
+        squared errors of components of forces, (15,).
     validated
         Whether the running epoch was validated.
     """
@@ -149,7 +150,10 @@ class ForceFitting(lightning.LightningModule):
         real = errors.new_tensor(portion.weights)
         atoms = graph.atoms_per_graph
         penalties = self._penalties(prediction, portion).to(errors)
+        assert graph.forces is not None
+        squares = graph.sum_per_graph((prediction.forces - graph.forces).square()).to(errors).sum(1)  # (B,)
         parts = [real @ errors, real.sum()[None], (atoms * real).sum()[None], errors.new_zeros(5), penalties]
+        parts.append((real @ squares)[None])
         if prediction.energies is not None and graph.energies is not None:
             energy = (prediction.energies - graph.energies).to(errors) / atoms  # (B,)
             parts[3][:3] = torch.stack([real.sum(), real @ energy, real @ energy.square()])

@@ -38,7 +38,7 @@ IMAGE_BYTES = 900_000
 """Figures are embedded in the page up to this total size; the others are listed by name."""
 
 ACCURACY = (
-    "<b>MAE</b> and <b>RMSE</b> are per component, <b>per atom</b> is the mean over atoms of "
+    "<b>MAE</b> and <b>RMSE</b> are per component, <b>L1 per atom</b> is the mean over atoms of "
     '<span class="nowrap">|ΔFx| + |ΔFy| + |ΔFz|</span>, '
     "<b>of the force</b> the sum of the errors over the sum of the forces."
 )
@@ -121,7 +121,7 @@ def training_section(found: ResultFolder, page: Page) -> Raw:
         if any(v == v for v in history.validation_l1_per_atom):
             axes = run.model_kind in ("gamd", "seed")
             spec = validation_plot(history, page.units, along_axes=axes, with_original=run.original)
-            plots.append(page.plot(spec, "Error of the forces", "|ΔFx| + |ΔFy| + |ΔFz|"))
+            plots.append(page.plot(spec, "Error of the forces", "L1: |ΔFx| + |ΔFy| + |ΔFz|, mean over atoms"))
         if any(v == v for v in history.train_loss):
             spec = loss_plot(history, page.units, with_validation=run.loss_of_validation)
             plots.append(page.plot(spec, "Loss" if run.loss_of_validation else "Loss of the training"))
@@ -144,11 +144,16 @@ def _training_table(runs: Sequence[TrainingRun], units: ShownUnits) -> Raw:
                 h.epoch[h.best],
                 number(units.force * h.validation_l1_per_atom[h.best]),
                 *(number(units.force * _axis_per_atom(run, axis)) for axis in "xyz"),
+                number(units.force * h.validation_rmse[h.best]),
                 number(minutes) if minutes else "–",
             )
         )
-    columns = ("run", "network", "epochs", "best epoch", "error per atom", "x", "y", "z", "minutes")
-    return table(columns, rows, text=(0, 1))
+    columns = ("run", "network", "epochs", "best epoch", "L1 per atom", "x", "y", "z", "RMSE", "minutes")
+    text = (
+        f"Errors of the validation forces at the best epoch, {units.force_symbol}: <b>RMSE</b> of a component; "
+        '<b>L1 per atom</b>, the mean over atoms of <span class="nowrap">|ΔFx| + |ΔFy| + |ΔFz|</span>, and its parts.'
+    )
+    return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}")
 
 
 def _axis_per_atom(run: TrainingRun, axis: str) -> float:
@@ -176,7 +181,7 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *,
                 plots.append(page.plot(spec, f"{model} on {name}", aside, height=380))
                 spec = error_plot(entry.parity.reference, entry.parity.predicted, page.units)
                 plots.append(page.plot(spec, f"Errors of {model} on {name}", height=380))
-    columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "per atom", "of the force", "ms/frame")
+    columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "L1 per atom", "of the force", "ms/frame")
     text = ACCURACY + (ORIGINAL if original else "")
     return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{grid(plots, 2)}")
 

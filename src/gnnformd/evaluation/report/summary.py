@@ -12,6 +12,8 @@ from gnnformd.units import ShownUnits
 
 __all__ = ["summary"]
 
+SUM = "the mean over atoms of |ΔFx| + |ΔFy| + |ΔFz|"
+
 
 def summary(found: ResultFolder, units: ShownUnits) -> Raw:
     """Sentences on training, accuracy and molecular dynamics, where there are results, and tiles."""
@@ -29,10 +31,10 @@ def _training(found: ResultFolder, units: ShownUnits) -> str:
     names = [f"(“{run.name}”, epoch {_best_epoch(run)})" for run in found.runs]
     unit = f"{units.force_symbol} per atom"
     if len(found.runs) == 1:
-        return f"One network was trained; its best validation error is {errors[0]} {unit} {names[0]}."
+        return f"One network was trained; its best validation error is {errors[0]} {unit} {names[0]}, {SUM}."
     listed = joined([f"{error} {name}" for error, name in zip(errors, names, strict=True)])
     many = _in_words(len(found.runs))
-    return f"{many} networks were trained; their best validation errors are {listed} {unit}."
+    return f"{many} networks were trained; their best validation errors are {listed} {unit}, {SUM}."
 
 
 def _accuracy(found: ResultFolder) -> str:
@@ -74,7 +76,9 @@ def _tiles(found: ResultFolder, units: ShownUnits) -> list[str]:
     if found.runs:
         run = min(found.runs, key=_best_error)
         error = number(units.force * _best_error(run))
-        tiles.append(_tile(error, units.force_symbol, f"lowest validation error per atom (“{run.name}”)"))
+        tiles.append(
+            _tile(error, units.force_symbol, f"lowest validation error per atom, summed over x, y and z (“{run.name}”)")
+        )
     rows = _relative_errors(found)
     if rows:
         tiles.append(_tile(percent(rows[0][0]), "", f"of the force: error of “{rows[0][1]}” on “{rows[0][2]}”"))
