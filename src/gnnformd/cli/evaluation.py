@@ -66,8 +66,9 @@ def evaluate(
 
 def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
     """Tables of the errors on each dataset, for each type of atom and each kind of configuration."""
-    from gnnformd.evaluation.formatting import percent
+    from gnnformd.evaluation.forces.relative_error import NEARLY_ZERO, has_forces, mean_force, relative_error
 
+    usual, nearly_zero = mean_force(dataset.force for dataset in evaluation.datasets), False
     columns = ("data", "frames", "MAE", "RMSE", "L1/atom", "relative", "ms/frame")
     rows: list[tuple[Any, ...]] = []
     for dataset in evaluation.datasets:
@@ -79,9 +80,11 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
         for name, frames, errors, milliseconds in parts:
             sizes = (units.force * value for value in (errors.mae, errors.rmse, errors.l1_per_atom))
             shown = (number(size, 3) for size in sizes)
-            rows.append((name, frames, *shown, percent(errors.relative_l1), number(milliseconds, 3)))
+            nearly_zero = nearly_zero or not has_forces(errors, usual)
+            rows.append((name, frames, *shown, relative_error(errors, usual), number(milliseconds, 3)))
     show_table(f"Errors of the forces, {units.force_unit}", columns, rows)
-    say(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.\n")
+    zero = f" F ~ 0: {NEARLY_ZERO}." if nearly_zero else ""
+    say(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.{zero}\n")
     rows = []
     for dataset in evaluation.datasets:
         energies = [(dataset.path, dataset.frames, dataset.energy)]

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gnnformd.evaluation.forces.relative_error import NEARLY_ZERO, mean_force, relative_error
 from gnnformd.evaluation.formatting import count, number, percent
 from gnnformd.evaluation.report.commands import commands, next_commands
 from gnnformd.evaluation.report.data_summary import DataSummary, summarize
@@ -166,29 +167,32 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *,
         return Raw("")
     rows: list[tuple[str, ...]] = []
     plots = []
+    usual = mean_force(entry.force for result in results for entry in result.content.datasets)
     for result in results:
         model = short_name(result.content.model)
         for entry in result.content.datasets:
             name, force, seconds = short_name(entry.path), entry.force, entry.seconds_per_frame
             counts = (count(entry.frames), count(entry.atoms))
             milliseconds = number(None if seconds is None else 1000 * seconds)
-            rows.append((model, name, *counts, *_errors(force, page.units), milliseconds))
+            rows.append((model, name, *counts, *_errors(force, page.units, usual), milliseconds))
             kinds = force.per_type if len(force.per_type) > 1 else {}
-            rows += [(f"\t{kind}", "", "", "", *_errors(part, page.units), "") for kind, part in kinds.items()]
+            rows += [(f"\t{kind}", "", "", "", *_errors(part, page.units, usual), "") for kind, part in kinds.items()]
             if entry.parity is not None and entry.parity.reference:
                 spec = parity_plot(entry.parity.reference, entry.parity.predicted, page.units)
-                aside = f"darker: more components; error {percent(force.relative_l1)}"
+                aside = f"darker: more components; error {relative_error(force, usual)}"
                 plots.append(page.plot(spec, f"{model} on {name}", aside, height=380))
                 spec = error_plot(entry.parity.reference, entry.parity.predicted, page.units)
                 plots.append(page.plot(spec, f"Errors of {model} on {name}", height=380))
     columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "L1 per atom", "of the force", "ms/frame")
     text = ACCURACY + (ORIGINAL if original else "")
+    if any("F ~ 0" in row for row in rows):
+        text += f" <b>F ~ 0</b>: {NEARLY_ZERO}."
     return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{grid(plots, 2)}")
 
 
-def _errors(force: ForceErrors, units: ShownUnits) -> tuple[str, ...]:
+def _errors(force: ForceErrors, units: ShownUnits, usual: float) -> tuple[str, ...]:
     sizes = (None if size is None else units.force * size for size in (force.mae, force.rmse, force.l1_per_atom))
-    return *map(number, sizes), percent(force.relative_l1)
+    return *map(number, sizes), relative_error(force, usual)
 
 
 def curves_section(results: Sequence[Result[CurvesResult]], page: Page) -> Raw:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from gnnformd.evaluation.forces.relative_error import has_forces, mean_force
 from gnnformd.evaluation.formatting import count, joined, number, percent
 from gnnformd.evaluation.report.files import ResultFolder, TrainingRun, short_name
 from gnnformd.evaluation.report.page import Raw
@@ -104,12 +105,13 @@ def _tile(value: str, unit: str, text: str) -> str:
 
 
 def _relative_errors(found: ResultFolder) -> list[tuple[float, str, str]]:
-    """(relative error, model, data), the smallest first."""
+    """(relative error, model, data) where there are forces to speak of, the smallest first."""
     rows = []
+    usual = mean_force(entry.force for result in found.evaluations for entry in result.content.datasets)
     for result in found.evaluations:
         for entry in result.content.datasets:
             value = entry.force.relative_l1
-            if value is not None:
+            if value is not None and has_forces(entry.force, usual):
                 rows.append((value, short_name(result.content.model), short_name(entry.path)))
     return sorted(rows)
 
