@@ -237,8 +237,9 @@ def _show_simulation(result: SimulationResult, units: ShownUnits) -> None:
         ("steps", result.steps),
         ("microseconds per atom and step", result.microseconds_per_atom_step),
         ("mean temperature, K", with_error(temperature.mean, temperature.standard_error)),
-        (f"energy drift, {units.per_atom_unit} per atom and ns", drift),
     ]
+    if result.energy_drift_per_atom_per_ns is not None:
+        rows.append((f"{result.drift_name}, {units.per_atom_unit} per atom and ns", drift))
     if outside.steps:
         rows.append(("steps outside the training data", outside.steps))
         rows.append(("the first of them", f"step {outside.first_step}: {outside.reason}"))

@@ -263,6 +263,13 @@ class SimulationResult(_Result):
     curves: dict[str, dict[str, ComparedCurve]]
     thermo: _Thermo
 
+    @property
+    def drift_name(self) -> str:
+        """What `energy_drift_per_atom_per_ns` is the drift of: the energy, or what a thermostat conserves."""
+        return (
+            "energy drift" if self.settings.ensemble in ("nve", None) else "drift of the thermostat's conserved energy"
+        )
+
     @classmethod
     def _current(cls, data: Mapping[str, Any]) -> dict[str, Any]:
         """Use today's names of observables, and bring the curves under one key."""

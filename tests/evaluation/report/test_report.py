@@ -208,7 +208,7 @@ def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
     assert "The reference has no velocities to compare." in text
     assert "1.001(3) 1.012(2) -2.9 differs: 2.9 standard errors" in text
     assert "2.4 2.3 – too short to say" in text
-    assert "energy drift 0.003 kcal/mol per atom and ns" in text
+    assert "drift of the thermostat's conserved energy 0.003 kcal/mol per atom and ns" in text
     lower, upper, middle, model = next(
         p["data"] for p in plots.values() if len(p["data"]) > 1 and p["data"][1]["name"] == "2 standard errors"
     )
@@ -406,8 +406,8 @@ def test_everything_is_shown_in_electronvolts_where_the_data_had_them(demo):
     factor = 1000 / KCAL_PER_MOL_PER_EV
     assert "kcal" not in metal + json.dumps(in_metal, ensure_ascii=False)
     assert "meV" not in real + json.dumps(in_real, ensure_ascii=False)
-    assert "energy drift 21.7(9) meV per atom and ns" in metal
-    assert "energy drift 0.50(2) kcal/mol per atom and ns" in real
+    assert "conserved energy 21.7(9) meV per atom and ns" in metal
+    assert "conserved energy 0.50(2) kcal/mol per atom and ns" in real
     assert "validation error is 217 meV Å⁻¹ per atom" in metal
     assert "1 217 " in metal and "1 5 " in real  # the rms force of the data
     scaled = 0

@@ -83,7 +83,7 @@ def _summary(run: SimulationResult, units: ShownUnits) -> str:
     if drift is not None:
         error = run.energy_drift_standard_error
         value = with_error(units.per_atom * drift, None if error is None else units.per_atom * error)
-        facts.append(f"energy drift {value} {units.per_atom_unit} per atom and ns")
+        facts.append(f"{run.drift_name} {value} {units.per_atom_unit} per atom and ns")
     if not run.stable:
         return f'<b class="bad">Unstable.</b> {escape(str(run.reason))} {escape(", ".join(facts))}.'
     return f'<b class="good">Completed.</b> {escape(", ".join(facts))}.'
