@@ -68,6 +68,20 @@ def test_the_first_page_has_the_numbers_of_the_readme() -> None:
     assert set(rows) <= set((DOCS / "index.md").read_text(encoding="utf-8").splitlines())
 
 
+def test_every_table_of_results_has_the_command_that_prints_it() -> None:
+    for section in re.split(r"^## ", (DOCS / "results.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        before = ""
+        for part in section.split("\n\n"):
+            if not part.startswith("|"):
+                before += part
+                continue
+            head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in part.splitlines())
+            if "command" in head:
+                assert all(row[head.index("command")] and row[head.index("machine, date")] for row in rows), part
+            else:
+                assert re.search(r"`(python|gnnformd|make|pytest)\s", before), part
+
+
 def test_the_page_of_commands_is_what_the_command_line_says() -> None:
     pinned = re.search(r"^typer==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     if pinned is None or metadata.version("typer") != pinned[1]:
@@ -92,7 +106,7 @@ def test_the_tutorial_on_lammps_data_runs(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_tutorial_on_a_dft_data_set_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    small = {"make_data.py": ["6"], "train": TINY, "simulate": ["--steps", "20"]}
+    small = {"make_data.py": ["3"], "train": TINY, "simulate": ["--steps", "20"]}
     follow(DOCS / "tutorial-dft.md", small, monkeypatch)
     assert (tmp_path / "parity.png").stat().st_size > 0
     assert (tmp_path / "runs/alloy/report.html").stat().st_size > 0
