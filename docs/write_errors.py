@@ -26,6 +26,8 @@ This page is written by `python docs/write_errors.py` from the code.
 ROOMS = {
     "cli": "The command line",
     "config": "Configurations",
+    "automatic": "Settings chosen from the data (`train auto`)",
+    "units": "Units",
     "reference": "Reference runs (`generate`)",
     "trajectory": "Data",
     "force_field": "Force fields",
@@ -38,7 +40,6 @@ ROOMS = {
     "evaluation": "Evaluation and reports",
     "interfaces": "ASE, torch-sim and LAMMPS's mliap",
     "simulation": "Molecular dynamics",
-    "demo": "The demo",
 }
 
 
