@@ -168,12 +168,15 @@ class DensityNetwork(nn.Module):
         first = self.layers[0]
         assert isinstance(first, DensityLayer)
         squares = densities.square().mean(1)  # (L, C K)
-        first.standardize(mean, squares)
         channels = self.inputs.channels
+        counts = self.settings.function_counts
+        numbers = torch.cat([torch.arange(1, count + 1) for count in counts]).to(squares)  # (K,)
+        first.standardize(mean, squares, numbers.repeat(channels))
         per_function = squares.view(len(squares), channels, -1).mean(1)  # (L, K)
         for layer in self.layers[1:]:
             assert isinstance(layer, DensityLayer)
-            layer.standardize(None, per_function.repeat(1, self.settings.message_channels))
+            sent = self.settings.message_channels
+            layer.standardize(None, per_function.repeat(1, sent), numbers.repeat(sent))
 
     @torch.no_grad()
     def correct_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
