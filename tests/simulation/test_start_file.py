@@ -187,3 +187,46 @@ def test_what_is_taken_for_granted_is_said(helpers, tmp_path):
         UserWarning, match=r"start\.data: does not say its units; lengths are taken to be in angstrom, .*/fs"
     ):
         final(helpers.load(helpers.LennardJones(3.0)), written(tmp_path, text), tmp_path / "out")
+
+
+def forces(out: Path) -> tuple[np.ndarray, np.ndarray]:
+    frame = next(iter(read_dump(out / "trajectory.dump")))
+    return frame.forces, frame.velocities
+
+
+@pytest.mark.parametrize("engine", ["lammps", "ase"])
+@pytest.mark.parametrize("kind", ["data", "xyz", "restart"])
+def test_copies_of_a_start_file_of_any_kind_have_its_forces(argon, helpers, restart, tmp_path, engine, kind):
+    loaded, start = helpers.load(helpers.LennardJones(8.0)), {"data": argon, "restart": restart}.get(kind)
+    if start is None:
+        topology, start = read_topology(argon), tmp_path / "argon.xyz"
+        atoms = Atoms("Ar108", topology.positions - topology.origin, cell=topology.cell, pbc=True)
+        atoms.set_velocities(np.random.default_rng(3).normal(size=(108, 3)) * 1e-3 / fs)
+        write(start, atoms, format="extxyz", columns=["symbols", "positions", "momenta"])
+    options = {"engine": engine, "ensemble": "nve", "velocities": "file", "temperature": 90.0, "steps": 2}
+    simulate(loaded, start, SimulationSettings(**options), tmp_path / "one")
+    run = simulate(loaded, start, SimulationSettings(**options, repeat=(2, 1, 2)), tmp_path / "four")
+    assert run.atoms == 4 * 108
+    for single, copies in zip(forces(tmp_path / "one"), forces(tmp_path / "four"), strict=True):
+        np.testing.assert_allclose(copies, np.tile(single, (4, 1)), atol=1e-7 * np.abs(single).max())
+    tables = [np.genfromtxt(tmp_path / name / "thermo.csv", delimiter=",", names=True) for name in ("one", "four")]
+    one, four = (table["potential_energy"].flat[0] for table in tables)
+    assert four == pytest.approx(4 * one, rel=1e-9)
+    assert "repeat:\n  - 2" in (tmp_path / "four" / "simulate.yaml").read_text()
+
+
+def test_a_run_of_copies_goes_on_where_it_ended(argon, helpers, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    options = {"ensemble": "nve", "temperature": 90.0, "timestep": 2.0, "repeat": (2, 1, 1), "restart_every": 5}
+    simulate(loaded, argon, SimulationSettings(**options, steps=5), tmp_path / "out")
+    with pytest.raises(InputError, match=r"repeat was \(2, 1, 1\) when the run was started, not \(1, 1, 1\)"):
+        other = SimulationSettings(**options | {"repeat": (1, 1, 1)}, steps=10)
+        simulate(loaded, argon, other, tmp_path / "out", resume=True)
+    run = simulate(loaded, argon, SimulationSettings(**options, steps=10), tmp_path / "out", resume=True)
+    assert (run.steps, run.atoms) == (10, 216)
+
+
+@pytest.mark.parametrize("copies", [(0, 1, 1), (-2, 1, 1)])
+def test_copies_that_are_none_are_refused(copies):
+    with pytest.raises(InputError, match=r"^--repeat: input should be greater than or equal to 1\.$"):
+        SimulationSettings.from_options(repeat=copies)

@@ -80,6 +80,9 @@ def simulate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the restart file in --out, to --steps in total.")
     ] = False,
+    repeat: Annotated[
+        tuple[int, int, int], typer.Option(metavar="NX NY NZ", help="Copies of the box along its lattice vectors.")
+    ] = (1, 1, 1),
     velocities: Annotated[
         Velocities, typer.Option(help="Drawn at the temperature, or those of the data file.")
     ] = Velocities.create,
@@ -109,6 +112,7 @@ def simulate(
             ranks=ranks or world.size,
             dump_every=dump_every,
             restart_every=restart_every,
+            repeat=repeat,
             velocities=velocities.value,
             guard=guard.value,
             seed=seed,
@@ -164,9 +168,10 @@ def _start_ranks(
     from gnnformd.reference.launch import run_on_ranks
 
     values = {**settings.model_dump(exclude={"thermo_every"}), **options}
-    words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in values.items() if value is not None]
-    # '--' ends the options: a pressure may be negative, and a file may have any name
-    given = [*(f"{name}={value}" for name, value in words), *flags]
+    given = ["--repeat", *map(str, values.pop("repeat"))]
+    # '=' and '--': a pressure may be negative, and a file may have any name
+    given += [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
+    given += flags
     return run_on_ranks(["simulate", *given, "--", model, str(topology)], settings.ranks)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gnnformd.errors import InputError
 
 __all__ = ["SimulationSettings"]
+
+_Copies = Annotated[int, Field(ge=1)]
 
 
 class SimulationSettings(BaseModel):
@@ -37,7 +39,9 @@ class SimulationSettings(BaseModel):
     velocities: Literal["create", "file"] = Field(
         "create", description="Drawn at the temperature, or those of the data file."
     )
-
+    repeat: tuple[_Copies, _Copies, _Copies] = Field(
+        (1, 1, 1), description="Copies of the box of the start file along its three lattice vectors."
+    )
     guard: Literal["warn", "dump", "stop"] = Field(
         "warn",
         description="Where a force or a distance is outside the training data: warn once and count the "
@@ -69,6 +73,6 @@ class SimulationSettings(BaseModel):
             return cls(**{name: value for name, value in options.items() if value is not None})
         except ValidationError as error:
             first = error.errors()[0]
-            name = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"])
+            name = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"][:1])
             message = first["msg"].removeprefix("Value error, ")
             raise InputError(f"{name}{message[0].lower()}{message[1:]}.") from error

@@ -87,7 +87,7 @@ def simulate(
         with ranks.together():
             if ranks.first:
                 lock.enter_context(locked_folder(out))
-        with as_data_file(topology, ranks) as file:
+        with as_data_file(topology, ranks, settings.repeat) as file:
             return _simulate(loaded, topology, file, settings, out, ranks, compare, resume, progress)
 
 

@@ -16,6 +16,7 @@ from gnnformd.reference.convert import convert_data_file
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.trajectory.formats.data_file import units_of_data_file
+from gnnformd.trajectory.formats.repeat_data_file import repeat_data_file
 from gnnformd.units import Units
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ _AS_IT_IS = ("real", "metal", None)
 
 
 @contextmanager
-def as_data_file(path: Path, ranks: Ranks) -> Iterator[Path]:
+def as_data_file(path: Path, ranks: Ranks, copies: tuple[int, int, int] = (1, 1, 1)) -> Iterator[Path]:
     """Give the path of a LAMMPS data file in ``real`` or ``metal`` with the content of a file.
 
     A data file in these units is taken as it is. One in other units, a restart file, and a structure that ASE reads
-    (the last frame of several) are converted by the first rank, in a folder that is removed after the block.
+    (the last frame of several) are converted by the first rank, in a folder that is removed after the block. So is one
+    of which there shall be several copies.
 
     Parameters
     ----------
@@ -44,22 +46,32 @@ def as_data_file(path: Path, ranks: Ranks) -> Iterator[Path]:
         The file.
     ranks
         All of them enter the block.
+    copies
+        How often the box is repeated along its lattice vectors (see
+        `gnnformd.trajectory.formats.repeat_data_file.repeat_data_file`).
 
     Raises
     ------
     InputError
-        The file cannot be read or converted.
+        The file cannot be read, converted or repeated.
     """
     with ranks.together():
         start = _start_of(path)
-    if _DATA_FILE.search(start) and units_of_data_file(path) in _AS_IT_IS:
+    as_it_is = _DATA_FILE.search(start) and units_of_data_file(path) in _AS_IT_IS
+    once = copies == (1, 1, 1)
+    if as_it_is and once:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="gnnformd-") as own:
-        made = Path(ranks.share(own)) / f"{path.stem}.data"
+        folder = Path(ranks.share(own))
+        made = folder / f"{path.stem}.data"
         with ranks.together():
             if ranks.first:
-                _convert(path, start, made, ranks)
+                single = path if as_it_is else made if once else folder / "single.data"
+                if not as_it_is:
+                    _convert(path, start, single, ranks)
+                if not once and single.exists():
+                    repeat_data_file(single, made, copies, path)
             written = made.exists()
         yield made if ranks.share(written) else path
         ranks.share(None)  # the folder stays until the last rank is here
