@@ -42,6 +42,14 @@ class Ensemble(StrEnum):
     npt = "npt"
 
 
+class Barostat(StrEnum):
+    """What the barostat changes, by LAMMPS's names."""
+
+    iso = "iso"
+    aniso = "aniso"
+    tri = "tri"
+
+
 class GuardMode(StrEnum):
     """What to do where the model extrapolates."""
 
@@ -68,6 +76,9 @@ def simulate(
     ensemble: Annotated[Ensemble, typer.Option(help="Thermodynamic ensemble.")] = Ensemble.nvt,
     temperature: Annotated[float, typer.Option(help="K.")] = 300.0,
     pressure: Annotated[float, typer.Option(help="atm, for npt.")] = 1.0,
+    barostat: Annotated[
+        Barostat, typer.Option(help="npt changes the size of the box, its three lengths, or lengths and angles.")
+    ] = Barostat.iso,
     timestep: Annotated[float, typer.Option(help="fs.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Steps to run.")] = 1000,
     ranks: Annotated[
@@ -107,6 +118,7 @@ def simulate(
             ensemble=ensemble.value,
             temperature=temperature,
             pressure=pressure,
+            barostat=barostat.value,
             timestep=timestep,
             steps=steps,
             ranks=ranks or world.size,

@@ -27,6 +27,11 @@ class SimulationSettings(BaseModel):
     )
     temperature: float = Field(300.0, gt=0, description="Of the thermostat and of the velocities drawn, K.")
     pressure: float = Field(1.0, description="Of the barostat, atm.")
+    barostat: Literal["iso", "aniso", "tri"] = Field(
+        "iso",
+        description="What npt changes, as in LAMMPS's fix npt: the size of the box, its three lengths, or lengths and "
+        "angles.",
+    )
     timestep: float = Field(1.0, gt=0, description="fs.")
     steps: int = Field(1000, ge=1, description="Steps to run.")
     dump_every: int = Field(10, ge=1, description="Steps between two frames of the trajectory.")
@@ -51,7 +56,13 @@ class SimulationSettings(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> SimulationSettings:
         if self.ensemble == "npt" and self.engine == "ase":
-            raise ValueError("npt is available in LAMMPS only; choose the engine lammps")
+            shape = "" if self.barostat == "iso" else f" ({self.barostat})"
+            raise ValueError(f"npt{shape} is available in LAMMPS only; choose the engine lammps")
+        if self.barostat != "iso" and self.ensemble != "npt":
+            raise ValueError(
+                f"the barostat {self.barostat} needs the ensemble npt, not {self.ensemble}; choose npt or leave "
+                "barostat"
+            )
         if self.ranks > 1 and self.engine == "ase":
             raise ValueError("several ranks are available in LAMMPS only; choose the engine lammps")
         if self.restart_every is not None and self.engine == "ase":

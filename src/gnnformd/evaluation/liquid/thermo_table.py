@@ -22,6 +22,8 @@ THERMO_COLUMNS = {
     "total_energy": "etotal",
     "conserved_energy": "econserve",
     "volume_A3": "vol",
+    **{f"length_{axis}_A": f"cell{axis}" for axis in "abc"},
+    **{f"{angle}_degrees": f"cell{angle}" for angle in ("alpha", "beta", "gamma")},
 }
 """Columns of ``thermo.csv`` (energies in kcal/mol) and LAMMPS's thermo keyword for each.
 
@@ -46,6 +48,12 @@ class ThermoSeries:
     """
 
     columns: dict[str, Float]
+
+    @staticmethod
+    def names_in(path: Path) -> list[str]:
+        """Names of the columns of a table."""
+        with path.open() as file:
+            return file.readline().strip().split(",")
 
     @classmethod
     def read(cls, path: Path) -> ThermoSeries:

@@ -169,6 +169,7 @@ class _Run:
             "total_energy": potential + kinetic,
             "conserved_energy": potential + kinetic if self.settings.ensemble == "nve" else float("nan"),
             "volume_A3": self.atoms.get_volume(),
+            **dict(zip(list(THERMO_COLUMNS)[-6:], self.atoms.cell.cellpar().tolist(), strict=True)),
         }
 
 

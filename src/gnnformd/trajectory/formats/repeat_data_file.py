@@ -45,7 +45,7 @@ class _Molecules(NamedTuple):
 
 
 def repeat_data_file(source: Path, target: Path, copies: tuple[int, int, int], where: Path) -> None:
-    """Write a data file with copies of the box along its three lattice vectors, numbered as LAMMPS's ``replicate`` does.
+    """Write a data file with copies of the box along its lattice vectors, numbered as LAMMPS's ``replicate`` does.
 
     Atom ``i`` of copy ``(x, y, z)`` has the id ``i + (x + X (y + Y z)) I``, where ``X, Y, Z`` are the numbers of copies
     and ``I`` is the largest id; molecules count in the same way. Bonds join nearest images, so that molecules across a
