@@ -17,7 +17,12 @@ from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import refuse_unknown_types
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.trajectory.formats.data_file import read_topology, velocity_unit
+from gnnformd.trajectory.formats.data_file import (
+    boundary_of_data_file,
+    periodic_directions,
+    read_topology,
+    velocity_unit,
+)
 from gnnformd.trajectory.formats.dump import MAX_DENSITY, MAX_SPEED
 from gnnformd.trajectory.frame import Frame, Topology
 
@@ -93,6 +98,16 @@ class Start:
             )
 
     @property
+    def periodic(self) -> tuple[bool, bool, bool]:
+        """Whether each direction is periodic."""
+        return periodic_directions(self.path)
+
+    @property
+    def boundary(self) -> tuple[str, str, str]:
+        """LAMMPS's boundaries."""
+        return boundary_of_data_file(self.path)
+
+    @property
     def atom_style(self) -> str:
         """LAMMPS's atom style with the columns of the file."""
         molecules, charges = self.topology.molecule_ids is not None, self.topology.charges is not None
@@ -136,7 +151,7 @@ class Start:
             timestep=0,
             cell=topology.cell,
             origin=topology.origin,
-            periodic=(True, True, True),
+            periodic=self.periodic,
             ids=topology.ids,
             types=types.of(topology.types),
             positions=topology.positions,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["run_lammps"]
+__all__ = ["read_start", "run_lammps", "set_ensemble"]
 
 NVE_ACCURACY = 5e-6
 """Of PPPM, where nothing takes out the heat of its errors: with 1e-5 water drifts by 1 % of kT per atom and ns."""
@@ -88,7 +88,7 @@ def run_lammps(
     """
     lmp = open_lammps([] if resume else ["-log", str(out / "log.lammps")])
     try:
-        first = _read_restart(lmp, out, settings) if resume else _read(lmp, start, types, loaded, settings)
+        first = _read_restart(lmp, out, settings) if resume else read_start(lmp, start, types, loaded, settings)
         clock = Clock(progress, settings.steps, first)
         departures = Departures()
         if resume:
@@ -119,7 +119,7 @@ def run_lammps(
 
         with stop_on_interrupt(stop):
             try:
-                _move(
+                set_ensemble(
                     lmp, settings, keeps_momentum=coupling.keeps_momentum
                 )  # before LAMMPS drops what a restart file says of the thermostat
                 coupling.run(0)  # the first forces, before any output: what is wrong at once leaves no files
@@ -152,9 +152,14 @@ def run_lammps(
         lmp.close()
 
 
-def _read(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settings: SimulationSettings) -> int:
+def read_start(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settings: SimulationSettings) -> int:
     """Read the data file and give the atoms masses and velocities; return the step."""
-    commands = ["units real", f"atom_style {start.atom_style}", "boundary p p p", f"timestep {settings.timestep!r}"]
+    commands = [
+        "units real",
+        f"atom_style {start.atom_style}",
+        f"boundary {' '.join(start.boundary)}",
+        f"timestep {settings.timestep!r}",
+    ]
     commands.append(f"pair_style zero {loaded.model.cutoff!r} nocoeff")
     # coefficients of the classical force field in the file are read over
     commands += [f"{kind}_style zero nocoeff" for kind in start.bonded_styles]
@@ -197,7 +202,7 @@ def _guard(lmp: lammps, settings: SimulationSettings, ranks: Ranks) -> Guard:
     return Guard.around(max(settings.temperature, now), stop_outside=settings.guard == "stop")
 
 
-def _move(lmp: lammps, settings: SimulationSettings, *, keeps_momentum: bool) -> None:
+def set_ensemble(lmp: lammps, settings: SimulationSettings, *, keeps_momentum: bool) -> None:
     """Set the ensemble up."""
     t, p = settings.temperature, settings.pressure
     damp = THERMOSTAT_STEPS * settings.timestep

@@ -49,8 +49,8 @@ def liquid_commands(loaded: LoadedModel, atoms: int) -> tuple[str, list[str]]:
     if field is not None and len(field.types) == 1 and not field.bonds and not field.types[0].charge:
         return field.names[0], _simple_liquid(field, atoms)
     raise InputError(
-        f"{loaded.path}: can be measured only on water or on a simple liquid, and its force field is neither; "
-        "measure it with 'gnnformd simulate'."
+        f"{loaded.path}: can be measured only on water or on a simple liquid without a structure, and its force field "
+        "is neither; give a structure to measure it on ('gnnformd benchmark MODEL STRUCTURE')."
     )
 
 
