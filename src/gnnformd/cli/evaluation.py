@@ -230,6 +230,8 @@ def benchmark(
     else:
         columns, rows = columns[:2], [row[:2] for row in rows]
     show_table(title, columns, rows)
+    if structure is not None and ("step" not in times or (other and other["microseconds_per_atom_step"] is None)):
+        say("The machine was too busy to tell the time of a step of LAMMPS; close other programs and measure again.")
     if other is not None:
         shown = shown_units(None, other["units"])
         mae, rmse, rms = (number(shown.force * other[name]) for name in ("force_mae", "force_rmse", "force_rms"))

@@ -69,7 +69,7 @@ class Velocities(StrEnum):
 def simulate(
     model: ModelArgument,
     topology: Annotated[
-        Path, typer.Argument(metavar="START", help="LAMMPS data or restart file, or extended XYZ to start from.")
+        Path, typer.Argument(metavar="START", help="LAMMPS data or restart file, or a structure that ASE reads.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to write: trajectory, thermo table, observables.")],
     engine: Annotated[Engine, typer.Option(help="Program that integrates.")] = Engine.lammps,

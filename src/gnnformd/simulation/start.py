@@ -216,6 +216,17 @@ class Start:
                 stacklevel=3,
             )
 
+    def warn_of_empty_space(self) -> None:
+        """Say that a direction is not periodic, which the user may not have noticed."""
+        if not any(self.periodic):
+            count = len(self.topology.ids)
+            warnings.warn(f"{self.source}: has no box; its {count} atoms move in empty space.", stacklevel=3)
+        elif not all(self.periodic):
+            open_ = " and ".join(axis for axis, flag in zip("xyz", self.periodic, strict=True) if not flag)
+            warnings.warn(
+                f"{self.source}: is not periodic along {open_}; there is empty space around it.", stacklevel=3
+            )
+
     def warn_of_other_masses(self, loaded: LoadedModel, types: TypeMap) -> None:
         """Warn where the mass of a type in the file is not that of the type of this name in the model."""
         field, masses = loaded.card.force_field, self.topology.masses

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ENERGY_COLUMNS", "THERMO_COLUMNS", "VIRIAL_COLUMNS", "ThermoSeries"]
+__all__ = ["BOX_COLUMNS", "ENERGY_COLUMNS", "THERMO_COLUMNS", "VIRIAL_COLUMNS", "ThermoSeries"]
 
 Float = NDArray[np.float64]
 
@@ -35,6 +35,10 @@ ENERGY_COLUMNS = ("potential_energy", "total_energy", "conserved_energy")
 
 VIRIAL_COLUMNS = ("pressure_atm",)
 """Columns that need the model's virial."""
+
+
+BOX_COLUMNS = (*VIRIAL_COLUMNS, "volume_A3", *list(THERMO_COLUMNS)[-6:])
+"""Columns that need a box that is periodic in all directions."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.liquid.thermo_table import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS, ThermoSeries
+from gnnformd.evaluation.liquid.thermo_table import (
+    BOX_COLUMNS,
+    ENERGY_COLUMNS,
+    THERMO_COLUMNS,
+    VIRIAL_COLUMNS,
+    ThermoSeries,
+)
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import Unstable
 from gnnformd.reference.library import lammps_errors, open_lammps
@@ -132,7 +138,7 @@ def run_lammps(
             for command in without_forces(loaded.model.cutoff):
                 lmp.command(command)
             restarts.end(clock.step)
-            _write_final(lmp, out / "final.data", ranks)
+            _write_final(lmp, out / "final.data", start.boundary, ranks)
         restarts.tidy()
         return EngineRun(
             steps=clock.step,
@@ -251,6 +257,8 @@ def _output(
 ) -> list[str]:
     """Commands for the thermo table and the trajectory; with a title, the last line there, both are gone on with."""
     unknown = (() if coupling.has_energy else ENERGY_COLUMNS) + (() if coupling.has_virial else VIRIAL_COLUMNS)
+    if not all(lmp.extract_box()[5]):
+        unknown += BOX_COLUMNS
     values = ("nan" if name in unknown else f"$({THERMO_COLUMNS[name]}:%.15g)" for name in names)
     molecule = "mol " if lmp.extract_setting("molecule_flag") == 1 else ""
     append = title is not None
@@ -272,8 +280,11 @@ def _output(
     ]
 
 
-def _write_final(lmp: lammps, path: Path, ranks: Ranks) -> None:
+def _write_final(lmp: lammps, path: Path, boundary: tuple[str, str, str], ranks: Ranks) -> None:
     beside = path.with_name(f".{path.name}")
     lmp.command(f'write_data "{beside}" nocoeff')
     if ranks.first:
+        if boundary != ("p", "p", "p"):  # of which LAMMPS says nothing
+            title, _, rest = beside.read_text().partition("\n")
+            beside.write_text(f"{title}, boundary = {' '.join(boundary)}\n{rest}")
         beside.replace(path)

@@ -84,6 +84,7 @@ def measure_on_structure(
         types = start.types_of(loaded)
         start.check_pairs(loaded, types)
         start.warn_of_units(velocities=False)
+        start.warn_of_empty_space()
         masses = start.masses(loaded.card.force_field, types)
         settings = _settings(start, masses)
         other = None
