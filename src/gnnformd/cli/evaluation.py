@@ -20,6 +20,7 @@ from gnnformd.cli.options import (
     use_threads,
 )
 from gnnformd.cli.show import check_writable, number, progress, save_json, say, show_table
+from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
     from gnnformd.evaluation.forces.force_errors import TypeMetrics
@@ -172,22 +173,50 @@ def curves(
 @app.command()
 def benchmark(
     model: ModelArgument,
-    atoms: Annotated[int, typer.Option(min=1, help="About this many atoms.")] = 648,
+    structure: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[STRUCTURE]",
+            help="File that simulate can start from. [default: a liquid of the model's own force field]",
+            show_default=False,
+        ),
+    ] = None,
+    atoms: Annotated[int, typer.Option(min=1, help="About this many atoms, of the liquid.")] = 648,
+    repeat: Annotated[
+        tuple[int, int, int],
+        typer.Option(metavar="NX NY NZ", min=1, help="Copies of the box of the structure along its lattice vectors."),
+    ] = (1, 1, 1),
+    against: Annotated[
+        Path | None, typer.Option(help="LAMMPS commands (units, pair_style, ...) of a force field to run beside it.")
+    ] = None,
     threads: ThreadsOption = None,
     device: DeviceOption = "cpu",
     torch: TorchOption = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Measure how long the forces take, and LAMMPS's own in the same run."""
+    """Measure how long the forces take, and another force field of LAMMPS in the same run."""
     use_threads(threads)
     from gnnformd.model.files.model_file import load_model
     from gnnformd.simulation.speed.measure import measure_speed
+    from gnnformd.simulation.speed.structure import measure_on_structure
 
+    if structure is None and (against is not None or repeat != (1, 1, 1)):
+        raise InputError(
+            f"{'--repeat' if against is None else '--against'}: needs a structure; give it after the model "
+            "('gnnformd benchmark MODEL STRUCTURE')."
+        )
+    if min(repeat) < 1:
+        raise InputError(f"--repeat: {' '.join(map(str, repeat))} is not three numbers of at least 1; correct it.")
     loaded = load_model(model, device=device, compiled=not torch)
     with progress("Measuring") as report:
-        result = measure_speed(loaded, atoms=atoms, progress=report).to_dict()
+        if structure is None:
+            result = measure_speed(loaded, atoms=atoms, progress=report).to_dict()
+        else:
+            found = measure_on_structure(loaded, structure, copies=repeat, against=against, progress=report)
+            result = found.to_dict()
     title = f"{result['atoms']} atoms of {result['system']}, {result['edges_per_atom']:.0f} edges per atom"
-    times, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
+    times, other = result["microseconds_per_atom_step"], result["against"]
+    ratio = other["ratio"] if other else result["ratio_to_lammps"]
     threads = result["threads"]
     where = f"{threads} thread{'s' if threads > 1 else ''}" if result["device"] == "cpu" else result["device"]
     names = {
@@ -200,9 +229,26 @@ def benchmark(
     }
     if times["short_range"] == times["forces"]:
         del names["short_range"]
-    rows = [(text, times[name], ratio[name]) for name, text in names.items() if name in times]
-    rows.append(("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0))
-    show_table(title, ("what", "us/atom/step", "over LAMMPS"), rows)
+    columns: tuple[str, ...] = ("what", "us/atom/step", f"over {other['pair_style']}" if other else "over LAMMPS")
+    rows: list[tuple[object, ...]] = [
+        (text, times[name], None if ratio is None else ratio[name]) for name, text in names.items() if name in times
+    ]
+    if other is not None:
+        rows.append((f"LAMMPS with {other['pair_style']} (1 core)", other["microseconds_per_atom_step"], 1.0))
+    elif result["lammps"] is not None:
+        rows.append(("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0))
+    else:
+        columns, rows = columns[:2], [row[:2] for row in rows]
+    show_table(title, columns, rows)
+    if structure is not None and ("step" not in times or (other and other["microseconds_per_atom_step"] is None)):
+        say("The machine was too busy to tell the time of a step of LAMMPS; close other programs and measure again.")
+    if other is not None:
+        shown = shown_units(None, other["units"])
+        mae, rmse, rms = (number(shown.force * other[name]) for name in ("force_mae", "force_rmse", "force_rms"))
+        say(
+            f"Force components of the model differ from those of {other['pair_style']} by {mae} {shown.force_unit} "
+            f"(MAE), {rmse} (RMSE); the root mean square of the latter is {rms}."
+        )
     if result["operations_per_atom"] is not None:
         edges, operations = result["edges_per_second"] / 1e6, result["operations_per_atom"] / 1e3
         share = 100 * result["share_of_matrix_product"]

@@ -52,6 +52,14 @@ class Ensemble(StrEnum):
     npt = "npt"
 
 
+class Barostat(StrEnum):
+    """What the barostat changes, by LAMMPS's names."""
+
+    iso = "iso"
+    aniso = "aniso"
+    tri = "tri"
+
+
 class GuardMode(StrEnum):
     """What to do where the model extrapolates."""
 
@@ -71,13 +79,16 @@ class Velocities(StrEnum):
 def simulate(
     model: ModelArgument,
     topology: Annotated[
-        Path, typer.Argument(metavar="START", help="LAMMPS data or restart file, or extended XYZ to start from.")
+        Path, typer.Argument(metavar="START", help="LAMMPS data or restart file, or a structure that ASE reads.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to write: trajectory, thermo table, observables.")],
     engine: Annotated[Engine, typer.Option(help="Program that integrates.")] = Engine.lammps,
     ensemble: Annotated[Ensemble, typer.Option(help="Thermodynamic ensemble.")] = Ensemble.nvt,
     temperature: Annotated[float, typer.Option(help="K.")] = 300.0,
     pressure: Annotated[float, typer.Option(help="atm, for npt.")] = 1.0,
+    barostat: Annotated[
+        Barostat, typer.Option(help="npt changes the size of the box, its three lengths, or lengths and angles.")
+    ] = Barostat.iso,
     timestep: Annotated[float, typer.Option(help="fs.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Steps to run.")] = 1000,
     ranks: Annotated[
@@ -90,6 +101,9 @@ def simulate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the restart file in --out, to --steps in total.")
     ] = False,
+    repeat: Annotated[
+        tuple[int, int, int], typer.Option(metavar="NX NY NZ", help="Copies of the box along its lattice vectors.")
+    ] = (1, 1, 1),
     velocities: Annotated[
         Velocities, typer.Option(help="Drawn at the temperature, or those of the data file.")
     ] = Velocities.create,
@@ -115,11 +129,13 @@ def simulate(
             ensemble=ensemble.value,
             temperature=temperature,
             pressure=pressure,
+            barostat=barostat.value,
             timestep=timestep,
             steps=steps,
             ranks=ranks or world.size,
             dump_every=dump_every,
             restart_every=restart_every,
+            repeat=repeat,
             velocities=velocities.value,
             guard=guard.value,
             seed=seed,
@@ -177,9 +193,10 @@ def _start_ranks(
     from gnnformd.reference.launch import run_on_ranks
 
     values = {**settings.model_dump(exclude={"thermo_every"}), **options}
-    words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in values.items() if value is not None]
-    # '--' ends the options: a pressure may be negative, and a file may have any name
-    given = [*(f"{name}={value}" for name, value in words), *flags]
+    given = ["--repeat", *map(str, values.pop("repeat"))]
+    # '=' and '--': a pressure may be negative, and a file may have any name
+    given += [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
+    given += flags
     return run_on_ranks(["simulate", *given, "--", model, str(topology)], settings.ranks)
 
 

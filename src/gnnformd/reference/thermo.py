@@ -69,6 +69,10 @@ def _factor(column: str, units: Units) -> float:
     """Choose what the numbers of a column are multiplied by; 1 for units ``real``."""
     if column.startswith("virial"):  # printed as pressure times volume over PRESSURE_ATM
         return PRESSURE_ATM / units.pressure_of_energy * units.energy
+    if column.endswith("_degrees"):
+        return 1.0
+    if column.startswith("length_"):
+        return units.length
     known = {"step": 1.0, "time_fs": units.time, "temperature_K": units.temperature, "volume_A3": units.volume}
     return known.get(column, units.pressure if column.endswith("_atm") else units.energy)
 

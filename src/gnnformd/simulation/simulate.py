@@ -90,7 +90,7 @@ def simulate(
         with ranks.together():
             if ranks.first:
                 lock.enter_context(locked_folder(out))
-        with as_data_file(topology, ranks) as file:
+        with as_data_file(topology, ranks, settings.repeat) as file:
             return _simulate(loaded, topology, file, settings, out, ranks, compare, resume, progress)
 
 
@@ -112,12 +112,18 @@ def _simulate(
         reference = None if compare is None else ReferenceRun.open(compare)
         if reference is not None:
             start.check_reference(reference)
+        if settings.ensemble == "npt" and not all(start.periodic):
+            raise InputError(
+                f"--ensemble npt: {topology} is not periodic in all directions, so it has no pressure; choose nvt or "
+                "nve."
+            )
         types = start.types_of(loaded)
         start.check_pairs(loaded, types)
         if ranks.first:
             start.warn_of_units(velocities=settings.velocities == "file")
             start.warn_of_other_masses(loaded, types)
             _warn_of_temperature(loaded, settings, reference)
+            start.warn_of_empty_space()
             sources = [topology] if reference is None else [topology, reference.trajectory]
             manifest = _manifest(loaded, topology, settings, compare)
             if resume:

@@ -17,7 +17,12 @@ from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import refuse_unknown_types
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.trajectory.formats.data_file import read_topology, velocity_unit
+from gnnformd.trajectory.formats.data_file import (
+    boundary_of_data_file,
+    periodic_directions,
+    read_topology,
+    velocity_unit,
+)
 from gnnformd.trajectory.formats.dump import MAX_DENSITY, MAX_SPEED
 from gnnformd.trajectory.frame import Frame, Topology
 
@@ -93,6 +98,16 @@ class Start:
             )
 
     @property
+    def periodic(self) -> tuple[bool, bool, bool]:
+        """Whether each direction is periodic."""
+        return periodic_directions(self.path)
+
+    @property
+    def boundary(self) -> tuple[str, str, str]:
+        """LAMMPS's boundaries."""
+        return boundary_of_data_file(self.path)
+
+    @property
     def atom_style(self) -> str:
         """LAMMPS's atom style with the columns of the file."""
         molecules, charges = self.topology.molecule_ids is not None, self.topology.charges is not None
@@ -136,7 +151,7 @@ class Start:
             timestep=0,
             cell=topology.cell,
             origin=topology.origin,
-            periodic=(True, True, True),
+            periodic=self.periodic,
             ids=topology.ids,
             types=types.of(topology.types),
             positions=topology.positions,
@@ -199,6 +214,17 @@ class Start:
             warnings.warn(
                 f"{self.source}: does not say its units; lengths are taken to be in angstrom, masses in g/mol{more}.",
                 stacklevel=3,
+            )
+
+    def warn_of_empty_space(self) -> None:
+        """Say that a direction is not periodic, which the user may not have noticed."""
+        if not any(self.periodic):
+            count = len(self.topology.ids)
+            warnings.warn(f"{self.source}: has no box; its {count} atoms move in empty space.", stacklevel=3)
+        elif not all(self.periodic):
+            open_ = " and ".join(axis for axis, flag in zip("xyz", self.periodic, strict=True) if not flag)
+            warnings.warn(
+                f"{self.source}: is not periodic along {open_}; there is empty space around it.", stacklevel=3
             )
 
     def warn_of_other_masses(self, loaded: LoadedModel, types: TypeMap) -> None:

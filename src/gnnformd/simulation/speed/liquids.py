@@ -50,8 +50,8 @@ def liquid_commands(loaded: LoadedModel, atoms: int) -> tuple[str, list[str]]:
         return field.liquid, _simple_liquid(field, atoms)
     own = "has no force field" if field is None else f"is one of {', '.join(field.names)}"
     raise InputError(
-        f"{loaded.path}: {own}, and 'benchmark' can make a box only of water or of a liquid of one Lennard-Jones type; "
-        "run 'gnnformd simulate' from a structure of your own, which prints the time per atom and step."
+        f"{loaded.path}: {own}, and without a structure 'benchmark' makes a box of water or of a liquid of one "
+        "Lennard-Jones type; give a structure to measure it on ('gnnformd benchmark MODEL STRUCTURE')."
     )
 
 
