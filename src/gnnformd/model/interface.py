@@ -155,7 +155,7 @@ class ForceModel(nn.Module, ABC):
 
     @classmethod
     def added_weights(cls, version: int) -> tuple[str, ...]:
-        """Weights that model files of this format version do not have; a model read from one has those of a fresh one."""
+        """Weights that model files of this format version do not have; they are then those of a fresh model."""
         return ()
 
     def start_from_atoms(self, energies: Tensor) -> None:

@@ -89,7 +89,7 @@ class FrameData(lightning.LightningDataModule):
         return self.train_graphs.batch(sorted({k * count // most for k in range(most)}))
 
     def wide_sample(self) -> Iterator[AtomicGraph]:
-        """Batch many of the training frames, evenly spaced: at least 16, and as many as hold some ten thousand atoms."""
+        """Batch many training frames, evenly spaced: at least 16, and as many as hold some ten thousand atoms."""
         count = len(self.train_graphs)
         most = min(count, max(SAMPLE_FRAMES, round(RANGE_ATOMS / self.atoms)))
         size = max(1, round(RANGE_BATCH / self.atoms))

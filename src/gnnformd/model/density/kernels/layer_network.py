@@ -5,8 +5,6 @@ A layer gives mixed densities, scalars, messages and energies; see `gnnformd.mod
 
 from __future__ import annotations
 
-import numpy as np
-
 from gnnformd.model.density.kernels.invariants import invariants, invariants_vjp
 from gnnformd.model.density.kernels.matrix import matmul, silu_and_slope
 from gnnformd.model.density.kernels.mixing import add_row, mixed_densities
