@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import lightning.pytorch as lightning
 import numpy as np
@@ -21,6 +21,7 @@ from gnnformd.trajectory.split import split_frames
 __all__ = ["FrameData"]
 
 SAMPLE_FRAMES, SAMPLE_ATOMS = 16, 6000  # from which a network takes its scales
+RANGE_ATOMS, RANGE_BATCH = 60_000, 600  # from which it takes how low its energies are; atoms of a batch
 
 Batch = tuple[AtomicGraph, Portion]
 
@@ -90,6 +91,14 @@ class FrameData(lightning.LightningDataModule):
         most = max(SAMPLE_FRAMES, round(SAMPLE_ATOMS / self.atoms))
         order = sorted(range(count), key=self._lacks_forces.__getitem__)
         return self.train_graphs.batch(sorted({order[k * count // most] for k in range(most)}))
+
+    def wide_sample(self) -> Iterator[AtomicGraph]:
+        """Batch many training frames, evenly spaced: at least 16, and as many as hold some ten thousand atoms."""
+        count = len(self.train_graphs)
+        most = min(count, max(SAMPLE_FRAMES, round(RANGE_ATOMS / self.atoms)))
+        size = max(1, round(RANGE_BATCH / self.atoms))
+        for start in range(0, most, size):
+            yield self.train_graphs.batch([k * count // most for k in range(start, min(start + size, most))])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Cut the batches of an epoch into portions."""

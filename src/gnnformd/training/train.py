@@ -15,7 +15,7 @@ from gnnformd.errors import InputError
 from gnnformd.files import locked_folder
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
-from gnnformd.model.interface import ForceModel
+from gnnformd.model.interface import ForceModel, weight_of
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
 from gnnformd.reference.thermo import temperature_range
@@ -307,6 +307,8 @@ class _Fit:
         path, best = best_checkpoint(checkpoints, records)
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
+        dtype = weight_of(network).dtype
+        network.eval().bound_energies(graph.to("cpu", dtype) for graph in frames.wide_sample())
         this = {
             "sources": [dataset.path.name for dataset in datasets if not dataset.validation],
             "atoms": [dataset.atom_count for dataset in datasets if not dataset.validation],

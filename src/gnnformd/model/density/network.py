@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density.energy_floor import EnergyFloor
 from gnnformd.model.density.layer import DensityLayer, Readout
 from gnnformd.model.density.node_inputs import NodeInputs
 from gnnformd.model.density.radial import radial_functions
@@ -46,6 +47,8 @@ class DensityNetwork(nn.Module):
     type_energies
         Of each atom of a type, kcal/mol, (T,) float64, whatever the type of the other numbers: energies of electrons
         are so large that float32 would round what varies away. `forward` leaves them out.
+    floor
+        Saturates energies of atoms (without those of the types) that are far below those of the training data.
     """
 
     energy_scale: Tensor
@@ -80,6 +83,7 @@ class DensityNetwork(nn.Module):
                 self.charges.weight.copy_(torch.randn(1, width).mul_(1e-3))  # starts from the charges of the data
         self.register_buffer("energy_scale", torch.ones(()))
         self.register_buffer("type_energies", torch.zeros(type_count, dtype=torch.float64))
+        self.floor = EnergyFloor(type_count)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Convert all numbers but the energies of the types, which only move to another device."""
@@ -120,17 +124,18 @@ class DensityNetwork(nn.Module):
             return every if chosen is None else every.index_select(1, chosen)
 
         energy, scalars = self.atom_energies(inputs, densities, chosen)
-        graphs = graph.graph_index
+        graphs, types = graph.graph_index, graph.type_index
         if graph.owned is not None:
-            graphs = graphs[graph.owned]
+            graphs, types = graphs[graph.owned], types[graph.owned]
             energy = energy[graph.owned] if self.messages else energy
-        energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, self.energy_scale * energy)
+        energy = self.floor(self.energy_scale * energy, types)
+        energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
         return energies, self.charges_of(scalars, graph), geometries
 
     def atom_energies(
         self, inputs: Tensor, densities: Callable[[Tensor], Tensor], chosen: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Energies of the atoms, in units of the energy scale, (N,), and their scalars, (N, W).
+        """Energies of the atoms, in units of the energy scale and without floor, (N,), and their scalars, (N, W).
 
         Parameters
         ----------
@@ -151,6 +156,13 @@ class DensityNetwork(nn.Module):
             scalars = scalars + update
             energy = energy + more + readout(scalars)
         return energy, scalars
+
+    @torch.no_grad()
+    def bare_energies(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Tensor:
+        """Energies of all atoms without `floor`, kcal/mol, (N,); arguments as those of `forward`."""
+        geometries = self._geometries(graph, vectors, soft, soft_slope)
+        energies, _ = self.atom_energies(self.inputs(graph), lambda sent: self._densities(sent, geometries))
+        return self.energy_scale * energies
 
     @torch.no_grad()
     def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> None:

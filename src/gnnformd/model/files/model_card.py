@@ -24,12 +24,12 @@ from gnnformd.model.settings import (
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """1: no checksum; 2: a checksum of card and weights; 3: GAMD networks share the edge encoder of their later layers, and
 density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4; 5:
 GAMD networks say what their residual layers add to, which before was always the plain input; 6: it is always the
 normalized input, and GraphNorm averages over all graphs that are evaluated together; fitted potentials of density
-networks have names of their own."""
+networks have names of their own; 7: energies of atoms of density networks have a floor."""
 
 _KINDS = tuple(settings.model_fields["kind"].default for settings in (GamdSettings, DensitySettings))
 
