@@ -79,6 +79,7 @@ def train(
     folder = out or Path("runs") / name
     if automatic:
         say(f"All settings will be in {folder / 'config.yaml'}, with which 'gnnformd train' does the same.")
+    _say_legend()
     with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
         done = run(
             settings.model,
@@ -114,6 +115,7 @@ def finetune(
     from gnnformd.training.train import finetune as run
 
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
+    _say_legend()
     with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
         done = run(
             model,
@@ -205,14 +207,20 @@ def _shown_units(config: Config, choice: UnitsChoice | None) -> ShownUnits:
 
 
 def _error(record: EpochRecord, units: ShownUnits) -> str:
-    return f"{units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
+    l1 = f"L1 {units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
+    rmse = record.validation_rmse
+    return l1 if rmse is None else f"RMSE {units.force * rmse:.4g} {units.force_unit}, {l1}"
+
+
+def _say_legend() -> None:
+    from gnnformd.training.run_folder import is_main_process
+
+    if is_main_process():
+        say("Errors of the validation forces: RMSE of a component; L1: |dFx| + |dFy| + |dFz|, mean over atoms.")
 
 
 def _say_epoch(record: EpochRecord, units: ShownUnits) -> None:
-    say(
-        f"epoch {record.epoch}: validation {_error(record, units)}, "
-        f"loss {record.validation_loss:.6g} (training {record.train_loss:.6g}), {record.seconds:.0f} s"
-    )
+    say(f"epoch {record.epoch}: {_error(record, units)}, {record.seconds:.0f} s")
 
 
 def _say_where(run: TrainedRun, units: ShownUnits) -> None:

@@ -15,6 +15,7 @@ from gnnformd.graph.distances import CONTACT_SHARE
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel
 from gnnformd.trajectory.frame import Frame
+from gnnformd.units import SHOWN, ShownUnits
 
 __all__ = ["TrainingRange", "Unstable", "refuse_missing_charges", "refuse_unknown_types"]
 
@@ -99,11 +100,14 @@ class TrainingRange:
         not known.
     blind_below
         Share of the contact distance below which the model no longer sees how close two atoms are.
+    units
+        That sentences speak.
     """
 
     contact: Tensor
     largest_force: Float
     blind_below: float
+    units: ShownUnits = SHOWN["real"]
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> TrainingRange:
@@ -112,11 +116,11 @@ class TrainingRange:
         forces = np.array([np.inf if force is None else BEYOND * force for force in card.largest_forces])
         known = loaded.model.contact_distances
         if known is not None:
-            return cls(known, forces, loaded.model.blind_below)
+            return cls(known, forces, loaded.model.blind_below, SHOWN[card.shown_units])
         contact = torch.zeros(4, count, count, dtype=torch.float64)
         for key, distance in card.closest_pairs.items():
             contact[key] = CONTACT_SHARE * distance
-        return cls(contact, forces, loaded.model.blind_below)
+        return cls(contact, forces, loaded.model.blind_below, SHOWN[card.shown_units])
 
     def check_sight(self, step: int, nearest: ClosePair | None) -> None:
         """Stop when two atoms are so close that the model no longer sees how close.
@@ -153,7 +157,7 @@ class TrainingRange:
         if len(beyond) == 0:
             return None
         worst = beyond[np.argmax(squares[beyond] / limit[beyond] ** 2)]
+        force, largest = (self.units.force * size for size in (np.sqrt(squares[worst]), limit[worst] / BEYOND))
         return (
-            f"the force on atom {ids[worst]} is {np.sqrt(squares[worst]):.4g} kcal/mol/angstrom, in training at most "
-            f"{limit[worst] / BEYOND:.4g}."
+            f"the force on atom {ids[worst]} is {force:.4g} {self.units.force_unit}, in training at most {largest:.4g}."
         )

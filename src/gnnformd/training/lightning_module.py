@@ -23,7 +23,7 @@ from gnnformd.training.soap import Soap
 
 __all__ = ["ForceFitting"]
 
-TOTALS = 14
+TOTALS = 15
 MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
@@ -45,7 +45,7 @@ class ForceFitting(lightning.LightningModule):
         Sums of absolute errors of forces along x, y, z, number of frames with forces, of their atoms, and of frames
         with an energy, sums over them of the error per atom and of its square, number of components of virials, sum
         over them of the squared error per atom, sums over batches of the warm-up penalties in all and along x, y, z,
-        (14,).
+        sum of the squared errors of components of forces, (15,).
     validated
         Whether the running epoch was validated.
     """
@@ -152,7 +152,10 @@ class ForceFitting(lightning.LightningModule):
         real = errors.new_tensor(portion.weights) * graph.known_targets  # (3, B)
         atoms = graph.atoms_per_graph
         penalties = self._penalties(prediction, portion).to(errors)
+        assert graph.forces is not None
+        squares = graph.sum_per_graph(error_of(prediction.forces, graph.forces).square()).to(errors).sum(1)  # (B,)
         parts = [real[0] @ errors, real[0].sum()[None], (atoms * real[0]).sum()[None], errors.new_zeros(5), penalties]
+        parts.append((real[0] @ squares)[None])
         if prediction.energies is not None and graph.energies is not None:
             energy = error_of(prediction.energies, graph.energies).to(errors) / atoms  # (B,)
             parts[3][:3] = torch.stack([real[1].sum(), real[1] @ energy, real[1] @ energy.square()])

@@ -18,6 +18,7 @@ from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, 
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
+from gnnformd.reference.thermo import temperature_range
 from gnnformd.training.atom_types import atom_energies, with_common_types
 from gnnformd.training.data import FrameData
 from gnnformd.training.data_checks import training_digests, value_digests
@@ -312,6 +313,7 @@ class _Fit:
             "units": common_units(datasets),
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
+            **_temperatures(datasets),
             "some_frames": training_digests(datasets, frames.train_graphs.frames),
             **data_range_of(datasets, frames.train_graphs.frames, shortest, names),
             "epoch": best.epoch,
@@ -325,3 +327,12 @@ class _Fit:
             trained_on=(*(() if self.start is None else self.start.card.trained_on), this),
         )
         save_model(self.out / "model.safetensors", network, card)
+
+
+def _temperatures(datasets: Sequence[PackedDataset]) -> dict[str, list[float]]:
+    """Lowest, mean and highest temperature of the training data, where all of them are reference runs with a table."""
+    tables = [dataset.path / "thermo.csv" for dataset in datasets if not dataset.validation]
+    if not all(table.is_file() for table in tables):
+        return {}
+    found = temperature_range(tables)
+    return {} if found is None else {"temperature_K": found}

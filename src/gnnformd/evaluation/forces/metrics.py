@@ -153,14 +153,18 @@ class Evaluation:
         Path of the model file.
     datasets
         One entry per dataset.
+    shown_units
+        Unit style that results are shown in, that of the model's data: ``real`` or ``metal``.
     """
 
     model: str
     datasets: tuple[DatasetEvaluation, ...]
+    shown_units: str = "real"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written as JSON; ``parity`` holds at most 2000 components as rows of x, y, z."""
-        return {"model": self.model, "units": UNITS, "datasets": [d.to_dict() for d in self.datasets]}
+        datasets = [d.to_dict() for d in self.datasets]
+        return {"model": self.model, "units": UNITS, "shown_units": self.shown_units, "datasets": datasets}
 
 
 def evaluate(
@@ -209,7 +213,7 @@ def evaluate(
 
         results.append(_evaluate_one(loaded, dataset, types, seen, indices, batch_size, seed, report))
         done += len(indices)
-    return Evaluation(str(loaded.path), tuple(results))
+    return Evaluation(str(loaded.path), tuple(results), loaded.card.shown_units)
 
 
 def _evaluate_one(
