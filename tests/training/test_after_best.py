@@ -25,7 +25,7 @@ def test_a_training_that_overfits_says_so() -> None:
     assert (later.best_seconds, later.seconds, later.overfits) == (20.0, 30.0, True)
     assert _after_best(later, SHOWN["real"]) == (
         "The best was after 20 of 30 s: since then the error of training frames went on falling, and that of "
-        "validation frames rose to 4.5 kcal/mol/angstrom per atom (overfitting); more frames would help, more time "
+        "validation frames rose to L1 4.5 kcal/mol/angstrom per atom (overfitting); more frames would help, more time "
         "would not."
     )
 
@@ -34,7 +34,9 @@ def test_a_training_that_overfits_says_so() -> None:
 def test_a_training_that_diverges_is_not_said_to_overfit(training: float | None) -> None:
     later = run((4.0, 3.0), (4.5, training)).after_best
     assert later is not None and not later.overfits
-    assert "rose to 4.5 kcal/mol/angstrom per atom; a lower training.learning_rate" in _after_best(later, SHOWN["real"])
+    assert "rose to L1 4.5 kcal/mol/angstrom per atom; a lower training.learning_rate" in _after_best(
+        later, SHOWN["real"]
+    )
 
 
 def test_noise_is_not_told() -> None:

@@ -20,7 +20,7 @@ from gnnformd.training.loss import Loss, measure_scales
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
 from gnnformd.trajectory.frame import Frame, TargetWeights
-from gnnformd.trajectory.packed.dataset import open_dataset, open_datasets
+from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 from tests.training.conftest import write_crystal
 
@@ -37,17 +37,36 @@ def settings(**changes: object) -> TrainingSettings:
 
 @pytest.fixture
 def data(tmp_path: Path) -> DataSettings:
-    """Twelve crystals: every third a 'surface', with stresses, and one frame each without forces and without energy."""
+    """Twelve crystals: every third a 'surface', with stresses; two frames without forces, one without energy."""
     path = tmp_path / "crystals.xyz"
     images = write_crystal(path, frames=12, seed=0)
     for k, atoms in enumerate(images):
         atoms.info["config_type"] = "surface" if k % 3 == 0 else "bulk"
-        if k == 1:
+        if k in (1, 10):  # one trains, one validates
             del atoms.calc.results["forces"]
         if k == 4:
             del atoms.calc.results["energy"]
     ase.io.write(path, images, format="extxyz")
     return DataSettings(paths=[str(path)], validation_fraction=0.25)
+
+
+class _Part:
+    """Some frames of a dataset."""
+
+    def __init__(self, dataset: PackedDataset, frames: tuple[int, ...]) -> None:
+        self._dataset, self._frames = dataset, frames
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._dataset, name)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self._dataset[self._frames[index]]
+
+    def __iter__(self):
+        return (self._dataset[k] for k in self._frames)
 
 
 def batch(frames: list[Frame]):
@@ -110,16 +129,19 @@ def test_the_least_squares_start_weighs_rows_and_leaves_out_what_is_not_known(da
 
 
 def test_a_training_takes_weights_and_missing_targets_and_validates_without(data: DataSettings, tmp_path: Path) -> None:
-    training = settings(loss="huber", energy_weight="auto", virial_weight="auto")
+    training = settings(loss="huber", energy_weight="auto", virial_weight="auto", batch_size=1)
     weighted = data.model_copy(update={"config_type_weights": {"surface": 5.0, "bulk": 0.5}})
     with pytest.warns(UserWarning, match="1 of 9 training frames have no forces; what else they have is learned"):
         run = train(MODEL, weighted, training, tmp_path / "run")
     assert np.isfinite(run.best.validation_loss) and np.isfinite(run.best.train_loss)
     dataset = open_dataset(data.paths[0])
-    with pytest.warns(UserWarning, match="1 of 12 frames have no forces; errors of forces are those of the others"):
+    with pytest.warns(UserWarning, match="2 of 12 frames have no forces; errors of forces are those of the others"):
         (judged,) = evaluate(load_model(run.model), [dataset]).datasets
     assert judged.energy is not None and judged.energy.frames == 11
-    assert judged.force.per_type["Ar"].atoms == 11 * 32
+    assert judged.force.per_type["Ar"].atoms == 10 * 32
+    (validated,) = evaluate(load_model(run.model), [_Part(dataset, (9, 11))]).datasets
+    assert run.best.validation_l1_per_atom == pytest.approx(validated.force.l1_per_atom, rel=1e-4)  # without weights
+    assert run.best.validation_rmse == pytest.approx(validated.force.rmse, rel=1e-4)
     assert {name: kind.frames for name, kind in judged.per_config_type.items()} == {"surface": 4, "bulk": 8}
     with pytest.raises(InputError, match=r"the weights of its frames were others; give the same data\.config_type_w"):
         train(MODEL, data, training, tmp_path / "run", resume=True)

@@ -243,13 +243,12 @@ def _training_choices(facts: DataFacts) -> list[Choice]:
         found.append(Choice("training.virial_weight", 0.0, "the data have no virials"))
     reason = f"as many frames of {facts.mean:.0f} atoms as hold about a hundred atoms"
     found.append(Choice("training.batch_size", None, reason))
-    if not classical:
-        found.append(Choice("training.optimizer", "soap", "it gets further in the same minutes, and costs more a step"))
+    found.append(Choice("training.optimizer", "soap", "it gets further in the same minutes, and costs more a step"))
+    if facts.force_field is None:
         found.append(Choice("training.learning_rate", 1e-2, "what suits this optimizer"))
-    elif _is_lennard_jones(facts) or facts.force_field is None:
-        found.append(Choice("training.learning_rate", 4e-3, "a small step for what is nearly a sum over pairs"))
     else:
-        found.append(Choice("training.learning_rate", 1.6e-2, "a small network that starts from classical terms"))
+        reason = "a small network that starts from classical terms, and this optimizer, take large steps"
+        found.append(Choice("training.learning_rate", 2e-2, reason))
     minutes = MINUTES if classical or len(facts.types) == 1 else MINUTES_OF_QUANTUM_DATA
     reason = "little is to be learned" if minutes == MINUTES else "two layers; longer pays"
     found.append(Choice("training.max_minutes", minutes, f"{reason} (--max-minutes for another time)"))

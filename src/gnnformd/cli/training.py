@@ -236,7 +236,7 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
 
 def _after_best(later: AfterBest, units: ShownUnits) -> str:
     """Say that the training went on after its best model, and what would help."""
-    rose = f"{units.force * later.last_l1_per_atom:.4g} {units.force_unit} per atom"
+    rose = f"L1 {units.force * later.last_l1_per_atom:.4g} {units.force_unit} per atom"
     if later.overfits:
         what = (
             f"the error of training frames went on falling, and that of validation frames rose to {rose} "

@@ -152,8 +152,9 @@ class ForceFitting(lightning.LightningModule):
         real = errors.new_tensor(portion.weights) * graph.known_targets  # (3, B)
         atoms = graph.atoms_per_graph
         penalties = self._penalties(prediction, portion).to(errors)
-        assert graph.forces is not None
-        squares = graph.sum_per_graph(error_of(prediction.forces, graph.forces).square()).to(errors).sum(1)  # (B,)
+        squares = errors.new_zeros(graph.graph_count)
+        if graph.forces is not None:
+            squares = graph.sum_per_graph(error_of(prediction.forces, graph.forces).square()).to(errors).sum(1)  # (B,)
         parts = [real[0] @ errors, real[0].sum()[None], (atoms * real[0]).sum()[None], errors.new_zeros(5), penalties]
         parts.append((real[0] @ squares)[None])
         if prediction.energies is not None and graph.energies is not None:

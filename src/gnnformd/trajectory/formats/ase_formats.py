@@ -93,8 +93,11 @@ def read_by_ase(
         where = f"{path}, frame {number}"
         frame = frame_of_atoms(atoms, number, where, elements, names)
         found = ", ".join(sorted({} if atoms.calc is None else atoms.calc.results)) or "no results"
-        fault = f"{where}: ASE takes the file for '{kind}' and finds no forces in it ({found}); calculate them, or "
-        if learnable.keeps(frame, fault + "remove the frame."):
+        fault = InputError(
+            f"{where}: ASE takes the file for '{kind}' and finds no forces in it ({found}); calculate them, or remove "
+            "the frame."
+        )
+        if learnable.keeps(frame, fault):
             yield frame
     learnable.finish()
     if not number:

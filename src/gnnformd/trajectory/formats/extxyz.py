@@ -90,8 +90,10 @@ def read_extxyz(
             columns = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
             kept = learnable.keeps(
                 frame,
-                f"{where}: the frame has no column 'forces' (it has {columns}); add it, or name the column with "
-                "data.keys.forces.",
+                InputError(
+                    f"{where}: the frame has no column 'forces' (it has {columns}); add it, or name the column with "
+                    "data.keys.forces."
+                ),
             )
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
             if isinstance(error, KeyError) and re.search(rf"(?m)^\s*{re.escape(str(error.args[0]))}\s", text):

@@ -24,9 +24,9 @@ class LearnableFrames:
     def __init__(self, *, required: bool) -> None:
         self._required = required
         self._with_forces = False
-        self._fault: str | None = None
+        self._fault: InputError | None = None
 
-    def keeps(self, frame: Frame, fault: str) -> bool:
+    def keeps(self, frame: Frame, fault: InputError) -> bool:
         """Whether the frame is to be kept.
 
         Parameters
@@ -34,7 +34,7 @@ class LearnableFrames:
         frame
             The next one.
         fault
-            What to say if it has no forces and needs them.
+            To raise if it has no forces and needs them.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class LearnableFrames:
             self._with_forces = True
             return True
         if frame.energy is None and frame.virial is None:
-            raise InputError(fault)
+            raise fault
         self._fault = self._fault or fault
         return True
 
@@ -62,4 +62,4 @@ class LearnableFrames:
             No frame has forces; says so of the first one.
         """
         if self._fault is not None and not self._with_forces:
-            raise InputError(self._fault)
+            raise self._fault
