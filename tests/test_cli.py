@@ -213,6 +213,18 @@ def test_inspecting_a_data_file_counts_what_is_in_it(tmp_path: Path) -> None:
     assert "20 x 20 x 20" in output
 
 
+def test_inspecting_keeps_the_names_of_types(tmp_path: Path) -> None:
+    (tmp_path / "two.data").write_text(DATA_FILE.replace("39.948", "39.948 # Ar"))
+    assert "2 of type 1 Ar" in run("inspect", tmp_path / "two.data").output
+    folder = tmp_path / "md"
+    folder.mkdir()
+    lines = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "1", "ITEM: BOX BOUNDS pp pp pp", *["0 10"] * 3]
+    (folder / "trajectory.dump").write_text("\n".join([*lines, "ITEM: ATOMS id type x y z", "1 1 1 1 1"]) + "\n")
+    (folder / "simulate.yaml").write_text("model: m.safetensors\ntopology: two.data\ntype_names: [Ar]\nsettings: {}\n")
+    output = run("inspect", folder).output
+    assert "1 of type 1 Ar" in output and "m.safetensors" in output
+
+
 def test_inspecting_a_dump_tells_what_looks_wrong(tmp_path: Path) -> None:
     frame = "ITEM: TIMESTEP\n{}\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 20\n0 20\n0 20\n"
     frame += "ITEM: ATOMS id element x y z fx fy fz\n1 O 1 1 1 3 4 0\n2 H 1 1 1.25 -3 -4 0\n"
