@@ -220,9 +220,12 @@ def test_inspecting_keeps_the_names_of_types(tmp_path: Path) -> None:
     folder.mkdir()
     lines = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "1", "ITEM: BOX BOUNDS pp pp pp", *["0 10"] * 3]
     (folder / "trajectory.dump").write_text("\n".join([*lines, "ITEM: ATOMS id type x y z", "1 1 1 1 1"]) + "\n")
-    (folder / "simulate.yaml").write_text("model: m.safetensors\ntopology: two.data\ntype_names: [Ar]\nsettings: {}\n")
+    (folder / "simulate.yaml").write_text(
+        "model: m.safetensors\ntopology: two.data\nshown_units: metal\ntype_names: [Ar]\nsettings: {}\n"
+    )
     output = run("inspect", folder).output
     assert "1 of type 1 Ar" in output and "m.safetensors" in output
+    assert "potential energy, eV" in output
 
 
 def test_inspecting_a_dump_tells_what_looks_wrong(tmp_path: Path) -> None:

@@ -164,16 +164,20 @@ def _simulation(path: Path) -> list[Part]:
     manifest = read_mapping(path / "simulate.yaml")
     facts: Facts = [(key, _listed(value)) for key, value in manifest.items() if value is not None]
     names = manifest.get("type_names")
-    return [(f"Simulation {path}", facts), _frames(str(path), names=names if isinstance(names, list) else None)]
+    units = manifest.get("shown_units")
+    frames = _frames(str(path), names=names if isinstance(names, list) else None, units=str(units) if units else None)
+    return [(f"Simulation {path}", facts), frames]
 
 
-def _frames(name: str, run: ReferenceRun | None = None, names: Sequence[str] | None = None) -> Part:
+def _frames(
+    name: str, run: ReferenceRun | None = None, names: Sequence[str] | None = None, units: str | None = None
+) -> Part:
     from gnnformd.trajectory.inspect import inspect_data
 
     found = inspect_data(name)
     if names is None:
         names = (run.force_field.names if run.force_field else run.type_names) if run else found["elements"]
-    shown = shown_units(None, found["units"])
+    shown = shown_units(None, units or found["units"])
     force = {name: shown.force * value for name, value in (found["force"] or {}).items()}
     energy = found["energy_kcal_per_mol"]
     isolated = {name: shown.energy * value for name, value in (found["isolated_atoms"] or {}).items()}

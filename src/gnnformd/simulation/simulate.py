@@ -242,6 +242,7 @@ def _manifest(
         "model": str(loaded.path),
         "topology": str(topology),
         "compare": None if compare is None else str(compare),
+        "shown_units": loaded.card.shown_units,
         "type_names": list(types.names(loaded.card.type_names)),
         "gnnformd": __version__,
         "settings": settings.model_dump(),
