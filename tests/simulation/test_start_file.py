@@ -187,3 +187,15 @@ def test_what_is_taken_for_granted_is_said(helpers, tmp_path):
         UserWarning, match=r"start\.data: does not say its units; lengths are taken to be in angstrom, .*/fs"
     ):
         final(helpers.load(helpers.LennardJones(3.0)), written(tmp_path, text), tmp_path / "out")
+
+
+def test_an_atom_far_outside_of_the_box_is_named(argon, tmp_path):
+    lines = argon.read_text().splitlines()
+    row = next(k for k, line in enumerate(lines) if line.startswith("Atoms")) + 2
+    words = lines[row].split()
+    lines[row] = " ".join([*words[:2], "1e39", *words[3:]])
+    (tmp_path / "far.data").write_text("\n".join(lines) + "\n")
+    with pytest.raises(
+        InputError, match=rf"far\.data: atom {words[0]} is \de\+37 box lengths outside the box; correct"
+    ):
+        Start.read(tmp_path / "far.data")

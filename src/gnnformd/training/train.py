@@ -248,7 +248,7 @@ class _Fit:
             try:
                 self.stage("first step (loops are compiled)")
                 fitting = ForceFitting(network, self.training, measure_scales(sample))
-                trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
+                trainer.fit(fitting, frames, ckpt_path=None if start is None else start.path, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
                     self._export(
