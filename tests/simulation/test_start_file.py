@@ -350,3 +350,15 @@ def test_every_structure_that_ase_reads_is_a_start(argon, helpers, tmp_path, nam
     frame = next(iter(read_dump(tmp_path / "out" / "trajectory.dump")))
     expected = own_forces(helpers, atoms)  # pdb has three decimals
     np.testing.assert_allclose(frame.forces, expected, atol=0.1 if name.endswith("pdb") else 1e-3)
+
+
+def test_an_atom_far_outside_of_the_box_is_named(argon, tmp_path):
+    lines = argon.read_text().splitlines()
+    row = next(k for k, line in enumerate(lines) if line.startswith("Atoms")) + 2
+    words = lines[row].split()
+    lines[row] = " ".join([*words[:2], "1e39", *words[3:]])
+    (tmp_path / "far.data").write_text("\n".join(lines) + "\n")
+    with pytest.raises(
+        InputError, match=rf"far\.data: atom {words[0]} is \de\+37 box lengths outside the box; correct"
+    ):
+        Start.read(tmp_path / "far.data")

@@ -49,8 +49,6 @@ class Chosen:
     ----------
     config
         The complete configuration.
-    name
-        What the training may be called: the name of the largest dataset.
     facts
         What the data are, a sentence each.
     choices
@@ -58,7 +56,6 @@ class Chosen:
     """
 
     config: Config
-    name: str
     facts: tuple[str, ...]
     choices: tuple[Choice, ...]
 
@@ -89,9 +86,7 @@ def choose_config(paths: Sequence[str], overrides: Sequence[str] = ()) -> Chosen
         part, name = choice.key.split(".")
         start[part][name] = choice.value
     config = make_config(start, overrides, "auto")
-    largest = max((d for d in datasets if not d.validation), key=len).path.resolve().name
-    name = largest.split(".")[0] or "auto"
-    return Chosen(config, name, tuple(_describe(facts)), tuple(_as_used(choice, config) for choice in choices))
+    return Chosen(config, tuple(_describe(facts)), tuple(_as_used(choice, config) for choice in choices))
 
 
 TRAINING: dict[str, Any] = {

@@ -59,7 +59,7 @@ def evaluate(
     field = ForceField.from_yaml(force_field) if force_field else None
     keys = target_keys(key or [])
     datasets = [open_dataset(path, topology=topology, force_field=field, keys=keys) for path in data]
-    with progress("Evaluating") as report:
+    with progress("Evaluating", "frame") as report:
         result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report)
     show_evaluation(result, shown_units(units, loaded.card.shown_units))
     save_json(json_file, result.to_dict())
@@ -87,7 +87,8 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
             rows.append((name, frames, *shown, relative_error(errors, usual), number(milliseconds, 3)))
     show_table(f"Errors of the forces, {units.force_unit}", columns, rows)
     zero = f" F ~ 0: {NEARLY_ZERO}." if nearly_zero else ""
-    say(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.{zero}\n")
+    say(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.{zero}")
+    say("")
     rows = []
     for dataset in evaluation.datasets:
         energies = [(dataset.path, dataset.energy)]

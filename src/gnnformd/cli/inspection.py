@@ -58,6 +58,8 @@ def describe(name: str) -> list[Part]:
         return _reference_run(path)
     if (path / "config.yaml").is_file():
         return _run_folder(path)
+    if (path / "simulate.yaml").is_file():
+        return _simulation(path)
     return [_frames(name)]
 
 
@@ -108,9 +110,10 @@ def _topology(path: Path) -> Part:
 
     topology = read_topology(path)
     molecules = topology.molecule_ids
+    names = [name or "" for name in topology.type_names or ()]
     facts: Facts = [
         ("atoms", len(topology.ids)),
-        ("of each type", _counts(dict(zip(*np.unique(topology.types, return_counts=True), strict=True)))),
+        ("of each type", _counts(dict(zip(*np.unique(topology.types, return_counts=True), strict=True)), names)),
         ("molecules", "-" if molecules is None else len(np.unique(molecules[molecules > 0]))),
         ("bonds, angles", f"{len(topology.bonds)}, {len(topology.angles)}"),
         ("net charge, e", "-" if topology.charges is None else float(topology.charges.sum())),
@@ -155,12 +158,26 @@ def _metric(key: str, text: str, units: ShownUnits) -> tuple[str, Any]:
     return f"{name}, {getattr(units, f'{quantity}_unit')}", getattr(units, quantity) * float(text)
 
 
-def _frames(name: str, run: ReferenceRun | None = None) -> Part:
+def _simulation(path: Path) -> list[Part]:
+    from gnnformd.yaml_files import read_mapping
+
+    manifest = read_mapping(path / "simulate.yaml")
+    facts: Facts = [(key, _listed(value)) for key, value in manifest.items() if value is not None]
+    names = manifest.get("type_names")
+    units = manifest.get("shown_units")
+    frames = _frames(str(path), names=names if isinstance(names, list) else None, units=str(units) if units else None)
+    return [(f"Simulation {path}", facts), frames]
+
+
+def _frames(
+    name: str, run: ReferenceRun | None = None, names: Sequence[str] | None = None, units: str | None = None
+) -> Part:
     from gnnformd.trajectory.inspect import inspect_data
 
     found = inspect_data(name)
-    names = (run.force_field.names if run.force_field else run.type_names) if run else found["elements"]
-    shown = shown_units(None, found["units"])
+    if names is None:
+        names = (run.force_field.names if run.force_field else run.type_names) if run else found["elements"]
+    shown = shown_units(None, units or found["units"])
     force = {name: shown.force * value for name, value in (found["force"] or {}).items()}
     energy = found["energy_kcal_per_mol"]
     isolated = {name: shown.energy * value for name, value in (found["isolated_atoms"] or {}).items()}

@@ -151,7 +151,7 @@ def simulate(
 
         with world.together():
             loaded = load_model(model, device=device, compiled=not torch)
-        with progress("Simulating") as report:
+        with progress("Simulating", "step") as report:
             data = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report).to_dict()
         if world.first:
             from gnnformd.evaluation.results import SimulationResult

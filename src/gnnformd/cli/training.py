@@ -67,20 +67,22 @@ def train(
     units: UnitsOption = None,
 ) -> None:
     """Train a network on forces."""
+    from gnnformd.automatic.run_name import run_name
+
     data = [*(paths or []), *(data or [])]
     automatic = config == "auto" and not Path(config).is_file()
-    if automatic:
-        settings, name = _choose(data, max_minutes, changes)
-    else:
-        settings, name = _load(config, data, max_minutes, changes), Path(config).stem
+    if automatic and not data:
+        raise InputError("auto: there are no data to choose settings from; give them with --data.")
+    folder = out or Path("runs") / (run_name([str(path) for path in data]) if automatic else Path(config).stem)
+    _check_folder(folder, resume or checkpoint is not None)
+    settings = _choose(data, max_minutes, changes) if automatic else _load(config, data, max_minutes, changes)
     shown = _shown_units(settings, units)
     from gnnformd.training.train import train as run
 
-    folder = out or Path("runs") / name
     if automatic:
         say(f"All settings will be in {folder / 'config.yaml'}, with which 'gnnformd train' does the same.")
     _say_legend()
-    with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
+    with _tell_what_is_left(folder), progress(f"Training, {folder.name}", "step") as report:
         done = run(
             settings.model,
             settings.data,
@@ -89,6 +91,7 @@ def train(
             resume=checkpoint or resume,
             listener=lambda record: _say_epoch(record, shown),
             progress=report,
+            stage=report.stage,
         )
     _say_where(done, shown)
     _test(done, settings, shown)
@@ -110,13 +113,14 @@ def finetune(
     from gnnformd.model.files.model_file import read_card
 
     read_card(model)  # a model that is not there is named before the data are read
+    folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
+    _check_folder(folder, resume or checkpoint is not None)
     settings = _load(config, data, max_minutes, changes)
     shown = _shown_units(settings, units)
     from gnnformd.training.train import finetune as run
 
-    folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
     _say_legend()
-    with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
+    with _tell_what_is_left(folder), progress(f"Training, {folder.name}", "step") as report:
         done = run(
             model,
             settings.model,
@@ -126,15 +130,31 @@ def finetune(
             resume=checkpoint or resume,
             listener=lambda record: _say_epoch(record, shown),
             progress=report,
+            stage=report.stage,
         )
     _say_where(done, shown)
     _test(done, settings, shown)
 
 
-def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | None) -> tuple[Config, str]:
-    """Choose the settings, and the name of the run, from the data, and print the settings with their reasons."""
-    if not data:
-        raise InputError("auto: there are no data to choose settings from; give them with --data.")
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Refuse a folder with a training before anything is read or printed, and print its name.
+
+    Raises
+    ------
+    InputError
+        It contains a training that is not to be resumed.
+    """
+    from gnnformd.training.run_folder import is_main_process, refuse_to_overwrite
+
+    if is_main_process():
+        if not resume:
+            refuse_to_overwrite(folder)
+        say(f"Run folder: {folder}")
+
+
+def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | None) -> Config:
+    """Choose the settings from the data, and print them with their reasons."""
+    say("Reading the data ...")
     from gnnformd.automatic.choose import choose_config
 
     chosen = choose_config([str(path) for path in data], _overrides(max_minutes, changes))
@@ -144,7 +164,7 @@ def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | No
     say("Settings (--set changes any of them):")
     for choice in chosen.choices:
         say(f"  {choice.key}={_in_yaml(choice.value)}: {choice.reason}")
-    return chosen.config, chosen.name
+    return chosen.config
 
 
 def _in_yaml(value: object) -> str:
@@ -259,7 +279,7 @@ def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
     from gnnformd.trajectory.packed.dataset import open_datasets
 
     data = settings.data.model_copy(update={"paths": settings.data.test, "validation": [], "config_type_weights": {}})
-    with progress("Evaluating") as report:
+    with progress("Evaluating", "frame") as report:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
     show_evaluation(result, units)
     save_json(run.folder / "evaluate-test.json", result.to_dict())

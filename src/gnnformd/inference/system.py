@@ -11,7 +11,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.moving_graph import MovingGraph
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import TrainingRange, refuse_missing_charges, refuse_unknown_types
-from gnnformd.model.choose_engine import build_engine, prediction_of
+from gnnformd.model.choose_engine import build_engine, prediction_of, state_of
 from gnnformd.model.engine import ClosePair, Engine
 from gnnformd.model.interface import Prediction, weight_of
 from gnnformd.trajectory.frame import Frame
@@ -55,6 +55,7 @@ class Evaluator:
         self._contact = TrainingRange.of(loaded).contact
         self._searched: AtomicGraph | None = None
         self._engine: Engine[AtomicGraph] | None = None
+        self._state = state_of(self._model)
         self.nearest: ClosePair | None = None
 
     def forget(self) -> None:
@@ -84,6 +85,9 @@ class Evaluator:
     ) -> tuple[Engine[AtomicGraph], Float, Float]:
         """Give the engine with neighbors for these positions, and the positions and cell to evaluate it at."""
         graph, moved, box = self._graph.at(positions, cell, periodic)
+        state = state_of(self._model)
+        if state != self._state:  # the model was trained on, or converted
+            self._engine, self._state = None, state
         engine = self._engine
         if engine is None or graph is not self._searched:
             if engine is None or not engine.serves(graph):

@@ -125,7 +125,7 @@ def _simulate(
             _warn_of_temperature(loaded, settings, reference)
             start.warn_of_empty_space()
             sources = [topology] if reference is None else [topology, reference.trajectory]
-            manifest = _manifest(loaded, topology, settings, compare)
+            manifest = _manifest(loaded, topology, settings, compare, types)
             if resume:
                 check_same_run(out / _MANIFEST, manifest)
             _prepare(out, manifest, sources, _WRITTEN_LAST if resume else _WRITTEN)
@@ -241,13 +241,15 @@ def _compared(
 
 
 def _manifest(
-    loaded: LoadedModel, topology: Path, settings: SimulationSettings, compare: Path | None
+    loaded: LoadedModel, topology: Path, settings: SimulationSettings, compare: Path | None, types: TypeMap
 ) -> dict[str, Any]:
     """Record what was run, so that it can be repeated."""
     return {
         "model": str(loaded.path),
         "topology": str(topology),
         "compare": None if compare is None else str(compare),
+        "shown_units": loaded.card.shown_units,
+        "type_names": list(types.names(loaded.card.type_names)),
         "gnnformd": __version__,
         "settings": settings.model_dump(),
     }

@@ -33,6 +33,9 @@ __all__ = ["Start"]
 
 Float = NDArray[np.float64]
 
+MAX_BOX_LENGTHS = 1e6
+"""Beyond it a position has no digits left for where the atom is in the box."""
+
 MIN_MASS = 0.9
 """Smallest mass of an atom type, g/mol; hydrogen has 1.008, and 1.0 is common."""
 
@@ -76,14 +79,22 @@ class Start:
         return start
 
     def check_plausible(self) -> None:
-        """Refuse a file that does not say its units where they cannot be ``real`` or ``metal``.
+        """Refuse atoms far outside of the box, and a file whose units cannot be ``real`` or ``metal`` if it is silent.
 
         Raises
         ------
         InputError
-            A mass is smaller than that of any atom, or atoms are denser than in any matter.
+            An atom is a million box lengths away; or the file does not say its units, and a mass is smaller than that
+            of any atom, or atoms are denser than in any matter.
         """
         topology = self.topology
+        away = np.abs((topology.positions - topology.origin) @ np.linalg.inv(topology.cell)).max(axis=1, initial=0.0)
+        if len(away) and not away.max() < MAX_BOX_LENGTHS:
+            worst = int(np.argmax(away))
+            raise InputError(
+                f"{self.source}: atom {topology.ids[worst]} is {away[worst]:.0e} box lengths outside the box; correct "
+                "its position."
+            )
         if velocity_unit(self.path) is not None:
             return
         density = len(topology.ids) / abs(float(np.linalg.det(topology.cell)))

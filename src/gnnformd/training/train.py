@@ -47,6 +47,7 @@ __all__ = ["AfterBest", "TrainedRun", "finetune", "train"]
 
 Progress = Callable[[int, int], None]
 Listener = Callable[[EpochRecord], None]
+Stage = Callable[[str], None]
 
 
 NOTICEABLE = 0.02
@@ -116,6 +117,7 @@ def train(
     resume: bool | Path = False,
     listener: Listener | None = None,
     progress: Progress | None = None,
+    stage: Stage | None = None,
 ) -> TrainedRun:
     """Train a network from randomly initialized weights.
 
@@ -133,6 +135,8 @@ def train(
         Called with the record of each epoch.
     progress
         Called with steps done and steps expected in total.
+    stage
+        Called with what is being done before the first step.
 
     Raises
     ------
@@ -147,7 +151,7 @@ def train(
     def prepare(network: ForceModel, sample: AtomicGraph, shortest: Tensor, _: tuple[str, ...]) -> None:
         network.initialize(sample, shortest)
 
-    fit = _Fit(model, data, training, out, make, prepare)
+    fit = _Fit(model, data, training, out, make, prepare, stage=stage or _silent)
     return fit.run(resume, listener, progress)
 
 
@@ -161,6 +165,7 @@ def finetune(
     resume: bool | Path = False,
     listener: Listener | None = None,
     progress: Progress | None = None,
+    stage: Stage | None = None,
 ) -> TrainedRun:
     """Train from the weights of a model file; everything else as in `train`.
 
@@ -183,8 +188,12 @@ def finetune(
     def prepare(network: ForceModel, sample: AtomicGraph, shortest: Tensor, type_names: tuple[str, ...]) -> None:
         network.adapt(sample, shortest, same_types=type_names == start.card.type_names)
 
-    fit = _Fit(model, data, training, out, make, prepare, start)
+    fit = _Fit(model, data, training, out, make, prepare, start, stage or _silent)
     return fit.run(resume, listener, progress)
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -198,6 +207,7 @@ class _Fit:
     make: Callable[[ModelSettings, tuple[str, ...]], ForceModel]
     prepare: Callable[[ForceModel, AtomicGraph, Tensor, tuple[str, ...]], None]
     start: LoadedModel | None = None
+    stage: Stage = _silent
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         if not is_main_process():
@@ -208,6 +218,7 @@ class _Fit:
             return self._run_locked(resume, listener, progress)
 
     def _run_locked(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
+        self.stage("reading the data")
         datasets = open_datasets(self.data)
         unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
         if unknown is not None and self.model.node_features == "physical" and self.start is None:
@@ -268,12 +279,14 @@ class _Fit:
         values = value_digests(datasets, frames.train_graphs.frames, frames.validation_graphs.frames)
         if start is not None:
             refuse_other_frames(start, digests, values)
+        self.stage("neighbor lists")
         sample = frames.sample()
         shortest = shortest_distances_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         if start is None:
             isolated = atom_energies(datasets, names)
             if isolated is not None:
                 network.start_from_atoms(torch.tensor(isolated, dtype=torch.float64))
+            self.stage("potentials by least squares" if network.conservative else "scales of the data")
             self.prepare(network, sample, shortest, names)
         log = RunLog(self.out, stopwatch, listener)
         saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests, values)
@@ -285,8 +298,9 @@ class _Fit:
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=frames.training)
                 checkpoints.mkdir(exist_ok=True)
             try:
+                self.stage("first step (loops are compiled)")
                 fitting = ForceFitting(network, self.training, measure_scales(sample))
-                trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
+                trainer.fit(fitting, frames, ckpt_path=None if start is None else start.path, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
                     self._export(

@@ -13,7 +13,7 @@ from gnnformd.units import ShownUnits
 
 __all__ = ["summary"]
 
-SUM = "the mean over atoms of |ΔFx| + |ΔFy| + |ΔFz|"
+SUM = "summed over x, y and z and averaged over atoms"
 
 
 def summary(found: ResultFolder, units: ShownUnits) -> Raw:
