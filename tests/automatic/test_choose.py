@@ -188,3 +188,14 @@ def test_auto_without_data_is_refused() -> None:
     result = CliRunner().invoke(app, ["train", "auto"])
     assert result.exit_code == 2
     assert "auto: there are no data to choose settings from; give them with --data." in result.output
+
+
+def test_energies_of_a_part_of_the_frames_are_learned(tmp_path: Path) -> None:
+    path = copper(tmp_path / "cu.xyz")
+    images = ase.io.read(path, index=":")
+    for atoms in images[:3]:
+        del atoms.calc.results["energy"], atoms.calc.results["stress"]
+    ase.io.write(path, images, format="extxyz")
+    found = {c.key: (c.value, c.reason) for c in choose_config([path]).choices}
+    assert found["training.energy_weight"] == ("auto", "5 of 8 frames have energies; their errors count a fifth")
+    assert found["training.virial_weight"] == ("auto", "5 of 8 frames have virials; they set the pressure")

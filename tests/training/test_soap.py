@@ -54,6 +54,18 @@ def test_a_matrix_in_another_basis_takes_the_same_steps() -> None:
     torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-6, atol=0)
 
 
+def test_mean_squares_stay_with_their_eigenvectors_when_these_change_places() -> None:
+    x = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
+    soap, squares = Soap([x], 0.01, every=1), torch.zeros(3, 3, dtype=torch.float64)
+    for k in range(20):  # the bases stay those of rows and columns; the smallest eigenvalue becomes the largest
+        x.grad = torch.diag(torch.tensor([3.0 - k / 10, 1.0, 0.1 + k], dtype=torch.float64))
+        squares.lerp_(x.grad.square(), 0.05)
+        soap.step()
+    state = soap.state[x]
+    found = state["left_basis"].square() @ state["squares"] @ state["right_basis"].square().T
+    torch.testing.assert_close(found, squares, rtol=1e-12, atol=1e-12)
+
+
 def test_an_ill_conditioned_problem_takes_fewer_steps_than_with_adam() -> None:
     identity = torch.eye(8, dtype=torch.float64)
     x, y = (torch.zeros(8, 8, dtype=torch.float64, requires_grad=True) for _ in range(2))

@@ -122,6 +122,17 @@ def test_a_resumed_training_equals_an_uninterrupted_one_to_the_bit(
     assert logs[0] == logs[1]
 
 
+def test_a_training_killed_between_its_two_checkpoints_keeps_both(liquid: DataSettings, tmp_path: Path) -> None:
+    run = train(MODEL, liquid, settings(epochs=2, checkpoint_every=2), tmp_path / "run")
+    kept = run.folder / "checkpoints" / "epoch-02.ckpt"
+    content = kept.read_bytes()
+    kept.unlink()
+    (run.folder / "checkpoints" / f".epoch-02.ckpt.{2**22 + 1}").write_bytes(content[:100])  # no process has this id
+    train(MODEL, liquid, settings(epochs=3, checkpoint_every=2), run.folder, resume=True)
+    assert sorted(path.name for path in kept.parent.iterdir()) == ["epoch-02.ckpt", "last.ckpt"]
+    assert torch.load(kept, weights_only=True)["epoch"] == 1
+
+
 def test_a_checkpoint_of_other_networks_is_no_start(liquid: DataSettings, tmp_path: Path) -> None:
     run = train(MODEL, liquid, settings(epochs=2), tmp_path / "run")
     checkpoint = run.folder / "checkpoints" / "last.ckpt"

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from gnnformd.evaluation.forces.metrics import Evaluation
     from gnnformd.units import ShownUnits
 
-__all__ = ["show_evaluation"]
+__all__ = ["LEGEND", "show_evaluation"]
+
+LEGEND = "MAE, RMSE: of a component of a force. L1: |dFx| + |dFy| + |dFz|, mean over atoms."
 
 
 @app.command()
@@ -64,8 +66,9 @@ def evaluate(
 
 def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
     """Tables of the errors on each dataset, for each type of atom and each kind of configuration."""
-    from gnnformd.evaluation.formatting import percent
+    from gnnformd.evaluation.forces.relative_error import NEARLY_ZERO, has_forces, mean_force, relative_error
 
+    usual, nearly_zero = mean_force(dataset.force for dataset in evaluation.datasets), False
     columns = ("data", "frames", "MAE", "RMSE", "L1/atom", "relative", "ms/frame")
     rows: list[tuple[Any, ...]] = []
     for dataset in evaluation.datasets:
@@ -73,24 +76,31 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
             (dataset.path, dataset.frames, dataset.force, 1000 * dataset.seconds_per_frame)
         ]
         parts += [(f"  {name}", "", errors, "") for name, errors in dataset.force.per_type.items()]
-        parts += [(f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items()]
+        parts += [
+            (f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items() if kind.force
+        ]
         for name, frames, errors, milliseconds in parts:
             sizes = (units.force * value for value in (errors.mae, errors.rmse, errors.l1_per_atom))
             shown = (number(size, 3) for size in sizes)
-            rows.append((name, frames, *shown, percent(errors.relative_l1), number(milliseconds, 3)))
+            nearly_zero = nearly_zero or not has_forces(errors, usual)
+            rows.append((name, frames, *shown, relative_error(errors, usual), number(milliseconds, 3)))
     show_table(f"Errors of the forces, {units.force_unit}", columns, rows)
+    zero = f" F ~ 0: {NEARLY_ZERO}." if nearly_zero else ""
+    say(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.{zero}\n")
     rows = []
     for dataset in evaluation.datasets:
-        energies = [(dataset.path, dataset.frames, dataset.energy)]
-        energies += [(f"  {name}", kind.frames, kind.energy) for name, kind in dataset.per_config_type.items()]
+        energies = [(dataset.path, dataset.energy)]
+        energies += [(f"  {name}", kind.energy) for name, kind in dataset.per_config_type.items()]
         rows += [
-            (name, count, *(number(units.energy * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
-            for name, count, e in energies
+            (name, e.frames, *(number(units.per_atom * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
+            for name, e in energies
             if e is not None
         ]
     if rows:
         columns_of_energies = ("data", "frames", "MAE", "RMSE")
-        show_table(f"Errors of the energies, up to a constant, {units.energy_unit} per atom", columns_of_energies, rows)
+        show_table(
+            f"Errors of the energies, up to a constant, {units.per_atom_unit} per atom", columns_of_energies, rows
+        )
 
 
 @app.command()
@@ -154,7 +164,7 @@ def curves(
     if figure is not None:
         from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
 
-        save_figure(force_curve_figure(found), figure)
+        save_figure(force_curve_figure(found, shown_in), figure)
         say(f"Wrote {figure}")
     save_json(json_file, result)
 

@@ -19,7 +19,7 @@ from gnnformd.errors import InputError
 if TYPE_CHECKING:
     from gnnformd.config import Config
     from gnnformd.training.run_log import EpochRecord
-    from gnnformd.training.train import TrainedRun
+    from gnnformd.training.train import AfterBest, TrainedRun
     from gnnformd.units import ShownUnits
 
 __all__: list[str] = []
@@ -79,6 +79,7 @@ def train(
     folder = out or Path("runs") / name
     if automatic:
         say(f"All settings will be in {folder / 'config.yaml'}, with which 'gnnformd train' does the same.")
+    _say_legend()
     with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
         done = run(
             settings.model,
@@ -114,6 +115,7 @@ def finetune(
     from gnnformd.training.train import finetune as run
 
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
+    _say_legend()
     with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
         done = run(
             model,
@@ -205,14 +207,20 @@ def _shown_units(config: Config, choice: UnitsChoice | None) -> ShownUnits:
 
 
 def _error(record: EpochRecord, units: ShownUnits) -> str:
-    return f"{units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
+    l1 = f"L1 {units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
+    rmse = record.validation_rmse
+    return l1 if rmse is None else f"RMSE {units.force * rmse:.4g} {units.force_unit}, {l1}"
+
+
+def _say_legend() -> None:
+    from gnnformd.training.run_folder import is_main_process
+
+    if is_main_process():
+        say("Errors of the validation forces: RMSE of a component; L1: |dFx| + |dFy| + |dFz|, mean over atoms.")
 
 
 def _say_epoch(record: EpochRecord, units: ShownUnits) -> None:
-    say(
-        f"epoch {record.epoch}: validation {_error(record, units)}, "
-        f"loss {record.validation_loss:.6g} (training {record.train_loss:.6g}), {record.seconds:.0f} s"
-    )
+    say(f"epoch {record.epoch}: {_error(record, units)}, {record.seconds:.0f} s")
 
 
 def _say_where(run: TrainedRun, units: ShownUnits) -> None:
@@ -221,7 +229,22 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     if not is_main_process():  # of the processes that share a training, one prints
         return
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {_error(run.best, units)}")
+    if run.after_best is not None:
+        say(_after_best(run.after_best, units))
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")
+
+
+def _after_best(later: AfterBest, units: ShownUnits) -> str:
+    """Say that the training went on after its best model, and what would help."""
+    rose = f"{units.force * later.last_l1_per_atom:.4g} {units.force_unit} per atom"
+    if later.overfits:
+        what = (
+            f"the error of training frames went on falling, and that of validation frames rose to {rose} "
+            "(overfitting); more frames would help, more time would not"
+        )
+    else:
+        what = f"the error of validation frames rose to {rose}; a lower training.learning_rate may help"
+    return f"The best was after {later.best_seconds:.0f} of {later.seconds:.0f} s: since then {what}."
 
 
 def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
@@ -235,7 +258,7 @@ def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
     from gnnformd.model.files.model_file import load_model
     from gnnformd.trajectory.packed.dataset import open_datasets
 
-    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": []})
+    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": [], "config_type_weights": {}})
     with progress("Evaluating") as report:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
     show_evaluation(result, units)

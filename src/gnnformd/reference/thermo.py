@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import mmap
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gnnformd.reference.instrument import THERMO_COLUMNS
 from gnnformd.units import PRESSURE_ATM, REAL, Units
 
-__all__ = ["dumped_steps", "write_thermo"]
+__all__ = ["dumped_steps", "temperature_range", "write_thermo"]
 
 
 def dumped_steps(trajectory: Path) -> list[int]:
@@ -53,6 +54,15 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path, units: Units 
             row = (later or known[-1:])[0] if known else None
             last = last if row is None else max(last, row)
             file.write((f"{step}{empty}" if row is None else _converted(texts[row], factors)) + "\n")
+
+
+def temperature_range(tables: Iterable[Path]) -> list[float] | None:
+    """Lowest, mean and highest temperature in tables of reference runs, K; None where they have none."""
+    values = []
+    for table in tables:
+        with table.open(newline="") as file:
+            values += [float(row["temperature_K"]) for row in csv.DictReader(file) if row.get("temperature_K")]
+    return [min(values), sum(values) / len(values), max(values)] if values else None
 
 
 def _factor(column: str, units: Units) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -70,6 +71,8 @@ class EpochRecord:
         Root mean square error of a component of the virial per atom, kcal/mol, or None.
     train_l1_per_atom
         As `validation_l1_per_atom`, of the training frames while the weights change; None in older files.
+    validation_rmse
+        Root mean square error of a component of a force, kcal/mol/angstrom, as of ``evaluate``; None in older files.
     """
 
     epoch: int
@@ -84,6 +87,7 @@ class EpochRecord:
     validation_energy_rmse_per_atom: float | None = None
     validation_virial_rmse_per_atom: float | None = None
     train_l1_per_atom: float | None = None
+    validation_rmse: float | None = None
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are known, by name."""
@@ -136,6 +140,7 @@ class RunLog(lightning.Callback):
             validation_energy_rmse_per_atom=_standard_deviation(*validation[5:8].tolist()),
             validation_virial_rmse_per_atom=math.sqrt(validation[9] / validation[8]) if validation[8] else None,
             train_l1_per_atom=float(train[2] / train[3]),
+            validation_rmse=math.sqrt(float(validation[14] / (3 * validation[4]))),
         )
         self.records.append(record)
         for logger in trainer.loggers:
@@ -187,14 +192,28 @@ class Checkpoints(lightning.Callback):
         checkpoint[SETTINGS_KEY] = self.model.model_dump(mode="json")
         checkpoint[TRAINING_KEY] = pl_module.settings.model_dump(mode="json")
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keep the checkpoint that a training resumes from, if it ended between ``last.ckpt`` and ``epoch-NN.ckpt``."""
+        if trainer.ckpt_path and self._is_kept() and trainer.is_global_zero:
+            kept = self._kept(trainer.current_epoch)
+            if not kept.exists():
+                with replacing(kept) as beside:
+                    shutil.copyfile(trainer.ckpt_path, beside)
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save the checkpoints."""
         assert isinstance(pl_module, ForceFitting)
         if not pl_module.validated:
             return
         self._save(trainer, self.folder / "last.ckpt")
-        if len(self.run_log.records) % self.every == 0:
-            self._save(trainer, self.folder / f"epoch-{trainer.current_epoch + 1:02d}.ckpt")
+        if self._is_kept():
+            self._save(trainer, self._kept(trainer.current_epoch + 1))
+
+    def _is_kept(self) -> bool:
+        return bool(self.run_log.records) and len(self.run_log.records) % self.every == 0
+
+    def _kept(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:02d}.ckpt"
 
     def _save(self, trainer: lightning.Trainer, path: Path) -> None:
         if trainer.is_global_zero:

@@ -8,6 +8,7 @@ import torch
 from tests.model.density.test_model import approaches, density
 
 from gnnformd.graph.build import build_graph, collate
+from gnnformd.model.density import classical_fit
 from gnnformd.trajectory.frame import Frame
 
 
@@ -73,7 +74,9 @@ def test_fitted_potentials_are_never_worse_than_none_in_frames_that_are_new(coun
 
 
 def test_too_few_forces_to_keep_some_back_give_no_potentials():
-    model = started([with_pair_forces(liquid(0, atoms=3), noise=0.0)])
+    graph = with_pair_forces(liquid(25, atoms=3), noise=0.0)
+    assert len(graph.half_edges.center) == 2
+    model = started([graph])
     assert model.fitted_pairs.coefficients.abs().max() == 0
 
 
@@ -81,3 +84,11 @@ def test_what_is_exact_is_found_from_few_frames():
     frames = [with_pair_forces(liquid(k), noise=0.0) for k in range(4)]
     new = with_pair_forces(liquid(99), noise=0.0)
     assert error(started(frames), new) < 0.01 * new.forces.square().mean().sqrt().item()
+
+
+def test_a_prior_of_smooth_potentials_is_as_strong_as_the_data_ask_for(monkeypatch):
+    frames = [with_pair_forces(liquid(k, atoms=25), noise=1.0, seed=k) for k in range(4)]
+    new = with_pair_forces(liquid(99), noise=0.0)
+    chosen = error(started(frames), new)
+    monkeypatch.setattr(classical_fit, "STRENGTHS", classical_fit.STRENGTHS[:1])
+    assert chosen < 0.5 * error(started(frames), new)

@@ -182,12 +182,15 @@ class DensityNetwork(nn.Module):
         The correction is the smallest one, and differences of compositions that are below `COMPOSITION_CUTOFF` of the
         mean composition are not taken for a reason of differences in energy. So what the data do not tell apart
         stays as it was: the difference of two isolated atoms in frames of one composition, or a type that is not there.
+        Energies that are not known are NaN.
         """
         types = len(self.type_energies)
         counts = torch.zeros(graph.graph_count, types, dtype=torch.float64, device=energies.device)
         counts.index_put_((graph.graph_index, graph.type_index), torch.ones((), dtype=counts.dtype), accumulate=True)
         atoms = counts.sum(1, keepdim=True)
-        found = torch.linalg.pinv(counts / atoms, rtol=COMPOSITION_CUTOFF) @ (energies.double() / atoms.squeeze(1))
+        known = ~energies.isnan()
+        per_atom = (energies.double() / atoms.squeeze(1))[known]
+        found = torch.linalg.pinv((counts / atoms)[known], rtol=COMPOSITION_CUTOFF) @ per_atom
         self.type_energies.add_(found)
 
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:
