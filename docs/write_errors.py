@@ -66,9 +66,9 @@ def messages() -> list[Message]:
 
 def page() -> str:
     """Text of docs/errors.md."""
-    parts = [HEAD]
+    parts, found = [HEAD], messages()
     for room, title in ROOMS.items():
-        in_room = [m for m in messages() if m.room == room]
+        in_room = [m for m in found if m.room == room]
         rows = "\n".join(f"| {_cell(m.wrong)} | {_cell(m.remedy)} |" for m in in_room)
         if in_room:
             parts.append(f"## {title}\n\n| message | remedy |\n|---|---|\n{rows}\n")
