@@ -247,7 +247,10 @@ def specialize(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="'fluids', or a file of such a model for many liquids.")
     ],
-    data: Annotated[Path, typer.Argument(help="Folder made by 'gnnformd generate', with the force field of a liquid.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help="Folder made by 'gnnformd generate', LAMMPS data file with coefficients, or LAMMPS input."),
+    ],
     out: Annotated[Path, typer.Option(help="Model file to write.")],
 ) -> None:
     """Make the model of one liquid from a model for many, without training."""

@@ -6,47 +6,64 @@ from pathlib import Path
 
 import torch
 
-from gnnformd.errors import InputError
+from gnnformd.model.density.model import DensityModel
 from gnnformd.model.files.model_file import LoadedModel, ModelCard
-from gnnformd.model.fluids.functions import load_fluids
+from gnnformd.model.fluids.functions import FluidFunctions, load_fluids
+from gnnformd.model.fluids.liquid import Liquid, read_liquid
 from gnnformd.model.fluids.specialize import check_topology, seen_pairs, specialize, warn_outside
-from gnnformd.reference.run import ReferenceRun
-from gnnformd.trajectory.formats.data_file import read_topology
 
-__all__ = ["load_for"]
+__all__ = ["card_of", "load_for"]
 
 
-def load_for(model: str | Path, run: Path) -> LoadedModel:
+def load_for(
+    model: str | Path,
+    source: Path,
+    *,
+    temperature: float | None = None,
+    device: str = "cpu",
+    compiled: bool = True,
+) -> LoadedModel:
     """Make the model of a liquid, float32; a warning names what is outside the training.
 
     Parameters
     ----------
     model
         See `gnnformd.model.fluids.functions.load_fluids`.
-    run
-        Folder of a reference run of the liquid, of which the force field and the topology are used.
+    source
+        What says the force field and the atoms of the liquid: see `gnnformd.model.fluids.liquid.read_liquid`.
+    temperature
+        Of a simulation to come, K.
+    device, compiled
+        See `gnnformd.model.files.model_file.load_model`.
 
     Raises
     ------
     InputError
         The force field is not known or not of this kind, or does not describe all bonds and angles.
     """
-    functions, reference = load_fluids(model), ReferenceRun.open(run)
-    field, source = reference.force_field, run / "reference.yaml"
-    if field is None:
-        raise InputError(
-            f"{source}: has no force field of one line per type, from which a model for many liquids could be made; "
-            "train a model on this liquid."
-        )
-    if not reference.topology.is_file():
-        raise InputError(f"{reference.topology}: no such file; give a folder made by 'gnnformd generate'.")
-    check_topology(field, read_topology(reference.topology), source)
-    warn_outside(functions, field, source)
-    made = specialize(functions, field, source)
+    functions, liquid = load_fluids(model), read_liquid(source)
+    check_topology(liquid.field, liquid.topology, liquid.source)
+    warn_outside(functions, liquid.field, liquid.source, topology=liquid.topology, temperature=temperature)
+    made = specialize(functions, liquid.field, liquid.source)
+    card = card_of(made, functions, liquid, [Path(model).name])
+    return LoadedModel(made.to(device=device, dtype=torch.float32), card, Path(model), compiled)
+
+
+def card_of(made: DensityModel, functions: FluidFunctions, liquid: Liquid, sources: list[str]) -> ModelCard:
+    """Make the card of a specialized model.
+
+    Parameters
+    ----------
+    made
+        The model, float64.
+    functions, liquid
+        What it was made from.
+    sources
+        Names of the data and models behind it.
+    """
     history = {
-        "sources": [Path(model).name],
+        "sources": sources,
         "training_frames": functions.frames,
-        "closest_pairs": [list(pair) for pair in seen_pairs(made, field)],
+        "closest_pairs": [list(pair) for pair in seen_pairs(made, liquid.field)],
     }
-    card = ModelCard(made.settings, field.names, field, (history,))
-    return LoadedModel(made.to(torch.float32), card, Path(model))
+    return ModelCard(made.settings, liquid.field.names, liquid.field, (history,))

@@ -13,7 +13,16 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.trajectory.frame import Float, Int, Topology
 
-__all__ = ["read_topology", "units_of_data_file", "velocity_unit"]
+__all__ = [
+    "DataLine",
+    "DataSection",
+    "boundary_of_data_file",
+    "periodic_directions",
+    "read_topology",
+    "split_data_file",
+    "units_of_data_file",
+    "velocity_unit",
+]
 
 _STYLES = {
     "atomic": ("id", "type", "x", "y", "z"),
@@ -30,7 +39,7 @@ _HEADER = re.compile(r"(?P<numbers>[-+\d.eE\s]+?)\s+(?P<key>[a-z].*)")
 
 
 @dataclass(frozen=True)
-class _Line:
+class DataLine:
     """Words of a line without its comment, its number, and the comment."""
 
     number: int
@@ -39,12 +48,12 @@ class _Line:
 
 
 @dataclass
-class _Section:
+class DataSection:
     """A named part of the file; ``hint`` is the comment after its name."""
 
     line: int
     hint: str
-    lines: list[_Line] = field(default_factory=list)
+    lines: list[DataLine] = field(default_factory=list)
 
 
 def read_topology(path: Path) -> Topology:
@@ -68,7 +77,7 @@ def read_topology(path: Path) -> Topology:
     InputError
         The file cannot be read or is not a data file; the sentence names the line.
     """
-    title, header, sections = _split(path)
+    title, header, sections = split_data_file(path)
     _units(path, title)
     if "Atoms" not in sections:
         raise InputError(f"{path}: has no section 'Atoms'; give a data file as written by 'write_data'.")
@@ -106,7 +115,7 @@ def velocity_unit(path: Path) -> float | None:
     InputError
         The file cannot be read, or its units are others.
     """
-    units = _units(path, _split(path)[0])
+    units = _units(path, split_data_file(path)[0])
     return None if units is None else _VELOCITY_UNITS[units]
 
 
@@ -114,6 +123,33 @@ def units_of_data_file(path: Path) -> str | None:
     """Find the unit style that the title of a data file says, of whatever kind, or None."""
     with path.open(errors="replace") as file:
         return _said_units(file.readline())
+
+
+def boundary_of_data_file(path: Path) -> tuple[str, str, str]:
+    """Find the boundaries that the title of a data file says (``boundary = p p s``), as LAMMPS names them.
+
+    LAMMPS itself writes none; without them all directions are periodic.
+
+    Raises
+    ------
+    InputError
+        They are none that LAMMPS has.
+    """
+    with path.open(errors="replace") as file:
+        title = file.readline()
+    found = re.search(r"\bboundary\s*=\s*(.*)", title, re.IGNORECASE)
+    if found is None:
+        return ("p", "p", "p")
+    x, y, z, *_ = (*found[1].replace(",", " ").split(), "", "", "")
+    if not all(re.fullmatch("p|pp|[fsm]{1,2}", word) for word in (x, y, z)):
+        raise InputError(f"{path}, line 1: 'boundary = {x} {y} {z}' is not one of LAMMPS; write for instance 'p p s'.")
+    return x, y, z
+
+
+def periodic_directions(path: Path) -> tuple[bool, bool, bool]:
+    """Find which directions are periodic, by the title of a data file (see `boundary_of_data_file`)."""
+    x, y, z = (word.startswith("p") for word in boundary_of_data_file(path))
+    return x, y, z
 
 
 def _said_units(title: str) -> str | None:
@@ -129,8 +165,14 @@ def _units(path: Path, title: str) -> str | None:
     return units
 
 
-def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:
-    """Title, header lines by keyword, and sections by name."""
+def split_data_file(path: Path) -> tuple[str, dict[str, DataLine], dict[str, DataSection]]:
+    """Split a data file into its title, header lines by keyword, and sections by name.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a line of its header is none.
+    """
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: is not a file; give a LAMMPS data file.")
     try:
@@ -138,20 +180,20 @@ def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a LAMMPS data file.") from error
     title, *rest = text.splitlines() or [""]
-    header: dict[str, _Line] = {}
-    sections: dict[str, _Section] = {}
-    section: _Section | None = None
+    header: dict[str, DataLine] = {}
+    sections: dict[str, DataSection] = {}
+    section: DataSection | None = None
     for number, raw in enumerate(rest, start=2):
         content, _, comment = raw.partition("#")
         content = " ".join(content.split())
         if not content:
             continue
         if _SECTION.fullmatch(content):
-            section = sections[content] = _Section(number, comment.strip())
+            section = sections[content] = DataSection(number, comment.strip())
         elif section is not None:
-            section.lines.append(_Line(number, content.split(), comment.strip()))
+            section.lines.append(DataLine(number, content.split(), comment.strip()))
         elif match := _HEADER.fullmatch(content):
-            header[match["key"]] = _Line(number, match["numbers"].split())
+            header[match["key"]] = DataLine(number, match["numbers"].split())
         else:
             raise InputError(
                 f"{path}, line {number}: '{content[:40]}' is not a header line of a data file; correct or remove it."
@@ -159,11 +201,11 @@ def _split(path: Path) -> tuple[str, dict[str, _Line], dict[str, _Section]]:
     return title, header, sections
 
 
-def _lines(sections: dict[str, _Section], name: str) -> list[_Line]:
+def _lines(sections: dict[str, DataSection], name: str) -> list[DataLine]:
     return sections[name].lines if name in sections else []
 
 
-def _labels(path: Path, sections: dict[str, _Section]) -> dict[str, int]:
+def _labels(path: Path, sections: dict[str, DataSection]) -> dict[str, int]:
     """Numbers of the types by name."""
     lines = _lines(sections, "Atom Type Labels")
     for line in lines:
@@ -174,11 +216,13 @@ def _labels(path: Path, sections: dict[str, _Section]) -> dict[str, int]:
     return {line.words[1]: n for line, n in zip(lines, _integers(path, lines, 0), strict=True)}
 
 
-def _count(path: Path, header: dict[str, _Line], key: str) -> int:
+def _count(path: Path, header: dict[str, DataLine], key: str) -> int:
     return _integers(path, [header[key]], 0)[0] if key in header else 0
 
 
-def _atoms(path: Path, section: _Section, header: dict[str, _Line]) -> tuple[tuple[str, ...], list[_Line], Int]:
+def _atoms(
+    path: Path, section: DataSection, header: dict[str, DataLine]
+) -> tuple[tuple[str, ...], list[DataLine], Int]:
     """Names of the columns, the lines, and their order by id."""
     if len(section.lines) != _count(path, header, "atoms") or not section.lines:
         raise InputError(
@@ -199,7 +243,7 @@ def _atoms(path: Path, section: _Section, header: dict[str, _Line]) -> tuple[tup
     return columns, section.lines, order
 
 
-def _columns(path: Path, section: _Section, type_count: int) -> tuple[str, ...]:
+def _columns(path: Path, section: DataSection, type_count: int) -> tuple[str, ...]:
     """Columns from the comment, or from their number (image flags add three)."""
     styles = ", ".join(_STYLES)
     if section.hint:
@@ -222,7 +266,7 @@ def _columns(path: Path, section: _Section, type_count: int) -> tuple[str, ...]:
     return _STYLES["atomic" if width == 5 else "full"]
 
 
-def _integers(path: Path, lines: Sequence[_Line], column: int, labels: dict[str, int] | None = None) -> list[int]:
+def _integers(path: Path, lines: Sequence[DataLine], column: int, labels: dict[str, int] | None = None) -> list[int]:
     """One column as integers; ``labels`` maps names of types to numbers."""
     values = []
     for line in lines:
@@ -240,7 +284,7 @@ def _integers(path: Path, lines: Sequence[_Line], column: int, labels: dict[str,
     return values
 
 
-def _floats(path: Path, lines: Sequence[_Line], column: int) -> list[float]:
+def _floats(path: Path, lines: Sequence[DataLine], column: int) -> list[float]:
     values = []
     for line in lines:
         try:
@@ -256,7 +300,9 @@ def _floats(path: Path, lines: Sequence[_Line], column: int) -> list[float]:
     return values
 
 
-def _tuples(path: Path, sections: dict[str, _Section], name: str, size: int, ids: Int, header: dict[str, _Line]) -> Int:
+def _tuples(
+    path: Path, sections: dict[str, DataSection], name: str, size: int, ids: Int, header: dict[str, DataLine]
+) -> Int:
     """Bonds or angles as indices of atoms."""
     lines, expected = _lines(sections, name), _count(path, header, name.lower())
     if len(lines) != expected:
@@ -275,7 +321,7 @@ def _tuples(path: Path, sections: dict[str, _Section], name: str, size: int, ids
 
 
 def _masses(
-    path: Path, sections: dict[str, _Section], header: dict[str, _Line], labels: dict[str, int]
+    path: Path, sections: dict[str, DataSection], header: dict[str, DataLine], labels: dict[str, int]
 ) -> Float | None:
     lines = _lines(sections, "Masses")
     if not lines:
@@ -286,7 +332,7 @@ def _masses(
     return np.array(values)[np.argsort(types)]
 
 
-def _names(path: Path, sections: dict[str, _Section], labels: dict[str, int]) -> tuple[str | None, ...] | None:
+def _names(path: Path, sections: dict[str, DataSection], labels: dict[str, int]) -> tuple[str | None, ...] | None:
     """Label of each type, else the first word of the comment behind its mass."""
     lines = _lines(sections, "Masses")
     numbers = _integers(path, lines, 0, labels)
@@ -295,7 +341,7 @@ def _names(path: Path, sections: dict[str, _Section], labels: dict[str, int]) ->
     return tuple(names.get(number) for number in range(1, max(*names, len(lines)) + 1)) if names else None
 
 
-def _box(path: Path, header: dict[str, _Line]) -> tuple[Float, Float]:
+def _box(path: Path, header: dict[str, DataLine]) -> tuple[Float, Float]:
     """Cell and origin."""
 
     def numbers(key: str, size: int) -> list[float]:
