@@ -78,7 +78,7 @@ def test_energies_in_metal_are_converted(written):
         ("Bond Coeffs # harmonic", "Bond Coeffs # harmonic/shift", r"line \d+: bond style 'harmonic/shift' is not"),
         ("Angle Coeffs # harmonic", "Angle Coeffs # charmm", r"line \d+: angle style 'charmm' is not 'harmonic'"),
         ("Angle Coeffs # harmonic\n\n1 37.95 113.24\n", "", "has angles, but no section 'Angle Coeffs'; add it"),
-        ("1 529.581 1.012", "1 529.581", r"line \d+: '1 529\.581' lacks the coefficients of its style"),
+        ("1 529.581 1.012", "1 529.581", r"line \d+: '1 529\.581' lacks coefficients of its style"),
         ("1 529.581 1.012", "2 529.581 1.012", r"line \d+: 'Bond Coeffs' has no coefficients of type 1"),
         ("1 angle types", "1 angle types\n3 dihedrals", r"line \d+: has dihedrals, which no model for many liquids"),
         ("2 2 0.046 0.4", "2 3 0.046 0.4", r"line \d+: word 2 is no type"),

@@ -158,8 +158,8 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
         _silence(model)
         term = model.pair_terms["scaled"]
         assert isinstance(term, ScaledPairs)
-        term.pair.copy_(torch.tensor(functions.pair))
-        term.bond.copy_(torch.tensor(functions.bond))
+        term.pair.copy_(torch.tensor(functions.pair, dtype=torch.float64))
+        term.bond.copy_(torch.tensor(functions.bond, dtype=torch.float64))
         term.epsilons.copy_(torch.from_numpy(parameters.epsilon))
         term.sigmas.copy_(torch.from_numpy(parameters.sigma))
         term.stiffnesses.copy_(torch.from_numpy(parameters.stiffness))

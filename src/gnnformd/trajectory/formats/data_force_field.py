@@ -257,6 +257,6 @@ def _numbers(path: Path, line: DataLine, first: int, least: int) -> list[float]:
         values = []
     if len(values) < least or not all(map(math.isfinite, values)):
         raise InputError(
-            f"{path}, line {line.number}: '{' '.join(line.words)[:60]}' lacks the coefficients of its style; correct it."
+            f"{path}, line {line.number}: '{' '.join(line.words)[:60]}' lacks coefficients of its style; correct it."
         )
     return values
