@@ -77,7 +77,8 @@ def _mixing(lmp: Any) -> str | None:
     if epsilon is None or sigma is None:
         return None
     numbers = range(1, lmp.extract_setting("ntypes") + 1)
-    return mixing_rule(*(np.array([[float(m[i][j]) for j in numbers] for i in numbers]) for m in (epsilon, sigma)))
+    epsilons, sigmas = (np.array([[float(m[i][j]) for j in numbers] for i in numbers]) for m in (epsilon, sigma))
+    return mixing_rule(epsilons, sigmas)
 
 
 def plain_style(style: str) -> str:

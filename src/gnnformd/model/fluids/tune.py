@@ -144,11 +144,11 @@ def tune(functions: FluidFunctions | None, liquid: LiquidEquations, frames: Sequ
     parts = frames if len(frames) > 1 else _halves(frames[0])
     triangles = [torch.linalg.qr(torch.cat([part.columns, part.wanted[:, None]], dim=1), mode="r").R for part in parts]
     start = unfitted(liquid.reach) if functions is None else functions
-    prior, strengths, before = torch.zeros(count + BOND + ANGLE, dtype=torch.float64), STRENGTHS[-1:], np.inf
+    prior, before = torch.zeros(count + BOND + ANGLE, dtype=torch.float64), np.inf
+    strengths = STRENGTHS if functions is not None else STRENGTHS[-1:]
     if functions is not None:
         own = _coefficients(functions)
         prior = torch.cat([_on_waves(functions, liquid.reach), own[PAIR:]])
-        strengths = STRENGTHS
         squares = sum(float((frame.given @ own - frame.wanted).square().sum()) for frame in frames)
         before = (squares / numbers) ** 0.5
     errors = [(_left_out(triangles, prior, strength) / numbers) ** 0.5 for strength in strengths]
@@ -186,7 +186,8 @@ def _fit(triangles: Sequence[Tensor], prior: Tensor, strength: float) -> Tensor:
     sizes = matrix.norm(dim=0)
     weight = strength * sizes.where(sizes > 0, 1.0)
     left = torch.cat([matrix, torch.diag(weight)])
-    return torch.linalg.lstsq(left, torch.cat([wanted, weight * prior])).solution
+    found: Tensor = torch.linalg.lstsq(left, torch.cat([wanted, weight * prior])).solution
+    return found
 
 
 def _left_out(triangles: Sequence[Tensor], prior: Tensor, strength: float) -> float:
@@ -212,4 +213,6 @@ def _on_waves(functions: FluidFunctions, reach: float) -> Tensor:
     new = (weight * radial_functions(x, one, reach, waves(reach))[1]).T
     # without a small penalty coefficients become so large that float32 loses their sum
     left = torch.cat([new, torch.diag(PROJECTION_PENALTY * new.norm(dim=0))])
-    return torch.linalg.lstsq(left, torch.cat([weight * wanted, torch.zeros(new.shape[1], dtype=x.dtype)])).solution
+    right = torch.cat([weight * wanted, torch.zeros(new.shape[1], dtype=x.dtype)])
+    found: Tensor = torch.linalg.lstsq(left, right).solution
+    return found

@@ -140,7 +140,8 @@ def boundary_of_data_file(path: Path) -> tuple[str, str, str]:
     found = re.search(r"\bboundary\s*=\s*(.*)", title, re.IGNORECASE)
     if found is None:
         return ("p", "p", "p")
-    x, y, z, *_ = (*found[1].replace(",", " ").split(), "", "", "")
+    words: list[str] = found[1].replace(",", " ").split()
+    x, y, z = (words + 3 * [""])[:3]
     if not all(re.fullmatch("p|pp|[fsm]{1,2}", word) for word in (x, y, z)):
         raise InputError(f"{path}, line 1: 'boundary = {x} {y} {z}' is not one of LAMMPS; write for instance 'p p s'.")
     return x, y, z

@@ -21,7 +21,7 @@ from gnnformd.trajectory.formats.data_file import (
     split_data_file,
     units_of_data_file,
 )
-from gnnformd.trajectory.frame import Topology
+from gnnformd.trajectory.frame import Float, Topology
 from gnnformd.units import Units
 
 __all__ = ["DataForceField", "read_force_field"]
@@ -146,9 +146,7 @@ def _style(path: Path, section: DataSection, name: str) -> str:
     return plain_style(section.hint.split()[0])
 
 
-def _pairs(
-    path: Path, sections: Sections, count: int, units: Units
-) -> tuple[np.ndarray, np.ndarray, Mixing, float | None, str]:
+def _pairs(path: Path, sections: Sections, count: int, units: Units) -> tuple[Float, Float, Mixing, float | None, str]:
     """Epsilon and sigma of each type, the rule of mixing, the smallest cutoff of Lennard-Jones, and the style."""
     name = next((name for name in ("PairIJ Coeffs", "Pair Coeffs") if name in sections), None)
     if name is None:
@@ -179,7 +177,7 @@ def _pairs(
         a, b = (int(k[0]) + 1 for k in np.nonzero(np.isnan(table[0]) & wanted))
         which = f"types {a} and {b}" if width == 2 else f"type {a}"
         raise InputError(f"{path}, line {section.line}: '{name}' has no coefficients of {which}; add them.")
-    mixing = mixing_rule(*table, SIX_DIGITS) if width == 2 else None
+    mixing = mixing_rule(table[0], table[1], SIX_DIGITS) if width == 2 else None
     own = table.diagonal(axis1=1, axis2=2)
     if width == 2 and mixing is None:
         mixing = "geometric"  # both rules give these numbers
