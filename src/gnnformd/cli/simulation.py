@@ -30,6 +30,7 @@ from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
     from gnnformd.evaluation.results import ObservableResult, SimulationResult
+    from gnnformd.model.files.model_file import LoadedModel
     from gnnformd.simulation.lammps.ranks import Ranks
     from gnnformd.simulation.settings import SimulationSettings
     from gnnformd.units import ShownUnits
@@ -146,11 +147,10 @@ def simulate(
             flags = [f"--{name}" for name, wanted in {"resume": resume, "torch": torch}.items() if wanted]
             raise typer.Exit(_start_ranks(model, topology, settings, options, flags))
         use_threads(1 if threads is None and world.size > 1 else threads)
-        from gnnformd.model.files.model_file import load_model
         from gnnformd.simulation.simulate import simulate as run
 
         with world.together():
-            loaded = load_model(model, device=device, compiled=not torch)
+            loaded = _load(model, topology, settings.temperature, device, compiled=not torch)
         with progress("Simulating", "step") as report:
             data = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report).to_dict()
         if world.first:
@@ -162,6 +162,18 @@ def simulate(
             _write_figures(result, out / "figures", shown)
             say(f"Wrote {out}")
             save_json(json_file, data)
+
+
+def _load(model: str, start: Path, temperature: float, device: str, *, compiled: bool) -> LoadedModel:
+    """Load a model file; a model for many liquids becomes that of the liquid in the start file."""
+    from gnnformd.model.files.model_file import load_model
+    from gnnformd.model.fluids.functions import is_for_many_liquids
+
+    if not is_for_many_liquids(model):
+        return load_model(model, device=device, compiled=compiled)
+    from gnnformd.model.fluids.load import load_for
+
+    return load_for(model, start, temperature=temperature, device=device, compiled=compiled)
 
 
 class Target(StrEnum):

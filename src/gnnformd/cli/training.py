@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from gnnformd.cli.app import app
 from gnnformd.cli.options import UnitsChoice, UnitsOption, shown_units
-from gnnformd.cli.show import progress, save_json, say
+from gnnformd.cli.show import check_writable, progress, save_json, say
 from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
@@ -290,13 +290,30 @@ def specialize(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="'fluids', or a file of such a model for many liquids.")
     ],
-    data: Annotated[Path, typer.Argument(help="Folder made by 'gnnformd generate', with the force field of a liquid.")],
-    out: Annotated[Path, typer.Option(help="Model file to write.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help="Folder made by 'gnnformd generate', LAMMPS data file with coefficients, or LAMMPS input."),
+    ],
+    out: Annotated[Path, typer.Option(help="Model file to write.", callback=check_writable)],
+    tune: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="FRAMES", help="Fit its functions to so many frames of the folder, too."),
+    ] = None,
 ) -> None:
-    """Make the model of one liquid from a model for many, without training."""
+    """Make the model of one liquid from a model for many, without training or fine-tuned on a few frames."""
     from gnnformd.model.files.model_file import save_model
-    from gnnformd.model.fluids.load import load_for
+    from gnnformd.model.fluids.load import load_for, tune_for
 
-    made = load_for(model, data)
+    if tune is None:
+        made = load_for(model, data)
+    else:
+        tuned = tune_for(model, data, tune)
+        made = tuned.loaded
+        where = f"{tuned.tested} other frames, relative l1" if tuned.tested else "cross-validation, root mean square"
+        say(f"Errors of forces ({where}): {tuned.before:.3%} without, {tuned.after:.3%} with {tune} frames")
+        if not tuned.better:
+            say("No fit to these frames is better than the model without them, so it is kept as it was.")
+        elif tuned.after > tuned.before:
+            say("The fit is worse on frames it has not seen; use more frames, or the model without --tune.")
     save_model(out, made.model, made.card)
     say(f"Wrote {out}: {', '.join(made.card.type_names)}, cutoff {made.card.cutoff:.3g} angstrom")

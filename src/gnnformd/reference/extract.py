@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["describe"]
+__all__ = ["describe", "mixing_rule", "plain_style"]
+
+Float: TypeAlias = NDArray[np.float64]
+
+_ACCELERATOR = re.compile(r"/(omp|opt|gpu|intel|kk(/device|/host)?)$")
 
 
 def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
@@ -30,6 +36,7 @@ def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
         "atoms": int(lmp.get_natoms()),
         "timestep": lmp.extract_global("dt"),
         "variables": variables,
+        "pair_style": str(lmp.extract_global("pair_style")),
         "types": _types(lmp),
         "mixing": _mixing(lmp),
         "bond_types": _bonded(lmp, "bonds"),
@@ -66,18 +73,37 @@ def _types(lmp: Any) -> list[dict[str, float | None]]:
 
 
 def _mixing(lmp: Any) -> str | None:
-    """Rule that gives epsilon and sigma of all pairs of types: see `gnnformd.force_field.ForceField.mixing`."""
     epsilon, sigma = (lmp.extract_pair(name) for name in ("epsilon", "sigma"))
     if epsilon is None or sigma is None:
         return None
-    count = lmp.extract_setting("ntypes")
-    one, other = np.triu_indices(count, 1)
-    table = [
-        np.array([[float(m[i][j]) for j in range(1, count + 1)] for i in range(1, count + 1)]) for m in (epsilon, sigma)
-    ]
-    own_epsilon, own_sigma = (m.diagonal() for m in table)
-    pair_epsilon, pair_sigma = (m[one, other] for m in table)
-    if not np.allclose(pair_epsilon, np.sqrt(own_epsilon[one] * own_epsilon[other]), rtol=1e-9, atol=0.0):
+    numbers = range(1, lmp.extract_setting("ntypes") + 1)
+    epsilons, sigmas = (np.array([[float(m[i][j]) for j in numbers] for i in numbers]) for m in (epsilon, sigma))
+    return mixing_rule(epsilons, sigmas)
+
+
+def plain_style(style: str) -> str:
+    """Name of a style without the suffix of an accelerator package.
+
+    >>> plain_style("lj/cut/coul/long/omp"), plain_style("harmonic/shift")
+    ('lj/cut/coul/long', 'harmonic/shift')
+    """
+    return _ACCELERATOR.sub("", style)
+
+
+def mixing_rule(epsilon: Float, sigma: Float, tolerance: float = 1e-9) -> str | None:
+    """Find the rule that gives epsilon and sigma of all pairs of types, as `ForceField.mixing` has it.
+
+    Parameters
+    ----------
+    epsilon, sigma
+        Of each pair of types, (T, T).
+    tolerance
+        Relative difference up to which numbers are equal.
+    """
+    one, other = np.triu_indices(len(epsilon), 1)
+    own_epsilon, own_sigma = (m.diagonal() for m in (epsilon, sigma))
+    pair_epsilon, pair_sigma = (m[one, other] for m in (epsilon, sigma))
+    if not np.allclose(pair_epsilon, np.sqrt(own_epsilon[one] * own_epsilon[other]), rtol=tolerance, atol=0.0):
         return "other"
     there = pair_epsilon > 0.0  # sigma does not matter where epsilon is zero
     one, other, pair_sigma = one[there], other[there], pair_sigma[there]
@@ -85,20 +111,23 @@ def _mixing(lmp: Any) -> str | None:
         "geometric": np.sqrt(own_sigma[one] * own_sigma[other]),
         "arithmetic": 0.5 * (own_sigma[one] + own_sigma[other]),
     }
-    fitting = [name for name, expected in rules.items() if np.allclose(pair_sigma, expected, rtol=1e-9, atol=0.0)]
+    fitting = [name for name, expected in rules.items() if np.allclose(pair_sigma, expected, rtol=tolerance, atol=0.0)]
     if len(fitting) == len(rules):
         return None  # all sigmas are equal, or there are no pairs
     return fitting[0] if fitting else "other"
 
 
-def _bonded(lmp: Any, kind: str) -> dict[str, list[int]]:
-    """Atom types that each type of bond or angle joins, from the first one of its kind."""
+def _bonded(lmp: Any, kind: str) -> dict[str, list[list[int]]]:
+    """Atom types that each type of bond or angle joins; a type may join several pairs or triples."""
     if lmp.extract_global(f"n{kind}") in (None, 0):
         return {}
     width = 3 if kind == "bonds" else 4
     rows = np.array(getattr(lmp, f"gather_{kind}")()[1]).reshape(-1, width)
-    type_of = dict(zip(_gather(lmp, "id", 0).tolist(), _gather(lmp, "type", 0).tolist(), strict=True))
-    return {str(t): [type_of[a] for a in rows[rows[:, 0] == t][0, 1:].tolist()] for t in np.unique(rows[:, 0])}
+    ids, types = _gather(lmp, "id", 0), _gather(lmp, "type", 0)
+    order = np.argsort(ids)
+    joined = types[order][np.searchsorted(ids[order], rows[:, 1:])]
+    joined = np.where((joined[:, :1] > joined[:, -1:]), joined[:, ::-1], joined)  # the same from both ends
+    return {str(t): np.unique(joined[rows[:, 0] == t], axis=0).tolist() for t in np.unique(rows[:, 0])}
 
 
 def _special(lmp: Any, name: str) -> list[float]:

@@ -61,11 +61,13 @@ def force_field_of_run(
         ),
         bonds=tuple(
             HarmonicBond((a, b), bonds[n][0] * stiffness, bonds[n][1] * units.length)
-            for n, (a, b) in result["bond_types"].items()
+            for n, pairs in result["bond_types"].items()
+            for a, b in pairs
         ),
         angles=tuple(
             HarmonicAngle((a, b, c), angles[n][0] * units.energy, angles[n][1])
-            for n, (a, b, c) in result["angle_types"].items()
+            for n, triples in result["angle_types"].items()
+            for a, b, c in triples
         ),
         special_lj=tuple(result["special_lj"]),
         special_coul=tuple(result["special_coul"]),
@@ -96,15 +98,20 @@ def _coefficients(topology: Path, kind: str, log: Path) -> dict[str, tuple[float
 
 
 def _lj_cutoff(log: Path) -> float | None:
-    """Cutoff of the last Lennard-Jones ``pair_style`` in the log, where variables are already replaced."""
+    """Cutoff of the last Lennard-Jones ``pair_style`` in the log, where variables are already replaced.
+
+    Where ``pair_coeff`` gives pairs with Lennard-Jones a smaller one, the smallest.
+    """
     cutoff = None
     for text in log.read_text(errors="replace").splitlines():
         parts = words(text)
-        if parts[:1] == ["pair_style"] and len(parts) > 2 and parts[1].startswith("lj/cut"):
-            try:
+        try:
+            if parts[:1] == ["pair_style"] and len(parts) > 2 and parts[1].startswith("lj/cut"):
                 cutoff = float(parts[2])
-            except ValueError:
-                continue
+            elif parts[:1] == ["pair_coeff"] and len(parts) > 5 and cutoff is not None and float(parts[3]) > 0:
+                cutoff = min(cutoff, float(parts[5]))
+        except ValueError:
+            continue
     return cutoff
 
 

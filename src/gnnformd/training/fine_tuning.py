@@ -32,7 +32,7 @@ def copy_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str,
     if isinstance(start.card.settings, ScaledSettings):
         raise InputError(
             f"{start.path}: was made by 'gnnformd specialize' from a model for many liquids, and can be used, but not "
-            "trained further; train a new model on this liquid."
+            "trained further; fit it to frames with 'gnnformd specialize --tune', or train a new model on this liquid."
         )
     same_types = type_names == start.card.type_names
     if start.card.settings.node_features == "embedding" and not same_types:

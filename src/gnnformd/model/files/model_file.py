@@ -19,6 +19,7 @@ from gnnformd.files import write_bytes
 from gnnformd.graph.type_matching import KnownTypes
 from gnnformd.model.files.model_card import FORMAT_VERSION, ModelCard
 from gnnformd.model.files.tensor_file import TensorFile, read_header, read_tensors
+from gnnformd.model.fluids.functions import is_for_many_liquids
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model, model_class
 
@@ -157,7 +158,7 @@ def _resolve(path_or_name: str | Path) -> Path:
     path = Path(path_or_name)
     if path.is_dir() and (path / "model.safetensors").is_file():
         return path / "model.safetensors"
-    if path.suffix == ".json" or (str(path_or_name) == "fluids" and not path.exists()):
+    if is_for_many_liquids(path_or_name):
         raise InputError(
             f"{path_or_name}: is a model for many liquids; make one of your liquid with 'gnnformd specialize "
             f"{path_or_name} DATA --out FILE.safetensors'."

@@ -17,7 +17,7 @@ from gnnformd.model.density.radial import radial_functions
 from gnnformd.model.fluids.functions import FluidFunctions
 from gnnformd.model.fluids.specialize import PairParameters, parameters_of, second_neighbors, specialize
 
-__all__ = ["cutoff_for", "fit_fluids"]
+__all__ = ["ANGLE", "BOND", "PAIR", "REACH", "cutoff_for", "fit_fluids", "force_columns", "unfitted"]
 
 Forces: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -27,9 +27,11 @@ REACH = 2.5
 PENALTY = 1e-6
 """Of a coefficient, in units of the root mean square of its column: forces say nothing about closer than ever seen."""
 
-_NOTHING = FluidFunctions(
-    REACH, (0.0,), (0.0,) * BOND, (0.0,) * ANGLE, dict.fromkeys(("pair", "bare_pair", "bond", "second"), 0.01), {}, 0, 0
-)
+
+def unfitted(reach: float = REACH) -> FluidFunctions:
+    """Functions that are zero, so that a model made from them has the Coulomb energy alone."""
+    closest = dict.fromkeys(("pair", "bare_pair", "bond", "second"), 0.01)
+    return FluidFunctions(reach, (0.0,), (0.0,) * BOND, (0.0,) * ANGLE, closest, {}, 0, 0)
 
 
 def cutoff_for(field: ForceField) -> float:
@@ -56,12 +58,12 @@ def fit_fluids(frames: Iterable[tuple[int, AtomicGraph, ForceField]]) -> FluidFu
     for number, graph, field in frames:
         assert graph.forces is not None
         if number not in liquids:
-            liquids[number] = specialize(_NOTHING, field, f"liquid {number}")
+            liquids[number] = specialize(unfitted(), field, f"liquid {number}")
             for name, values in parameters_of(field).items():
                 low, high = ranges.get(name, (np.inf, -np.inf))
                 ranges[name] = min(low, *values), max(high, *values)
         known = liquids[number](graph).forces
-        columns = _columns(graph, field, closest)
+        columns = force_columns(graph, field, closest)
         rows = torch.cat([columns, (graph.forces - known).flatten()[:, None]], dim=1)
         rows = rows / graph.forces.square().mean().sqrt()
         triangle = torch.linalg.qr(torch.cat([triangle, rows]) if len(triangle) else rows, mode="r").R
@@ -81,8 +83,22 @@ def _finite(closest: dict[str, float]) -> dict[str, float]:
     return {name: float(value) if np.isfinite(value) else 0.5 for name, value in closest.items()}
 
 
-def _columns(graph: AtomicGraph, field: ForceField, closest: dict[str, float]) -> Tensor:
-    """Compute the forces of each function, (3 N, PAIR + BOND + ANGLE), and note how close atoms are."""
+def force_columns(
+    graph: AtomicGraph, field: ForceField, closest: dict[str, float], reach: float = REACH, functions: int = PAIR
+) -> Tensor:
+    """Compute the forces of each function, (3 N, functions + BOND + ANGLE), and note how close atoms are.
+
+    Parameters
+    ----------
+    graph
+        Of one frame, float64, with a cutoff of at least ``reach`` times the largest sigma.
+    field
+        Of the liquid.
+    closest
+        Closest approaches so far, as `FluidFunctions.closest`; updated.
+    reach, functions
+        Of the functions of ``r/sigma``: where they end, and how many there are.
+    """
     parameters = PairParameters(field, "liquid")
     center, neighbor, _, bond_kind = graph.half_edges
     vectors = graph.half_edge_vectors()
@@ -113,9 +129,9 @@ def _columns(graph: AtomicGraph, field: ForceField, closest: dict[str, float]) -
         sums.index_add_(1, center[edges], slopes)
         return sums.index_add_(1, neighbor[edges], -slopes)
 
-    near = torch.nonzero((weight * epsilon > 0) & (distance < REACH * sigma)).squeeze(1)
+    near = torch.nonzero((weight * epsilon > 0) & (distance < reach * sigma)).squeeze(1)
     x = distance[near] / sigma[near]
-    slopes = radial_functions(x, torch.ones_like(x), REACH, PAIR)[1] * (weight * epsilon / sigma)[near]
+    slopes = radial_functions(x, torch.ones_like(x), reach, functions)[1] * (weight * epsilon / sigma)[near]
     columns = [forces(near, slopes[:, :, None] * unit[near])]
     edges = torch.nonzero(bonded).squeeze(1)
     strain = distance[edges] / length[edges] - 1

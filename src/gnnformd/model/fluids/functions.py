@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from gnnformd.errors import InputError, fault_of
 from gnnformd.files import write_text
 
-__all__ = ["FluidFunctions", "load_fluids"]
+__all__ = ["FluidFunctions", "is_for_many_liquids", "load_fluids"]
 
 PRETRAINED = "fluids"
 
@@ -63,6 +63,12 @@ class FluidFunctions:
             It cannot be written.
         """
         write_text(path, json.dumps({"format": "gnnformd fluids 1", **asdict(self)}, indent=1) + "\n")
+
+
+def is_for_many_liquids(path_or_name: str | Path) -> bool:
+    """Whether a model is one for many liquids by its name: ``fluids``, or a ``.json`` file."""
+    path = Path(path_or_name)
+    return path.suffix == ".json" or (str(path_or_name) == PRETRAINED and not path.exists())
 
 
 def load_fluids(path_or_name: str | Path) -> FluidFunctions:

@@ -22,6 +22,7 @@ from gnnformd.model.density.scaled_pairs import ScaledPairs
 from gnnformd.model.density.settings import ScaledSettings
 from gnnformd.model.fluids.functions import FluidFunctions
 from gnnformd.trajectory.frame import Topology
+from gnnformd.units import BOLTZMANN
 
 __all__ = [
     "PairParameters",
@@ -30,6 +31,7 @@ __all__ = [
     "second_neighbors",
     "seen_pairs",
     "specialize",
+    "state_of",
     "warn_outside",
 ]
 
@@ -156,8 +158,8 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
         _silence(model)
         term = model.pair_terms["scaled"]
         assert isinstance(term, ScaledPairs)
-        term.pair.copy_(torch.tensor(functions.pair))
-        term.bond.copy_(torch.tensor(functions.bond))
+        term.pair.copy_(torch.tensor(functions.pair, dtype=torch.float64))
+        term.bond.copy_(torch.tensor(functions.bond, dtype=torch.float64))
         term.epsilons.copy_(torch.from_numpy(parameters.epsilon))
         term.sigmas.copy_(torch.from_numpy(parameters.sigma))
         term.stiffnesses.copy_(torch.from_numpy(parameters.stiffness))
@@ -289,17 +291,64 @@ def _ordered(types: tuple[int, int, int]) -> tuple[int, int, int]:
     return min(a, c), middle, max(a, c)
 
 
-def warn_outside(functions: FluidFunctions, field: ForceField, source: object) -> None:
-    """Warn of parameters that no liquid of the training had the like of."""
+def warn_outside(
+    functions: FluidFunctions,
+    field: ForceField,
+    source: object,
+    *,
+    topology: Topology | None = None,
+    temperature: float | None = None,
+) -> None:
+    """Warn of parameters, density and temperature that no liquid of the training had the like of.
+
+    Parameters
+    ----------
+    functions
+        Know the ranges of the training; what they do not know of is not judged.
+    field, topology
+        Of the liquid.
+    source
+        Names it in the warning.
+    temperature
+        Of a simulation, K.
+    """
+    found = parameters_of(field) | state_of(field, topology, temperature)
     outside = []
-    for name, values in parameters_of(field).items():
+    for name, values in found.items():
+        if name not in functions.ranges and name in _STATE:
+            continue
         low, high = functions.ranges.get(name, (0.0, 0.0))
         wrong = [value for value in values if not low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
-        outside += [f"{name} {value:g} (from {low:.3g} to {high:.3g})" for value in wrong]
+        outside += [f"{_STATE.get(name, name)} {value:g} (from {low:.3g} to {high:.3g})" for value in wrong]
     if outside:
         warnings.warn(
             f"{source}: outside the training of the model are {', '.join(outside)}; check the forces.", stacklevel=2
         )
+
+
+_STATE = {"density": "density in 1/sigma^3", "temperature": "temperature in epsilon/k_B"}
+
+
+def state_of(field: ForceField, topology: Topology | None, temperature: float | None) -> dict[str, list[float]]:
+    """Density and temperature of a liquid in units of its Lennard-Jones parameters.
+
+    Parameters
+    ----------
+    field
+        Of the liquid.
+    topology
+        Its atoms, for ``density``, the sum of ``sigma^3`` over all atoms with Lennard-Jones divided by the volume.
+    temperature
+        K, for ``temperature``, ``k_B T`` divided by the largest epsilon.
+    """
+    found = {}
+    if topology is not None:
+        cubes = np.array([kind.sigma**3 if kind.epsilon > 0 else 0.0 for kind in field.types])
+        volume = abs(float(np.linalg.det(topology.cell)))
+        found["density"] = [float(cubes[topology.types - 1].sum()) / volume]
+    if temperature is not None:
+        found["temperature"] = [BOLTZMANN * temperature / max(kind.epsilon for kind in field.types)]
+    return found
 
 
 def parameters_of(field: ForceField) -> dict[str, list[float]]:

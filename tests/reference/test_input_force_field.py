@@ -1,0 +1,53 @@
+"""The force field that an input sets up is found without its run."""
+
+import pytest
+
+from gnnformd.errors import InputError
+from gnnformd.reference.input_force_field import set_up
+from gnnformd.reference.systems import SPC_FW, SYSTEMS
+
+
+def test_an_input_is_followed_up_to_its_first_run(tmp_path):
+    made = set_up(SYSTEMS["water"].input, tmp_path)
+    assert made.force_field == SPC_FW
+    assert made.pair_style == "lj/cut/coul/long"
+    assert "648 atoms" in made.topology.read_text()
+
+
+def test_a_run_in_an_included_file_is_refused_by_name(tmp_path):
+    (tmp_path / "more.lmp").write_text("minimize 0 0 1 1\n")
+    (tmp_path / "in.lmp").write_text("units real\ninclude more.lmp\nrun 1\n")
+    with pytest.raises(InputError, match=r"more\.lmp, line 1: 'minimize' stands in an included file"):
+        set_up(tmp_path / "in.lmp", tmp_path)
+
+
+def test_an_error_of_lammps_names_the_line(tmp_path):
+    (tmp_path / "in.lmp").write_text("units real\npair_style none_such 1\nrun 1\n")
+    with pytest.raises(InputError, match=r"in\.lmp, line 2: LAMMPS says: .*none_such"):
+        set_up(tmp_path / "in.lmp", tmp_path)
+
+
+ARGON = """units {units}
+lattice fcc 5.78
+region box block 0 3 0 3 0 3
+create_box 1 box
+create_atoms 1 box
+mass 1 39.948
+{potential}
+run 100000000
+"""
+
+
+def test_the_smallest_cutoff_of_lennard_jones_is_found(tmp_path):
+    potential = "pair_style lj/cut 10.0\npair_coeff 1 1 0.2378 3.405 3.8"
+    (tmp_path / "in.lmp").write_text(ARGON.format(units="real", potential=potential))
+    assert set_up(tmp_path / "in.lmp", tmp_path).force_field.lj_cutoff == 3.8
+
+
+def test_other_units_and_other_potentials_are_told(tmp_path):
+    (tmp_path / "in.lmp").write_text(ARGON.format(units="metal", potential="pair_style zero 5.0\npair_coeff * *"))
+    with pytest.raises(InputError, match="is in units 'metal'; run it with 'gnnformd generate'"):
+        set_up(tmp_path / "in.lmp", tmp_path)
+    (tmp_path / "in.lmp").write_text(ARGON.format(units="real", potential="pair_style zero 5.0\npair_coeff * *"))
+    made = set_up(tmp_path / "in.lmp", tmp_path)
+    assert (made.force_field, made.pair_style) == (None, "zero")
