@@ -158,7 +158,8 @@ def _read_by_ase(path: Path, start: bytes) -> Any:
 
     is_xyz = start.split(b"\n")[0].strip().isdigit()
     try:
-        return ase.io.read(path, index=-1, format="extxyz" if is_xyz else None)
+        # not parallel: ASE would send the atoms to the other ranks, which do not ask for them
+        return ase.io.read(path, index=-1, format="extxyz" if is_xyz else None, parallel=False)
     except Exception as error:  # whatever one of ASE's readers raises
         if is_xyz:
             reason = " ".join(str(error).split())[:200]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from ase import Atoms
+from ase.io import write
 from tests.simulation.lammps.rank_cases import ARGON, CASES, FAILURES, argon_frame, case, density_model, read, run
 
 from gnnformd.errors import InputError
@@ -21,6 +23,7 @@ from gnnformd.simulation.lammps.neighbor_source import choose_source
 from gnnformd.simulation.lammps.ranks import Ranks
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate
+from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.units import PRESSURE_ATM
 
 STILL = [name for name in CASES if name != "argon, moving"]
@@ -184,7 +187,7 @@ def argon_model(tmp_path) -> Path:
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-c", "from gnnformd.cli import main; main()", "simulate"]
-    return subprocess.run([*program, *map(str, arguments)], check=False, capture_output=True, text=True)
+    return subprocess.run([*program, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=300)
 
 
 def test_the_command_starts_its_ranks_and_writes_what_one_rank_writes(argon, argon_model, tmp_path):
@@ -199,6 +202,20 @@ def test_the_command_starts_its_ranks_and_writes_what_one_rank_writes(argon, arg
     for name, values in one.items():
         assert two[name] == pytest.approx(values, rel=1e-5)
     assert (tmp_path / "two" / "final.data").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*empty space")
+def test_a_structure_that_ase_reads_is_a_start_on_two_ranks(argon, argon_model, tmp_path):
+    topology = read_topology(argon)
+    atoms = Atoms("Ar108", topology.positions - topology.origin)  # in empty space
+    write(tmp_path / "argon.xyz", atoms, format="extxyz")
+    settings = {"ensemble": "nve", "steps": 4, "timestep": 0.2}
+    options = (word for name, value in settings.items() for word in (f"--{name}", value))
+    done = command(argon_model, tmp_path / "argon.xyz", "--out", tmp_path / "two", *options, "--ranks", 2)
+    assert done.returncode == 0, done.stderr
+    simulate(load_model(argon_model), tmp_path / "argon.xyz", SimulationSettings(**settings), tmp_path / "one")
+    two, one = (ThermoSeries.read(tmp_path / name / "thermo.csv").columns for name in ("two", "one"))
+    assert two["potential_energy"] == pytest.approx(one["potential_energy"], rel=1e-5)
 
 
 def test_a_mistake_is_told_once_by_all_ranks_together(argon_model, tmp_path):
