@@ -64,7 +64,7 @@ class EnergyFloor(nn.Module):
         """
         self.remove()
         energies, types = (torch.cat(values) for values in zip(*samples, strict=True))
-        for kind in types.unique().tolist():
+        for kind in torch.unique(types).tolist():
             own = energies[types == kind].double().sort().values
             lowest = own[0]
             width = (own[int(TAIL * len(own))] - lowest).clamp(min=SHALLOWEST)
