@@ -200,3 +200,14 @@ def test_a_run_is_named_after_its_data() -> None:
     assert run_name(["my data/si (1).xyz"]) == "si-1"
     assert run_name([f"a-long-name-of-data-{k}.xyz" for k in range(5)]) == "a-long-name-of-data-0-and-4-more"
     assert run_name([".."]) == "auto"
+
+
+def test_energies_of_a_part_of_the_frames_are_learned(tmp_path: Path) -> None:
+    path = copper(tmp_path / "cu.xyz")
+    images = ase.io.read(path, index=":")
+    for atoms in images[:3]:
+        del atoms.calc.results["energy"], atoms.calc.results["stress"]
+    ase.io.write(path, images, format="extxyz")
+    found = {c.key: (c.value, c.reason) for c in choose_config([path]).choices}
+    assert found["training.energy_weight"] == ("auto", "5 of 8 frames have energies; their errors count a fifth")
+    assert found["training.virial_weight"] == ("auto", "5 of 8 frames have virials; they set the pressure")

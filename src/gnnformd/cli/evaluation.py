@@ -76,7 +76,9 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
             (dataset.path, dataset.frames, dataset.force, 1000 * dataset.seconds_per_frame)
         ]
         parts += [(f"  {name}", "", errors, "") for name, errors in dataset.force.per_type.items()]
-        parts += [(f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items()]
+        parts += [
+            (f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items() if kind.force
+        ]
         for name, frames, errors, milliseconds in parts:
             sizes = (units.force * value for value in (errors.mae, errors.rmse, errors.l1_per_atom))
             shown = (number(size, 3) for size in sizes)
@@ -88,11 +90,11 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
     say("")
     rows = []
     for dataset in evaluation.datasets:
-        energies = [(dataset.path, dataset.frames, dataset.energy)]
-        energies += [(f"  {name}", kind.frames, kind.energy) for name, kind in dataset.per_config_type.items()]
+        energies = [(dataset.path, dataset.energy)]
+        energies += [(f"  {name}", kind.energy) for name, kind in dataset.per_config_type.items()]
         rows += [
-            (name, count, *(number(units.per_atom * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
-            for name, count, e in energies
+            (name, e.frames, *(number(units.per_atom * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
+            for name, e in energies
             if e is not None
         ]
     if rows:

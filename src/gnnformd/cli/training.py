@@ -19,7 +19,7 @@ from gnnformd.errors import InputError
 if TYPE_CHECKING:
     from gnnformd.config import Config
     from gnnformd.training.run_log import EpochRecord
-    from gnnformd.training.train import TrainedRun
+    from gnnformd.training.train import AfterBest, TrainedRun
     from gnnformd.units import ShownUnits
 
 __all__: list[str] = []
@@ -249,7 +249,22 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     if not is_main_process():  # of the processes that share a training, one prints
         return
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {_error(run.best, units)}")
+    if run.after_best is not None:
+        say(_after_best(run.after_best, units))
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")
+
+
+def _after_best(later: AfterBest, units: ShownUnits) -> str:
+    """Say that the training went on after its best model, and what would help."""
+    rose = f"{units.force * later.last_l1_per_atom:.4g} {units.force_unit} per atom"
+    if later.overfits:
+        what = (
+            f"the error of training frames went on falling, and that of validation frames rose to {rose} "
+            "(overfitting); more frames would help, more time would not"
+        )
+    else:
+        what = f"the error of validation frames rose to {rose}; a lower training.learning_rate may help"
+    return f"The best was after {later.best_seconds:.0f} of {later.seconds:.0f} s: since then {what}."
 
 
 def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
@@ -263,7 +278,7 @@ def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
     from gnnformd.model.files.model_file import load_model
     from gnnformd.trajectory.packed.dataset import open_datasets
 
-    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": []})
+    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": [], "config_type_weights": {}})
     with progress("Evaluating", "frame") as report:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
     show_evaluation(result, units)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.moving_graph import MovingGraph
 from gnnformd.inference.seen_pairs import SeenPairs
-from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
+from gnnformd.inference.training_range import TrainingRange, refuse_missing_charges, refuse_unknown_types
 from gnnformd.model.choose_engine import build_engine, prediction_of, state_of
 from gnnformd.model.engine import ClosePair, Engine
 from gnnformd.model.interface import Prediction, weight_of
@@ -43,11 +43,12 @@ class Evaluator:
     Raises
     ------
     InputError
-        The system has a type of atom that the model does not know.
+        The system has a type of atom that the model does not know, or no charges, which it needs.
     """
 
     def __init__(self, loaded: LoadedModel, frame: Frame) -> None:
         refuse_unknown_types(loaded, frame.types)
+        refuse_missing_charges(loaded, frame, loaded.card.force_field)
         frame = SeenPairs.of(loaded).without_unseen_bonds(frame)
         self._model, self._fast = loaded.model.eval(), loaded.compiled
         self._graph = MovingGraph(frame, self._model.cutoff, loaded.card.force_field)

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnformd.errors import InputError
+from gnnformd.force_field import ForceField
 from gnnformd.graph.distances import CONTACT_SHARE
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel
+from gnnformd.trajectory.frame import Frame
 from gnnformd.units import SHOWN, ShownUnits
 
-__all__ = ["TrainingRange", "Unstable", "refuse_unknown_types"]
+__all__ = ["TrainingRange", "Unstable", "refuse_missing_charges", "refuse_unknown_types"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -43,6 +45,23 @@ def refuse_unknown_types(loaded: LoadedModel, types: NDArray[np.integer]) -> Non
             which = f"a type that is none of those of the model {loaded.path}"
         raise InputError(
             f"the system has atoms of {which} ({', '.join(loaded.card.type_names)}); choose a model of this system."
+        )
+
+
+def refuse_missing_charges(loaded: LoadedModel, frame: Frame, force_field: ForceField | None) -> None:
+    """Refuse atoms whose charges are not known where the model has the Coulomb energy of the charges in its data.
+
+    Raises
+    ------
+    InputError
+        Neither the frame nor a force field has charges.
+    """
+    charged = any(entry.get("largest_charge") for entry in loaded.card.trained_on)
+    if loaded.model.long_range is not None and charged and frame.charges is None and force_field is None:
+        raise InputError(
+            f"the model {loaded.path} has the Coulomb energy of the atoms' charges, which are not known (timestep "
+            f"{frame.timestep}); give a LAMMPS data file with charges as topology, a force field, or name their column "
+            "(charges=NAME)."
         )
 
 

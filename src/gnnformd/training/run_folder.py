@@ -32,6 +32,7 @@ from gnnformd.training.run_log import (
 from gnnformd.training.settings import TrainingSettings
 
 __all__ = [
+    "WEIGHTS_DIGEST",
     "Resumed",
     "best_checkpoint",
     "checkpoint_records",
@@ -45,6 +46,10 @@ __all__ = [
 
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch", "global_step")
 """Keys that Lightning needs in a checkpoint."""
+
+
+WEIGHTS_DIGEST = "weights "
+"""Beginning of the digest of the weights of all frames."""
 
 
 def write_config(path: Path, **parts: BaseModel) -> None:
@@ -96,11 +101,21 @@ def refuse_other_frames(resumed: Resumed, frames: list[str], values: list[str]) 
             f"{checkpoint}: was trained on other frames; give the same data with --resume, or start from the model "
             "with 'gnnformd finetune'."
         )
-    if resumed.values is not None and resumed.values != values:
+    before = values if resumed.values is None else resumed.values
+    if before != values and _without_weights(before) == _without_weights(values):
+        raise InputError(
+            f"{checkpoint}: the weights of its frames were others; give the same data.config_type_weights, and weights "
+            "in the files, with --resume, or start from the model with 'gnnformd finetune'."
+        )
+    if before != values:
         raise InputError(
             f"{checkpoint}: the forces, energies or virials of its frames, or the validation frames, were others; give "
             "the same data and data.keys with --resume, or start from the model with 'gnnformd finetune'."
         )
+
+
+def _without_weights(values: list[str]) -> list[str]:
+    return [value for value in values if not value.startswith(WEIGHTS_DIGEST)]
 
 
 def checkpoint_to_resume(

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -42,11 +43,35 @@ from gnnformd.training.trainer import computing, make_trainer
 from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["TrainedRun", "finetune", "train"]
+__all__ = ["AfterBest", "TrainedRun", "finetune", "train"]
 
 Progress = Callable[[int, int], None]
 Listener = Callable[[EpochRecord], None]
 Stage = Callable[[str], None]
+
+
+NOTICEABLE = 0.02
+"""Share by which an error has to rise to be told."""
+
+
+@dataclass(frozen=True)
+class AfterBest:
+    """A training whose best model was not its last.
+
+    Attributes
+    ----------
+    best_seconds, seconds
+        Up to the best epoch, and in all.
+    last_l1_per_atom
+        Error of the validation frames at the end, as `EpochRecord.validation_l1_per_atom`.
+    overfits
+        Whether the error of the training frames went on falling meanwhile.
+    """
+
+    best_seconds: float
+    seconds: float
+    last_l1_per_atom: float
+    overfits: bool
 
 
 @dataclass(frozen=True)
@@ -71,6 +96,16 @@ class TrainedRun:
     def model(self) -> Path:
         """The model file."""
         return self.folder / "model.safetensors"
+
+    @property
+    def after_best(self) -> AfterBest | None:
+        """What came after the best epoch, if the error of validation frames has risen noticeably since."""
+        best, last = self.best, self.records[-1]
+        if not last.validation_l1_per_atom > (1 + NOTICEABLE) * best.validation_l1_per_atom:
+            return None
+        known = best.train_l1_per_atom is not None and last.train_l1_per_atom is not None
+        overfits = known and cast(float, last.train_l1_per_atom) < cast(float, best.train_l1_per_atom)
+        return AfterBest(best.seconds, last.seconds, last.validation_l1_per_atom, overfits)
 
 
 def train(
@@ -192,9 +227,26 @@ class _Fit:
                 "embedding); set data.force_field to give it charge, epsilon and sigma.",
                 stacklevel=2,
             )
-            embedded = replace(self, model=self.model.model_copy(update={"node_features": "embedding"}))
-            return embedded._run(datasets, resume, listener, progress)
+            self = self._with(node_features="embedding")
+        if getattr(self.model, "electrostatics", "none") == "fixed":
+            self = self._with_known_charges(datasets)
         return self._run(datasets, resume, listener, progress)
+
+    def _with(self, **changes: str) -> _Fit:
+        """Change settings of the model."""
+        return replace(self, model=self.model.model_copy(update=changes))
+
+    def _with_known_charges(self, datasets: Sequence[PackedDataset]) -> _Fit:
+        """Leave out the Coulomb energy where no charges are known; refuse data of which only a part has charges."""
+        without = [dataset.path for dataset in datasets if not dataset.knows_charges]
+        if not without:
+            return self
+        where = f"{without[0]}: has no charges"
+        how = "name their column with data.keys.charges, or give data.force_field or data.topology"
+        if len(without) < len(datasets) or self.start is not None:
+            raise InputError(f"{where}, which model.electrostatics: fixed needs; {how}, or set it to none.")
+        warnings.warn(f"{where}, so there is no Coulomb energy (model.electrostatics: none); {how}.", stacklevel=4)
+        return self._with(electrostatics="none")
 
     def _run(
         self,

@@ -222,13 +222,14 @@ class DensityModel(ForceModel):
         )
         network.measure(graph, coordinates.vectors, *self._softened(graph, coordinates))
         if graph.forces is not None:
-            self.contacts.take_strength(graph.forces)
+            known = ~graph.forces.isnan()[:, 0]
+            self.contacts.take_strength(graph.forces[known])
             network.energy_scale.zero_()
             self.fit_classical(graph)
             without = self(graph).forces
             network.energy_scale.fill_(1.0)
             size = (self(graph).forces - without).square().mean().sqrt()
-            left = (graph.forces - without).square().mean().sqrt()
+            left = (graph.forces - without)[known].square().mean().sqrt()
             if size > 0:  # atoms without neighbors exert no forces
                 network.energy_scale.copy_(left / size)
             if graph.energies is not None:

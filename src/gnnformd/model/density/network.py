@@ -168,12 +168,15 @@ class DensityNetwork(nn.Module):
         first = self.layers[0]
         assert isinstance(first, DensityLayer)
         squares = densities.square().mean(1)  # (L, C K)
-        first.standardize(mean, squares)
         channels = self.inputs.channels
+        counts = self.settings.function_counts
+        numbers = torch.cat([torch.arange(1, count + 1) for count in counts]).to(squares)  # (K,)
+        first.standardize(mean, squares, numbers.repeat(channels))
         per_function = squares.view(len(squares), channels, -1).mean(1)  # (L, K)
         for layer in self.layers[1:]:
             assert isinstance(layer, DensityLayer)
-            layer.standardize(None, per_function.repeat(1, self.settings.message_channels))
+            sent = self.settings.message_channels
+            layer.standardize(None, per_function.repeat(1, sent), numbers.repeat(sent))
 
     @torch.no_grad()
     def correct_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
@@ -182,12 +185,15 @@ class DensityNetwork(nn.Module):
         The correction is the smallest one, and differences of compositions that are below `COMPOSITION_CUTOFF` of the
         mean composition are not taken for a reason of differences in energy. So what the data do not tell apart
         stays as it was: the difference of two isolated atoms in frames of one composition, or a type that is not there.
+        Energies that are not known are NaN.
         """
         types = len(self.type_energies)
         counts = torch.zeros(graph.graph_count, types, dtype=torch.float64, device=energies.device)
         counts.index_put_((graph.graph_index, graph.type_index), torch.ones((), dtype=counts.dtype), accumulate=True)
         atoms = counts.sum(1, keepdim=True)
-        found = torch.linalg.pinv(counts / atoms, rtol=COMPOSITION_CUTOFF) @ (energies.double() / atoms.squeeze(1))
+        known = ~energies.isnan()
+        per_atom = (energies.double() / atoms.squeeze(1))[known]
+        found = torch.linalg.pinv((counts / atoms)[known], rtol=COMPOSITION_CUTOFF) @ per_atom
         self.type_energies.add_(found)
 
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:

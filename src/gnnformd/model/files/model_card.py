@@ -48,8 +48,9 @@ class ModelCard:
         Physical parameters the model was trained with, or None.
     trained_on
         One mapping per training: names of the data (never paths), their ``units``, frames, atoms, epochs, errors,
-        digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type) and
-        ``closest_pairs`` (bonds between the two, types, angstrom), and ``temperature_K`` (lowest, mean, highest).
+        digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type),
+        ``closest_pairs`` (bonds between the two, types, angstrom), ``largest_charge`` (e) and ``temperature_K``
+        (lowest, mean, highest).
     units
         Of the numbers in the file, always ``real``.
     format_version
