@@ -16,11 +16,10 @@ test: $(STAMP)
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile  # two files at a time, each on one core
 
-docs: $(STAMP)
-	$(BIN)/python docs/write_config.py
-	$(BIN)/python docs/write_errors.py
-	$(BIN)/python docs/write_lammps_styles.py
-	$(BIN)/python docs/write_licences.py
+docs: $(STAMP)  # the pages that are written from the code, then the site
+	for page in docs/write_*.py; do $(BIN)/python $$page || exit 1; done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "Open site/index.html"
 
 install: $(STAMP)
 
@@ -30,4 +29,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

@@ -34,9 +34,8 @@ the reason: the cutoff (some sixty neighbors, in a gap between shells of g(r); t
 Lennard-Jones), layers (two for several elements without a force field), kinds of bond and electrostatics (where the
 data have bonds and charges), energies and virials (where all frames have them), optimizer, the split, minutes.
 
-Ready-made files are used by name: {presets}. `gnnformd train seed-water` uses the file
-[seed-water.yaml](../src/gnnformd/configs/seed-water.yaml), which explains each of its lines. The run folder contains
-the complete configuration in `config.yaml`, which can be trained again.
+Ready-made files are used by name: {presets}. They lie in `src/gnnformd/configs`, and explain each of their lines. The
+run folder contains the complete configuration in `config.yaml`, which can be trained again.
 
 Lengths are in angstrom. This page is written by `make docs` from the settings classes.
 """

@@ -18,7 +18,7 @@ that raises them; `{...}` marks a value. Exit status 1 with a traceback is a bug
 143 means that Ctrl-C or SIGTERM ended the command; all files written until then are complete.
 
 A wrong value in a configuration, a force field or a model file is reported as `{key} must be a number, not {value}` (or
-another type, or a bound); [config.md](config.md) lists what each setting takes.
+another type, or a bound); [Settings](config.md) lists what each setting takes.
 
 This page is written by `python docs/write_errors.py` from the code.
 """
@@ -26,6 +26,8 @@ This page is written by `python docs/write_errors.py` from the code.
 ROOMS = {
     "cli": "The command line",
     "config": "Configurations",
+    "automatic": "Settings chosen from the data (`train auto`)",
+    "units": "Units",
     "reference": "Reference runs (`generate`)",
     "trajectory": "Data",
     "force_field": "Force fields",
@@ -38,7 +40,6 @@ ROOMS = {
     "evaluation": "Evaluation and reports",
     "interfaces": "ASE, torch-sim and LAMMPS's mliap",
     "simulation": "Molecular dynamics",
-    "demo": "The demo",
 }
 
 
@@ -65,9 +66,9 @@ def messages() -> list[Message]:
 
 def page() -> str:
     """Text of docs/errors.md."""
-    parts = [HEAD]
+    parts, found = [HEAD], messages()
     for room, title in ROOMS.items():
-        in_room = [m for m in messages() if m.room == room]
+        in_room = [m for m in found if m.room == room]
         rows = "\n".join(f"| {_cell(m.wrong)} | {_cell(m.remedy)} |" for m in in_room)
         if in_room:
             parts.append(f"## {title}\n\n| message | remedy |\n|---|---|\n{rows}\n")

@@ -8,7 +8,7 @@ from gnnformd.simulation.lammps.styles import COMMANDS, COMPUTES, FIXES, RUN_STY
 
 HEAD = """# LAMMPS styles under a model
 
-A model coupled to LAMMPS (`Coupling`, see [simulate.md](simulate.md)) takes the place of pair, bond, angle, dihedral,
+A model coupled to LAMMPS (`Coupling`, see [Simulation](simulate.md)) takes the place of pair, bond, angle, dihedral,
 improper and kspace styles. What else LAMMPS does in a step is of one of four kinds:
 
 - **exact**: gives LAMMPS's own numbers wherever it is defined: positions, forces, energies and pressures agree to 1e-6

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 HEAD = """# Licences
 
@@ -23,17 +25,16 @@ This page is written by `python docs/write_licences.py` from the metadata of the
 def needed(package: str, found: set[str] | None = None) -> set[str]:
     """Names of the packages that a package needs, also indirectly, as far as they are installed."""
     found = set() if found is None else found
-    for requirement in metadata.requires(package) or []:
-        name, marker = re.split(r"[ ;<>=!~\[(]", requirement, maxsplit=1)[0], requirement.partition(";")[2]
-        key = re.sub(r"[-_.]+", "-", name).lower()
-        if "extra" in marker or key in found:
+    for requirement in map(Requirement, metadata.requires(package) or []):
+        key = canonicalize_name(requirement.name)
+        if (requirement.marker is not None and not requirement.marker.evaluate({"extra": ""})) or key in found:
             continue
         try:
-            metadata.distribution(name)
+            metadata.distribution(key)
         except metadata.PackageNotFoundError:
             continue
         found.add(key)
-        needed(name, found)
+        needed(key, found)
     return found
 
 

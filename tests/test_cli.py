@@ -16,7 +16,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from gnnformd.cli import app
-from gnnformd.cli.show import number, progress, show_facts, show_table
+from gnnformd.cli.show import number, progress, say, show_facts, show_table
 from gnnformd.cli.training import _tell_what_is_left
 from gnnformd.config import preset_descriptions
 from gnnformd.errors import InputError
@@ -213,6 +213,21 @@ def test_inspecting_a_data_file_counts_what_is_in_it(tmp_path: Path) -> None:
     assert "20 x 20 x 20" in output
 
 
+def test_inspecting_keeps_the_names_of_types(tmp_path: Path) -> None:
+    (tmp_path / "two.data").write_text(DATA_FILE.replace("39.948", "39.948 # Ar"))
+    assert "2 of type 1 Ar" in run("inspect", tmp_path / "two.data").output
+    folder = tmp_path / "md"
+    folder.mkdir()
+    lines = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "1", "ITEM: BOX BOUNDS pp pp pp", *["0 10"] * 3]
+    (folder / "trajectory.dump").write_text("\n".join([*lines, "ITEM: ATOMS id type x y z", "1 1 1 1 1"]) + "\n")
+    (folder / "simulate.yaml").write_text(
+        "model: m.safetensors\ntopology: two.data\nshown_units: metal\ntype_names: [Ar]\nsettings: {}\n"
+    )
+    output = run("inspect", folder).output
+    assert "1 of type 1 Ar" in output and "m.safetensors" in output
+    assert "potential energy, eV" in output
+
+
 def test_inspecting_a_dump_tells_what_looks_wrong(tmp_path: Path) -> None:
     frame = "ITEM: TIMESTEP\n{}\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 20\n0 20\n0 20\n"
     frame += "ITEM: ATOMS id element x y z fx fy fz\n1 O 1 1 1 3 4 0\n2 H 1 1 1.25 -3 -4 0\n"
@@ -328,6 +343,29 @@ def test_without_a_terminal_progress_is_plain_lines_now_and_then(
     assert capsys.readouterr().out.splitlines() == ["Counting: 2 of 4, 6 s", "Counting: 4 of 4, 12 s"]
 
 
+def test_progress_counts_in_its_unit_and_says_what_is_done_before(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("Training, cu", "step") as report:
+        report.stage("neighbor lists")
+        report._printed -= 10
+        report(1513, 20484)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "Training, cu: neighbor lists ..."
+    assert second.startswith("Training, cu: step 1513 of 20484, ")
+
+
+def test_a_long_setting_is_broken_between_words_and_indented(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/a/long/path/that-is-longer-than/the/width/of-the-terminal"
+    say(f"  model.cutoff=5.45: sixty neighbors, about sixty wanted {path} in a gap of g(r)")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:4] for line in lines] == ["  mo", *["    "] * (len(lines) - 1)]
+    assert f"    {path}" in lines
+    assert all(len(line) <= 40 for line in lines if path not in line)
+
+
 def test_a_table_breaks_no_word_and_no_path(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +378,15 @@ def test_a_table_breaks_no_word_and_no_path(
     assert {word for line in lines for word in line.split()} >= set(words.split())
     assert all(len(line) <= 60 for line in lines if path not in line)
     assert next(line for line in lines if line.strip().startswith("short")).split() == ["short", "2", "3"]
+
+
+@pytest.mark.parametrize("command", [("train", "auto"), ("train", "argon"), ("finetune", "argon", "argon")])
+def test_a_folder_with_a_training_is_refused_before_anything_is_read(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
+    result = run(*command, "--data", tmp_path / "missing", "--out", tmp_path / "run")
+    assert_refused(result, str(tmp_path / "run"), "already contains a training; continue it with --resume")
+    assert result.stdout == ""
 
 
 def test_a_training_that_ends_before_its_first_validation_says_that_there_is_no_model(tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ def test_every_error_says_what_to_do(write_errors) -> None:
     assert without == [], "put the remedy behind a semicolon"
 
 
+def test_no_part_of_the_program_is_left_out(write_errors) -> None:
+    assert {m.room for m in write_errors.messages()} <= set(write_errors.ROOMS)
+
+
 def test_a_sentence_that_is_said_stands_on_the_page(write_errors) -> None:
     with pytest.raises(InputError) as caught:
         parse_mapping("my.yaml", "a: 1\na: 2\n")

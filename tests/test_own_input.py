@@ -62,6 +62,17 @@ def test_training_speaks_the_units_of_the_input(folder, training):
     assert (card.type_names, card.shown_units) == (("Cu",), "metal")
 
 
+def test_a_run_folder_is_inspected_and_reported_in_the_units_of_its_data(folder, training):
+    card = load_model(folder / "run" / "model.safetensors").card
+    inspected = gnnformd("inspect", folder / "run")
+    assert "kcal" not in inspected
+    assert f"{1000 / 23.060549 * card.largest_forces[0]:.4g}" in inspected
+    assert "validation: |dF| per atom, meV/angstrom" in inspected
+    for words, unit in (((), "meV Å⁻¹"), (("--units", "real"), "kcal mol⁻¹ Å⁻¹")):
+        gnnformd("report", folder / "run", "--out", folder / "page.html", *words)
+        assert f"Forces are in {unit}." in (folder / "page.html").read_text(encoding="utf-8")
+
+
 def test_a_preset_learns_from_a_bare_dump_what_it_has(folder):
     (folder / "bare").mkdir()
     (folder / "bare" / "cu.dump").write_bytes((folder / "data" / "trajectory.dump").read_bytes())
@@ -101,10 +112,12 @@ def test_evaluation_is_in_millielectronvolts_and_in_kilocalories_if_asked(folder
 def test_a_simulation_goes_on_from_the_data_and_has_lammps_own_energies(folder, training, engine):
     out = folder / f"md-{engine}"
     start = folder / "data" / "topology.data"
-    gnnformd(
+    printed = gnnformd(
         "simulate", folder / "run" / "model.safetensors", start, "--out", out, "--engine", engine, "--ensemble", "nve",
         "--velocities", "file", "--timestep", 2, "--steps", 40, "--compare", folder / "test",
     )  # fmt: skip
+    assert "energy drift, meV per atom and ns" in printed
+    assert "kcal" not in printed
     lmp = open_lammps()
     for command in (
         "units metal",

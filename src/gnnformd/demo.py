@@ -256,7 +256,8 @@ class Demo:
 
 
 def _training_summary(run: TrainedRun) -> str:
-    return f"{len(run.records)} epochs, validation {run.best.validation_l1_per_atom:.3g} kcal/mol/angstrom per atom"
+    error = run.best.validation_l1_per_atom
+    return f"{len(run.records)} epochs, validation |dFx| + |dFy| + |dFz| {error:.3g} kcal/mol/angstrom per atom"
 
 
 def _started(run: Path) -> bool:

@@ -123,6 +123,18 @@ class ForceField:
         """Charge (e), epsilon (kcal/mol) and sigma (angstrom) of each type."""
         return [(t.charge, t.epsilon, t.sigma) for t in self.types]
 
+    @property
+    def liquid(self) -> str | None:
+        """Name of the liquid: ``water``, or a simple one of one uncharged type with a Lennard-Jones potential; or None.
+
+        LAMMPS can make a box of these from the force field alone.
+        """
+        if self.names == ("O", "H"):
+            return "water"
+        first = self.types[0]
+        simple = len(self.types) == 1 and not self.bonds and not first.charge and first.epsilon > 0 < first.sigma
+        return first.name if simple else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain mapping of numbers, strings and lists, as stored in YAML and in model files."""
         return {

@@ -209,20 +209,28 @@ class ShownUnits:
 
     Attributes
     ----------
-    force_unit, energy_unit
-        Names.
-    force, energy
+    force_unit, energy_unit, per_atom_unit
+        Names of the units of forces, of energies of frames, and of energies per atom.
+    force, energy, per_atom
         How many of them are one kcal/mol/angstrom, and one kcal/mol.
+    force_symbol, per_atom_symbol
+        As they stand in figures.
     """
 
     force_unit: str
     force: float
     energy_unit: str
     energy: float
+    per_atom_unit: str
+    per_atom: float
+    force_symbol: str
+    per_atom_symbol: str
 
+
+_MEV = 1000 / KCAL_PER_MOL_PER_EV
 
 SHOWN = {
-    "real": ShownUnits("kcal/mol/angstrom", 1.0, "kcal/mol", 1.0),
-    "metal": ShownUnits("meV/angstrom", 1000 / KCAL_PER_MOL_PER_EV, "eV", 1 / KCAL_PER_MOL_PER_EV),
+    "real": ShownUnits("kcal/mol/angstrom", 1.0, "kcal/mol", 1.0, "kcal/mol", 1.0, "kcal mol⁻¹ Å⁻¹", "kcal mol⁻¹"),
+    "metal": ShownUnits("meV/angstrom", _MEV, "eV", _MEV / 1000, "meV", _MEV, "meV Å⁻¹", "meV"),
 }
 """Units that results can be shown in."""

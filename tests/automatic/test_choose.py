@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from gnnformd.automatic.choose import choose_config
 from gnnformd.automatic.facts import Neighbors
+from gnnformd.automatic.run_name import run_name
 from gnnformd.cli import app
 from gnnformd.config import dump_config, load_config
 from gnnformd.errors import InputError
@@ -143,7 +144,7 @@ def test_the_users_settings_are_kept_and_the_others_can_be_read_again(tmp_path: 
     path = copper(tmp_path / "cu.xyz")
     found = choose_config([path], ["model.cutoff=4.0", "training.max_minutes=3"])
     config, choices = found.config, found.choices
-    assert found.name == "cu"
+    assert run_name([path]) == "cu"
     assert config.model.cutoff == 4.0 and config.training.max_minutes == 3
     assert {c.key: c.reason for c in choices}["model.cutoff"] == "as you say"
     (tmp_path / "config.yaml").write_text(dump_config(config))
@@ -188,3 +189,25 @@ def test_auto_without_data_is_refused() -> None:
     result = CliRunner().invoke(app, ["train", "auto"])
     assert result.exit_code == 2
     assert "auto: there are no data to choose settings from; give them with --data." in result.output
+
+
+def test_energies_of_a_part_of_the_frames_are_learned(tmp_path: Path) -> None:
+    path = copper(tmp_path / "cu.xyz")
+    images = ase.io.read(path, index=":")
+    for atoms in images[:3]:
+        del atoms.calc.results["energy"], atoms.calc.results["stress"]
+    ase.io.write(path, images, format="extxyz")
+    found = {c.key: (c.value, c.reason) for c in choose_config([path]).choices}
+    assert found["training.energy_weight"] == ("auto", "5 of 8 frames have energies; their errors count a fifth")
+    assert found["training.virial_weight"] == ("auto", "5 of 8 frames have virials; they set the pressure")
+
+
+def test_a_run_is_named_after_its_data() -> None:
+    assert run_name(["data/cu-liquid", "data/cu-solid"]) == "cu-liquid-and-cu-solid"
+    assert run_name(["NaCl/train.xyz"]) == "NaCl-train"
+    assert run_name(["./train.xyz"]) == "train"
+    assert run_name(["/work/data/train.xyz"]) == "train"  # the folder tells no more
+    assert run_name(["water/trajectory.dump"]) == "water"
+    assert run_name(["my data/si (1).xyz"]) == "si-1"
+    assert run_name([f"a-long-name-of-data-{k}.xyz" for k in range(5)]) == "a-long-name-of-data-0-and-4-more"
+    assert run_name([".."]) == "auto"

@@ -18,6 +18,7 @@ from gnnformd.graph.build import build_graph
 from gnnformd.inference.domain import Domain, NeighborLists
 from gnnformd.inference.domain_forces import DomainForces
 from gnnformd.inference.system import Evaluator
+from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.density.numba_engine.one_layer import OneLayer
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
 from gnnformd.trajectory.frame import Frame
@@ -192,6 +193,44 @@ def test_after_forgetting_nothing_depends_on_earlier_boxes():
     assert not torch.equal(used.evaluate(*wide).forces, expected)  # by the mesh of the smaller box
     used.forget()
     assert torch.equal(used.evaluate(*wide).forces, expected)
+
+
+@SOME
+def test_a_live_evaluator_has_the_weights_of_now(settings):
+    loaded, frame = model_with_scales(**settings), molecules()
+    where = frame.positions, frame.cell, frame.periodic
+    live = Evaluator(loaded, frame)
+    predictor, graph = GraphPredictor(loaded.model), build_graph(frame, loaded.model.cutoff, FIELD)
+    before, _ = live.evaluate(*where), predictor([graph])
+    with torch.no_grad():
+        for weight in loaded.model.parameters():
+            weight.mul_(1.01)
+    changed = live.evaluate(*where)
+    assert not torch.equal(changed.forces, before.forces)
+    assert torch.equal(changed.forces, Evaluator(loaded, frame).evaluate(*where).forces)
+    assert torch.equal(predictor([graph]).forces, GraphPredictor(loaded.model)([graph]).forces)
+    loaded.model.float()
+    single = live.evaluate(*where)
+    assert single.forces.dtype == torch.float32
+    assert torch.equal(single.forces, Evaluator(loaded, frame).evaluate(*where).forces)
+
+
+def test_a_live_domain_has_the_weights_of_now():
+    model = density(node_features="embedding", electrostatics="none")
+    model.initialize(water(0))
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), None), Path("made here"))
+    none = np.empty(0, np.int64)
+    lists = NeighborLists(np.array([0, 1]), np.array([1], np.int32), none.reshape(0, 2), none)
+    domain = Domain(1, np.array([1, 2]), np.array([1, 2]), None, np.array([[0.0, 0, 0], [0, 0, 3.0]]), lists)
+    live = DomainForces(loaded, np.array([1]))
+    before = live.evaluate(domain).forces.copy()
+    loaded.model.float()
+    with torch.no_grad():
+        for weight in loaded.model.parameters():
+            weight.mul_(1.01)
+    after = live.evaluate(domain).forces
+    assert np.abs(after - before).max() > 1e-4 * np.abs(before).max()
+    assert np.array_equal(after, DomainForces(loaded, np.array([1])).evaluate(domain).forces)
 
 
 def test_what_has_no_compiled_loops_is_left_to_pytorch(monkeypatch):

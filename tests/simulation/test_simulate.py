@@ -3,6 +3,7 @@ import math
 import os
 import re
 import signal
+import warnings
 from dataclasses import replace
 from itertools import pairwise
 
@@ -157,6 +158,23 @@ def test_another_structure_than_the_references_is_found_different(argon, helpers
     assert run.comparison.observables["largest gap of g(r), Ar-Ar"].value.value > 0.5
     assert run.comparison.stability.stable_ps < 1.5
     assert "g(r), Ar-Ar" in run.comparison.stability.reason
+
+
+def test_another_temperature_than_that_of_the_reference_or_of_the_training_gets_a_remark(
+    argon, helpers, reference, tmp_path
+):
+    loaded = helpers.load(helpers.LennardJones(8.0), temperature_K=[80.0, 90.0, 100.0])
+    hot = settings(steps=2, ensemble="nvt", temperature=300.0, velocities="create")
+    mean = np.genfromtxt(reference / "thermo.csv", delimiter=",", names=True)["temperature_K"].mean()
+    with pytest.warns(UserWarning, match=f"at 300 K, and the reference at {mean:.4g} K on average; .* --temperature"):
+        simulate(loaded, argon, hot, tmp_path / "one", compare=reference)
+    with pytest.warns(UserWarning, match="at 300 K, and the training data are between 80 and 100 K; the model extrap"):
+        simulate(loaded, argon, hot, tmp_path / "two")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="the run is at")
+        simulate(loaded, argon, settings(steps=2), tmp_path / "three", compare=reference)  # nve
+        same = settings(steps=2, ensemble="nvt", temperature=95.0, velocities="create")
+        simulate(loaded, argon, same, tmp_path / "four")
 
 
 def test_a_short_run_is_no_ground_for_a_verdict(argon, helpers, reference, tmp_path):

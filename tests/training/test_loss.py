@@ -172,6 +172,7 @@ def test_the_table_and_evaluate_agree_on_the_error_of_the_energy(
     row = list(csv.DictReader((run.folder / "metrics.csv").open()))[-1]
     assert float(row["validation_energy_rmse_per_atom"]) == pytest.approx(judged.energy.rmse_per_atom, rel=1e-3)
     assert float(row["validation_l1_per_atom"]) == pytest.approx(judged.force.l1_per_atom, rel=1e-4)
+    assert float(row["validation_rmse"]) == pytest.approx(judged.force.rmse, rel=1e-4)
     predicted = load_model(run.model, dtype=torch.float64).model
     errors = []
     for frame in small:

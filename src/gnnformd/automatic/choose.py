@@ -49,8 +49,6 @@ class Chosen:
     ----------
     config
         The complete configuration.
-    name
-        What the training may be called: the name of the largest dataset.
     facts
         What the data are, a sentence each.
     choices
@@ -58,7 +56,6 @@ class Chosen:
     """
 
     config: Config
-    name: str
     facts: tuple[str, ...]
     choices: tuple[Choice, ...]
 
@@ -89,9 +86,7 @@ def choose_config(paths: Sequence[str], overrides: Sequence[str] = ()) -> Chosen
         part, name = choice.key.split(".")
         start[part][name] = choice.value
     config = make_config(start, overrides, "auto")
-    largest = max((d for d in datasets if not d.validation), key=len).path.resolve().name
-    name = largest.split(".")[0] or "auto"
-    return Chosen(config, name, tuple(_describe(facts)), tuple(_as_used(choice, config) for choice in choices))
+    return Chosen(config, tuple(_describe(facts)), tuple(_as_used(choice, config) for choice in choices))
 
 
 TRAINING: dict[str, Any] = {
@@ -193,7 +188,7 @@ def _is_lennard_jones(facts: DataFacts) -> bool:
 
 
 def _is_classical(facts: DataFacts) -> bool:
-    return facts.force_field is not None or facts.longest_bond_path > 0 or facts.charges > 0
+    return facts.force_field is not None or facts.longest_bond_path > 0 or (facts.charges > 0 and not facts.by_name)
 
 
 def _cutoff(facts: DataFacts) -> Choice:
@@ -223,7 +218,8 @@ def _layers(facts: DataFacts) -> Choice:
 def _electrostatics(facts: DataFacts) -> Choice:
     whole, open_ = facts.periodic
     if not facts.charges:
-        return Choice("model.electrostatics", "none", "the data have no charges")
+        asked = " that are asked for (data.keys)" if facts.by_name else ""
+        return Choice("model.electrostatics", "none", f"the data have no charges{asked}")
     if facts.charges_change:
         return Choice("model.electrostatics", "none", "charges change from frame to frame, and would not be known")
     if facts.sampled not in (whole, open_):
@@ -234,22 +230,20 @@ def _electrostatics(facts: DataFacts) -> Choice:
 def _training_choices(facts: DataFacts) -> list[Choice]:
     classical = _is_classical(facts)
     found = [_energy_weight(facts)]
-    if facts.virials == facts.frames:
+    if facts.virials:
         weight = 0.01 if classical else "auto"
-        found.append(Choice("training.virial_weight", weight, "all frames have virials; they set the pressure"))
+        reason = f"{_share(facts.virials, facts)} have virials; they set the pressure"
+        found.append(Choice("training.virial_weight", weight, reason))
     else:
-        missing = facts.frames - facts.virials
-        reason = f"{missing} frames have no virial" if facts.virials else "the data have no virials"
-        found.append(Choice("training.virial_weight", 0.0, reason))
+        found.append(Choice("training.virial_weight", 0.0, "the data have no virials"))
     reason = f"as many frames of {facts.mean:.0f} atoms as hold about a hundred atoms"
     found.append(Choice("training.batch_size", None, reason))
-    if not classical:
-        found.append(Choice("training.optimizer", "soap", "it gets further in the same minutes, and costs more a step"))
+    found.append(Choice("training.optimizer", "soap", "it gets further in the same minutes, and costs more a step"))
+    if facts.force_field is None:
         found.append(Choice("training.learning_rate", 1e-2, "what suits this optimizer"))
-    elif _is_lennard_jones(facts) or facts.force_field is None:
-        found.append(Choice("training.learning_rate", 4e-3, "a small step for what is nearly a sum over pairs"))
     else:
-        found.append(Choice("training.learning_rate", 1.6e-2, "a small network that starts from classical terms"))
+        reason = "a small network that starts from classical terms, and this optimizer, take large steps"
+        found.append(Choice("training.learning_rate", 2e-2, reason))
     minutes = MINUTES if classical or len(facts.types) == 1 else MINUTES_OF_QUANTUM_DATA
     reason = "little is to be learned" if minutes == MINUTES else "two layers; longer pays"
     found.append(Choice("training.max_minutes", minutes, f"{reason} (--max-minutes for another time)"))
@@ -257,11 +251,14 @@ def _training_choices(facts: DataFacts) -> list[Choice]:
 
 
 def _energy_weight(facts: DataFacts) -> Choice:
-    if facts.energies < facts.frames:
-        missing = facts.frames - facts.energies
-        reason = f"{missing} frames have no energy" if facts.energies else "the data have no energies"
-        return Choice("training.energy_weight", 0.0, reason)
+    if not facts.energies:
+        return Choice("training.energy_weight", 0.0, "the data have no energies")
     if _is_classical(facts) and facts.same_composition:
         reason = "forces fix the energy of one system up to a constant"
         return Choice("training.energy_weight", 0.0, reason)
-    return Choice("training.energy_weight", "auto", "all frames have energies; their errors count a fifth")
+    reason = f"{_share(facts.energies, facts)} have energies; their errors count a fifth"
+    return Choice("training.energy_weight", "auto", reason)
+
+
+def _share(count: int, facts: DataFacts) -> str:
+    return "all frames" if count == facts.frames else f"{count} of {facts.frames} frames"

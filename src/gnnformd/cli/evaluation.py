@@ -20,13 +20,16 @@ from gnnformd.cli.options import (
     use_threads,
 )
 from gnnformd.cli.show import check_writable, number, progress, save_json, say, show_table
+from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
     from gnnformd.evaluation.forces.force_errors import TypeMetrics
     from gnnformd.evaluation.forces.metrics import Evaluation
     from gnnformd.units import ShownUnits
 
-__all__ = ["show_evaluation"]
+__all__ = ["LEGEND", "show_evaluation"]
+
+LEGEND = "MAE, RMSE: of a component of a force. L1: |dFx| + |dFy| + |dFz|, mean over atoms."
 
 
 @app.command()
@@ -56,7 +59,7 @@ def evaluate(
     field = ForceField.from_yaml(force_field) if force_field else None
     keys = target_keys(key or [])
     datasets = [open_dataset(path, topology=topology, force_field=field, keys=keys) for path in data]
-    with progress("Evaluating") as report:
+    with progress("Evaluating", "frame") as report:
         result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report)
     show_evaluation(result, shown_units(units, loaded.card.shown_units))
     save_json(json_file, result.to_dict())
@@ -64,8 +67,9 @@ def evaluate(
 
 def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
     """Tables of the errors on each dataset, for each type of atom and each kind of configuration."""
-    from gnnformd.evaluation.formatting import percent
+    from gnnformd.evaluation.forces.relative_error import NEARLY_ZERO, has_forces, mean_force, relative_error
 
+    usual, nearly_zero = mean_force(dataset.force for dataset in evaluation.datasets), False
     columns = ("data", "frames", "MAE", "RMSE", "L1/atom", "relative", "ms/frame")
     rows: list[tuple[Any, ...]] = []
     for dataset in evaluation.datasets:
@@ -73,24 +77,32 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
             (dataset.path, dataset.frames, dataset.force, 1000 * dataset.seconds_per_frame)
         ]
         parts += [(f"  {name}", "", errors, "") for name, errors in dataset.force.per_type.items()]
-        parts += [(f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items()]
+        parts += [
+            (f"  {name}", kind.frames, kind.force, "") for name, kind in dataset.per_config_type.items() if kind.force
+        ]
         for name, frames, errors, milliseconds in parts:
             sizes = (units.force * value for value in (errors.mae, errors.rmse, errors.l1_per_atom))
             shown = (number(size, 3) for size in sizes)
-            rows.append((name, frames, *shown, percent(errors.relative_l1), number(milliseconds, 3)))
+            nearly_zero = nearly_zero or not has_forces(errors, usual)
+            rows.append((name, frames, *shown, relative_error(errors, usual), number(milliseconds, 3)))
     show_table(f"Errors of the forces, {units.force_unit}", columns, rows)
+    zero = f" F ~ 0: {NEARLY_ZERO}." if nearly_zero else ""
+    say(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.{zero}")
+    say("")
     rows = []
     for dataset in evaluation.datasets:
-        energies = [(dataset.path, dataset.frames, dataset.energy)]
-        energies += [(f"  {name}", kind.frames, kind.energy) for name, kind in dataset.per_config_type.items()]
+        energies = [(dataset.path, dataset.energy)]
+        energies += [(f"  {name}", kind.energy) for name, kind in dataset.per_config_type.items()]
         rows += [
-            (name, count, *(number(units.energy * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
-            for name, count, e in energies
+            (name, e.frames, *(number(units.per_atom * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
+            for name, e in energies
             if e is not None
         ]
     if rows:
         columns_of_energies = ("data", "frames", "MAE", "RMSE")
-        show_table(f"Errors of the energies, up to a constant, {units.energy_unit} per atom", columns_of_energies, rows)
+        show_table(
+            f"Errors of the energies, up to a constant, {units.per_atom_unit} per atom", columns_of_energies, rows
+        )
 
 
 @app.command()
@@ -154,7 +166,7 @@ def curves(
     if figure is not None:
         from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
 
-        save_figure(force_curve_figure(found), figure)
+        save_figure(force_curve_figure(found, shown_in), figure)
         say(f"Wrote {figure}")
     save_json(json_file, result)
 
@@ -162,22 +174,50 @@ def curves(
 @app.command()
 def benchmark(
     model: ModelArgument,
-    atoms: Annotated[int, typer.Option(min=1, help="About this many atoms.")] = 648,
+    structure: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[STRUCTURE]",
+            help="File that simulate can start from. [default: a liquid of the model's own force field]",
+            show_default=False,
+        ),
+    ] = None,
+    atoms: Annotated[int, typer.Option(min=1, help="About this many atoms, of the liquid.")] = 648,
+    repeat: Annotated[
+        tuple[int, int, int],
+        typer.Option(metavar="NX NY NZ", min=1, help="Copies of the box of the structure along its lattice vectors."),
+    ] = (1, 1, 1),
+    against: Annotated[
+        Path | None, typer.Option(help="LAMMPS commands (units, pair_style, ...) of a force field to run beside it.")
+    ] = None,
     threads: ThreadsOption = None,
     device: DeviceOption = "cpu",
     torch: TorchOption = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Measure how long the forces take, and LAMMPS's own in the same run."""
+    """Measure how long the forces take, and another force field of LAMMPS in the same run."""
     use_threads(threads)
     from gnnformd.model.files.model_file import load_model
     from gnnformd.simulation.speed.measure import measure_speed
+    from gnnformd.simulation.speed.structure import measure_on_structure
 
+    if structure is None and (against is not None or repeat != (1, 1, 1)):
+        raise InputError(
+            f"{'--repeat' if against is None else '--against'}: needs a structure; give it after the model "
+            "('gnnformd benchmark MODEL STRUCTURE')."
+        )
+    if min(repeat) < 1:
+        raise InputError(f"--repeat: {' '.join(map(str, repeat))} is not three numbers of at least 1; correct it.")
     loaded = load_model(model, device=device, compiled=not torch)
     with progress("Measuring") as report:
-        result = measure_speed(loaded, atoms=atoms, progress=report).to_dict()
+        if structure is None:
+            result = measure_speed(loaded, atoms=atoms, progress=report).to_dict()
+        else:
+            found = measure_on_structure(loaded, structure, copies=repeat, against=against, progress=report)
+            result = found.to_dict()
     title = f"{result['atoms']} atoms of {result['system']}, {result['edges_per_atom']:.0f} edges per atom"
-    times, ratio = result["microseconds_per_atom_step"], result["ratio_to_lammps"]
+    times, other = result["microseconds_per_atom_step"], result["against"]
+    ratio = other["ratio"] if other else result["ratio_to_lammps"]
     threads = result["threads"]
     where = f"{threads} thread{'s' if threads > 1 else ''}" if result["device"] == "cpu" else result["device"]
     names = {
@@ -190,9 +230,26 @@ def benchmark(
     }
     if times["short_range"] == times["forces"]:
         del names["short_range"]
-    rows = [(text, times[name], ratio[name]) for name, text in names.items() if name in times]
-    rows.append(("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0))
-    show_table(title, ("what", "us/atom/step", "over LAMMPS"), rows)
+    columns: tuple[str, ...] = ("what", "us/atom/step", f"over {other['pair_style']}" if other else "over LAMMPS")
+    rows: list[tuple[object, ...]] = [
+        (text, times[name], None if ratio is None else ratio[name]) for name, text in names.items() if name in times
+    ]
+    if other is not None:
+        rows.append((f"LAMMPS with {other['pair_style']} (1 core)", other["microseconds_per_atom_step"], 1.0))
+    elif result["lammps"] is not None:
+        rows.append(("LAMMPS's own force field (1 core)", result["lammps"]["microseconds_per_atom_step"], 1.0))
+    else:
+        columns, rows = columns[:2], [row[:2] for row in rows]
+    show_table(title, columns, rows)
+    if structure is not None and ("step" not in times or (other and other["microseconds_per_atom_step"] is None)):
+        say("The machine was too busy to tell the time of a step of LAMMPS; close other programs and measure again.")
+    if other is not None:
+        shown = shown_units(None, other["units"])
+        mae, rmse, rms = (number(shown.force * other[name]) for name in ("force_mae", "force_rmse", "force_rms"))
+        say(
+            f"Force components of the model differ from those of {other['pair_style']} by {mae} {shown.force_unit} "
+            f"(MAE), {rmse} (RMSE); the root mean square of the latter is {rms}."
+        )
     if result["operations_per_atom"] is not None:
         edges, operations = result["edges_per_second"] / 1e6, result["operations_per_atom"] / 1e3
         share = 100 * result["share_of_matrix_product"]

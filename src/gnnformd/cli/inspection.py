@@ -14,8 +14,28 @@ from gnnformd.cli.show import number
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField
     from gnnformd.reference.run import ReferenceRun
+    from gnnformd.units import ShownUnits
 
 __all__ = ["describe"]
+
+BONDED = {1: " bonded", 2: " 1-3", 3: " 1-4"}
+
+METRICS = {
+    "epoch": ("epoch", None),
+    "train_loss": ("training: loss per frame", "force"),
+    "validation_loss": ("validation: |dF| of a frame", "force"),
+    "validation_l1_per_atom": ("validation: |dF| per atom", "force"),
+    "validation_x": ("validation: |dFx| of a frame", "force"),
+    "validation_y": ("validation: |dFy| of a frame", "force"),
+    "validation_z": ("validation: |dFz| of a frame", "force"),
+    "learning_rate": ("learning rate", None),
+    "seconds": ("seconds", None),
+    "validation_energy_rmse_per_atom": ("validation: RMSE of the energy per atom", "per_atom"),
+    "validation_virial_rmse_per_atom": ("validation: RMSE of the virial per atom", "per_atom"),
+    "validation_rmse": ("validation: RMSE of a component", "force"),
+    "train_l1_per_atom": ("training: |dF| per atom", "force"),
+}
+"""What the columns of ``metrics.csv`` are, and the attribute of `ShownUnits` that has their unit."""
 
 Facts = list[tuple[str, Any]]
 Part = tuple[str, Facts]
@@ -38,6 +58,8 @@ def describe(name: str) -> list[Part]:
         return _reference_run(path)
     if (path / "config.yaml").is_file():
         return _run_folder(path)
+    if (path / "simulate.yaml").is_file():
+        return _simulation(path)
     return [_frames(name)]
 
 
@@ -52,6 +74,7 @@ def _model(name: str) -> Part:
 
     loaded = load_model(name)
     card = loaded.card
+    shown = shown_units(None, card.shown_units)
     facts: Facts = [
         ("kind", card.kind),
         ("parameters", sum(p.numel() for p in loaded.model.parameters())),
@@ -59,13 +82,27 @@ def _model(name: str) -> Part:
         ("types", ", ".join(card.type_names)),
         ("conservative", "yes" if loaded.model.conservative else "no"),
         ("settings", _listed(card.settings.model_dump())),
-        *(
-            (f"trained on {k}", _listed({key: value for key, value in part.items() if key != "some_frames"}))
-            for k, part in enumerate(card.trained_on, start=1)
-        ),
+        *((f"trained on {k}", _listed(_training(part, shown))) for k, part in enumerate(card.trained_on, start=1)),
         ("format version", card.format_version),
     ]
     return f"Model {loaded.path}", facts + _force_field(card.force_field)
+
+
+def _training(entry: Mapping[str, Any], units: ShownUnits) -> dict[str, Any]:
+    """Name the units of what a model card says of a training."""
+    found = {key: value for key, value in entry.items() if key != "some_frames"}
+    if "largest_forces" in found:
+        forces = {name: units.force * size for name, size in found.pop("largest_forces").items()}
+        found[f"largest forces ({units.force_unit})"] = forces
+    if "closest_pairs" in found:
+        pairs = found.pop("closest_pairs")
+        found["closest pairs (angstrom)"] = {
+            f"{one}-{other}{BONDED.get(bonds, '')}": distance for bonds, one, other, distance in pairs
+        }
+    if "validation_l1_per_atom" in found:
+        error = units.force * found.pop("validation_l1_per_atom")
+        found[f"validation |dFx|+|dFy|+|dFz| per atom ({units.force_unit})"] = error
+    return {name.replace("_", " "): value for name, value in found.items()}
 
 
 def _topology(path: Path) -> Part:
@@ -73,9 +110,10 @@ def _topology(path: Path) -> Part:
 
     topology = read_topology(path)
     molecules = topology.molecule_ids
+    names = [name or "" for name in topology.type_names or ()]
     facts: Facts = [
         ("atoms", len(topology.ids)),
-        ("of each type", _counts(dict(zip(*np.unique(topology.types, return_counts=True), strict=True)))),
+        ("of each type", _counts(dict(zip(*np.unique(topology.types, return_counts=True), strict=True)), names)),
         ("molecules", "-" if molecules is None else len(np.unique(molecules[molecules > 0]))),
         ("bonds, angles", f"{len(topology.bonds)}, {len(topology.angles)}"),
         ("net charge, e", "-" if topology.charges is None else float(topology.charges.sum())),
@@ -95,28 +133,54 @@ def _reference_run(path: Path) -> list[Part]:
 def _run_folder(path: Path) -> list[Part]:
     import csv
 
+    from gnnformd.model.files.model_file import read_card
+
+    model = path / "model.safetensors"
+    shown = shown_units(None, read_card(model).shown_units if model.is_file() else "real")
     facts: Facts = [("configuration", str(path / "config.yaml"))]
     checkpoints = sorted(p.name for p in (path / "checkpoints").glob("*")) if (path / "checkpoints").is_dir() else []
     facts.append(("checkpoints", ", ".join(checkpoints) or "-"))
+    parts: list[Part] = [(f"Run {path}", facts)]
     if (path / "metrics.csv").is_file():
         with (path / "metrics.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         facts.append(("rows in metrics.csv", len(rows)))
-        facts += [(f"last {key}", value) for key, value in (rows[-1] if rows else {}).items() if value]
-    parts: list[Part] = [(f"Run {path}", facts)]
-    if (path / "model.safetensors").is_file():
-        parts.append(_model(str(path / "model.safetensors")))
-    return parts
+        last = [_metric(key, value, shown) for key, value in (rows[-1] if rows else {}).items() if value]
+        parts.append(("Last epoch; |dF| is the sum of |dFx| + |dFy| + |dFz|", last))
+    return parts + ([_model(str(model))] if model.is_file() else [])
 
 
-def _frames(name: str, run: ReferenceRun | None = None) -> Part:
+def _metric(key: str, text: str, units: ShownUnits) -> tuple[str, Any]:
+    """Name and value of an entry of the last row of ``metrics.csv``."""
+    name, quantity = METRICS.get(key, (key, None))
+    if quantity is None:
+        return name, text
+    return f"{name}, {getattr(units, f'{quantity}_unit')}", getattr(units, quantity) * float(text)
+
+
+def _simulation(path: Path) -> list[Part]:
+    from gnnformd.yaml_files import read_mapping
+
+    manifest = read_mapping(path / "simulate.yaml")
+    facts: Facts = [(key, _listed(value)) for key, value in manifest.items() if value is not None]
+    names = manifest.get("type_names")
+    units = manifest.get("shown_units")
+    frames = _frames(str(path), names=names if isinstance(names, list) else None, units=str(units) if units else None)
+    return [(f"Simulation {path}", facts), frames]
+
+
+def _frames(
+    name: str, run: ReferenceRun | None = None, names: Sequence[str] | None = None, units: str | None = None
+) -> Part:
     from gnnformd.trajectory.inspect import inspect_data
 
     found = inspect_data(name)
-    names = (run.force_field.names if run.force_field else run.type_names) if run else found["elements"]
-    shown = shown_units(None, found["units"])
+    if names is None:
+        names = (run.force_field.names if run.force_field else run.type_names) if run else found["elements"]
+    shown = shown_units(None, units or found["units"])
     force = {name: shown.force * value for name, value in (found["force"] or {}).items()}
     energy = found["energy_kcal_per_mol"]
+    isolated = {name: shown.energy * value for name, value in (found["isolated_atoms"] or {}).items()}
     temperature = found["temperature_K"]
     facts: Facts = [
         ("frames", found["frames"]),
@@ -141,11 +205,7 @@ def _frames(name: str, run: ReferenceRun | None = None) -> Part:
         (f"largest net force, {shown.force_unit}", force.get("largest_sum_over_frame")),
         ("shortest distance, angstrom", found["closest_pair_A"]),
         *([("frames of each config_type", _listed(found["config_types"]))] if found["config_types"] else []),
-        *(
-            [("energy of isolated atoms, kcal/mol", _listed(found["isolated_atoms"]))]
-            if found["isolated_atoms"]
-            else []
-        ),
+        *([(f"energy of isolated atoms, {shown.energy_unit}", _listed(isolated))] if found["isolated_atoms"] else []),
         *(("warning", text) for text in found["warnings"]),
     ]
     return f"Trajectory {run.trajectory if run else name}", facts
@@ -195,9 +255,11 @@ def _cell(cell: Any) -> str:
 
 
 def _listed(value: Any) -> str:
-    """Nested settings in one line."""
+    """Nested settings in one line; parts with commas of their own are separated by semicolons."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_listed(entry)}" for key, entry in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_listed(entry) for entry in value) or "-"
-    return number(value)
+        parts = [f"{key} {_listed(entry)}" for key, entry in value.items()]
+    elif isinstance(value, (list, tuple)):
+        parts = [_listed(entry) for entry in value]
+    else:
+        return number(value)
+    return ("; " if any("," in part for part in parts) else ", ").join(parts) or "-"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.options import use_threads
+from gnnformd.cli.options import UnitsOption, use_threads
 from gnnformd.cli.show import progress, say
 
 __all__: list[str] = []
@@ -18,11 +18,13 @@ __all__: list[str] = []
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN|DIR", help="Run folder, or folder with results.")],
     out: Annotated[Path | None, typer.Option(help="HTML file; report.html in the folder if not given.")] = None,
+    units: UnitsOption = None,
 ) -> None:
     """Write one self-contained HTML page about a run."""
     from gnnformd.evaluation.report.report import write_report
+    from gnnformd.units import SHOWN
 
-    say(f"Wrote {write_report(folder, out)}")
+    say(f"Wrote {write_report(folder, out, SHOWN[units.value] if units else None)}")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from gnnformd.errors import InputError
@@ -28,40 +28,56 @@ def say(text: str, *, error: bool = False) -> None:
     """Print a line on standard output or standard error; a terminal gets it broken between words."""
     console = Console(stderr=error, soft_wrap=True, markup=False, highlight=False)
     if console.is_terminal:
-        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+        indent = " " * (len(text) - len(text.lstrip()))
+        text = textwrap.fill(
+            text,
+            console.width,
+            subsequent_indent=indent and f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     console.print(text)
 
 
 class Progress:
     """Callable ``progress(done, total)``; draws a bar on a terminal and prints a line every few seconds elsewhere."""
 
-    def __init__(self, label: str, bars: Bars | None) -> None:
+    def __init__(self, label: str, bars: Bars | None, unit: str = "") -> None:
         self._label = label
+        self._unit = f"{unit} " if unit else ""
         self._bars = bars
-        self._task = bars.add_task(label, total=None) if bars else None
+        self._task = bars.add_task(label, total=None, count="") if bars else None
         self._started = self._printed = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` steps are done."""
         if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, completed=done, total=total)
+            count = f"{self._unit}{done} of {total}"
+            self._bars.update(self._task, description=self._label, completed=done, total=total, count=count)
             return
         now = time.monotonic()
         if now - self._printed >= SECONDS_BETWEEN_LINES:
             self._printed = now
-            say(f"{self._label}: {done} of {total}, {now - self._started:.0f} s")
+            say(f"{self._label}: {self._unit}{done} of {total}, {now - self._started:.0f} s")
+
+    def stage(self, text: str) -> None:
+        """Say what is being done before the first step."""
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, description=f"{self._label}: {text}")
+        else:
+            say(f"{self._label}: {text} ...")
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Progress]:
-    """Progress of one long piece of work; the bar goes away when it ends."""
+def progress(label: str, unit: str = "") -> Iterator[Progress]:
+    """Progress of one long piece of work in ``unit`` (step, frame); the bar goes away when it ends."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Progress(label, None)
+        yield Progress(label, None, unit)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[count]}"), TimeElapsedColumn())
     with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
-        yield Progress(label, bars)
+        yield Progress(label, bars, unit)
 
 
 def number(value: Any, digits: int = 4) -> str:

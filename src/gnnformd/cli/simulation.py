@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnnformd.cli.app import app
-from gnnformd.cli.options import DeviceOption, JsonOption, ModelArgument, ThreadsOption, TorchOption, use_threads
+from gnnformd.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelArgument,
+    ThreadsOption,
+    TorchOption,
+    UnitsOption,
+    shown_units,
+    use_threads,
+)
 from gnnformd.cli.show import check_writable, number, progress, save_json, say, show_facts, show_table
 from gnnformd.errors import InputError
 
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
     from gnnformd.simulation.lammps.ranks import Ranks
     from gnnformd.simulation.settings import SimulationSettings
+    from gnnformd.units import ShownUnits
 
 __all__: list[str] = []
 
@@ -41,6 +51,14 @@ class Ensemble(StrEnum):
     nve = "nve"
     nvt = "nvt"
     npt = "npt"
+
+
+class Barostat(StrEnum):
+    """What the barostat changes, by LAMMPS's names."""
+
+    iso = "iso"
+    aniso = "aniso"
+    tri = "tri"
 
 
 class GuardMode(StrEnum):
@@ -62,13 +80,16 @@ class Velocities(StrEnum):
 def simulate(
     model: ModelArgument,
     topology: Annotated[
-        Path, typer.Argument(metavar="START", help="LAMMPS data or restart file, or extended XYZ to start from.")
+        Path, typer.Argument(metavar="START", help="LAMMPS data or restart file, or a structure that ASE reads.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to write: trajectory, thermo table, observables.")],
     engine: Annotated[Engine, typer.Option(help="Program that integrates.")] = Engine.lammps,
     ensemble: Annotated[Ensemble, typer.Option(help="Thermodynamic ensemble.")] = Ensemble.nvt,
     temperature: Annotated[float, typer.Option(help="K.")] = 300.0,
     pressure: Annotated[float, typer.Option(help="atm, for npt.")] = 1.0,
+    barostat: Annotated[
+        Barostat, typer.Option(help="npt changes the size of the box, its three lengths, or lengths and angles.")
+    ] = Barostat.iso,
     timestep: Annotated[float, typer.Option(help="fs.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Steps to run.")] = 1000,
     ranks: Annotated[
@@ -81,6 +102,9 @@ def simulate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the restart file in --out, to --steps in total.")
     ] = False,
+    repeat: Annotated[
+        tuple[int, int, int], typer.Option(metavar="NX NY NZ", help="Copies of the box along its lattice vectors.")
+    ] = (1, 1, 1),
     velocities: Annotated[
         Velocities, typer.Option(help="Drawn at the temperature, or those of the data file.")
     ] = Velocities.create,
@@ -93,6 +117,7 @@ def simulate(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     torch: TorchOption = False,
+    units: UnitsOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Run molecular dynamics with the learned forces."""
@@ -105,17 +130,20 @@ def simulate(
             ensemble=ensemble.value,
             temperature=temperature,
             pressure=pressure,
+            barostat=barostat.value,
             timestep=timestep,
             steps=steps,
             ranks=ranks or world.size,
             dump_every=dump_every,
             restart_every=restart_every,
+            repeat=repeat,
             velocities=velocities.value,
             guard=guard.value,
             seed=seed,
         )
         if settings.ranks > 1 and world.size == 1:
             options = {"compare": compare, "device": device, "threads": threads, "json": json_file, "out": out}
+            options["units"] = units and units.value
             flags = [f"--{name}" for name, wanted in {"resume": resume, "torch": torch}.items() if wanted]
             raise typer.Exit(_start_ranks(model, topology, settings, options, flags))
         use_threads(1 if threads is None and world.size > 1 else threads)
@@ -123,14 +151,15 @@ def simulate(
 
         with world.together():
             loaded = _load(model, topology, settings.temperature, device, compiled=not torch)
-        with progress("Simulating") as report:
+        with progress("Simulating", "step") as report:
             data = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report).to_dict()
         if world.first:
             from gnnformd.evaluation.results import SimulationResult
 
             result = SimulationResult.from_dict(data, str(out / "simulate.json"))
-            _show_simulation(result)
-            _write_figures(result, out / "figures")
+            shown = shown_units(units, result.shown_units)
+            _show_simulation(result, shown)
+            _write_figures(result, out / "figures", shown)
             say(f"Wrote {out}")
             save_json(json_file, data)
 
@@ -176,9 +205,10 @@ def _start_ranks(
     from gnnformd.reference.launch import run_on_ranks
 
     values = {**settings.model_dump(exclude={"thermo_every"}), **options}
-    words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in values.items() if value is not None]
-    # '--' ends the options: a pressure may be negative, and a file may have any name
-    given = [*(f"{name}={value}" for name, value in words), *flags]
+    given = ["--repeat", *map(str, values.pop("repeat"))]
+    # '=' and '--': a pressure may be negative, and a file may have any name
+    given += [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
+    given += flags
     return run_on_ranks(["simulate", *given, "--", model, str(topology)], settings.ranks)
 
 
@@ -203,7 +233,7 @@ def _first_rank_prints(ranks: Ranks) -> Iterator[Ranks]:
         ranks.abort(traceback.format_exc())
 
 
-def _write_figures(result: SimulationResult, folder: Path) -> None:
+def _write_figures(result: SimulationResult, folder: Path, units: ShownUnits) -> None:
     """Draw a file for each family of curves, and one of temperature and energy."""
     import numpy as np
 
@@ -218,24 +248,27 @@ def _write_figures(result: SimulationResult, folder: Path) -> None:
             np.array(thermo.step) * (settings.timestep or 1.0),
             np.array(thermo.temperature, dtype=np.float64),
             None if None in thermo.total_energy else np.array(thermo.total_energy) / result.atoms,
+            units=units,
             target=None if settings.ensemble == "nve" else settings.temperature,
         )
         save_figure(figure, folder / "thermo.png")
 
 
-def _show_simulation(result: SimulationResult) -> None:
+def _show_simulation(result: SimulationResult, units: ShownUnits) -> None:
     """Speed, energy conservation, temperature, each observable and its reference, and the verdicts."""
     from gnnformd.evaluation.formatting import with_error
 
     temperature, outside = result.temperature, result.outside_training
-    drift = with_error(result.energy_drift_per_atom_per_ns, result.energy_drift_standard_error)
+    sizes = (result.energy_drift_per_atom_per_ns, result.energy_drift_standard_error)
+    drift = with_error(*(None if size is None else units.per_atom * size for size in sizes))
     rows: list[tuple[str, Any]] = [
         ("atoms", result.atoms),
         ("steps", result.steps),
         ("microseconds per atom and step", result.microseconds_per_atom_step),
         ("mean temperature, K", with_error(temperature.mean, temperature.standard_error)),
-        ("energy drift, kcal/mol per atom and ns", drift),
     ]
+    if result.energy_drift_per_atom_per_ns is not None:
+        rows.append((f"{result.drift_name}, {units.per_atom_unit} per atom and ns", drift))
     if outside.steps:
         rows.append(("steps outside the training data", outside.steps))
         rows.append(("the first of them", f"step {outside.first_step}: {outside.reason}"))
@@ -251,7 +284,7 @@ def _show_simulation(result: SimulationResult) -> None:
             cells.append(with_error(observable.reference, observable.reference_standard_error))
             cells += [number(observable.difference, 2), _short_verdict(observable)]
         table.append(cells)
-    show_table("Observables; 'apart' in standard errors, same below 2" if compared else "Observables", columns, table)
+    show_table("Observables; 'apart' in standard errors" if compared else "Observables", columns, table)
     if result.verdict is not None:
         say(f"Compared with the reference: {result.verdict.text}.")
     if result.stability is not None:

@@ -19,7 +19,7 @@ from gnnformd.errors import InputError
 if TYPE_CHECKING:
     from gnnformd.config import Config
     from gnnformd.training.run_log import EpochRecord
-    from gnnformd.training.train import TrainedRun
+    from gnnformd.training.train import AfterBest, TrainedRun
     from gnnformd.units import ShownUnits
 
 __all__: list[str] = []
@@ -67,19 +67,22 @@ def train(
     units: UnitsOption = None,
 ) -> None:
     """Train a network on forces."""
+    from gnnformd.automatic.run_name import run_name
+
     data = [*(paths or []), *(data or [])]
     automatic = config == "auto" and not Path(config).is_file()
-    if automatic:
-        settings, name = _choose(data, max_minutes, changes)
-    else:
-        settings, name = _load(config, data, max_minutes, changes), Path(config).stem
+    if automatic and not data:
+        raise InputError("auto: there are no data to choose settings from; give them with --data.")
+    folder = out or Path("runs") / (run_name([str(path) for path in data]) if automatic else Path(config).stem)
+    _check_folder(folder, resume or checkpoint is not None)
+    settings = _choose(data, max_minutes, changes) if automatic else _load(config, data, max_minutes, changes)
     shown = _shown_units(settings, units)
     from gnnformd.training.train import train as run
 
-    folder = out or Path("runs") / name
     if automatic:
         say(f"All settings will be in {folder / 'config.yaml'}, with which 'gnnformd train' does the same.")
-    with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
+    _say_legend()
+    with _tell_what_is_left(folder), progress(f"Training, {folder.name}", "step") as report:
         done = run(
             settings.model,
             settings.data,
@@ -88,6 +91,7 @@ def train(
             resume=checkpoint or resume,
             listener=lambda record: _say_epoch(record, shown),
             progress=report,
+            stage=report.stage,
         )
     _say_where(done, shown)
     _test(done, settings, shown)
@@ -109,12 +113,14 @@ def finetune(
     from gnnformd.model.files.model_file import read_card
 
     read_card(model)  # a model that is not there is named before the data are read
+    folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
+    _check_folder(folder, resume or checkpoint is not None)
     settings = _load(config, data, max_minutes, changes)
     shown = _shown_units(settings, units)
     from gnnformd.training.train import finetune as run
 
-    folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
-    with _tell_what_is_left(folder), progress(f"Training, {folder.name}") as report:
+    _say_legend()
+    with _tell_what_is_left(folder), progress(f"Training, {folder.name}", "step") as report:
         done = run(
             model,
             settings.model,
@@ -124,15 +130,31 @@ def finetune(
             resume=checkpoint or resume,
             listener=lambda record: _say_epoch(record, shown),
             progress=report,
+            stage=report.stage,
         )
     _say_where(done, shown)
     _test(done, settings, shown)
 
 
-def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | None) -> tuple[Config, str]:
-    """Choose the settings, and the name of the run, from the data, and print the settings with their reasons."""
-    if not data:
-        raise InputError("auto: there are no data to choose settings from; give them with --data.")
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Refuse a folder with a training before anything is read or printed, and print its name.
+
+    Raises
+    ------
+    InputError
+        It contains a training that is not to be resumed.
+    """
+    from gnnformd.training.run_folder import is_main_process, refuse_to_overwrite
+
+    if is_main_process():
+        if not resume:
+            refuse_to_overwrite(folder)
+        say(f"Run folder: {folder}")
+
+
+def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | None) -> Config:
+    """Choose the settings from the data, and print them with their reasons."""
+    say("Reading the data ...")
     from gnnformd.automatic.choose import choose_config
 
     chosen = choose_config([str(path) for path in data], _overrides(max_minutes, changes))
@@ -142,7 +164,7 @@ def _choose(data: list[Path], max_minutes: float | None, changes: list[str] | No
     say("Settings (--set changes any of them):")
     for choice in chosen.choices:
         say(f"  {choice.key}={_in_yaml(choice.value)}: {choice.reason}")
-    return chosen.config, chosen.name
+    return chosen.config
 
 
 def _in_yaml(value: object) -> str:
@@ -205,14 +227,20 @@ def _shown_units(config: Config, choice: UnitsChoice | None) -> ShownUnits:
 
 
 def _error(record: EpochRecord, units: ShownUnits) -> str:
-    return f"{units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
+    l1 = f"L1 {units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
+    rmse = record.validation_rmse
+    return l1 if rmse is None else f"RMSE {units.force * rmse:.4g} {units.force_unit}, {l1}"
+
+
+def _say_legend() -> None:
+    from gnnformd.training.run_folder import is_main_process
+
+    if is_main_process():
+        say("Errors of the validation forces: RMSE of a component; L1: |dFx| + |dFy| + |dFz|, mean over atoms.")
 
 
 def _say_epoch(record: EpochRecord, units: ShownUnits) -> None:
-    say(
-        f"epoch {record.epoch}: validation {_error(record, units)}, "
-        f"loss {record.validation_loss:.6g} (training {record.train_loss:.6g}), {record.seconds:.0f} s"
-    )
+    say(f"epoch {record.epoch}: {_error(record, units)}, {record.seconds:.0f} s")
 
 
 def _say_where(run: TrainedRun, units: ShownUnits) -> None:
@@ -221,7 +249,22 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     if not is_main_process():  # of the processes that share a training, one prints
         return
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {_error(run.best, units)}")
+    if run.after_best is not None:
+        say(_after_best(run.after_best, units))
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")
+
+
+def _after_best(later: AfterBest, units: ShownUnits) -> str:
+    """Say that the training went on after its best model, and what would help."""
+    rose = f"L1 {units.force * later.last_l1_per_atom:.4g} {units.force_unit} per atom"
+    if later.overfits:
+        what = (
+            f"the error of training frames went on falling, and that of validation frames rose to {rose} "
+            "(overfitting); more frames would help, more time would not"
+        )
+    else:
+        what = f"the error of validation frames rose to {rose}; a lower training.learning_rate may help"
+    return f"The best was after {later.best_seconds:.0f} of {later.seconds:.0f} s: since then {what}."
 
 
 def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
@@ -235,8 +278,8 @@ def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
     from gnnformd.model.files.model_file import load_model
     from gnnformd.trajectory.packed.dataset import open_datasets
 
-    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": []})
-    with progress("Evaluating") as report:
+    data = settings.data.model_copy(update={"paths": settings.data.test, "validation": [], "config_type_weights": {}})
+    with progress("Evaluating", "frame") as report:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
     show_evaluation(result, units)
     save_json(run.folder / "evaluate-test.json", result.to_dict())

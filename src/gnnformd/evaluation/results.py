@@ -121,6 +121,7 @@ class EvaluationResult(_Result):
     command = "evaluate"
 
     model: str
+    shown_units: str = "real"
     datasets: list[DatasetResult]
 
 
@@ -243,6 +244,7 @@ class SimulationResult(_Result):
     command = "simulate"
 
     model: str
+    shown_units: str = "real"
     settings: _Settings = _Settings()
     steps: int
     atoms: int
@@ -260,6 +262,13 @@ class SimulationResult(_Result):
     observables: dict[str, ObservableResult]
     curves: dict[str, dict[str, ComparedCurve]]
     thermo: _Thermo
+
+    @property
+    def drift_name(self) -> str:
+        """What `energy_drift_per_atom_per_ns` is the drift of: the energy, or what a thermostat conserves."""
+        return (
+            "energy drift" if self.settings.ensemble in ("nve", None) else "drift of the thermostat's conserved energy"
+        )
 
     @classmethod
     def _current(cls, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,12 +62,15 @@ class AtomicGraph:
     graph_index
         Graph of each atom, (N,) int64, ascending.
     forces
-        Targets, kcal/mol/angstrom, (N, 3), or None.
+        Targets, kcal/mol/angstrom, (N, 3), or None. Where some graphs of a batch have a target and others have not,
+        those of the others are NaN.
     energies
         Targets, kcal/mol, (B,) float64, whatever the type of the other fields, or None: energies of electrons are so
         large that float32 would round away what varies.
     virials
         Targets, kcal/mol, (B, 3, 3), or None.
+    weights
+        How much forces, energies and virials of each graph count in a training, (B, 3); None if all count alike.
     owned
         None, or which atoms this graph speaks for, (N,) bool: the graph is then a domain, a part of a larger system
         together with the atoms around it. Energies of atoms that are not owned count zero, those of pairs by half for
@@ -90,6 +93,7 @@ class AtomicGraph:
     forces: Tensor | None = None
     energies: Tensor | None = None
     virials: Tensor | None = None
+    weights: Tensor | None = None
     owned: Tensor | None = None
 
     @property
@@ -106,6 +110,15 @@ class AtomicGraph:
     def graph_count(self) -> int:
         """B."""
         return self.cells.shape[0]
+
+    @property
+    def known_targets(self) -> Tensor:
+        """Whether each graph has forces, an energy and a virial, (3, B) bool."""
+        none = torch.zeros(self.graph_count, dtype=torch.bool, device=self.positions.device)
+        forces = none if self.forces is None else ~self.sum_per_graph(self.forces.sum(1)).isnan()
+        energies = none if self.energies is None else ~self.energies.isnan()
+        virials = none if self.virials is None else ~self.virials.flatten(1).sum(1).isnan()
+        return torch.stack([forces, energies, virials])
 
     @property
     def half_edges(self) -> HalfEdges:

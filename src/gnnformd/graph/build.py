@@ -16,7 +16,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BondTable, bond_kinds, bond_table, refuse_narrow_box
 from gnnformd.graph.neighbors import neighbor_pairs
-from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.frame import EQUAL_WEIGHTS, Frame
 
 __all__ = ["StoredEdges", "build_graph", "collate", "find_edges", "join_frames"]
 
@@ -118,7 +118,7 @@ def join_frames(
 ) -> AtomicGraph:
     """Make one batch of frames whose edges are known.
 
-    The batch has those targets (forces, energies, virials) that every frame has.
+    The batch has those targets (forces, energies, virials) that any frame has; those of frames without are NaN.
 
     Parameters
     ----------
@@ -141,13 +141,20 @@ def join_frames(
     def floats(array: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(array).to(dtype)
 
-    def targets(values: Sequence[NDArray[np.float64] | float | None], join: bool = False) -> Tensor | None:
-        known = [np.asarray(v, dtype=np.float64) for v in values if v is not None]
-        if len(known) < len(values):
+    def targets(
+        values: Sequence[NDArray[np.float64] | float | None], shapes: Sequence[tuple[int, ...]]
+    ) -> list[NDArray[np.float64]] | None:
+        if all(v is None for v in values):
             return None
-        return torch.from_numpy(np.concatenate(known) if join else np.stack(known))
+        return [
+            np.full(shape, np.nan) if v is None else np.asarray(v, dtype=np.float64)
+            for v, shape in zip(values, shapes, strict=True)
+        ]
 
-    forces, virials = targets([f.forces for f in frames], join=True), targets([f.virial for f in frames])
+    forces = targets([f.forces for f in frames], [(size, 3) for size in sizes])
+    energies = targets([f.energy for f in frames], [()] * len(frames))
+    virials = targets([f.virial for f in frames], [(3, 3)] * len(frames))
+    weighted = any(f.weights != EQUAL_WEIGHTS for f in frames)
     center, neighbor, shift, kind = _mirrored(edges, np.cumsum(sizes) - sizes, dtype)
     return AtomicGraph(
         positions=floats(np.concatenate([f.positions for f in frames])),
@@ -163,9 +170,10 @@ def join_frames(
         cell_shift=shift,
         bond_kind=kind,
         graph_index=torch.from_numpy(np.repeat(np.arange(len(frames)), sizes)),
-        forces=None if forces is None else forces.to(dtype),
-        energies=targets([f.energy for f in frames]),
-        virials=None if virials is None else virials.to(dtype),
+        forces=None if forces is None else floats(np.concatenate(forces)),
+        energies=None if energies is None else torch.from_numpy(np.stack(energies)),
+        virials=None if virials is None else floats(np.stack(virials)),
+        weights=floats(np.array([f.weights for f in frames])) if weighted else None,
     )
 
 
@@ -243,5 +251,10 @@ def collate(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
         forces=join_if_all("forces"),
         energies=join_if_all("energies"),
         virials=join_if_all("virials"),
+        weights=None if all(g.weights is None for g in graphs) else torch.cat([_weights_of(g) for g in graphs]),
         owned=join_if_all("owned"),
     )
+
+
+def _weights_of(graph: AtomicGraph) -> Tensor:
+    return graph.positions.new_ones(graph.graph_count, 3) if graph.weights is None else graph.weights

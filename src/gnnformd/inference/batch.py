@@ -49,7 +49,9 @@ class Predictor:
         from torch import from_numpy
 
         from gnnformd.graph.build import build_graph
+        from gnnformd.inference.training_range import refuse_missing_charges
 
+        refuse_missing_charges(self._loaded, frame, self._force_field)
         graph = build_graph(_wrapped(frame), self._loaded.card.cutoff, self._force_field)
         if self._types is None or self._types.unchanged:
             return graph

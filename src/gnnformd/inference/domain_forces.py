@@ -14,7 +14,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.domain import Domain, ListedAtoms, NeighborLists
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
-from gnnformd.model.choose_engine import build_domain_engine
+from gnnformd.model.choose_engine import build_domain_engine, state_of
 from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult
 from gnnformd.model.interface import weight_of
 
@@ -46,16 +46,20 @@ class DomainForces:
         refuse_unknown_types(loaded, types)
         self._loaded = loaded
         self._model, self._fast = loaded.model.eval(), loaded.compiled
-        weights = weight_of(self._model)
-        self._dtype, self._device = weights.dtype, weights.device
-        field = loaded.card.force_field
-        parameters = torch.tensor(loaded.card.parameters, dtype=torch.float64)
-        self._parameters = parameters.to(device=self._device, dtype=self._dtype)  # (T, 3)
-        special = (1.0, 1.0, 1.0) if field is None else field.special_coul
-        self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
+        self._take_weights()
         self._contact = TrainingRange.of(loaded).contact
         self._seen: SeenPairs | None = SeenPairs.of(loaded)  # until it was asked
         self._lists: NeighborLists | None = None
+
+    def _take_weights(self) -> None:
+        """Take floating-point type and device of the weights, and forget what was made of others."""
+        self._state = state_of(self._model)
+        weights, field = weight_of(self._model), self._loaded.card.force_field
+        self._dtype, self._device = weights.dtype, weights.device
+        parameters = torch.tensor(self._loaded.card.parameters, dtype=torch.float64)
+        self._parameters = parameters.to(device=self._device, dtype=self._dtype)  # (T, 3)
+        special = (1.0, 1.0, 1.0) if field is None else field.special_coul
+        self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
         self._engine: Engine[DomainNeighbors] | None = None
 
     def evaluate(self, domain: Domain) -> EngineResult:
@@ -78,6 +82,8 @@ class DomainForces:
             refuse_unknown_types(self._loaded, domain.types)
             self._seen.check_domain("the system", domain)
             self._seen = None
+        if state_of(self._model) != self._state:  # the model was trained on, or converted
+            self._take_weights()
         engine = self._engine
         if engine is None or self._lists is not domain.lists:
             engine = self._with_lists(domain)

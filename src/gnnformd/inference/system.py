@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.moving_graph import MovingGraph
 from gnnformd.inference.seen_pairs import SeenPairs
-from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
-from gnnformd.model.choose_engine import build_engine, prediction_of
+from gnnformd.inference.training_range import TrainingRange, refuse_missing_charges, refuse_unknown_types
+from gnnformd.model.choose_engine import build_engine, prediction_of, state_of
 from gnnformd.model.engine import ClosePair, Engine
 from gnnformd.model.interface import Prediction, weight_of
 from gnnformd.trajectory.frame import Frame
@@ -43,17 +43,19 @@ class Evaluator:
     Raises
     ------
     InputError
-        The system has a type of atom that the model does not know.
+        The system has a type of atom that the model does not know, or no charges, which it needs.
     """
 
     def __init__(self, loaded: LoadedModel, frame: Frame) -> None:
         refuse_unknown_types(loaded, frame.types)
+        refuse_missing_charges(loaded, frame, loaded.card.force_field)
         frame = SeenPairs.of(loaded).without_unseen_bonds(frame)
         self._model, self._fast = loaded.model.eval(), loaded.compiled
         self._graph = MovingGraph(frame, self._model.cutoff, loaded.card.force_field)
         self._contact = TrainingRange.of(loaded).contact
         self._searched: AtomicGraph | None = None
         self._engine: Engine[AtomicGraph] | None = None
+        self._state = state_of(self._model)
         self.nearest: ClosePair | None = None
 
     def forget(self) -> None:
@@ -83,6 +85,9 @@ class Evaluator:
     ) -> tuple[Engine[AtomicGraph], Float, Float]:
         """Give the engine with neighbors for these positions, and the positions and cell to evaluate it at."""
         graph, moved, box = self._graph.at(positions, cell, periodic)
+        state = state_of(self._model)
+        if state != self._state:  # the model was trained on, or converted
+            self._engine, self._state = None, state
         engine = self._engine
         if engine is None or graph is not self._searched:
             if engine is None or not engine.serves(graph):

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnformd.errors import InputError
+from gnnformd.force_field import ForceField
 from gnnformd.graph.distances import CONTACT_SHARE
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel
+from gnnformd.trajectory.frame import Frame
+from gnnformd.units import SHOWN, ShownUnits
 
-__all__ = ["TrainingRange", "Unstable", "refuse_unknown_types"]
+__all__ = ["TrainingRange", "Unstable", "refuse_missing_charges", "refuse_unknown_types"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -42,6 +45,23 @@ def refuse_unknown_types(loaded: LoadedModel, types: NDArray[np.integer]) -> Non
             which = f"a type that is none of those of the model {loaded.path}"
         raise InputError(
             f"the system has atoms of {which} ({', '.join(loaded.card.type_names)}); choose a model of this system."
+        )
+
+
+def refuse_missing_charges(loaded: LoadedModel, frame: Frame, force_field: ForceField | None) -> None:
+    """Refuse atoms whose charges are not known where the model has the Coulomb energy of the charges in its data.
+
+    Raises
+    ------
+    InputError
+        Neither the frame nor a force field has charges.
+    """
+    charged = any(entry.get("largest_charge") for entry in loaded.card.trained_on)
+    if loaded.model.long_range is not None and charged and frame.charges is None and force_field is None:
+        raise InputError(
+            f"the model {loaded.path} has the Coulomb energy of the atoms' charges, which are not known (timestep "
+            f"{frame.timestep}); give a LAMMPS data file with charges as topology, a force field, or name their column "
+            "(charges=NAME)."
         )
 
 
@@ -80,11 +100,14 @@ class TrainingRange:
         not known.
     blind_below
         Share of the contact distance below which the model no longer sees how close two atoms are.
+    units
+        That sentences speak.
     """
 
     contact: Tensor
     largest_force: Float
     blind_below: float
+    units: ShownUnits = SHOWN["real"]
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> TrainingRange:
@@ -93,11 +116,11 @@ class TrainingRange:
         forces = np.array([np.inf if force is None else BEYOND * force for force in card.largest_forces])
         known = loaded.model.contact_distances
         if known is not None:
-            return cls(known, forces, loaded.model.blind_below)
+            return cls(known, forces, loaded.model.blind_below, SHOWN[card.shown_units])
         contact = torch.zeros(4, count, count, dtype=torch.float64)
         for key, distance in card.closest_pairs.items():
             contact[key] = CONTACT_SHARE * distance
-        return cls(contact, forces, loaded.model.blind_below)
+        return cls(contact, forces, loaded.model.blind_below, SHOWN[card.shown_units])
 
     def check_sight(self, step: int, nearest: ClosePair | None) -> None:
         """Stop when two atoms are so close that the model no longer sees how close.
@@ -134,7 +157,7 @@ class TrainingRange:
         if len(beyond) == 0:
             return None
         worst = beyond[np.argmax(squares[beyond] / limit[beyond] ** 2)]
+        force, largest = (self.units.force * size for size in (np.sqrt(squares[worst]), limit[worst] / BEYOND))
         return (
-            f"the force on atom {ids[worst]} is {np.sqrt(squares[worst]):.4g} kcal/mol/angstrom, in training at most "
-            f"{limit[worst] / BEYOND:.4g}."
+            f"the force on atom {ids[worst]} is {force:.4g} {self.units.force_unit}, in training at most {largest:.4g}."
         )

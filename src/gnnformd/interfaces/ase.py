@@ -28,6 +28,7 @@ from gnnformd.units import KCAL_PER_MOL_PER_EV
 __all__ = ["Calculator"]
 
 Int = NDArray[np.int64]
+Float = NDArray[np.float64]
 
 
 class Calculator(AseCalculator):  # type: ignore[misc]
@@ -90,7 +91,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             self.implemented_properties = ["forces"]  # type: ignore[misc]
         self.nearest: ClosePair | None = None
         self._evaluator: Evaluator | None = None
-        self._system: tuple[Int, Int] | None = None
+        self._system: tuple[Int, Int, Float] | None = None
 
     def calculate(
         self,
@@ -131,11 +132,11 @@ class Calculator(AseCalculator):  # type: ignore[misc]
     def _evaluator_of(self, atoms: Atoms) -> Evaluator:
         """Return the evaluator of this system, made anew when its types or molecules have changed."""
         types, molecules = self._types(atoms), atoms.arrays.get("mol-id", np.empty(0, np.int64))
-        same = self._system is not None and all(
-            np.array_equal(a, b) for a, b in zip(self._system, (types, molecules), strict=True)
-        )
+        charges = self._charges(atoms)
+        system = (types, np.array(molecules), np.array(() if charges is None else charges))
+        same = self._system is not None and all(map(np.array_equal, self._system, system))
         if self._evaluator is None or not same:
-            self._system = (types, np.array(molecules))
+            self._system = system
             frame = self._frame(atoms, types)
             self._evaluator = Evaluator(self.loaded, frame)
             SeenPairs.of(self.loaded).check("the atoms", frame)
@@ -151,8 +152,16 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             types=types,
             positions=atoms.positions.copy(),
             bonds=self._bonds(atoms, types),
-            charges=None if self.topology is None else self.topology.charges,
+            charges=self._charges(atoms),
         )
+
+    def _charges(self, atoms: Atoms) -> Float | None:
+        """Charges of the atoms, e, where the topology has them, or no force field tells those of the types."""
+        if self.topology is not None and self.topology.charges is not None:
+            return self.topology.charges
+        if self.loaded.card.force_field is not None or not atoms.has("initial_charges"):
+            return None
+        return np.array(atoms.get_initial_charges(), dtype=np.float64)
 
     def _types(self, atoms: Atoms) -> Int:
         """Type of each atom in the model, (N,)."""

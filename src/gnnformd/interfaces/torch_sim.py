@@ -22,7 +22,7 @@ from gnnformd.errors import InputError
 from gnnformd.graph.build import build_graph
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.seen_pairs import SeenPairs
-from gnnformd.inference.training_range import refuse_unknown_types
+from gnnformd.inference.training_range import refuse_missing_charges, refuse_unknown_types
 from gnnformd.interfaces.element_types import map_of_topology, types_of_elements
 from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.files.model_file import LoadedModel, load_model
@@ -109,6 +109,7 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         frames = self._frames(known)
         for frame in frames if not self._checked else ():
             refuse_unknown_types(self._loaded, frame.types)
+            refuse_missing_charges(self._loaded, frame, self._card.force_field)
             self._seen.check("the systems", frame)
         self._checked = True
         graphs = [

@@ -17,7 +17,7 @@ from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.model.registry import fast_engines
 from gnnformd.model.torch_engine import TorchDomainEngine, TorchEngine
 
-__all__ = ["GraphPredictor", "build_domain_engine", "build_engine", "prediction_of"]
+__all__ = ["GraphPredictor", "build_domain_engine", "build_engine", "prediction_of", "state_of"]
 
 Float = NDArray[np.float64]
 
@@ -53,6 +53,14 @@ def build_domain_engine(
     return TorchDomainEngine(model, contact) if found is None else found
 
 
+def state_of(model: ForceModel) -> tuple[tuple[int, int], ...]:
+    """Tell the weights of a model from others: engines keep packed copies, which are old where this has changed.
+
+    Where each parameter is stored, and how often it was changed in place.
+    """
+    return tuple((weight.data_ptr(), weight._version) for weight in model.parameters())
+
+
 class GraphPredictor:
     """A model asked about whole graphs: one after another by its fast engine, or as a batch by PyTorch.
 
@@ -70,6 +78,7 @@ class GraphPredictor:
     def __init__(self, model: ForceModel, *, fast: bool = True, weights_change: bool = False) -> None:
         self._model, self._fast, self._weights_change = model, fast, weights_change
         self._engine: Engine[AtomicGraph] | None = None
+        self._state = state_of(model)
 
     def __call__(self, graphs: Sequence[AtomicGraph]) -> Prediction:
         """Predict; the result is that of the graphs as one batch, without gradients.
@@ -93,7 +102,9 @@ class GraphPredictor:
     def _engine_for(self, graph: AtomicGraph) -> Engine[AtomicGraph] | None:
         if graph.graph_count != 1 or not self._fast:
             return None
-        if self._engine is None or not self._engine.serves(graph):
+        state = state_of(self._model)
+        if self._engine is None or state != self._state or not self._engine.serves(graph):
+            self._state = state
             self._engine = _fast_engine(self._model, graph, weights_change=self._weights_change)
         return self._engine
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -153,6 +153,11 @@ class ForceModel(nn.Module, ABC):
         """Name that a weight has now; ``name`` is the one it has in a model file of this format version."""
         return name
 
+    @classmethod
+    def added_weights(cls, version: int) -> tuple[str, ...]:
+        """Weights that model files of this format version do not have; they are then those of a fresh model."""
+        return ()
+
     def start_from_atoms(self, energies: Tensor) -> None:
         """Take energies of isolated atoms, kcal/mol, (T,), as those of their types, before `initialize` or `adapt`."""
 
@@ -179,6 +184,15 @@ class ForceModel(nn.Module, ABC):
             As for `initialize`.
         same_types
             Whether the types of atoms are those of the earlier training.
+        """
+
+    def bound_energies(self, graphs: Iterable[AtomicGraph]) -> None:
+        """Learn after a training how low energies are in the data, so that they stay bounded outside it.
+
+        Parameters
+        ----------
+        graphs
+            Batches of training frames, many of them.
         """
 
     def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:

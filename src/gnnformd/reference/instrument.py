@@ -32,6 +32,8 @@ THERMO_COLUMNS = {
     "kinetic_energy": "c_gnnformd_kinetic",
     "total_energy": "c_gnnformd_potential+c_gnnformd_kinetic",
     "volume_A3": "vol",
+    **{f"length_{axis}_A": f"cell{axis}" for axis in "abc"},
+    **{f"{angle}_degrees": f"cell{angle}" for angle in ("alpha", "beta", "gamma")},
     **{f"p{axes}_atm": f"p{axes}" for axes in _AXES},
     **{f"virial_{axes}": f"c_gnnformd_virial[{i}]*vol/{PRESSURE_ATM}" for i, axes in enumerate(_AXES, start=1)},
 }

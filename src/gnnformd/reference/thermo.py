@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import mmap
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gnnformd.reference.instrument import THERMO_COLUMNS
 from gnnformd.units import PRESSURE_ATM, REAL, Units
 
-__all__ = ["dumped_steps", "write_thermo"]
+__all__ = ["dumped_steps", "temperature_range", "write_thermo"]
 
 
 def dumped_steps(trajectory: Path) -> list[int]:
@@ -55,10 +56,23 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path, units: Units 
             file.write((f"{step}{empty}" if row is None else _converted(texts[row], factors)) + "\n")
 
 
+def temperature_range(tables: Iterable[Path]) -> list[float] | None:
+    """Lowest, mean and highest temperature in tables of reference runs, K; None where they have none."""
+    values = []
+    for table in tables:
+        with table.open(newline="") as file:
+            values += [float(row["temperature_K"]) for row in csv.DictReader(file) if row.get("temperature_K")]
+    return [min(values), sum(values) / len(values), max(values)] if values else None
+
+
 def _factor(column: str, units: Units) -> float:
     """Choose what the numbers of a column are multiplied by; 1 for units ``real``."""
     if column.startswith("virial"):  # printed as pressure times volume over PRESSURE_ATM
         return PRESSURE_ATM / units.pressure_of_energy * units.energy
+    if column.endswith("_degrees"):
+        return 1.0
+    if column.startswith("length_"):
+        return units.length
     known = {"step": 1.0, "time_fs": units.time, "temperature_K": units.temperature, "volume_A3": units.volume}
     return known.get(column, units.pressure if column.endswith("_atm") else units.energy)
 

@@ -74,6 +74,8 @@ class MDRun:
         Steps outside the range of the training data.
     comparison
         Observables, curves and verdicts.
+    shown_units
+        Unit style that results are shown in, that of the model's data: ``real`` or ``metal``.
     thermo
         Series ``step, temperature, potential_energy, total_energy`` of at most 500 points.
     """
@@ -91,6 +93,7 @@ class MDRun:
     interrupted: bool
     departures: Departures
     comparison: RunComparison
+    shown_units: str = "real"
     thermo: Mapping[str, list[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,6 +126,7 @@ class MDRun:
             "observables": {name: o.to_dict() for name, o in found.observables.items()},
             **{family: found.curves.get(family, {}) for family in FAMILIES},
             "thermo": dict(self.thermo),
+            "shown_units": self.shown_units,
             "units": {"energy": "kcal/mol", "temperature": "K", "distance": "angstrom", "time": "fs"},
         }
         finite: dict[str, Any] = _finite(data)

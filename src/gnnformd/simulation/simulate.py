@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +19,7 @@ from gnnformd.files import locked_folder, write_json, write_text
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
+from gnnformd.reference.thermo import temperature_range
 from gnnformd.simulation.lammps.ranks import Ranks
 from gnnformd.simulation.lammps.restart import COUNTED, RESTART, check_same_run
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun, MDRun
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 _MAX_POINTS = 500
+_TEMPERATURE_TOLERANCE = 0.1
 _MANIFEST = "simulate.yaml"
 _WRITTEN_LAST = ("final.data", "simulate.json")
 _WRITTEN = ("trajectory.dump", OUTSIDE, "thermo.csv", "log.lammps", RESTART, COUNTED, *_WRITTEN_LAST)
@@ -87,7 +90,7 @@ def simulate(
         with ranks.together():
             if ranks.first:
                 lock.enter_context(locked_folder(out))
-        with as_data_file(topology, ranks) as file:
+        with as_data_file(topology, ranks, settings.repeat) as file:
             return _simulate(loaded, topology, file, settings, out, ranks, compare, resume, progress)
 
 
@@ -109,13 +112,20 @@ def _simulate(
         reference = None if compare is None else ReferenceRun.open(compare)
         if reference is not None:
             start.check_reference(reference)
+        if settings.ensemble == "npt" and not all(start.periodic):
+            raise InputError(
+                f"--ensemble npt: {topology} is not periodic in all directions, so it has no pressure; choose nvt or "
+                "nve."
+            )
         types = start.types_of(loaded)
         start.check_pairs(loaded, types)
         if ranks.first:
             start.warn_of_units(velocities=settings.velocities == "file")
             start.warn_of_other_masses(loaded, types)
+            _warn_of_temperature(loaded, settings, reference)
+            start.warn_of_empty_space()
             sources = [topology] if reference is None else [topology, reference.trajectory]
-            manifest = _manifest(loaded, topology, settings, compare)
+            manifest = _manifest(loaded, topology, settings, compare, types)
             if resume:
                 check_same_run(out / _MANIFEST, manifest)
             _prepare(out, manifest, sources, _WRITTEN_LAST if resume else _WRITTEN)
@@ -132,6 +142,32 @@ def _simulate(
     result = ranks.share(run)
     assert result is not None
     return result
+
+
+def _warn_of_temperature(loaded: LoadedModel, settings: SimulationSettings, reference: ReferenceRun | None) -> None:
+    """Warn of a temperature that is not that of the reference, or not within that of the training data."""
+    if settings.ensemble == "nve" and settings.velocities == "file":
+        return
+    wanted = settings.temperature
+    has = reference.thermo if reference is not None and reference.thermo.is_file() else None
+    found = None if has is None else temperature_range([has])
+    if found is not None:
+        if abs(wanted - found[1]) > _TEMPERATURE_TOLERANCE * found[1]:
+            warnings.warn(
+                f"the run is at {wanted:.4g} K, and the reference at {found[1]:.4g} K on average; to compare like with "
+                f"like, use --temperature {found[1]:.3g}.",
+                stacklevel=2,
+            )
+        return
+    seen = loaded.card.temperatures
+    if seen is not None and not (
+        (1 - _TEMPERATURE_TOLERANCE) * seen[0] <= wanted <= (1 + _TEMPERATURE_TOLERANCE) * seen[1]
+    ):
+        warnings.warn(
+            f"the run is at {wanted:.4g} K, and the training data are between {seen[0]:.4g} and {seen[1]:.4g} K; the "
+            "model extrapolates.",
+            stacklevel=2,
+        )
 
 
 def _ranks(settings: SimulationSettings) -> Ranks:
@@ -199,18 +235,21 @@ def _compared(
         interrupted=engine.interrupted,
         departures=engine.departures,
         comparison=comparison,
+        shown_units=loaded.card.shown_units,
         thermo=observed.thermo.downsampled(_MAX_POINTS),
     )
 
 
 def _manifest(
-    loaded: LoadedModel, topology: Path, settings: SimulationSettings, compare: Path | None
+    loaded: LoadedModel, topology: Path, settings: SimulationSettings, compare: Path | None, types: TypeMap
 ) -> dict[str, Any]:
     """Record what was run, so that it can be repeated."""
     return {
         "model": str(loaded.path),
         "topology": str(topology),
         "compare": None if compare is None else str(compare),
+        "shown_units": loaded.card.shown_units,
+        "type_names": list(types.names(loaded.card.type_names)),
         "gnnformd": __version__,
         "settings": settings.model_dump(),
     }

@@ -17,7 +17,12 @@ from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import refuse_unknown_types
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.trajectory.formats.data_file import read_topology, velocity_unit
+from gnnformd.trajectory.formats.data_file import (
+    boundary_of_data_file,
+    periodic_directions,
+    read_topology,
+    velocity_unit,
+)
 from gnnformd.trajectory.formats.dump import MAX_DENSITY, MAX_SPEED
 from gnnformd.trajectory.frame import Frame, Topology
 
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Start"]
 
 Float = NDArray[np.float64]
+
+MAX_BOX_LENGTHS = 1e6
+"""Beyond it a position has no digits left for where the atom is in the box."""
 
 MIN_MASS = 0.9
 """Smallest mass of an atom type, g/mol; hydrogen has 1.008, and 1.0 is common."""
@@ -71,14 +79,22 @@ class Start:
         return start
 
     def check_plausible(self) -> None:
-        """Refuse a file that does not say its units where they cannot be ``real`` or ``metal``.
+        """Refuse atoms far outside of the box, and a file whose units cannot be ``real`` or ``metal`` if it is silent.
 
         Raises
         ------
         InputError
-            A mass is smaller than that of any atom, or atoms are denser than in any matter.
+            An atom is a million box lengths away; or the file does not say its units, and a mass is smaller than that
+            of any atom, or atoms are denser than in any matter.
         """
         topology = self.topology
+        away = np.abs((topology.positions - topology.origin) @ np.linalg.inv(topology.cell)).max(axis=1, initial=0.0)
+        if len(away) and not away.max() < MAX_BOX_LENGTHS:
+            worst = int(np.argmax(away))
+            raise InputError(
+                f"{self.source}: atom {topology.ids[worst]} is {away[worst]:.0e} box lengths outside the box; correct "
+                "its position."
+            )
         if velocity_unit(self.path) is not None:
             return
         density = len(topology.ids) / abs(float(np.linalg.det(topology.cell)))
@@ -91,6 +107,16 @@ class Start:
                 f"{self.source}: does not say its units, and they are not 'real' or 'metal': {wrong}; write 'units = ' "
                 "and the unit style into the first line."
             )
+
+    @property
+    def periodic(self) -> tuple[bool, bool, bool]:
+        """Whether each direction is periodic."""
+        return periodic_directions(self.path)
+
+    @property
+    def boundary(self) -> tuple[str, str, str]:
+        """LAMMPS's boundaries."""
+        return boundary_of_data_file(self.path)
 
     @property
     def atom_style(self) -> str:
@@ -136,7 +162,7 @@ class Start:
             timestep=0,
             cell=topology.cell,
             origin=topology.origin,
-            periodic=(True, True, True),
+            periodic=self.periodic,
             ids=topology.ids,
             types=types.of(topology.types),
             positions=topology.positions,
@@ -199,6 +225,17 @@ class Start:
             warnings.warn(
                 f"{self.source}: does not say its units; lengths are taken to be in angstrom, masses in g/mol{more}.",
                 stacklevel=3,
+            )
+
+    def warn_of_empty_space(self) -> None:
+        """Say that a direction is not periodic, which the user may not have noticed."""
+        if not any(self.periodic):
+            count = len(self.topology.ids)
+            warnings.warn(f"{self.source}: has no box; its {count} atoms move in empty space.", stacklevel=3)
+        elif not all(self.periodic):
+            open_ = " and ".join(axis for axis, flag in zip("xyz", self.periodic, strict=True) if not flag)
+            warnings.warn(
+                f"{self.source}: is not periodic along {open_}; there is empty space around it.", stacklevel=3
             )
 
     def warn_of_other_masses(self, loaded: LoadedModel, types: TypeMap) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.reference.convert import convert_data_file
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.trajectory.formats.data_file import units_of_data_file
+from gnnformd.trajectory.formats.repeat_data_file import repeat_data_file
 from gnnformd.units import Units
 
 if TYPE_CHECKING:
@@ -23,20 +26,29 @@ if TYPE_CHECKING:
 
 __all__ = ["as_data_file"]
 
+Float = NDArray[np.float64]
+
 _RESTART = b"LammpS RestartT"
 _START = 1 << 16
 _DATA_FILE = re.compile(rb"^\s*\d+\s+atoms\b", re.MULTILINE)
 _SCALES = re.compile(r"\bunits\s*=\s*(lj\s+\w+\s*=.*)")
+_MARGIN = 1.0
+"""Between atoms and the end of the box in directions that are not periodic, angstrom."""
+
+_THIN = 1e-3
+"""Width of a box that is none, angstrom."""
+
 _AS_IT_IS = ("real", "metal", None)
 """Units of data files that LAMMPS reads in ``real``, but for velocities; None: the file does not say them."""
 
 
 @contextmanager
-def as_data_file(path: Path, ranks: Ranks) -> Iterator[Path]:
+def as_data_file(path: Path, ranks: Ranks, copies: tuple[int, int, int] = (1, 1, 1)) -> Iterator[Path]:
     """Give the path of a LAMMPS data file in ``real`` or ``metal`` with the content of a file.
 
     A data file in these units is taken as it is. One in other units, a restart file, and a structure that ASE reads
-    (the last frame of several) are converted by the first rank, in a folder that is removed after the block.
+    (the last frame of several) are converted by the first rank, in a folder that is removed after the block. So is one
+    of which there shall be several copies.
 
     Parameters
     ----------
@@ -44,22 +56,32 @@ def as_data_file(path: Path, ranks: Ranks) -> Iterator[Path]:
         The file.
     ranks
         All of them enter the block.
+    copies
+        How often the box is repeated along its lattice vectors (see
+        `gnnformd.trajectory.formats.repeat_data_file.repeat_data_file`).
 
     Raises
     ------
     InputError
-        The file cannot be read or converted.
+        The file cannot be read, converted or repeated.
     """
     with ranks.together():
         start = _start_of(path)
-    if _DATA_FILE.search(start) and units_of_data_file(path) in _AS_IT_IS:
+    as_it_is = _DATA_FILE.search(start) and units_of_data_file(path) in _AS_IT_IS
+    once = copies == (1, 1, 1)
+    if as_it_is and once:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="gnnformd-") as own:
-        made = Path(ranks.share(own)) / f"{path.stem}.data"
+        folder = Path(ranks.share(own))
+        made = folder / f"{path.stem}.data"
         with ranks.together():
             if ranks.first:
-                _convert(path, start, made, ranks)
+                single = path if as_it_is else made if once else folder / "single.data"
+                if not as_it_is:
+                    _convert(path, start, single, ranks)
+                if not once and single.exists():
+                    repeat_data_file(single, made, copies, path)
             written = made.exists()
         yield made if ranks.share(written) else path
         ranks.share(None)  # the folder stays until the last rank is here
@@ -71,7 +93,8 @@ def _start_of(path: Path) -> bytes:
             return file.read(_START)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give a LAMMPS data or restart file, or extended XYZ."
+            f"{path}: cannot be read ({error.strerror}); give a LAMMPS data or restart file, or a structure that ASE "
+            "reads."
         ) from error
 
 
@@ -123,6 +146,8 @@ def _write_data(restart: Path, target: Path, ranks: Ranks) -> None:
                 f'write_data "{target}" nocoeff',
             ):
                 lmp.command(command)
+        title, _, rest = target.read_text(errors="replace").partition("\n")
+        target.write_text(f"{title}{_boundary([flag == 1 for flag in lmp.extract_box()[5]])}\n{rest}")
     finally:
         lmp.close()
 
@@ -141,31 +166,65 @@ def _read_by_ase(path: Path, start: bytes) -> Any:
         return None
 
 
-def _data_file(atoms: Any, path: Path) -> str:
-    """Text of a data file; types are numbered by element, and named."""
-    if not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
-        raise InputError(
-            f"{path}: is not periodic in all directions, as simulations are; give it a box ('Lattice' and 'pbc' in "
-            "extended XYZ)."
-        )
-    edges = np.array(atoms.cell.array)
-    if np.linalg.det(edges) < 0:
-        edges[2] *= -1  # the same lattice, right-handed
+def _boundary(periodic: Sequence[bool]) -> str:
+    """Part of a title that says which directions are not periodic.
+
+    There LAMMPS's box follows the atoms, but stays as wide as it was: it has no neighbor lists for flat ones.
+    """
+    return "" if all(periodic) else f", boundary = {' '.join('p' if flag else 'm' for flag in periodic)}"
+
+
+def _box(atoms: Any, path: Path) -> tuple[Float, Float]:
+    """Lattice vectors as LAMMPS has them, lower triangular, and the rotation to them.
+
+    Where a direction is not periodic its vector is at right angles to the others.
+
+    Raises
+    ------
+    InputError
+        Periodic directions span no volume (no area, no length).
+    """
     from ase.cell import Cell
 
+    edges = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
+    heights = np.linalg.svd(edges[atoms.pbc], compute_uv=False)
+    if heights.min(initial=1.0) < _THIN:
+        raise InputError(
+            f"{path}: is periodic along directions without a lattice vector, or with vectors in one plane; correct "
+            "'Lattice' and 'pbc'."
+        )
+    edges = Cell(edges).complete().array
+    if np.linalg.det(edges) < 0:
+        edges[int(atoms.pbc.argmin()) if not atoms.pbc.all() else 2] *= -1  # the same lattice, right-handed
     cell, rotation = Cell(edges).standard_form()
+    tilted = np.outer(atoms.pbc, atoms.pbc) | np.eye(3, dtype=bool)  # the rest is rounding
+    return np.where(tilted, cell.array, 0.0), rotation
+
+
+def _data_file(atoms: Any, path: Path) -> str:
+    """Text of a data file; types are numbered by element, and named.
+
+    Where a direction is not periodic, the box ends there a little beyond the atoms.
+    """
+    if atoms.constraints:
+        warnings.warn(f"{path}: its constraints are not kept; all atoms move.", stacklevel=2)
+    cell, rotation = _box(atoms, path)
     positions = atoms.positions @ rotation.T
+    low = np.where(atoms.pbc, 0.0, positions.min(axis=0) - _MARGIN)
+    high = np.where(atoms.pbc, cell.diagonal(), positions.max(axis=0) + _MARGIN)
     symbols = np.array(atoms.get_chemical_symbols())
     kinds = list(dict.fromkeys(symbols[np.argsort(atoms.numbers, kind="stable")].tolist()))
     masses = [atoms.get_masses()[symbols == kind] for kind in kinds]
     for kind, found in zip(kinds, masses, strict=True):
         if np.ptp(found) > 1e-6:
             raise InputError(f"{path}: atoms of {kind} have different masses; give each isotope a LAMMPS atom type.")
-    xx, (xy, yy), (xz, yz, zz) = cell[0, 0], cell[1, :2], cell[2]
+    xy, (xz, yz) = cell[1, 0], cell[2, :2]
     charges = atoms.get_initial_charges() if atoms.has("initial_charges") else None
-    lines = [f"{path.name}, units = real", "", f"{len(atoms)} atoms", f"{len(kinds)} atom types"]
-    lines += [f"0 {float(edge)!r} {axis}lo {axis}hi" for axis, edge in zip("xyz", (xx, yy, zz), strict=True)]
-    if np.abs([xy, xz, yz]).max() > 1e-12 * xx:
+    title = "structure, units = real" + _boundary(atoms.pbc.tolist())
+    lines = [title, "", f"{len(atoms)} atoms", f"{len(kinds)} atom types"]
+    bounds = zip("xyz", low.tolist(), high.tolist(), strict=True)
+    lines += [f"{begin!r} {end!r} {axis}lo {axis}hi" for axis, begin, end in bounds]
+    if np.abs([xy, xz, yz]).max() > 1e-12 * cell[0, 0]:
         lines.append(f"{float(xy)!r} {float(xz)!r} {float(yz)!r} xy xz yz")
     lines += ["", "Masses", ""]
     lines += [f"{n} {float(m[0])!r} # {kind}" for n, (kind, m) in enumerate(zip(kinds, masses, strict=True), 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import lightning.pytorch as lightning
 import numpy as np
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once, frames_per_step
-from gnnformd.training.data_checks import check_targets, warn_of_data_problems
+from gnnformd.training.data_checks import learned_frames, warn_of_data_problems
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
@@ -21,6 +21,7 @@ from gnnformd.trajectory.split import split_frames
 __all__ = ["FrameData"]
 
 SAMPLE_FRAMES, SAMPLE_ATOMS = 16, 6000  # from which a network takes its scales
+RANGE_ATOMS, RANGE_BATCH = 60_000, 600  # from which it takes how low its energies are; atoms of a batch
 
 Batch = tuple[AtomicGraph, Portion]
 
@@ -70,22 +71,34 @@ class FrameData(lightning.LightningDataModule):
             validation=[number for number, dataset in enumerate(datasets) if dataset.validation],
         )
         dtype = torch.float64 if training.precision == "64-true" else torch.float32
-        train, validation = frames
-        check_targets(datasets, [*train, *validation], training)
+        train, validation = learned_frames(datasets, *frames, training)
         warn_of_data_problems(datasets, train, validation)
         counts = [dataset.atom_counts for dataset in datasets]
         self.atoms = float(np.mean([counts[which][frame] for which, frame in train]))
         if training.batch_size is None:
             size = frames_per_step(self.atoms, training.devices)
             self.training = training.model_copy(update={"batch_size": size})
+        self._lacks_forces = [not datasets[which].known[frame, 0] for which, frame in train]
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
 
     def sample(self) -> AtomicGraph:
-        """Batch some training frames, evenly spaced: at least 16, and as many as hold some thousand atoms."""
+        """Batch some training frames, evenly spaced: at least 16, and as many as hold some thousand atoms.
+
+        Frames without forces are among them in their share.
+        """
         count = len(self.train_graphs)
         most = max(SAMPLE_FRAMES, round(SAMPLE_ATOMS / self.atoms))
-        return self.train_graphs.batch(sorted({k * count // most for k in range(most)}))
+        order = sorted(range(count), key=self._lacks_forces.__getitem__)
+        return self.train_graphs.batch(sorted({order[k * count // most] for k in range(most)}))
+
+    def wide_sample(self) -> Iterator[AtomicGraph]:
+        """Batch many training frames, evenly spaced: at least 16, and as many as hold some ten thousand atoms."""
+        count = len(self.train_graphs)
+        most = min(count, max(SAMPLE_FRAMES, round(RANGE_ATOMS / self.atoms)))
+        size = max(1, round(RANGE_BATCH / self.atoms))
+        for start in range(0, most, size):
+            yield self.train_graphs.batch([k * count // most for k in range(start, min(start + size, most))])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Cut the batches of an epoch into portions."""

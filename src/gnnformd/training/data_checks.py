@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from gnnformd.errors import InputError
-from gnnformd.training.run_folder import is_main_process
+from gnnformd.training.run_folder import WEIGHTS_DIGEST, is_main_process
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_digest, frame_key
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
 __all__ = [
-    "check_targets",
+    "learned_frames",
     "training_digests",
     "value_digests",
     "warn_of_data_problems",
@@ -64,7 +64,10 @@ def training_digests(datasets: Sequence[PackedDataset], training: Frames) -> lis
 
 
 def value_digests(datasets: Sequence[PackedDataset], training: Frames, validation: Frames) -> list[str]:
-    """Digests of what is learned in those frames (forces, energies, virials), and of as many validation frames."""
+    """Digests of what is learned in those frames (forces, energies, virials), and of as many validation frames.
+
+    The last one, where there is one with `WEIGHTS_DIGEST`, is of the weights of all training frames.
+    """
     values = []
     for number, dataset in enumerate(datasets):
         for part in (training, validation):
@@ -73,24 +76,66 @@ def value_digests(datasets: Sequence[PackedDataset], training: Frames, validatio
                 known = [frame.positions, frame.forces, frame.energy, frame.virial]
                 content = b"".join(b"-" if v is None else np.asarray(v, dtype=np.float64).tobytes() for v in known)
                 values.append(hashlib.sha256(content).hexdigest()[:12])
+    weights = np.array([datasets[which].weights[frame] for which, frame in training])
+    if (weights != 1).any():
+        values.append(WEIGHTS_DIGEST + hashlib.sha256(weights.tobytes()).hexdigest()[:12])
     return values
 
 
-def check_targets(
-    datasets: Sequence[PackedDataset], frames: Sequence[tuple[int, int]], training: TrainingSettings
-) -> None:
-    """Refuse data without the targets of the loss; every packed frame has forces.
+def learned_frames(
+    datasets: Sequence[PackedDataset], training: Frames, validation: Frames, settings: TrainingSettings
+) -> tuple[Frames, Frames]:
+    """Leave out training frames of weight zero or without any target of the loss; warn of targets that some lack.
+
+    Parameters
+    ----------
+    datasets
+        The data.
+    training, validation
+        Dataset and frame of each.
+    settings
+        Weights of energies and virials in the loss.
+
+    Returns
+    -------
+    training, validation
+        What is left of them.
 
     Raises
     ------
     InputError
-        A frame has no energy or no virial, and its weight in the loss is not zero.
+        No training frame has forces, or a target whose weight in the loss is not zero, or none is left; or no
+        validation frame has forces.
     """
-    for name, weight in (("energy", training.energy_weight), ("virial", training.virial_weight)):
-        for dataset, index in frames if weight else ():
-            frame = datasets[dataset][index]
-            if getattr(frame, name) is None:
-                raise InputError(
-                    f"{datasets[dataset].path}: frame {index + 1} (timestep {frame.timestep}) has no {name}; "
-                    f"add it to the data or set training.{name}_weight to 0."
+    asked = np.array([True, bool(settings.energy_weight), bool(settings.virial_weight)])
+    known = np.array([datasets[which].known[frame] for which, frame in training])
+    weights = np.array([datasets[which].weights[frame] for which, frame in training])
+    for column, name in ((1, "energy"), (2, "virial")):
+        if asked[column] and not known[:, column].any():
+            which, index = min((*training, *validation))
+            step = datasets[which][index].timestep
+            raise InputError(
+                f"{datasets[which].path}: frame {index + 1} (timestep {step}) has no {name}; "
+                f"add it to the data or set training.{name}_weight to 0."
+            )
+    kept = (known & asked & (weights > 0)).any(1)
+    if not (known[:, 0] & kept).any():
+        raise InputError("data: no training frame has forces and a weight above zero; add data, or change the weights.")
+    left = [frame for frame, keep in zip(training, kept.tolist(), strict=True) if keep]
+    if not any(datasets[which].known[frame, 0] for which, frame in validation):
+        raise InputError("data: no validation frame has forces; choose others with data.split or data.validation.")
+    if is_main_process():
+        if len(left) < len(training):
+            warnings.warn(
+                f"data: {len(training) - len(left)} of {len(training)} training frames have weight zero, or none of "
+                "the targets that are learned, and are left out.",
+                stacklevel=3,
+            )
+        for column, name in enumerate(("forces", "energy", "virial")):
+            missing = int((~known[kept, column]).sum())
+            if asked[column] and missing:
+                warnings.warn(
+                    f"data: {missing} of {len(left)} training frames have no {name}; what else they have is learned.",
+                    stacklevel=3,
                 )
+    return left, validation

@@ -46,7 +46,7 @@ def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cut
 def data_range_of(
     datasets: Sequence[PackedDataset], frames: Frames, shortest: Tensor, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return ``largest_forces`` and ``closest_pairs`` of `gnnformd.model.files.model_card.ModelCard`.
+    """Return what `gnnformd.model.files.model_card.ModelCard` says of how far the training data went.
 
     Parameters
     ----------
@@ -59,11 +59,13 @@ def data_range_of(
     names
         Of the types.
     """
-    squares = np.zeros(len(names))
+    squares, charge = np.zeros(len(names)), 0.0
     for which, frame in frames:
-        found = datasets[which][frame]
-        assert found.forces is not None
-        np.maximum.at(squares, found.types - 1, (found.forces * found.forces).sum(axis=1))
+        found, field = datasets[which][frame], datasets[which].force_field
+        charges = found.charges if field is None or found.charges is not None else [t.charge for t in field.types]
+        charge = max(charge, float(np.max(np.abs(0.0 if charges is None else charges), initial=0.0)))
+        if found.forces is not None:
+            np.maximum.at(squares, found.types - 1, (found.forces * found.forces).sum(axis=1))
     pairs = [
         [kind, names[one], names[other], float(shortest[kind, one, other])]
         for kind, one, other in torch.argwhere(shortest.isfinite() & (shortest > 0)).tolist()
@@ -75,4 +77,5 @@ def data_range_of(
     return {
         "largest_forces": {name: force for name, force in forces.items() if force > 0.0},
         "closest_pairs": pairs,
+        "largest_charge": charge,
     }

@@ -16,14 +16,14 @@ from gnnformd.model.gamd.layers import Perceptron
 from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.training.augmentation import random_rotation, rotate
 from gnnformd.training.batches import Portion
-from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, warmup_terms
+from gnnformd.training.loss import Loss, Scales, absolute_error_per_axis, error_of, warmup_terms
 from gnnformd.training.schedule import learning_rate_factor
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.soap import Soap
 
 __all__ = ["ForceFitting"]
 
-TOTALS = 14
+TOTALS = 15
 MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
@@ -42,9 +42,10 @@ class ForceFitting(lightning.LightningModule):
         Sum of losses and number of frames of the running epoch, sum of the absolute errors of forces and number of
         atoms, (4,).
     validation_totals
-        Sums of absolute errors of forces along x, y, z, number of frames, number of atoms, number of frames with an
-        energy, sums over them of the error per atom and of its square, number of components of virials, sum over them
-        of the squared error per atom, sums over batches of the warm-up penalties in all and along x, y, z, (14,).
+        Sums of absolute errors of forces along x, y, z, number of frames with forces, of their atoms, and of frames
+        with an energy, sums over them of the error per atom and of its square, number of components of virials, sum
+        over them of the squared error per atom, sums over batches of the warm-up penalties in all and along x, y, z,
+        sum of the squared errors of components of forces, (15,).
     validated
         Whether the running epoch was validated.
     """
@@ -77,25 +78,27 @@ class ForceFitting(lightning.LightningModule):
         with _seeded(portion.seed, graph.positions.device):  # for the dropout
             prediction = self._predict(graph, portion)
         terms = self.loss.terms(prediction, graph)  # (3, B)
-        loss = self._weights(terms, portion) @ terms
+        known = graph.known_targets
+        of_frames = terms if graph.weights is None else terms * graph.weights.T
+        loss = self._weights(terms, known, portion) @ of_frames
         penalty = self._penalties(prediction, portion)[0].to(loss)
         weights = loss.new_tensor(portion.weights)
         with torch.no_grad():
             real = weights > 0
             errors = absolute_error_per_axis(prediction.forces, graph).sum(1)  # (B,)
-            atoms = graph.atoms_per_graph * real
+            atoms = graph.atoms_per_graph * real * known[0]
             parts = [(loss * real).sum() + penalty, real.sum(), (errors * real).sum(), atoms.sum()]
             self.train_totals += torch.stack([part.to(self.train_totals) for part in parts])
         return (loss * weights).sum() + penalty * weights.max()
 
-    def _weights(self, terms: Tensor, portion: Portion) -> Tensor:
+    def _weights(self, terms: Tensor, known: Tensor, portion: Portion) -> Tensor:
         """Weights of forces, energies and virials, (3,), from what they cost lately where they are automatic."""
         if self.loss.automatic:
             real = float(max(portion.weights) > 0)
-            sums = real * torch.cat([terms.detach().sum(1), terms.new_tensor([terms.shape[1]])])  # (4,)
+            sums = real * torch.stack([terms.detach().sum(1), known.sum(1).to(terms)])  # (2, 3)
             sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
-            if sums[3] > 0:
-                self.balance.lerp_(sums[:3] / sums[3], MEMORY if self.balance.any() else 1.0)
+            rate = torch.where(self.balance > 0, MEMORY, 1.0) * (sums[1] > 0)
+            self.balance.lerp_(sums[0] / sums[1].clamp(min=1.0), rate.to(self.balance))
         return self.loss.weights(self.balance)
 
     def _penalties(self, prediction: Prediction, portion: Portion) -> Tensor:
@@ -146,16 +149,20 @@ class ForceFitting(lightning.LightningModule):
             self._validator = GraphPredictor(self._compute[0], weights_change=True)
         prediction = self._validator([graph])
         errors = absolute_error_per_axis(prediction.forces, graph).to(self.validation_totals)  # (B, 3)
-        real = errors.new_tensor(portion.weights)
+        real = errors.new_tensor(portion.weights) * graph.known_targets  # (3, B)
         atoms = graph.atoms_per_graph
         penalties = self._penalties(prediction, portion).to(errors)
-        parts = [real @ errors, real.sum()[None], (atoms * real).sum()[None], errors.new_zeros(5), penalties]
+        squares = errors.new_zeros(graph.graph_count)
+        if graph.forces is not None:
+            squares = graph.sum_per_graph(error_of(prediction.forces, graph.forces).square()).to(errors).sum(1)  # (B,)
+        parts = [real[0] @ errors, real[0].sum()[None], (atoms * real[0]).sum()[None], errors.new_zeros(5), penalties]
+        parts.append((real[0] @ squares)[None])
         if prediction.energies is not None and graph.energies is not None:
-            energy = (prediction.energies - graph.energies).to(errors) / atoms  # (B,)
-            parts[3][:3] = torch.stack([real.sum(), real @ energy, real @ energy.square()])
+            energy = error_of(prediction.energies, graph.energies).to(errors) / atoms  # (B,)
+            parts[3][:3] = torch.stack([real[1].sum(), real[1] @ energy, real[1] @ energy.square()])
         if prediction.virials is not None and graph.virials is not None:
-            virial = (prediction.virials - graph.virials).to(errors).flatten(1) / atoms[:, None]  # (B, 9)
-            parts[3][3:] = torch.stack([9 * real.sum(), (real @ virial.square()).sum()])
+            virial = error_of(prediction.virials, graph.virials).to(errors).flatten(1) / atoms[:, None]  # (B, 9)
+            parts[3][3:] = torch.stack([9 * real[2].sum(), (real[2] @ virial.square()).sum()])
         self.validation_totals += torch.cat(parts)
 
     def sums_over_ranks(self) -> tuple[Tensor, Tensor]:

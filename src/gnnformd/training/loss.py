@@ -11,7 +11,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.interface import Prediction
 from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["Loss", "Scales", "absolute_error_per_axis", "measure_scales", "warmup_terms"]
+__all__ = ["Loss", "Scales", "absolute_error_per_axis", "error_of", "measure_scales", "warmup_terms"]
 
 ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
 ENERGY_SHARE, VIRIAL_SHARE = 0.2, 0.05  # of what forces cost, for automatic weights
@@ -40,13 +40,14 @@ class Scales:
 
 
 def measure_scales(graph: AtomicGraph) -> Scales:
-    """Take the scales from a batch of frames.
+    """Take the scales from a batch of frames, some of which have forces.
 
     Where energies or virials do not vary over the frames, as with a single one, a force of usual size over one angstrom
     stands for them.
     """
     assert graph.forces is not None
-    force = float(graph.forces.double().square().sum(1).mean().sqrt()) or 1.0
+    known_forces = graph.forces[~graph.forces.isnan()[:, 0]]
+    force = float(known_forces.double().square().sum(1).mean().sqrt()) or 1.0
     atoms = graph.atoms_per_graph.double()
     types = torch.zeros(graph.graph_count, int(graph.type_index.max()) + 1, dtype=torch.float64)
     one = torch.ones((), dtype=torch.float64)
@@ -55,9 +56,10 @@ def measure_scales(graph: AtomicGraph) -> Scales:
 
     def spread(values: Tensor | None, about: Tensor) -> float:
         """Of values (B, C) about their least-squares fit by the columns of ``about`` (B, D)."""
-        if values is None or graph.graph_count < 2:
+        known = torch.zeros_like(root, dtype=torch.bool) if values is None else ~values.isnan()[:, 0]
+        if values is None or known.sum() < 2:
             return force
-        values, about = values.double() / root[:, None], about / root[:, None]
+        values, about = ((rows.double() / root[:, None])[known] for rows in (values, about))
         rest = values - about @ (torch.linalg.pinv(about, rtol=1e-9) @ values)
         size = float(rest.square().mean().sqrt())
         return size if size > ROUNDING * float(values.abs().max()) else force
@@ -90,7 +92,10 @@ class Loss:
     scales: Scales
 
     def terms(self, prediction: Prediction, graph: AtomicGraph) -> Tensor:
-        """Compute what forces, energies and virials of each graph cost at weight 1, kcal/mol/angstrom, (3, B)."""
+        """Compute what forces, energies and virials of each graph cost at weight 1, kcal/mol/angstrom, (3, B).
+
+        A target that a graph has not costs nothing.
+        """
         forces = prediction.forces.to(graph.positions.dtype)
         found = [self._of_forces(forces, graph)]
         atoms = graph.atoms_per_graph.to(found[0])
@@ -98,12 +103,11 @@ class Loss:
             (self.settings.energy_weight, self.scales.energy, prediction.energies, graph.energies),
             (self.settings.virial_weight, self.scales.virial, prediction.virials, graph.virials),
         ):
-            if weight == 0:
+            if weight == 0 or wanted is None:
                 found.append(torch.zeros_like(atoms))
                 continue
             assert predicted is not None
-            assert wanted is not None
-            error = (predicted - wanted).to(atoms).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])  # (B, C)
+            error = error_of(predicted, wanted).to(atoms).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])
             size = error.abs().mean(1) if self.settings.loss == "l1" else _bent(error.square().mean(1))
             found.append(self.scales.force * atoms * size)
         return torch.stack(found)
@@ -138,8 +142,9 @@ class Loss:
     def _of_forces(self, forces: Tensor, graph: AtomicGraph) -> Tensor:
         if self.settings.loss == "l1":
             return absolute_error_per_axis(forces, graph).sum(1)
-        assert graph.forces is not None
-        error = (forces - graph.forces) / self.scales.force
+        if graph.forces is None:
+            return forces.new_zeros(graph.graph_count)
+        error = error_of(forces, graph.forces) / self.scales.force
         return self.scales.force * graph.sum_per_graph(_bent(error.square().sum(1)))
 
 
@@ -149,7 +154,7 @@ def _bent(square: Tensor) -> Tensor:
 
 
 def absolute_error_per_axis(forces: Tensor, graph: AtomicGraph) -> Tensor:
-    """``sum_i |F_i - F_i^ref|`` over the atoms of each graph, kept apart for x, y and z.
+    """``sum_i |F_i - F_i^ref|`` over the atoms of each graph, kept apart for x, y and z; zero without reference.
 
     Parameters
     ----------
@@ -163,8 +168,14 @@ def absolute_error_per_axis(forces: Tensor, graph: AtomicGraph) -> Tensor:
     Tensor
         kcal/mol/angstrom, (B, 3).
     """
-    assert graph.forces is not None
-    return graph.sum_per_graph((forces - graph.forces).abs())
+    if graph.forces is None:
+        return forces.new_zeros(graph.graph_count, 3)
+    return graph.sum_per_graph(error_of(forces, graph.forces).abs())
+
+
+def error_of(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """Difference of two tensors of one shape; zero, with no gradient, where the wanted one is not known (NaN)."""
+    return predicted - torch.where(wanted.isnan(), predicted.detach(), wanted)
 
 
 def warmup_terms(forces: Tensor, penalty: float) -> Tensor:

@@ -7,6 +7,7 @@ import os
 import warnings
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -31,6 +32,8 @@ from gnnformd.training.run_log import (
 from gnnformd.training.settings import TrainingSettings
 
 __all__ = [
+    "WEIGHTS_DIGEST",
+    "Resumed",
     "best_checkpoint",
     "checkpoint_records",
     "checkpoint_to_resume",
@@ -43,6 +46,10 @@ __all__ = [
 
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch", "global_step")
 """Keys that Lightning needs in a checkpoint."""
+
+
+WEIGHTS_DIGEST = "weights "
+"""Beginning of the digest of the weights of all frames."""
 
 
 def write_config(path: Path, **parts: BaseModel) -> None:
@@ -63,7 +70,24 @@ def refuse_to_overwrite(folder: Path) -> None:
         raise InputError(f"{folder}: already contains a training; continue it with --resume, or choose another --out.")
 
 
-def refuse_other_frames(checkpoint: Path, frames: list[str], values: list[str]) -> None:
+@dataclass(frozen=True)
+class Resumed:
+    """A checkpoint to resume from.
+
+    Attributes
+    ----------
+    path
+        The file.
+    frames, values
+        Digests of its frames and of what was learned (see `gnnformd.training.data_checks`); None in older files.
+    """
+
+    path: Path
+    frames: list[str] | None
+    values: list[str] | None
+
+
+def refuse_other_frames(resumed: Resumed, frames: list[str], values: list[str]) -> None:
     """Check that a resumed training uses the frames it was started with, and the same energies and validation frames.
 
     Raises
@@ -71,22 +95,32 @@ def refuse_other_frames(checkpoint: Path, frames: list[str], values: list[str]) 
     InputError
         It uses others.
     """
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    if content.get(FRAMES_KEY) != frames:
+    checkpoint = resumed.path
+    if resumed.frames != frames:
         raise InputError(
             f"{checkpoint}: was trained on other frames; give the same data with --resume, or start from the model "
             "with 'gnnformd finetune'."
         )
-    if content.get(VALUES_KEY, values) != values:
+    before = values if resumed.values is None else resumed.values
+    if before != values and _without_weights(before) == _without_weights(values):
+        raise InputError(
+            f"{checkpoint}: the weights of its frames were others; give the same data.config_type_weights, and weights "
+            "in the files, with --resume, or start from the model with 'gnnformd finetune'."
+        )
+    if before != values:
         raise InputError(
             f"{checkpoint}: the forces, energies or virials of its frames, or the validation frames, were others; give "
             "the same data and data.keys with --resume, or start from the model with 'gnnformd finetune'."
         )
 
 
+def _without_weights(values: list[str]) -> list[str]:
+    return [value for value in values if not value.startswith(WEIGHTS_DIGEST)]
+
+
 def checkpoint_to_resume(
     folder: Path, checkpoint: Path | None, model: ModelSettings, training: TrainingSettings
-) -> Path:
+) -> Resumed:
     """Find the checkpoint to resume from.
 
     Parameters
@@ -130,7 +164,7 @@ def checkpoint_to_resume(
     done, epochs = len(_records(content)), training.epochs
     if epochs is not None and epochs < done:
         raise InputError(f"training.epochs: {path} has done {done} epochs, more than {epochs}; set at least {done}.")
-    return path
+    return Resumed(path, content.get(FRAMES_KEY), content.get(VALUES_KEY))
 
 
 def _refuse_other_contents(path: Path, before: dict[str, Any], training: TrainingSettings) -> None:

@@ -71,6 +71,8 @@ class EpochRecord:
         Root mean square error of a component of the virial per atom, kcal/mol, or None.
     train_l1_per_atom
         As `validation_l1_per_atom`, of the training frames while the weights change; None in older files.
+    validation_rmse
+        Root mean square error of a component of a force, kcal/mol/angstrom, as of ``evaluate``; None in older files.
     """
 
     epoch: int
@@ -85,6 +87,7 @@ class EpochRecord:
     validation_energy_rmse_per_atom: float | None = None
     validation_virial_rmse_per_atom: float | None = None
     train_l1_per_atom: float | None = None
+    validation_rmse: float | None = None
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are known, by name."""
@@ -137,6 +140,7 @@ class RunLog(lightning.Callback):
             validation_energy_rmse_per_atom=_standard_deviation(*validation[5:8].tolist()),
             validation_virial_rmse_per_atom=math.sqrt(validation[9] / validation[8]) if validation[8] else None,
             train_l1_per_atom=float(train[2] / train[3]),
+            validation_rmse=math.sqrt(float(validation[14] / (3 * validation[4]))),
         )
         self.records.append(record)
         for logger in trainer.loggers:

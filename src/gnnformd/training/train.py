@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,9 +15,10 @@ from gnnformd.errors import InputError
 from gnnformd.files import locked_folder
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
-from gnnformd.model.interface import ForceModel
+from gnnformd.model.interface import ForceModel, weight_of
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
+from gnnformd.reference.thermo import temperature_range
 from gnnformd.training.atom_types import atom_energies, with_common_types
 from gnnformd.training.data import FrameData
 from gnnformd.training.data_checks import training_digests, value_digests
@@ -41,10 +43,35 @@ from gnnformd.training.trainer import computing, make_trainer
 from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["TrainedRun", "finetune", "train"]
+__all__ = ["AfterBest", "TrainedRun", "finetune", "train"]
 
 Progress = Callable[[int, int], None]
 Listener = Callable[[EpochRecord], None]
+Stage = Callable[[str], None]
+
+
+NOTICEABLE = 0.02
+"""Share by which an error has to rise to be told."""
+
+
+@dataclass(frozen=True)
+class AfterBest:
+    """A training whose best model was not its last.
+
+    Attributes
+    ----------
+    best_seconds, seconds
+        Up to the best epoch, and in all.
+    last_l1_per_atom
+        Error of the validation frames at the end, as `EpochRecord.validation_l1_per_atom`.
+    overfits
+        Whether the error of the training frames went on falling meanwhile.
+    """
+
+    best_seconds: float
+    seconds: float
+    last_l1_per_atom: float
+    overfits: bool
 
 
 @dataclass(frozen=True)
@@ -70,6 +97,16 @@ class TrainedRun:
         """The model file."""
         return self.folder / "model.safetensors"
 
+    @property
+    def after_best(self) -> AfterBest | None:
+        """What came after the best epoch, if the error of validation frames has risen noticeably since."""
+        best, last = self.best, self.records[-1]
+        if not last.validation_l1_per_atom > (1 + NOTICEABLE) * best.validation_l1_per_atom:
+            return None
+        known = best.train_l1_per_atom is not None and last.train_l1_per_atom is not None
+        overfits = known and cast(float, last.train_l1_per_atom) < cast(float, best.train_l1_per_atom)
+        return AfterBest(best.seconds, last.seconds, last.validation_l1_per_atom, overfits)
+
 
 def train(
     model: ModelSettings,
@@ -80,6 +117,7 @@ def train(
     resume: bool | Path = False,
     listener: Listener | None = None,
     progress: Progress | None = None,
+    stage: Stage | None = None,
 ) -> TrainedRun:
     """Train a network from randomly initialized weights.
 
@@ -97,6 +135,8 @@ def train(
         Called with the record of each epoch.
     progress
         Called with steps done and steps expected in total.
+    stage
+        Called with what is being done before the first step.
 
     Raises
     ------
@@ -111,7 +151,7 @@ def train(
     def prepare(network: ForceModel, sample: AtomicGraph, shortest: Tensor, _: tuple[str, ...]) -> None:
         network.initialize(sample, shortest)
 
-    fit = _Fit(model, data, training, out, make, prepare)
+    fit = _Fit(model, data, training, out, make, prepare, stage=stage or _silent)
     return fit.run(resume, listener, progress)
 
 
@@ -125,6 +165,7 @@ def finetune(
     resume: bool | Path = False,
     listener: Listener | None = None,
     progress: Progress | None = None,
+    stage: Stage | None = None,
 ) -> TrainedRun:
     """Train from the weights of a model file; everything else as in `train`.
 
@@ -147,8 +188,12 @@ def finetune(
     def prepare(network: ForceModel, sample: AtomicGraph, shortest: Tensor, type_names: tuple[str, ...]) -> None:
         network.adapt(sample, shortest, same_types=type_names == start.card.type_names)
 
-    fit = _Fit(model, data, training, out, make, prepare, start)
+    fit = _Fit(model, data, training, out, make, prepare, start, stage or _silent)
     return fit.run(resume, listener, progress)
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -162,6 +207,7 @@ class _Fit:
     make: Callable[[ModelSettings, tuple[str, ...]], ForceModel]
     prepare: Callable[[ForceModel, AtomicGraph, Tensor, tuple[str, ...]], None]
     start: LoadedModel | None = None
+    stage: Stage = _silent
 
     def run(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         if not is_main_process():
@@ -172,6 +218,7 @@ class _Fit:
             return self._run_locked(resume, listener, progress)
 
     def _run_locked(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
+        self.stage("reading the data")
         datasets = open_datasets(self.data)
         unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
         if unknown is not None and self.model.node_features == "physical" and self.start is None:
@@ -180,9 +227,26 @@ class _Fit:
                 "embedding); set data.force_field to give it charge, epsilon and sigma.",
                 stacklevel=2,
             )
-            embedded = replace(self, model=self.model.model_copy(update={"node_features": "embedding"}))
-            return embedded._run(datasets, resume, listener, progress)
+            self = self._with(node_features="embedding")
+        if getattr(self.model, "electrostatics", "none") == "fixed":
+            self = self._with_known_charges(datasets)
         return self._run(datasets, resume, listener, progress)
+
+    def _with(self, **changes: str) -> _Fit:
+        """Change settings of the model."""
+        return replace(self, model=self.model.model_copy(update=changes))
+
+    def _with_known_charges(self, datasets: Sequence[PackedDataset]) -> _Fit:
+        """Leave out the Coulomb energy where no charges are known; refuse data of which only a part has charges."""
+        without = [dataset.path for dataset in datasets if not dataset.knows_charges]
+        if not without:
+            return self
+        where = f"{without[0]}: has no charges"
+        how = "name their column with data.keys.charges, or give data.force_field or data.topology"
+        if len(without) < len(datasets) or self.start is not None:
+            raise InputError(f"{where}, which model.electrostatics: fixed needs; {how}, or set it to none.")
+        warnings.warn(f"{where}, so there is no Coulomb energy (model.electrostatics: none); {how}.", stacklevel=4)
+        return self._with(electrostatics="none")
 
     def _run(
         self,
@@ -215,12 +279,14 @@ class _Fit:
         values = value_digests(datasets, frames.train_graphs.frames, frames.validation_graphs.frames)
         if start is not None:
             refuse_other_frames(start, digests, values)
+        self.stage("neighbor lists")
         sample = frames.sample()
         shortest = shortest_distances_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         if start is None:
             isolated = atom_energies(datasets, names)
             if isolated is not None:
                 network.start_from_atoms(torch.tensor(isolated, dtype=torch.float64))
+            self.stage("potentials by least squares" if network.conservative else "scales of the data")
             self.prepare(network, sample, shortest, names)
         log = RunLog(self.out, stopwatch, listener)
         saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests, values)
@@ -232,8 +298,9 @@ class _Fit:
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=frames.training)
                 checkpoints.mkdir(exist_ok=True)
             try:
+                self.stage("first step (loops are compiled)")
                 fitting = ForceFitting(network, self.training, measure_scales(sample))
-                trainer.fit(fitting, frames, ckpt_path=start, weights_only=True)
+                trainer.fit(fitting, frames, ckpt_path=None if start is None else start.path, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
                     self._export(
@@ -254,12 +321,15 @@ class _Fit:
         path, best = best_checkpoint(checkpoints, records)
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
+        dtype = weight_of(network).dtype
+        network.eval().bound_energies(graph.to("cpu", dtype) for graph in frames.wide_sample())
         this = {
             "sources": [dataset.path.name for dataset in datasets if not dataset.validation],
             "atoms": [dataset.atom_count for dataset in datasets if not dataset.validation],
             "units": common_units(datasets),
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
+            **_temperatures(datasets),
             "some_frames": training_digests(datasets, frames.train_graphs.frames),
             **data_range_of(datasets, frames.train_graphs.frames, shortest, names),
             "epoch": best.epoch,
@@ -273,3 +343,12 @@ class _Fit:
             trained_on=(*(() if self.start is None else self.start.card.trained_on), this),
         )
         save_model(self.out / "model.safetensors", network, card)
+
+
+def _temperatures(datasets: Sequence[PackedDataset]) -> dict[str, list[float]]:
+    """Lowest, mean and highest temperature of the training data, where all of them are reference runs with a table."""
+    tables = [dataset.path / "thermo.csv" for dataset in datasets if not dataset.validation]
+    if not all(table.is_file() for table in tables):
+        return {}
+    found = temperature_range(tables)
+    return {} if found is None else {"temperature_K": found}

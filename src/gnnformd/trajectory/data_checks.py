@@ -56,7 +56,7 @@ class DataChecks:
         self.shortest_distance: tuple[float, int] = (math.inf, 0)
         self.largest_force: tuple[float, int] = (0.0, 0)
         self.largest_net_force = 0.0
-        self._frames = self._with_forces = 0
+        self._frames = self._with_forces = self._energies_alone = 0
         self._net_force = 0.0  # sum over frames of |sum F| / sqrt(sum F^2), about 1 for independent forces
         self._squares = np.zeros(2)  # mean squares of the forces, and of those of the force field
         self._compared = 0
@@ -76,6 +76,8 @@ class DataChecks:
         self._add_positions(frame)
         if frame.forces is not None:
             self._add_forces(frame, frame.forces)
+        elif frame.energy is not None or frame.virial is not None:
+            self._energies_alone += 1
         if frame.virial is not None:
             self._add_virial(frame, frame.virial)
         charge = net_charge(frame, self.force_field)
@@ -127,7 +129,7 @@ class DataChecks:
     def problems(self) -> list[str]:
         """Describe the problems and possible causes, a sentence each."""
         found = []
-        missing = self._frames - self._with_forces
+        missing = self._frames - self._with_forces - (self._energies_alone if self._with_forces else 0)
         if missing:
             found.append(f"{missing} of {self._frames} frames have no forces and cannot be trained on.")
         if self.shortest_distance[0] < OVERLAP:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frame", "Topology"]
+__all__ = ["EQUAL_WEIGHTS", "Frame", "TargetWeights", "Topology"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -56,6 +57,18 @@ class Topology:
     type_names: tuple[str | None, ...] | None = None
 
 
+class TargetWeights(NamedTuple):
+    """How much the forces, the energy and the virial of a frame count in the loss of a training."""
+
+    forces: float = 1.0
+    energy: float = 1.0
+    virial: float = 1.0
+
+
+EQUAL_WEIGHTS = TargetWeights()
+"""All count alike."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """One snapshot; atoms are ordered by ascending id, units are ``real``.
@@ -92,6 +105,8 @@ class Frame:
         angstrom/fs, (N, 3), or None.
     config_type
         Kind of configuration, as data sets name it ("bulk", "surface", "IsolatedAtom"), or None.
+    weights
+        In a training. A target is None where its weight in the file is zero.
     """
 
     timestep: int
@@ -109,3 +124,4 @@ class Frame:
     charges: Float | None = None
     velocities: Float | None = None
     config_type: str | None = None
+    weights: TargetWeights = EQUAL_WEIGHTS

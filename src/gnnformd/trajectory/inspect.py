@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import warnings
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
+from gnnformd.reference.thermo import temperature_range
 from gnnformd.trajectory.data_checks import DataChecks
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.registry import format_of
@@ -73,7 +73,7 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         "config_types": summary.config_types,
         "isolated_atoms": isolated.energies,
         "units": format_of(sources[0].file).units(sources[0].file),
-        "temperature_K": _temperature([s.thermo for s in sources if s.thermo is not None]),
+        "temperature_K": temperature_range([s.thermo for s in sources if s.thermo is not None]),
         "warnings": [str(w.message) for w in caught if w.category is UserWarning] + checks.problems(),
     }
 
@@ -157,12 +157,3 @@ def _force_field(sources: Sequence[Source]) -> ForceField | None:
         if source.manifest is not None:
             return ReferenceRun.open(source.manifest.parent).force_field
     return None
-
-
-def _temperature(tables: Sequence[Path]) -> list[float] | None:
-    """Minimum, mean and maximum temperature in tables of ``gnnformd generate``."""
-    values = []
-    for table in tables:
-        with table.open(newline="") as file:
-            values += [float(row["temperature_K"]) for row in csv.DictReader(file) if row.get("temperature_K")]
-    return [min(values), sum(values) / len(values), max(values)] if values else None

@@ -9,7 +9,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.trajectory.frame import Frame
 
-__all__ = ["IsolatedAtoms", "is_isolated_atom"]
+__all__ = ["IsolatedAtoms", "is_isolated_atom", "names_isolated_atom"]
 
 _APART = 8.0  # angstrom; neighbors in crystals with one atom a cell are closer, boxes for single atoms are wider
 _NO_FORCE = 0.1  # kcal/mol/angstrom, less than what is left by grids of electronic structure codes
@@ -25,6 +25,12 @@ def is_isolated_atom(frame: Frame) -> bool:
         return False
     free = frame.forces is None or float(np.abs(frame.forces).max()) < _NO_FORCE
     return _called_isolated(frame) or (frame.energy is not None and free and _nearest_image(frame) >= _APART)
+
+
+def names_isolated_atom(config_type: str) -> bool:
+    """Whether a kind of configuration is that of isolated atoms."""
+    name = "".join(letter for letter in config_type.lower() if letter.isalnum())
+    return name in ("isolated", "isolatedatom", "isolatedatoms")
 
 
 class IsolatedAtoms:
@@ -73,8 +79,7 @@ class IsolatedAtoms:
 
 
 def _called_isolated(frame: Frame) -> bool:
-    name = "".join(letter for letter in (frame.config_type or "").lower() if letter.isalnum())
-    return name in ("isolated", "isolatedatom", "isolatedatoms")
+    return names_isolated_atom(frame.config_type or "")
 
 
 def _nearest_image(frame: Frame) -> float:

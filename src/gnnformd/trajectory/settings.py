@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from gnnformd.trajectory.formats.target_names import Target
 
@@ -33,12 +33,19 @@ class DataSettings(BaseModel):
     keys: dict[Target, str] = Field(
         default={},
         description="Names of energy, forces, stress, virial and config_type in extended XYZ files, for instance "
-        "`{energy: my_energy}`; those not given are searched for (see docs/data.md).",
+        "`{energy: my_energy}`; those not given are searched for (see docs/data.md). Charges of atoms are used only "
+        "where `charges` names them.",
     )
     validation: list[str] = Field(
         default=[], description="Data to validate on; all frames of `paths` are then for training."
     )
     test: list[str] = Field(default=[], description="Data on which the model is evaluated after the training.")
+    config_type_weights: dict[str, NonNegativeFloat] = Field(
+        default={},
+        description="How much frames count in the loss of the training, by their config_type, for instance `{surface: "
+        "5, default: 1}`; `default` is for all others. They multiply the weights of frames in the file "
+        "(`config_weight`). Errors of validation and tests have no weights.",
+    )
     split: Literal["shuffled", "blocks", "trajectory", "stratified", "groups"] = Field(
         default="blocks",
         description="Validate on random frames, on blocks of time, on whole datasets, on random frames of each "

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gnnformd.evaluation.liquid.statistics import Estimate
-from gnnformd.evaluation.liquid.verdict import Observable, overall
+from gnnformd.evaluation.liquid.verdict import Observable, judged_together, overall
 
 
 def known(value, error=1.0):
@@ -39,6 +39,31 @@ def test_the_whole_run_is_judged_with_the_number_of_comparisons_in_mind():
         )
     share = answers.count("differs") / len(answers)
     assert share == pytest.approx(0.0455, abs=0.02)  # of twelve single verdicts 43 % would have one that differs
+
+
+def test_a_row_agrees_with_the_verdict_on_all():
+    """Of four comparisons the largest exceeds 2.52 standard errors in 4.55 % of all runs: 2.3 is chance, 2.6 is not."""
+    rows = {"a": 0.1, "b": -0.5, "c": 1.0, "density, g/cm3": 2.3}
+    by_chance = judged_together({name: Observable(known(z), Estimate.exactly(0.0)) for name, z in rows.items()})
+    assert [o.verdict.answer for o in by_chance.values()] == ["same"] * 4
+    assert by_chance["density, g/cm3"].verdict.text == "same: 2.3 standard errors, chance among 4 observables"
+    whole = overall(by_chance)
+    assert (whole.answer, whole.text) == (
+        "same",
+        "same, 4 of 4 observables (more than 2 standard errors apart, no more than by chance: density, g/cm3, 2.3)",
+    )
+    apart = judged_together({**by_chance, "density, g/cm3": Observable(known(2.6), Estimate.exactly(0.0))})
+    assert [o.verdict.answer for o in apart.values()] == ["same"] * 3 + ["differs"]
+    assert overall(apart).text == "differs: density, g/cm3 (2.6 standard errors)"
+
+
+def test_names_with_commas_are_told_apart():
+    same, silent = Observable(known(0.0), known(0.1)), Observable(Estimate(0.0), known(1.0), needed_ps=12.0)
+    found = overall({"a": same, "b": same, "density, g/cm3": silent, "pressure, atm": silent})
+    assert found.text == (
+        "same within 2 standard errors, 2 of 4 observables; too short to say: density, g/cm3; pressure, atm "
+        "(a run of about 12 ps would do)"
+    )
 
 
 def test_the_verdict_on_all_names_what_differs_and_what_could_not_be_told():

@@ -13,16 +13,17 @@ from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
 from gnnformd.evaluation.forces.force_errors import force_metrics
 from gnnformd.evaluation.report.plots import _log_ticks
 from gnnformd.evaluation.report.report import write_report
+from gnnformd.units import KCAL_PER_MOL_PER_EV, SHOWN
 
 COLUMNS = "epoch train_loss validation_loss validation_l1_per_atom validation_x validation_y validation_z"
 HEADER = ",".join([*COLUMNS.split(), "learning_rate", "seconds"])
 
 
-def _run(folder, name="water"):
+def _run(folder):
     folder.mkdir(parents=True)
     rows = ["1,9000,6480,10,2160,2160,2160,2e-4,30", "2,7000,3240,5,1080,1080,1080,4e-4,60"]
     (folder / "metrics.csv").write_text("\n".join([HEADER, *rows]) + "\n")
-    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "gamd"}, "data": {"paths": [name]}}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "gamd"}, "data": {"paths": [str(folder)]}}))
 
 
 def _evaluation(model, path):
@@ -207,7 +208,7 @@ def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
     assert "The reference has no velocities to compare." in text
     assert "1.001(3) 1.012(2) -2.9 differs: 2.9 standard errors" in text
     assert "2.4 2.3 – too short to say" in text
-    assert "energy drift 0.003 kcal/mol per atom and ns" in text
+    assert "drift of the thermostat's conserved energy 0.003 kcal/mol per atom and ns" in text
     lower, upper, middle, model = next(
         p["data"] for p in plots.values() if len(p["data"]) > 1 and p["data"][1]["name"] == "2 standard errors"
     )
@@ -388,3 +389,36 @@ def test_what_comes_next_can_be_pasted(simulated, monkeypatch):
         "--ensemble": "nvt", "--timestep": "2.0", "--steps": "7000", "--out": "demo/md", "--compare": "ref",
     }  # fmt: skip
     assert "gnnformd train demo/runs/water/config.yaml --out demo/runs/water-longer --max-minutes 30" in text
+
+
+def test_everything_is_shown_in_electronvolts_where_the_data_had_them(demo):
+    """1 kcal/mol is 43.36 meV; a report of the same files in both units has the same numbers but for this factor."""
+    simulation = _simulation(energy_drift_per_atom_per_ns=0.5, energy_drift_standard_error=0.02, shown_units="metal")
+    (demo / "simulate.json").write_text(json.dumps(simulation))
+    known = _evaluation("runs/water/model.safetensors", "data/water-test") | {"shown_units": "metal"}
+    (demo / "evaluate-water.json").write_text(json.dumps(known))
+    data = demo / "data" / "water"
+    lines = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "1", "ITEM: BOX BOUNDS pp pp pp", *["0 10"] * 3]
+    lines += ["ITEM: ATOMS id type x y z fx fy fz", "1 1 1 1 1 3 0 4"]
+    (data / "trajectory.dump").write_text("\n".join(lines) + "\n")
+    metal, in_metal, _ = _parsed(write_report(demo))
+    real, in_real, _ = _parsed(write_report(demo, units=SHOWN["real"]))
+    factor = 1000 / KCAL_PER_MOL_PER_EV
+    assert "kcal" not in metal + json.dumps(in_metal, ensure_ascii=False)
+    assert "meV" not in real + json.dumps(in_real, ensure_ascii=False)
+    assert "conserved energy 21.7(9) meV per atom and ns" in metal
+    assert "conserved energy 0.50(2) kcal/mol per atom and ns" in real
+    assert "validation error is 217 meV Å⁻¹ per atom" in metal
+    assert "1 217 " in metal and "1 5 " in real  # the rms force of the data
+    scaled = 0
+    for name, plot in in_metal.items():
+        other = in_real[name]
+        for axis in "xy":
+            title = plot["layout"][f"{axis}axis"]["title"]["text"]
+            assert title.replace("meV", "kcal mol⁻¹") == other["layout"][f"{axis}axis"]["title"]["text"]
+            for trace, in_kcal in zip(plot["data"], other["data"], strict=True):
+                by = factor if "meV" in title else 1.0
+                values = [(a, b) for a, b in zip(trace[axis], in_kcal[axis], strict=True) if a is not None]
+                assert [a for a, _ in values] == pytest.approx([by * b for _, b in values], rel=2e-4, abs=1e-9)
+                scaled += "meV" in title
+    assert scaled >= 10

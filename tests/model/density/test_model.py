@@ -94,6 +94,22 @@ def slope_of(function, x, step=1e-6):
     return (function(x + step) - function(x - step)) / (2 * step)
 
 
+def test_the_variation_of_mixtures_falls_with_the_number_of_the_radial_function():
+    graph, model = water(0), density(electrostatics="none", radial_functions=4, bonded_functions=3)
+    model.initialize(graph)
+    layer, seen = model.network.layers[0], []
+    layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    model.eval()(graph)
+    numbers = torch.cat([torch.arange(1, count + 1) for count in model.settings.function_counts]).double()
+    numbers = numbers.repeat(seen[0].shape[2] // len(numbers))
+    for degree in (1, 2):
+        vary = seen[0][degree**2 : (degree + 1) ** 2].square().sum(0).mean(0).sqrt()  # (C K,)
+        chosen = vary > 0.01 * vary.max()
+        found = (vary / layer.spread[degree] * numbers)[chosen]
+        assert chosen.sum() > 10
+        torch.testing.assert_close(found, (1 / (1 / numbers**2).mean()).sqrt().expand_as(found), rtol=1e-10, atol=0)
+
+
 def test_radial_functions_and_their_slopes_vanish_at_the_cutoff_and_agree():
     r = torch.linspace(0.4, 5.5, 200, dtype=torch.float64)
     values, slopes = radial_functions(r, torch.ones_like(r), 5.0, 6)

@@ -149,3 +149,33 @@ def test_names_on_the_command_line_are_checked() -> None:
     for wrong in ("energy", "enrgy=e", "energy="):
         with pytest.raises(InputError, match=f"--key {wrong}: is not of the form TARGET=NAME"):
             target_keys([wrong])
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("Energy=-1.0", "no energy is read, though there is 'Energy'; data.keys.energy=Energy takes it."),
+        (
+            "total_energy=-1.0",
+            "no energy is read, though there is 'total_energy'; data.keys.energy=total_energy takes it.",
+        ),
+        (
+            'energy=-1.0 Virial="1 0 0 0 1 0 0 0 1"',
+            "no virial is read, though there is 'Virial'; data.keys.virial=Virial takes it.",
+        ),
+        (
+            "energy=-1.0 energy_sigma=0.001",
+            "'energy_sigma', which weigh targets in GAP, are not used; config_energy_weight, config_forces_weight and "
+            "config_virials_weight are.",
+        ),
+        ("energy=-1.0 kinetic_energy=0.1 config_energy_weight=2", None),
+    ],
+)
+def test_what_may_be_meant_and_is_not_taken_is_named(tmp_path, line, note):
+    path = tmp_path / "one.xyz"
+    path.write_text(
+        f'1\nLattice="4 0 0 0 4 0 0 0 4" pbc="T T T" {line} Properties=species:S:1:pos:R:3:forces:R:3\nAr 0 0 0 1 0 0\n'
+    )
+    names = TargetNames()
+    list(read_frames(path, names=names))
+    assert names.notes() == ([] if note is None else [note])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gnnformd.evaluation.figures.style import AXIS_COLORS, COLORS, FORCE, note, panels, save_figure, styled
 from gnnformd.evaluation.formatting import percent
+from gnnformd.units import SHOWN, ShownUnits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +125,7 @@ def learning_curve_figure(
 
 
 @styled
-def force_curve_figure(curves: Sequence[Curve]) -> Figure:
+def force_curve_figure(curves: Sequence[Curve], units: ShownUnits = SHOWN["real"]) -> Figure:
     """Force on the second of two atoms, one row per curve (Lennard-Jones, Coulomb, bond), columns x, y and z.
 
     The y and z panels of a row share a scale: any force along them is an error.
@@ -133,16 +134,17 @@ def force_curve_figure(curves: Sequence[Curve]) -> Figure:
     ----------
     curves
         Result of `gnnformd.evaluation.forces.curves.force_curves`.
+    units
+        That forces are shown in.
     """
     figure, axes = panels(len(curves), 3, (9.6, 0.6 + 2.5 * len(curves)))
     for row, curve in zip(axes, curves, strict=True):
-        transverse = 1.25 * max(curve.max_transverse, 1e-3)
+        transverse = 1.25 * units.force * max(curve.max_transverse, 1e-3)
+        reference, predicted = units.force * curve.reference, units.force * curve.predicted
         for k, (axis, name) in enumerate(zip(row, "xyz", strict=True)):
             force = f"$\\mathbf{{F_{name}}}$"
-            axis.plot(
-                curve.distance, curve.reference[:, k], color=COLORS["reference"], linewidth=4, label="force field"
-            )
-            axis.plot(curve.distance, curve.predicted[:, k], color=COLORS["model"], label="model")
+            axis.plot(curve.distance, reference[:, k], color=COLORS["reference"], linewidth=4, label="force field")
+            axis.plot(curve.distance, predicted[:, k], color=COLORS["model"], label="model")
             axis.set(xlabel="distance (Å)", title=f"{curve.name}, {force}" if k == 0 else force)
             axis.set_xlim(curve.distance[0], curve.distance[-1])
             if curve.data_from is not None and curve.data_from > curve.distance[0]:
@@ -150,7 +152,7 @@ def force_curve_figure(curves: Sequence[Curve]) -> Figure:
                 axis.axvspan(curve.distance[0], shortest, color=COLORS["grid"], label="shorter than in the data")
             if k > 0:
                 axis.set_ylim(-transverse, transverse)
-        row[0].set_ylabel(f"force ({FORCE})")
+        row[0].set_ylabel(f"force ({units.force_symbol})")
         corner = "upper right" if curve.reference[0, 0] > curve.reference[-1, 0] else "lower right"
         lines = [f"rms error {percent(curve.relative_rms_error)}"]
         if curve.relative_rms_error_in_data is not None:
@@ -165,7 +167,12 @@ def force_curve_figure(curves: Sequence[Curve]) -> Figure:
 
 @styled
 def molecular_dynamics_figure(
-    time: Float, temperature: Float, energy_per_atom: Float | None = None, *, target: float | None = None
+    time: Float,
+    temperature: Float,
+    energy_per_atom: Float | None = None,
+    *,
+    units: ShownUnits = SHOWN["real"],
+    target: float | None = None,
 ) -> Figure:
     """Temperature and drift of the energy along a run.
 
@@ -177,6 +184,8 @@ def molecular_dynamics_figure(
         K, (n,).
     energy_per_atom
         Total energy per atom, kcal/mol, (n,); drawn as the change since the start.
+    units
+        That energies are shown in.
     target
         Temperature of the thermostat, K.
     """
@@ -191,9 +200,9 @@ def molecular_dynamics_figure(
     title = f"Mean temperature {np.mean(temperature):.1f} K{thermostat}"
     upper.set(ylabel="temperature (K)", title=title, xlim=(time[0], time[-1]))
     if energy_per_atom is not None:
-        change = np.asarray(energy_per_atom) - energy_per_atom[0]
+        change = units.per_atom * (np.asarray(energy_per_atom) - energy_per_atom[0])
         axes[1, 0].plot(time, change, color=COLORS["model"], linewidth=1.1)
-        axes[1, 0].set_ylabel("change of total energy\n(kcal mol⁻¹ per atom)")
+        axes[1, 0].set_ylabel(f"change of total energy\n({units.per_atom_symbol} per atom)")
     axes[-1, 0].set_xlabel("time (ps)")
     return figure
 

@@ -15,7 +15,6 @@ from gnnformd.evaluation.forces.force_errors import (
     ForceErrorAccumulator,
     ForceMetrics,
     ForceSamples,
-    TypeMetrics,
     force_metrics,
 )
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
@@ -59,11 +58,14 @@ class EnergyMetrics:
         What was subtracted, kcal/mol.
     mae_per_atom
         Mean of its absolute value, kcal/mol.
+    frames
+        Frames that have an energy.
     """
 
     rmse_per_atom: float
     offset_per_atom: float
     mae_per_atom: float
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,20 @@ class ConfigTypeErrors:
     frames
         Number of frames.
     force
-        Errors of the forces.
+        Errors of the forces; None where no frame has forces.
     energy
-        Error of the energy, after the offset of the whole dataset has been subtracted; None where that has none.
+        Error of the energy, after the offset of the whole dataset has been subtracted; None where there is none.
     """
 
     frames: int
-    force: TypeMetrics
+    force: ForceMetrics | None
     energy: EnergyMetrics | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers under their names."""
         return {
             "frames": self.frames,
-            "force": self.force.to_dict(),
+            "force": None if self.force is None else self.force.to_dict(),
             "energy": None if self.energy is None else dict(vars(self.energy)),
         }
 
@@ -108,7 +110,7 @@ class DatasetEvaluation:
     force
         Errors of the forces.
     energy
-        Error of the energy; None where model or data have none, or with a single frame.
+        Error of the energy; None where model or data have none, or a single frame has one.
     seconds_per_frame
         Wall time of the neighbor search, the features and the network, per frame, after a
         warm-up: one frame is predicted before, and the first batch is left out where there are more.
@@ -151,14 +153,18 @@ class Evaluation:
         Path of the model file.
     datasets
         One entry per dataset.
+    shown_units
+        Unit style that results are shown in, that of the model's data: ``real`` or ``metal``.
     """
 
     model: str
     datasets: tuple[DatasetEvaluation, ...]
+    shown_units: str = "real"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written as JSON; ``parity`` holds at most 2000 components as rows of x, y, z."""
-        return {"model": self.model, "units": UNITS, "datasets": [d.to_dict() for d in self.datasets]}
+        datasets = [d.to_dict() for d in self.datasets]
+        return {"model": self.model, "units": UNITS, "shown_units": self.shown_units, "datasets": datasets}
 
 
 def evaluate(
@@ -207,7 +213,7 @@ def evaluate(
 
         results.append(_evaluate_one(loaded, dataset, types, seen, indices, batch_size, seed, report))
         done += len(indices)
-    return Evaluation(str(loaded.path), tuple(results))
+    return Evaluation(str(loaded.path), tuple(results), loaded.card.shown_units)
 
 
 def _evaluate_one(
@@ -224,7 +230,7 @@ def _evaluate_one(
     errors = ForceErrorAccumulator(names, sample_atoms=SAMPLED_ATOMS, seed=seed)
     of_kind: dict[str, ForceErrorAccumulator] = {}
     kinds: list[str | None] = []
-    energy_errors: list[float] = []  # per atom, one a frame
+    energy_errors: list[float] = []  # per atom, one a frame, NaN without energy
     seconds: list[tuple[float, int]] = []
     predict = Predictor(loaded, dataset.force_field, types)
     predict([_frame(loaded, dataset, types, seen, indices[0])])  # compiles
@@ -234,19 +240,20 @@ def _evaluate_one(
         prediction = predict(batch)
         forces = prediction.forces.detach().cpu().double().numpy()  # waits for the device
         seconds.append((time.perf_counter() - begin, len(batch)))
-        errors.add(forces, np.concatenate([f.forces for f in batch]), np.concatenate([f.types for f in batch]))
         energy_errors.extend(_energy_errors(prediction, batch))
         start_of_frame = 0
         for frame in batch:
             predicted = forces[start_of_frame : start_of_frame + len(frame.types)]
             start_of_frame += len(frame.types)
             kinds.append(frame.config_type)
-            if frame.config_type is not None:
-                kind = of_kind.setdefault(frame.config_type, ForceErrorAccumulator(names))
-                kind.add(predicted, frame.forces, frame.types)
+            if frame.forces is not None:
+                errors.add(predicted, frame.forces, frame.types)
+            name = frame.config_type
+            if name is not None and frame.forces is not None:
+                of_kind.setdefault(name, ForceErrorAccumulator(names)).add(predicted, frame.forces, frame.types)
         report(start + len(batch))
     timed = seconds[1:] or seconds
-    energy = _energy_metrics(energy_errors, len(indices))
+    energy = _energy_metrics(energy_errors)
     return DatasetEvaluation(
         path=str(dataset.path),
         frames=len(indices),
@@ -257,9 +264,11 @@ def _evaluate_one(
         samples=errors.samples(),
         per_config_type={
             name: ConfigTypeErrors(
-                kinds.count(name), of_kind[name].metrics(), _energy_of_kind(energy, energy_errors, kinds, name)
+                kinds.count(name),
+                of_kind[name].metrics() if name in of_kind else None,
+                _energy_of_kind(energy, energy_errors, kinds, name),
             )
-            for name in sorted(of_kind)
+            for name in sorted({kind for kind in kinds if kind is not None})
         },
     )
 
@@ -276,6 +285,15 @@ def _check(loaded: LoadedModel, dataset: PackedDataset, indices: Sequence[int]) 
     card = loaded.card
     if not indices:
         raise InputError(f"{dataset.path}: contains no frames; give data with at least one complete frame.")
+    without = sum(dataset[index].forces is None for index in indices)
+    if without == len(indices):
+        raise InputError(f"{dataset.path}: frame {indices[0]} has no forces to compare with; dump fx, fy and fz.")
+    if without:
+        warnings.warn(
+            f"{dataset.path}: {without} of {len(indices)} frames have no forces; errors of forces are those of the "
+            "others.",
+            stacklevel=3,
+        )
     if card.force_field is not None and card.force_field.bonds and dataset[indices[0]].bonds is None:
         warnings.warn(
             f"{dataset.path}: its bonds are unknown, so all pairs count as not bonded, but the model was trained with "
@@ -313,8 +331,6 @@ def _warn_of_training_frames(card: ModelCard, dataset: PackedDataset) -> None:
 
 def _frame(loaded: LoadedModel, dataset: PackedDataset, types: TypeMap, seen: SeenPairs, index: int) -> Frame:
     frame: Frame = dataset[index]
-    if frame.forces is None:
-        raise InputError(f"{dataset.path}: frame {index} has no forces to compare with; dump fx, fy and fz.")
     known = len(_type_names(loaded.card, dataset, types))
     if frame.types.max() > known:
         raise InputError(
@@ -333,30 +349,29 @@ def _type_names(card: ModelCard, dataset: PackedDataset, types: TypeMap) -> tupl
 
 
 def _energy_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[float]:
+    """Error of the energy per atom of each frame, NaN without energy."""
     if prediction.energies is None:
+        yield from [np.nan] * len(batch)
         return
     predicted = prediction.energies.detach().cpu().double().numpy()  # (B,)
     for energy, frame in zip(predicted, batch, strict=True):
-        if frame.energy is not None:
-            yield float(energy - frame.energy) / len(frame.types)
+        yield np.nan if frame.energy is None else float(energy - frame.energy) / len(frame.types)
 
 
-def _energy_metrics(errors: Sequence[float], frames: int) -> EnergyMetrics | None:
-    if frames < 2 or len(errors) < frames:
-        return None
-    return _spread(errors, float(np.mean(errors)))
+def _energy_metrics(errors: Sequence[float]) -> EnergyMetrics | None:
+    known = [error for error in errors if not np.isnan(error)]
+    return _spread(known, float(np.mean(known))) if len(known) > 1 else None
 
 
 def _energy_of_kind(
     whole: EnergyMetrics | None, errors: Sequence[float], kinds: Sequence[str | None], name: str
 ) -> EnergyMetrics | None:
     """Error of the frames of one kind of configuration, about the offset of all of them."""
-    if whole is None:
-        return None
-    return _spread([e for e, kind in zip(errors, kinds, strict=True) if kind == name], whole.offset_per_atom)
+    known = [e for e, kind in zip(errors, kinds, strict=True) if kind == name and not np.isnan(e)]
+    return None if whole is None or not known else _spread(known, whole.offset_per_atom)
 
 
 def _spread(errors: Sequence[float], offset: float) -> EnergyMetrics:
     """Errors per atom about an offset."""
     left = np.asarray(errors) - offset
-    return EnergyMetrics(float(np.sqrt(np.mean(left**2))), offset, float(np.abs(left).mean()))
+    return EnergyMetrics(float(np.sqrt(np.mean(left**2))), offset, float(np.abs(left).mean()), len(left))

@@ -16,7 +16,7 @@ from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.statistics import Estimate, estimate
 from gnnformd.evaluation.liquid.structure import structure
 from gnnformd.evaluation.liquid.transport import CENTER_OF_MASS_TEMPERATURE, transport
-from gnnformd.evaluation.liquid.verdict import Observable, Verdict, overall
+from gnnformd.evaluation.liquid.verdict import Observable, Verdict, judged_together, overall
 from gnnformd.units import BOLTZMANN
 
 __all__ = ["RunComparison", "Stability", "compare_runs"]
@@ -140,6 +140,7 @@ def compare_runs(
     if center_held:
         observables.pop(CENTER_OF_MASS_TEMPERATURE, None)
     observables = {name: _with_lengths(observable, run, reference) for name, observable in observables.items()}
+    observables = judged_together(observables)
     stability = None
     if structural.checked_ps is not None:
         left = structural.departure

@@ -132,13 +132,13 @@ def diffusion(lags_ps: Float, blocks: Float) -> Diffusion:
         return Diffusion(None, "nothing moves")
     early, late = (_logarithmic_slope(lags_ps, mean, a, b) for a, b in pairwise(ends))
     if late < _BOUND_SLOPE:
-        return Diffusion(None, f"no diffusion on this time scale, {last:.2g} ps")
+        return Diffusion(None, f"no diffusion on this time scale, {last:.2g} ps (a part of the run)")
     first, decay = ends[0] * interval, _velocity_decay(blocks) * interval
     if decay > first:
         return Diffusion(
             None,
-            f"velocities are correlated for {decay:.2g} ps, and displacements have to be known for more than ten times "
-            f"as long, not {last:.2g} ps",
+            f"velocities are correlated for {decay:.2g} ps, and displacements are needed over more than ten times as "
+            f"long, but known over {last:.2g} ps only, as the mean over {_SEGMENTS} parts of the run",
             _run_ps(max(decay, _linear_from(lags_ps, mean, ends)) * _DECADE / _LONGEST_LAG),
         )
     if max(abs(early - 1.0), abs(late - 1.0)) > _SLOPE_TOLERANCE:

@@ -127,6 +127,8 @@ def _compare_rdf(
     curves: dict[str, dict[str, dict[str, Any]]],
 ) -> Departure | None:
     both = [sampled for sampled in (ours, theirs) if sampled is not None]
+    if not all(all(frame.periodic) for sampled in both for frame in sampled.frames):
+        return None  # there is no mean density in empty space
     exclude_molecules = len(ours.run.topology.bonds) > 0 and all(sampled.molecules_known for sampled in both)
     # a little less than half because of rounding
     r_max = min(MAX_DISTANCE, 0.499 * min(narrowest_width(frame) for sampled in both for frame in sampled.frames))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ENERGY_COLUMNS", "THERMO_COLUMNS", "VIRIAL_COLUMNS", "ThermoSeries"]
+__all__ = ["BOX_COLUMNS", "ENERGY_COLUMNS", "THERMO_COLUMNS", "VIRIAL_COLUMNS", "ThermoSeries"]
 
 Float = NDArray[np.float64]
 
@@ -22,6 +22,8 @@ THERMO_COLUMNS = {
     "total_energy": "etotal",
     "conserved_energy": "econserve",
     "volume_A3": "vol",
+    **{f"length_{axis}_A": f"cell{axis}" for axis in "abc"},
+    **{f"{angle}_degrees": f"cell{angle}" for angle in ("alpha", "beta", "gamma")},
 }
 """Columns of ``thermo.csv`` (energies in kcal/mol) and LAMMPS's thermo keyword for each.
 
@@ -35,6 +37,10 @@ VIRIAL_COLUMNS = ("pressure_atm",)
 """Columns that need the model's virial."""
 
 
+BOX_COLUMNS = (*VIRIAL_COLUMNS, "volume_A3", *list(THERMO_COLUMNS)[-6:])
+"""Columns that need a box that is periodic in all directions."""
+
+
 @dataclass(frozen=True)
 class ThermoSeries:
     """The columns of a thermo table.
@@ -46,6 +52,12 @@ class ThermoSeries:
     """
 
     columns: dict[str, Float]
+
+    @staticmethod
+    def names_in(path: Path) -> list[str]:
+        """Names of the columns of a table."""
+        with path.open() as file:
+            return file.readline().strip().split(",")
 
     @classmethod
     def read(cls, path: Path) -> ThermoSeries:

@@ -31,6 +31,9 @@ __all__ = ["CENTER_OF_MASS_TEMPERATURE", "Transport", "transport"]
 Float = NDArray[np.float64]
 
 _FRAMES_PER_SEGMENT = 4
+_MIN_POINTS = 20
+"""Points of a curve of the mean squared displacement."""
+
 CENTER_OF_MASS_TEMPERATURE = "center-of-mass temperature, K"
 _CENTER_OF_MASS_SHARE = 0.01
 """Largest temperature of the center of mass allowed, as a share of the temperature."""
@@ -111,17 +114,20 @@ def _motion(run: ObservedRun, masses: Float, names: Sequence[str], notes: list[s
 
 def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: float) -> None:
     family = "mean_squared_displacement"
+    # Of short runs a curve without errors is shown, from all their starts.
+    whole = segment / 2 < _MIN_POINTS * ours.interval_ps
+    durations = [m.duration_ps + m.interval_ps for m in (ours, theirs) if m is not None]
+    drawn = min(durations) if whole else segment
     for body in ours.paths:
-        lags, blocks = displacement_blocks(ours, body, segment)
-        shown = lags <= lags[-1] / 2  # at longer lags there are few time origins
+        lags, blocks = displacement_blocks(ours, body, drawn)
+        shown = lags <= lags[-1] / (4 if whole else 2)  # at longer lags there are few time origins
         mine = MeasuredCurve.of_blocks(lags[shown], blocks[:, shown])
         known: MeasuredCurve | None = None
-        diffusions = {"the run": diffusion(lags, blocks)}
+        diffusions = {"the run": diffusion(*displacement_blocks(ours, body, segment))}
         reference: Diffusion | None = None
         if theirs is not None and body in theirs.paths:
-            other_lags, other_blocks = displacement_blocks(theirs, body, segment)
-            reference = diffusions["the reference"] = diffusion(other_lags, other_blocks)
-            known = _interpolated(mine.x, MeasuredCurve.of_blocks(other_lags, other_blocks))
+            reference = diffusions["the reference"] = diffusion(*displacement_blocks(theirs, body, segment))
+            known = _interpolated(mine.x, MeasuredCurve.of_blocks(*displacement_blocks(theirs, body, drawn)))
         found.curves.setdefault(family, {})[body] = curve_to_dict(family, mine, known)
         observable = _diffusion_observable(diffusions["the run"], reference)
         if observable is not None:

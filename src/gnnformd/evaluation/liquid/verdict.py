@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gnnformd.evaluation.liquid.statistics import Estimate, deviation
 
-__all__ = ["Observable", "Verdict", "overall", "picoseconds"]
+__all__ = ["Observable", "Verdict", "judged_together", "overall", "picoseconds"]
 
 TOO_SHORT = "too short to say"
 SAME = "same within 2 standard errors"
@@ -53,6 +53,9 @@ class Observable:
     needed_ps, reference_needed_ps
         Length of the run and of the reference that would do for a verdict, about; NaN where each is long enough, or
         where no length can be told.
+    comparisons
+        Number of observables that are compared together. It differs where the deviation exceeds what the largest of so
+        many exceeds in 4.55 % of all runs of equal liquids (Sidak).
     """
 
     value: Estimate
@@ -61,6 +64,7 @@ class Observable:
     bound: float | None = None
     needed_ps: float = math.nan
     reference_needed_ps: float = math.nan
+    comparisons: int = 1
 
     @property
     def lengths(self) -> float:
@@ -98,6 +102,8 @@ class Observable:
             return self._too_short()
         if abs(z) <= MAX_DEVIATION:
             return Verdict("same", SAME)
+        if abs(z) <= _largest_of(self.comparisons):
+            return Verdict("same", f"same: {_size(z)}, chance among {self.comparisons} observables")
         return Verdict("differs", f"differs: {_size(z)}")
 
     def _within_bound(self, bound: float) -> Verdict:
@@ -144,44 +150,53 @@ def picoseconds(length: float) -> str:
     return f"{rounded:.0f} ps" if rounded >= 10 else f"{rounded:.2g} ps"
 
 
+def judged_together(observables: Mapping[str, Observable]) -> dict[str, Observable]:
+    """Let the verdict on each observable allow for the number of those that are compared."""
+    compared = sum(not math.isnan(o.difference) for o in observables.values())
+    return {name: replace(o, comparisons=max(compared, 1)) for name, o in observables.items()}
+
+
 def overall(observables: Mapping[str, Observable]) -> Verdict | None:
     """One verdict on all observables; None where none has a reference.
 
     One of twenty comparisons of equal quantities is more than two standard errors apart. The run as a whole differs
-    where the deviation of one observable exceeds what the largest of so many exceeds in 4.6 % of all runs (Sidak), or
-    where a bound is exceeded. Where fewer than half of them can be compared, the run is too short for a verdict, which
-    says how long a run would do for all of them.
+    where one observable differs by more than chance among so many, or exceeds its bound (see `judged_together`). Where
+    fewer than half of them can be compared, the run is too short for a verdict, which says how long a run would do for
+    all of them.
 
     Parameters
     ----------
     observables
         By name.
     """
+    observables = judged_together(observables)
     verdicts = {name: v for name, o in observables.items() if (v := o.verdict) is not None}
     if not verdicts:
         return None
-    compared = [name for name, v in verdicts.items() if v.answer != "too short"]
     too_short = [name for name, v in verdicts.items() if v.answer == "too short"]
-    limit = _largest_of(sum(observables[name].bound is None for name in compared))
-    different = [name for name in compared if verdicts[name].answer == "differs" and _exceeds(observables[name], limit)]
+    different = [name for name, v in verdicts.items() if v.answer == "differs"]
     if different:
         parts = (f"{name} ({verdicts[name].text.removeprefix('differs: ')})" for name in different)
         return Verdict("differs", f"differs: {'; '.join(parts)}")
-    counted = f"{len(compared)} of {len(verdicts)} observables"
-    if 2 * len(compared) < len(verdicts):
-        return Verdict("too short", f"{TOO_SHORT}: only {counted} can be compared{_would_do(observables, too_short)}")
-    rest = f"; {TOO_SHORT}: {', '.join(too_short)}{_would_do(observables, too_short)}" if too_short else ""
-    return Verdict("same", f"{SAME}, {counted}{rest}")
+    compared = len(verdicts) - len(too_short)
+    counted = f"{compared} of {len(verdicts)} observables"
+    would_do = _would_do(observables, too_short)
+    if 2 * compared < len(verdicts):
+        return Verdict("too short", f"{TOO_SHORT}: only {counted} can be compared{would_do and f'; {would_do}'}")
+    apart = [f"{name}, {abs(z):.1f}" for name, o in observables.items() if abs(z := o.difference) > MAX_DEVIATION]
+    chance = f" (more than 2 standard errors apart, no more than by chance: {'; '.join(apart)})" if apart else ""
+    rest = f"; {TOO_SHORT}: {'; '.join(too_short)}{would_do and f' ({would_do})'}" if too_short else ""
+    return Verdict("same", f"{'same' if apart else SAME}, {counted}{chance}{rest}")
 
 
 def _would_do(observables: Mapping[str, Observable], too_short: Sequence[str]) -> str:
-    """End of a sentence: the run, and where it is too short the reference, that would do for these observables."""
+    """Name the run, and where it is too short the reference, that would do for these observables."""
     found = []
     for which in ("needed_ps", "reference_needed_ps"):
         needs = [need for name in too_short if math.isfinite(need := getattr(observables[name], which))]
         if needs:
             found.append(f"{'a run' if which == 'needed_ps' else 'a reference'} of about {picoseconds(max(needs))}")
-    return f"; {' and '.join(found)} would do" if found else ""
+    return f"{' and '.join(found)} would do" if found else ""
 
 
 def _largest_of(comparisons: int) -> float:
@@ -190,10 +205,6 @@ def _largest_of(comparisons: int) -> float:
 
     each = 1.0 - (1.0 - FALSE_POSITIVE_RATE) ** (1.0 / max(comparisons, 1))
     return -float(ndtri(each / 2.0))
-
-
-def _exceeds(observable: Observable, limit: float) -> bool:
-    return observable.bound is not None or abs(observable.difference) > limit
 
 
 def _size(z: float) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gnnformd.evaluation.report.data_files import KnownData, all_there, data_of
 from gnnformd.evaluation.report.files import Reference, ResultFolder, TrainingRun
 from gnnformd.evaluation.results import SimulationResult
 from gnnformd.yaml_files import read_mapping
@@ -47,28 +48,47 @@ def _train(run: TrainingRun) -> str:
 def next_commands(found: ResultFolder) -> list[tuple[str, str]]:
     """List what can be done next and the command for it, to be pasted where the report was written.
 
-    Paths begin with the folder as it was given to the report.
+    Paths begin with the folder as it was given to the report. A command is listed only where it works: with data that
+    are there, and for a model that it can be used with.
     """
     top = found.folder
     steps = [("Go on with the simulation until its comparisons have a verdict:", c) for c in _longer_runs(found)]
-    model = next((m for r in found.runs if (m := top / r.path / "model.safetensors").is_file()), None)
-    start = next((top / r.path for r in found.references if (top / r.path / "topology.data").is_file()), None)
-    if model is not None:
-        if start is not None and not found.simulations:
-            command = _line("simulate", model, start / "topology.data", "--compare", start, "--out", top / "md")
-            steps.append(("Run molecular dynamics with it, and compare with the reference:", command))
-        if start is not None and not found.evaluations:
-            command = _line("evaluate", model, start, "--json", top / "evaluate.json")
-            steps.append(("Measure its errors:", command))
-        if not found.curves:
-            command = _line("curves", model, "--json", top / "curves.json")
-            steps.append(("Look at the force between two atoms:", command))
-        steps.append(("Measure its speed beside LAMMPS's own force field:", _line("benchmark", model)))
-    run = next((r for r in found.runs if r.config_text and not r.finetuned), None)
+    run = next((r for r in found.runs if (top / r.path / "model.safetensors").is_file()), None)
     if run is not None:
+        steps += _with_model(found, top / run.path / "model.safetensors", data_of(found, run))
+    run = next((r for r in found.runs if r.config_text and not r.finetuned), None)
+    if run is not None and all_there(run):
         folder = top / run.path
         command = _line("train", folder / "config.yaml", "--out", f"{folder}-longer", "--max-minutes", 30)
         steps.append(("Train longer, in a folder of its own:", command))
+    return steps
+
+
+def _with_model(found: ResultFolder, model: Path, data: Sequence[KnownData]) -> list[tuple[str, str]]:
+    """Commands that use a model."""
+    from gnnformd.evaluation.forces.curves import pair_cases
+    from gnnformd.model.files.model_file import read_card
+
+    top, field = found.folder, read_card(model).force_field
+    steps = []
+    start = next((s for d in data if (s := d.start()) is not None), None)
+    if start is not None and not found.simulations:
+        compared = ", and compare with the reference" if "--compare" in start else ""
+        command = _line("simulate", model, *start, "--out", top / "md")
+        steps.append((f"Run molecular dynamics with it{compared}:", command))
+    known = min(data, key=lambda d: d.trained_on, default=None)
+    if known is not None and not found.evaluations:
+        other = "; data that it was not trained on tell more than these" if known.trained_on else ""
+        command = _line("evaluate", model, known.path, *known.options, "--json", top / "evaluate.json")
+        steps.append((f"Measure its errors{other}:", command))
+    if known is not None:
+        command = _line("predict", model, known.path, top / "predictions.xyz", *known.options)
+        steps.append(("Write its energies and forces beside those of the data, for plots of your own:", command))
+    if field is not None and not found.curves and pair_cases(field):
+        command = _line("curves", model, "--json", top / "curves.json")
+        steps.append(("Look at the force between two atoms:", command))
+    if field is not None and field.liquid is not None:
+        steps.append(("Measure its speed beside LAMMPS's own force field:", _line("benchmark", model)))
     return steps
 
 

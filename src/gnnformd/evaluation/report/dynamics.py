@@ -12,14 +12,16 @@ from gnnformd.evaluation.report.page import Page, Raw, grid, table
 from gnnformd.evaluation.report.plots import energy_plot, md_plot, temperature_plot
 from gnnformd.evaluation.report.trajectory_view import trajectory_view
 from gnnformd.evaluation.results import SimulationResult
+from gnnformd.units import ShownUnits
 
 __all__ = ["simulation_section"]
 
 METHOD = (
     "Standard errors, in brackets in units of the last digit, come from blocks of time longer than the correlation "
     "time. <b>Apart</b> is the difference in standard errors; for two equal liquids it is above 2 in one of twenty "
-    "rows. Where a run is too short for a standard error, there is no verdict. The shaded band in a plot extends two "
-    "standard errors of the difference to either side of the reference."
+    "rows. A row differs where it is farther apart than chance explains among so many rows. Where a run is too short "
+    "for a standard error, there is no verdict. The shaded band in a plot extends two standard errors of the "
+    "difference to either side of the reference."
 )
 STYLES = {"same": "good", "differs": "bad"}
 
@@ -32,7 +34,7 @@ def simulation_section(results: Sequence[Result[SimulationResult]], page: Page) 
 
 def _simulation(result: Result[SimulationResult], page: Page) -> str:
     run = result.content
-    parts = [f"<h3>{escape(short_name(run.model))}</h3><p>{_summary(run)}</p>"]
+    parts = [f"<h3>{escape(short_name(run.model))}</h3><p>{_summary(run, page.units)}</p>"]
     parts += [f"<p>{sentence}</p>" for sentence in _verdicts(run)]
     structure = [_curve(run, "rdf", name, page) for name in run.curves.get("rdf", {}) if _drawn(run, "rdf", name)]
     view = trajectory_view(result.path.parent, run)
@@ -54,7 +56,7 @@ def _simulation(result: Result[SimulationResult], page: Page) -> str:
         plots.append(page.plot(temperature_plot(times, thermo.temperature, target), "Temperature"))
     if sum(energy is not None for energy in thermo.total_energy) > 1:
         per_atom = [None if energy is None else energy / run.atoms for energy in thermo.total_energy]
-        plots.append(page.plot(energy_plot(times, per_atom), "Total energy", "change since the start"))
+        plots.append(page.plot(energy_plot(times, per_atom, page.units), "Total energy", "change since the start"))
     parts.append(grid(plots, 2 if len(plots) in (2, 4) else len(plots)))
     return "".join(parts)
 
@@ -68,7 +70,7 @@ def _drawn(run: SimulationResult, family: str, name: str) -> bool:
     return sum(value is not None for value in run.curves[family][name].y) > 1
 
 
-def _summary(run: SimulationResult) -> str:
+def _summary(run: SimulationResult, units: ShownUnits) -> str:
     """Say what was run, and whether it was completed."""
     settings = run.settings
     facts = [f"{count(run.steps)} steps", f"{count(run.atoms)} atoms"]
@@ -79,8 +81,9 @@ def _summary(run: SimulationResult) -> str:
     facts.append(f"{number(run.microseconds_per_atom_step)} µs per atom and step")
     drift = run.energy_drift_per_atom_per_ns
     if drift is not None:
-        value = with_error(drift, run.energy_drift_standard_error)
-        facts.append(f"energy drift {value} kcal/mol per atom and ns")
+        error = run.energy_drift_standard_error
+        value = with_error(units.per_atom * drift, None if error is None else units.per_atom * error)
+        facts.append(f"{run.drift_name} {value} {units.per_atom_unit} per atom and ns")
     if not run.stable:
         return f'<b class="bad">Unstable.</b> {escape(str(run.reason))} {escape(", ".join(facts))}.'
     return f'<b class="good">Completed.</b> {escape(", ".join(facts))}.'

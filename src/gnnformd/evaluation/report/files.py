@@ -13,7 +13,7 @@ from gnnformd.evaluation.report.history import ORIGINAL_ATOMS, History, read_his
 from gnnformd.evaluation.results import CurvesResult, EvaluationResult, SimulationResult
 from gnnformd.yaml_files import read_mapping
 
-__all__ = ["Reference", "Result", "ResultFolder", "TrainingRun", "read_folder", "short_name"]
+__all__ = ["Reference", "Result", "ResultFolder", "TrainingRun", "read_folder", "short_name", "units_of"]
 
 DEPTH = 4
 Content = TypeVar("Content", EvaluationResult, CurvesResult, SimulationResult)
@@ -128,6 +128,18 @@ def read_folder(folder: Path) -> ResultFolder:
             "evaluate, curves or simulate have written JSON files."
         )
     return found
+
+
+def units_of(found: ResultFolder) -> str:
+    """Find the unit style of the data: of models, else of results or reference runs; ``real`` where they differ."""
+    from gnnformd.model.files.model_file import read_card
+
+    models = [found.folder / run.path / "model.safetensors" for run in found.runs]
+    styles = {read_card(path).shown_units for path in models if path.is_file()}
+    styles = styles or {r.content.shown_units for r in found.evaluations}
+    styles = styles or {r.content.shown_units for r in found.simulations}
+    styles = styles or {str(reference.manifest.get("units", "real")) for reference in found.references}
+    return styles.pop() if len(styles) == 1 else "real"
 
 
 def short_name(path: str) -> str:

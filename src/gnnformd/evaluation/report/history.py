@@ -44,6 +44,8 @@ class History:
         ``|dFx| + |dFy| + |dFz|``, mean over atoms, kcal/mol/angstrom.
     train_l1_per_atom
         The same of the training frames, while the weights change.
+    validation_rmse
+        Root mean square error of a component of a force, kcal/mol/angstrom.
     per_axis
         Share of `validation_loss` along x, y and z.
     learning_rate, seconds
@@ -56,6 +58,7 @@ class History:
     validation_loss: tuple[float, ...]
     validation_l1_per_atom: tuple[float, ...]
     train_l1_per_atom: tuple[float, ...]
+    validation_rmse: tuple[float, ...]
     per_axis: Mapping[str, tuple[float, ...]]
     learning_rate: tuple[float, ...]
     seconds: tuple[float, ...]
@@ -115,6 +118,7 @@ def read_metrics(path: Path) -> History | None:
         validation_loss=column("validation_loss"),
         validation_l1_per_atom=column("validation_l1_per_atom"),
         train_l1_per_atom=column("train_l1_per_atom"),
+        validation_rmse=column("validation_rmse"),
         per_axis={axis: column(f"validation_{axis}") for axis in "xyz"},
         learning_rate=column("learning_rate"),
         seconds=column("seconds"),
@@ -148,6 +152,7 @@ def read_training_log(path: Path) -> History | None:
         validation_loss=_floats(path, [e[2] for e in epochs]),
         validation_l1_per_atom=nothing,
         train_l1_per_atom=nothing,
+        validation_rmse=nothing,
         per_axis={axis: _floats(path, [a[k] for a in axes]) for k, axis in enumerate("xyz")},
         learning_rate=_floats(path, [f"{e[3]}e{e[4]}" for e in epochs]),
         seconds=nothing,

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from gnnformd.evaluation.report.plots import Spec
+from gnnformd.units import SHOWN, ShownUnits
 
 __all__ = ["Page", "Raw", "grid", "table"]
 
@@ -19,9 +20,16 @@ class Raw(str):
 
 
 class Page:
-    """Collects the plots of a page by the names that the HTML uses for them."""
+    """Collects the plots of a page by the names that the HTML uses for them.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    units
+        That forces and energies are shown in.
+    """
+
+    def __init__(self, units: ShownUnits = SHOWN["real"]) -> None:
+        self.units = units
         self._specs: dict[str, Spec] = {}
         self._views: dict[str, Spec] = {}
 

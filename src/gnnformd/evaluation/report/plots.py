@@ -1,7 +1,8 @@
 """Interactive plots of the report: results in, a plotly specification (data and layout) out.
 
 Colors are names of style variables of the page (``--model``), which the page replaces by the colors of its light or
-dark theme. Numbers are rounded to five digits to keep the page small.
+dark theme. Numbers are rounded to five digits to keep the page small. Forces and energies are
+given in kcal/mol/angstrom and kcal/mol, and drawn in the units that a function takes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
 from gnnformd.evaluation.report.history import ORIGINAL_ATOMS, ORIGINAL_LOG, History
 from gnnformd.evaluation.results import ComparedCurve, CurveResult
+from gnnformd.units import ShownUnits
 
 __all__ = [
     "Spec",
@@ -30,18 +32,19 @@ __all__ = [
 
 Spec = dict[str, Any]
 
-FORCE = "kcal mol⁻¹ Å⁻¹"
 PARITY_BINS = 90
 AXES = {"x": "--model", "y": "--second", "z": "--third"}
 
 
-def validation_plot(history: History, *, along_axes: bool, with_original: bool) -> Spec:
+def validation_plot(history: History, units: ShownUnits, *, along_axes: bool, with_original: bool) -> Spec:
     """Draw the error per atom of training and validation over the epochs.
 
     Parameters
     ----------
     history
         Errors by epoch.
+    units
+        That are shown.
     along_axes
         Whether to show its parts along x, y and z, which are equal for a model that is invariant.
     with_original
@@ -54,25 +57,36 @@ def validation_plot(history: History, *, along_axes: bool, with_original: bool) 
             for a, b in zip(history.validation_l1_per_atom, history.validation_loss, strict=True)
         ]
         traces += [
-            _line(history.epoch, [v * s for v, s in zip(values, scale, strict=True)], axis, AXES[axis], width=1.2)
+            _line(
+                history.epoch,
+                [units.force * v * s for v, s in zip(values, scale, strict=True)],
+                axis,
+                AXES[axis],
+                width=1.2,
+            )
             for axis, values in history.per_axis.items()
         ]
     if any(v == v for v in history.train_l1_per_atom):
-        traces.append(_epochs(history, history.train_l1_per_atom, "training", "--reference"))
-    traces.append(_epochs(history, history.validation_l1_per_atom, "validation", "--ink"))
+        traces.append(_epochs(history, _scaled(history.train_l1_per_atom, units), "training", "--reference"))
+    traces.append(_epochs(history, _scaled(history.validation_l1_per_atom, units), "validation", "--ink"))
     if with_original:
-        known = [loss / ORIGINAL_ATOMS for loss in ORIGINAL_LOG["validation_loss"]]
+        known = [units.force * loss / ORIGINAL_ATOMS for loss in ORIGINAL_LOG["validation_loss"]]
         trace = _line(ORIGINAL_LOG["epoch"], known, "original", "--fourth", mode="markers")
         traces.append(trace | {"marker": {"color": "--fourth", "symbol": "diamond-open", "size": 9}})
-    return _plot(traces, "epoch", f"error per atom ({FORCE})", log=True)
+    return _plot(traces, "epoch", f"error per atom ({units.force_symbol})", log=True)
 
 
-def loss_plot(history: History, *, with_validation: bool) -> Spec:
+def loss_plot(history: History, units: ShownUnits, *, with_validation: bool) -> Spec:
     """Loss over the epochs; that of the validation only where it is the same quantity."""
-    traces = [_epochs(history, history.train_loss, "training", "--reference" if with_validation else "--model")]
+    color = "--reference" if with_validation else "--model"
+    traces = [_epochs(history, _scaled(history.train_loss, units), "training", color)]
     if with_validation:
-        traces.append(_epochs(history, history.validation_loss, "validation", "--model"))
-    return _plot(traces, "epoch", f"loss per frame ({FORCE})", log=True) | {"legend": with_validation}
+        traces.append(_epochs(history, _scaled(history.validation_loss, units), "validation", "--model"))
+    return _plot(traces, "epoch", f"loss per frame ({units.force_symbol})", log=True) | {"legend": with_validation}
+
+
+def _scaled(forces: Iterable[float], units: ShownUnits) -> list[float]:
+    return [units.force * force for force in forces]
 
 
 def _epochs(history: History, values: Sequence[float], name: str, color: str) -> Spec:
@@ -89,11 +103,11 @@ def learning_rate_plot(history: History) -> Spec:
     return spec | {"legend": False}
 
 
-def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]]) -> Spec:
+def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]], units: ShownUnits) -> Spec:
     """Density of predicted over reference components, all three axes together, with the diagonal."""
     import numpy as np
 
-    known, found = np.array(reference, dtype=float).ravel(), np.array(predicted, dtype=float).ravel()
+    known, found = (units.force * np.array(forces, dtype=float).ravel() for forces in (reference, predicted))
     limit = 1.05 * float(np.abs([known, found]).max())
     counts, edges, _ = np.histogram2d(found, known, bins=PARITY_BINS, range=[(-limit, limit)] * 2)
     middle = [_short(float(v)) for v in (edges[1:] + edges[:-1]) / 2]
@@ -111,7 +125,8 @@ def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequen
         "showscale": False,
     }
     diagonal = _line([-limit, limit], [-limit, limit], "", "--second", width=1)
-    spec = _plot([diagonal | {"hoverinfo": "skip"}], f"reference ({FORCE})", f"predicted ({FORCE})")
+    unit = units.force_symbol
+    spec = _plot([diagonal | {"hoverinfo": "skip"}], f"reference ({unit})", f"predicted ({unit})")
     spec["data"].insert(0, density)
     spec["layout"]["xaxis"]["range"] = spec["layout"]["yaxis"]["range"] = [-limit, limit]
     spec["layout"]["hovermode"] = "closest"
@@ -119,16 +134,16 @@ def parity_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequen
     return spec | {"legend": False}
 
 
-def error_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]]) -> Spec:
+def error_plot(reference: Sequence[Sequence[float]], predicted: Sequence[Sequence[float]], units: ShownUnits) -> Spec:
     """Histogram of the errors of all components, up to that which one of five hundred exceeds."""
     import numpy as np
 
-    errors = (np.array(predicted, dtype=float) - np.array(reference, dtype=float)).ravel()
+    errors = units.force * (np.array(predicted, dtype=float) - np.array(reference, dtype=float)).ravel()
     limit = max(float(np.quantile(np.abs(errors), 0.998)), 1e-12)
     counts, edges = np.histogram(errors, bins=60, range=(-limit, limit))
     return histogram_plot(
         {"error": ((edges[1:] + edges[:-1]) / 2, 100 * counts / len(errors))},
-        f"predicted − reference ({FORCE})",
+        f"predicted − reference ({units.force_symbol})",
         "components (%)",
     )
 
@@ -145,7 +160,7 @@ def histogram_plot(parts: Mapping[str, tuple[Any, Any]], x: str, y: str, *, log:
     return _plot(traces, x, y, log=log) | {"legend": len(parts) > 1}
 
 
-def curve_plot(curve: CurveResult, axis: str) -> Spec:
+def curve_plot(curve: CurveResult, axis: str, units: ShownUnits) -> Spec:
     """One component of the force of two atoms over their distance.
 
     Parameters
@@ -154,18 +169,20 @@ def curve_plot(curve: CurveResult, axis: str) -> Spec:
         As ``curves`` writes it.
     axis
         ``x``, ``y`` or ``z``.
+    units
+        That are shown.
     """
     x = curve.distance
     spec = _plot(
         [
-            _line(x, getattr(curve.reference, axis), "force field", "--reference", width=5),
-            _line(x, getattr(curve.predicted, axis), "model", "--model"),
+            _line(x, _scaled(getattr(curve.reference, axis), units), "force field", "--reference", width=5),
+            _line(x, _scaled(getattr(curve.predicted, axis), units), "model", "--model"),
         ],
         "distance (Å)",
-        FORCE if axis == "x" else "",
+        units.force_symbol if axis == "x" else "",
     )
     if axis != "x":  # y and z share a scale: any force along them is an error
-        limit = 1.25 * max(curve.max_transverse, 1e-3)
+        limit = 1.25 * units.force * max(curve.max_transverse, 1e-3)
         spec["layout"]["yaxis"]["range"] = [-limit, limit]
     return spec | {"legend": False}
 
@@ -216,11 +233,12 @@ def temperature_plot(picoseconds: Sequence[float], temperature: Sequence[Any], t
     return _plot(traces, "time (ps)", "temperature (K)")
 
 
-def energy_plot(picoseconds: Sequence[float], energy_per_atom: Sequence[Any]) -> Spec:
+def energy_plot(picoseconds: Sequence[float], energy_per_atom: Sequence[Any], units: ShownUnits) -> Spec:
     """Change of the total energy per atom since the start."""
     first = next((e for e in energy_per_atom if e is not None), 0.0)
-    change = [None if e is None else e - first for e in energy_per_atom]
-    spec = _plot([_line(picoseconds, change, "total energy", "--model", width=1.4)], "time (ps)", "kcal mol⁻¹ per atom")
+    change = [None if e is None else units.per_atom * (e - first) for e in energy_per_atom]
+    line = _line(picoseconds, change, "total energy", "--model", width=1.4)
+    spec = _plot([line], "time (ps)", f"{units.per_atom_symbol} per atom")
     return spec | {"legend": False}
 
 

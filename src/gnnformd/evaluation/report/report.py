@@ -10,7 +10,7 @@ from string import Template
 
 import gnnformd
 from gnnformd.evaluation.report.dynamics import simulation_section
-from gnnformd.evaluation.report.files import ResultFolder, read_folder
+from gnnformd.evaluation.report.files import ResultFolder, read_folder, units_of
 from gnnformd.evaluation.report.page import Page
 from gnnformd.evaluation.report.sections import (
     accuracy_section,
@@ -22,11 +22,12 @@ from gnnformd.evaluation.report.sections import (
 )
 from gnnformd.evaluation.report.summary import summary
 from gnnformd.files import write_text
+from gnnformd.units import SHOWN, ShownUnits
 
 __all__ = ["write_report"]
 
 
-def write_report(folder: Path, out: Path | None = None) -> Path:
+def write_report(folder: Path, out: Path | None = None, units: ShownUnits | None = None) -> Path:
     """Write a report about everything in a folder.
 
     Parameters
@@ -36,6 +37,9 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         ``curves`` and ``simulate`` (names that start so), at most four levels deep.
     out
         The HTML file; ``report.html`` in the folder by default. It is written whole or not at all.
+
+    units
+        That forces and energies are shown in; by default those of the data, as far as they can be shown.
 
     Returns
     -------
@@ -50,14 +54,14 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     folder = Path(folder)
     found = read_folder(folder)
     path = folder / "report.html" if out is None else Path(out)
-    write_text(path, _render(found))
+    write_text(path, _render(found, units or SHOWN.get(units_of(found), SHOWN["real"])))
     return path
 
 
-def _render(found: ResultFolder) -> str:
+def _render(found: ResultFolder, units: ShownUnits) -> str:
     from plotly.offline import get_plotlyjs
 
-    page = Page()
+    page = Page(units)
     original = any(run.original for run in found.runs)
     sections = [
         ("dynamics", "Molecular dynamics", simulation_section(found.simulations, page)),
@@ -74,10 +78,10 @@ def _render(found: ResultFolder) -> str:
     heading = found.folder.resolve().name
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     body = (
-        f'<header><p class="kicker">GNNforMD report</p><h1>{escape(heading)}</h1>{summary(found)}</header>\n'
+        f'<header><p class="kicker">GNNforMD report</p><h1>{escape(heading)}</h1>{summary(found, units)}</header>\n'
         f"<nav>{links}</nav>\n{texts}\n"
         f"<footer>Written by gnnformd {escape(gnnformd.__version__)}, {made}, from the files in "
-        f"<code>{escape(heading)}/</code>. Forces are in kcal mol⁻¹ Å⁻¹.</footer>"
+        f"<code>{escape(heading)}/</code>. Forces are in {units.force_symbol}.</footer>"
     )
     template = Template((files("gnnformd.evaluation.report") / "report.html").read_text(encoding="utf-8"))
     title = escape(f"{heading} · GNNforMD")

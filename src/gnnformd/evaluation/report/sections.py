@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gnnformd.evaluation.forces.relative_error import NEARLY_ZERO, mean_force, relative_error
 from gnnformd.evaluation.formatting import count, number, percent
 from gnnformd.evaluation.report.commands import commands, next_commands
 from gnnformd.evaluation.report.data_summary import DataSummary, summarize
@@ -23,6 +24,7 @@ from gnnformd.evaluation.report.plots import (
     validation_plot,
 )
 from gnnformd.evaluation.results import CurvesResult, EvaluationResult, ForceErrors
+from gnnformd.units import ShownUnits
 
 __all__ = [
     "accuracy_section",
@@ -33,12 +35,11 @@ __all__ = [
     "training_section",
 ]
 
-UNIT = "kcal mol⁻¹ Å⁻¹"
 IMAGE_BYTES = 900_000
 """Figures are embedded in the page up to this total size; the others are listed by name."""
 
 ACCURACY = (
-    "<b>MAE</b> and <b>RMSE</b> are per component, <b>per atom</b> is the mean over atoms of "
+    "<b>MAE</b> and <b>RMSE</b> are per component, <b>L1 per atom</b> is the mean over atoms of "
     '<span class="nowrap">|ΔFx| + |ΔFy| + |ΔFz|</span>, '
     "<b>of the force</b> the sum of the errors over the sum of the forces."
 )
@@ -61,6 +62,7 @@ def data_section(found: ResultFolder, page: Page) -> Raw:
     """Table of the LAMMPS runs, and what their data is like."""
     if not found.references:
         return Raw("")
+    units = page.units
     rows = [
         (
             r.name,
@@ -76,12 +78,12 @@ def data_section(found: ResultFolder, page: Page) -> Raw:
     parts = [intro, table(("run", "system", "atoms", "frames", "LAMMPS", "description"), rows, text=(0, 1, 4), wrap=5)]
     known = [(r.name, s) for r in found.references if (s := summarize(found.folder / r.path)) is not None]
     if known:
-        parts.append(_summaries(known))
+        parts.append(_summaries(known, units))
         plots = [
             page.plot(
                 histogram_plot(
-                    {kind: (middle, 100 * share) for kind, (middle, share) in summary.forces.items()},
-                    f"force on an atom ({UNIT})",
+                    {kind: (units.force * middle, 100 * share) for kind, (middle, share) in summary.forces.items()},
+                    f"force on an atom ({units.force_symbol})",
                     "atoms (%)",
                     log=True,
                 ),
@@ -95,33 +97,34 @@ def data_section(found: ResultFolder, page: Page) -> Raw:
     return Raw("".join(parts))
 
 
-def _summaries(known: Sequence[tuple[str, DataSummary]]) -> Raw:
+def _summaries(known: Sequence[tuple[str, DataSummary]], units: ShownUnits) -> Raw:
     """Temperature, density, forces and closest pairs of each run."""
     rows = []
     for name, summary in known:
         heat, density = summary.temperature, summary.density
         temperature = "–" if heat is None else f"{number(heat[0], 4)} ({number(heat[1], 3)} to {number(heat[2], 3)})"
         shown = "–" if density is None else " to ".join(dict.fromkeys(number(v, 4) for v in density))
-        forces = ", ".join(f"{kind} {number(rms)}" for kind, rms in summary.force_rms.items())
+        forces = ", ".join(f"{kind} {number(units.force * rms)}" for kind, rms in summary.force_rms.items())
         pairs = ", ".join(f"{pair} {number(distance)}" for pair, distance in summary.closest.items())
         rows.append((name, temperature, shown, forces or "–", pairs or "–"))
-    columns = ("run", "temperature, K", "density, g/cm³", "rms force", "closest pairs, Å")
+    columns = ("run", "temperature, K", "density, g/cm³", f"rms force, {units.force_symbol}", "closest pairs, Å")
     return table(columns, rows, text=(0, 1, 2, 3), wrap=4)
 
 
 def training_section(found: ResultFolder, page: Page) -> Raw:
     """Best epoch of each run, and its curves."""
-    parts = [_training_table(found.runs)] if found.runs else []
+    parts = [_training_table(found.runs, page.units)] if found.runs else []
     for run in found.runs:
         history = run.history
         if len(history.epoch) < 2:
             continue
         plots = []
         if any(v == v for v in history.validation_l1_per_atom):
-            spec = validation_plot(history, along_axes=run.model_kind in ("gamd", "seed"), with_original=run.original)
-            plots.append(page.plot(spec, "Error of the forces", "|ΔFx| + |ΔFy| + |ΔFz|"))
+            axes = run.model_kind in ("gamd", "seed")
+            spec = validation_plot(history, page.units, along_axes=axes, with_original=run.original)
+            plots.append(page.plot(spec, "Error of the forces", "L1: |ΔFx| + |ΔFy| + |ΔFz|, mean over atoms"))
         if any(v == v for v in history.train_loss):
-            spec = loss_plot(history, with_validation=run.loss_of_validation)
+            spec = loss_plot(history, page.units, with_validation=run.loss_of_validation)
             plots.append(page.plot(spec, "Loss" if run.loss_of_validation else "Loss of the training"))
         if any(v == v for v in history.learning_rate):
             plots.append(page.plot(learning_rate_plot(history), "Learning rate"))
@@ -129,7 +132,7 @@ def training_section(found: ResultFolder, page: Page) -> Raw:
     return Raw("".join(parts))
 
 
-def _training_table(runs: Sequence[TrainingRun]) -> Raw:
+def _training_table(runs: Sequence[TrainingRun], units: ShownUnits) -> Raw:
     rows = []
     for run in runs:
         h = run.history
@@ -140,13 +143,18 @@ def _training_table(runs: Sequence[TrainingRun]) -> Raw:
                 run.model_kind or "–",
                 max(h.epoch),
                 h.epoch[h.best],
-                number(h.validation_l1_per_atom[h.best]),
-                *(number(_axis_per_atom(run, axis)) for axis in "xyz"),
+                number(units.force * h.validation_l1_per_atom[h.best]),
+                *(number(units.force * _axis_per_atom(run, axis)) for axis in "xyz"),
+                number(units.force * h.validation_rmse[h.best]),
                 number(minutes) if minutes else "–",
             )
         )
-    columns = ("run", "network", "epochs", "best epoch", "error per atom", "x", "y", "z", "minutes")
-    return table(columns, rows, text=(0, 1))
+    columns = ("run", "network", "epochs", "best epoch", "L1 per atom", "x", "y", "z", "RMSE", "minutes")
+    text = (
+        f"Errors of the validation forces at the best epoch, {units.force_symbol}: <b>RMSE</b> of a component; "
+        '<b>L1 per atom</b>, the mean over atoms of <span class="nowrap">|ΔFx| + |ΔFy| + |ΔFz|</span>, and its parts.'
+    )
+    return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}")
 
 
 def _axis_per_atom(run: TrainingRun, axis: str) -> float:
@@ -159,27 +167,32 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *,
         return Raw("")
     rows: list[tuple[str, ...]] = []
     plots = []
+    usual = mean_force(entry.force for result in results for entry in result.content.datasets)
     for result in results:
         model = short_name(result.content.model)
         for entry in result.content.datasets:
             name, force, seconds = short_name(entry.path), entry.force, entry.seconds_per_frame
             counts = (count(entry.frames), count(entry.atoms))
-            rows.append((model, name, *counts, *_errors(force), number(None if seconds is None else 1000 * seconds)))
+            milliseconds = number(None if seconds is None else 1000 * seconds)
+            rows.append((model, name, *counts, *_errors(force, page.units, usual), milliseconds))
             kinds = force.per_type if len(force.per_type) > 1 else {}
-            rows += [(f"\t{kind}", "", "", "", *_errors(part), "") for kind, part in kinds.items()]
+            rows += [(f"\t{kind}", "", "", "", *_errors(part, page.units, usual), "") for kind, part in kinds.items()]
             if entry.parity is not None and entry.parity.reference:
-                spec = parity_plot(entry.parity.reference, entry.parity.predicted)
-                aside = f"darker: more components; error {percent(force.relative_l1)}"
+                spec = parity_plot(entry.parity.reference, entry.parity.predicted, page.units)
+                aside = f"darker: more components; error {relative_error(force, usual)}"
                 plots.append(page.plot(spec, f"{model} on {name}", aside, height=380))
-                spec = error_plot(entry.parity.reference, entry.parity.predicted)
+                spec = error_plot(entry.parity.reference, entry.parity.predicted, page.units)
                 plots.append(page.plot(spec, f"Errors of {model} on {name}", height=380))
-    columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "per atom", "of the force", "ms/frame")
+    columns = ("model", "data", "frames", "atoms", "MAE", "RMSE", "L1 per atom", "of the force", "ms/frame")
     text = ACCURACY + (ORIGINAL if original else "")
+    if any("F ~ 0" in row for row in rows):
+        text += f" <b>F ~ 0</b>: {NEARLY_ZERO}."
     return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{grid(plots, 2)}")
 
 
-def _errors(force: ForceErrors) -> tuple[str, ...]:
-    return number(force.mae), number(force.rmse), number(force.l1_per_atom), percent(force.relative_l1)
+def _errors(force: ForceErrors, units: ShownUnits, usual: float) -> tuple[str, ...]:
+    sizes = (None if size is None else units.force * size for size in (force.mae, force.rmse, force.l1_per_atom))
+    return *map(number, sizes), relative_error(force, usual)
 
 
 def curves_section(results: Sequence[Result[CurvesResult]], page: Page) -> Raw:
@@ -196,15 +209,17 @@ def curves_section(results: Sequence[Result[CurvesResult]], page: Page) -> Raw:
                 aside += f", within the range of the data {percent(curve.relative_rms_error_in_data)}"
             straight = curve.max_transverse <= TRANSVERSE * max(map(abs, curve.reference.x), default=0.0)
             if straight:
-                alone.append(page.plot(curve_plot(curve, "x"), f"{model}: {curve.name}", aside, height=260))
+                alone.append(page.plot(curve_plot(curve, "x", page.units), f"{model}: {curve.name}", aside, height=260))
                 continue
-            plots = [page.plot(curve_plot(curve, "x"), "Fx", aside, height=220)]
-            plots += [page.plot(curve_plot(curve, axis), f"F{axis}", "should be zero", height=220) for axis in "yz"]
+            plots = [page.plot(curve_plot(curve, "x", page.units), "Fx", aside, height=220)]
+            across = {axis: curve_plot(curve, axis, page.units) for axis in "yz"}
+            plots += [page.plot(spec, f"F{axis}", "should be zero", height=220) for axis, spec in across.items()]
             parts.append(f"<h3>{escape(f'{model}: {curve.name}')}</h3>{grid(plots, 3)}")
         if alone:
             parts.append(grid(alone, 2 if len(alone) in (2, 4) else len(alone)))
             largest = max(curve.max_transverse for curve in result.content.curves)
-            parts.append(f'<p class="quiet">{escape(model)}: along y and z at most {number(largest, 2)} {UNIT}.</p>')
+            most = f"{number(page.units.force * largest, 2)} {page.units.force_symbol}"
+            parts.append(f'<p class="quiet">{escape(model)}: along y and z at most {most}.</p>')
     return Raw("".join(parts))
 
 

@@ -4,36 +4,38 @@ from __future__ import annotations
 
 from html import escape
 
+from gnnformd.evaluation.forces.relative_error import has_forces, mean_force
 from gnnformd.evaluation.formatting import count, joined, number, percent
 from gnnformd.evaluation.report.files import ResultFolder, TrainingRun, short_name
 from gnnformd.evaluation.report.page import Raw
 from gnnformd.evaluation.results import SimulationResult
+from gnnformd.units import ShownUnits
 
 __all__ = ["summary"]
 
-UNIT = "kcal mol⁻¹ Å⁻¹"
+SUM = "summed over x, y and z and averaged over atoms"
 
 
-def summary(found: ResultFolder) -> Raw:
+def summary(found: ResultFolder, units: ShownUnits) -> Raw:
     """Sentences on training, accuracy and molecular dynamics, where there are results, and tiles."""
-    sentences = [s for s in (_training(found), _accuracy(found), _dynamics(found)) if s]
+    sentences = [s for s in (_training(found, units), _accuracy(found), _dynamics(found)) if s]
     if not sentences:
         sentences = ["The folder contains reference data; no network has been trained or evaluated here yet."]
-    return Raw(f'<p class="lead">{escape(" ".join(sentences))}</p><div class="tiles">{"".join(_tiles(found))}</div>')
+    tiles = "".join(_tiles(found, units))
+    return Raw(f'<p class="lead">{escape(" ".join(sentences))}</p><div class="tiles">{tiles}</div>')
 
 
-def _training(found: ResultFolder) -> str:
+def _training(found: ResultFolder, units: ShownUnits) -> str:
     if not found.runs:
         return ""
-    errors = joined([f"{number(_best_error(r))} (“{r.name}”, epoch {_best_epoch(r)})" for r in found.runs])
+    errors = [number(units.force * _best_error(run)) for run in found.runs]
+    names = [f"(“{run.name}”, epoch {_best_epoch(run)})" for run in found.runs]
+    unit = f"{units.force_symbol} per atom"
     if len(found.runs) == 1:
-        run = found.runs[0]
-        where = f"(“{run.name}”, epoch {_best_epoch(run)})"
-        return (
-            f"One network was trained; its best validation error is {number(_best_error(run))} {UNIT} per atom {where}."
-        )
+        return f"One network was trained; its best validation error is {errors[0]} {unit} {names[0]}, {SUM}."
+    listed = joined([f"{error} {name}" for error, name in zip(errors, names, strict=True)])
     many = _in_words(len(found.runs))
-    return f"{many} networks were trained; their best validation errors are {errors} {UNIT} per atom."
+    return f"{many} networks were trained; their best validation errors are {listed} {unit}, {SUM}."
 
 
 def _accuracy(found: ResultFolder) -> str:
@@ -65,7 +67,7 @@ def _dynamics(found: ResultFolder) -> str:
     return f"{text}. Compared with the reference: {run.verdict.text}." if run.verdict is not None else f"{text}."
 
 
-def _tiles(found: ResultFolder) -> list[str]:
+def _tiles(found: ResultFolder, units: ShownUnits) -> list[str]:
     tiles = []
     if found.references:
         known = (r.manifest.get("frames") for r in found.references)
@@ -74,7 +76,10 @@ def _tiles(found: ResultFolder) -> list[str]:
         tiles.append(_tile(count(frames), "frames", f"of reference data, from {what}"))
     if found.runs:
         run = min(found.runs, key=_best_error)
-        tiles.append(_tile(number(_best_error(run)), UNIT, f"lowest validation error per atom (“{run.name}”)"))
+        error = number(units.force * _best_error(run))
+        tiles.append(
+            _tile(error, units.force_symbol, f"lowest validation error per atom, summed over x, y and z (“{run.name}”)")
+        )
     rows = _relative_errors(found)
     if rows:
         tiles.append(_tile(percent(rows[0][0]), "", f"of the force: error of “{rows[0][1]}” on “{rows[0][2]}”"))
@@ -100,12 +105,13 @@ def _tile(value: str, unit: str, text: str) -> str:
 
 
 def _relative_errors(found: ResultFolder) -> list[tuple[float, str, str]]:
-    """(relative error, model, data), the smallest first."""
+    """(relative error, model, data) where there are forces to speak of, the smallest first."""
     rows = []
+    usual = mean_force(entry.force for result in found.evaluations for entry in result.content.datasets)
     for result in found.evaluations:
         for entry in result.content.datasets:
             value = entry.force.relative_l1
-            if value is not None:
+            if value is not None and has_forces(entry.force, usual):
                 rows.append((value, short_name(result.content.model), short_name(entry.path)))
     return sorted(rows)
 

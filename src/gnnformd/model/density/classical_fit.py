@@ -101,7 +101,8 @@ def fit_classical(
 class _Fit:
     """Least squares, frame by frame: forces (and virials) of each function are columns, those wanted the last one.
 
-    A virial counts as much as the forces on all atoms of its frame together.
+    A virial counts as much as the forces on all atoms of its frame together, both times the weights of the frame.
+    Forces and virials that are not known are NaN, and left out.
 
     Attributes
     ----------
@@ -201,10 +202,14 @@ class _Fit:
         wanted.append(torch.zeros(9).to(wanted[0]) if self.virials is None else self.virials[frame].flatten())
         columns.append(torch.cat(wanted)[None])
         rows = torch.cat(columns).T  # (3 N + 9, functions + 1)
+        if self.graph.weights is not None:
+            weights = self.graph.weights[frame].to(rows).sqrt()
+            rows[: 3 * atoms] *= weights[0]
+            rows[3 * atoms :] *= weights[2]
         if self.virials is None:
-            return rows[: 3 * atoms]
+            rows = rows[: 3 * atoms]
         rows[3 * atoms :] *= atoms**-0.5
-        return rows
+        return rows[~rows[:, -1].isnan()]
 
 
 class _Ridge:

@@ -48,7 +48,8 @@ class DensityLayer(nn.Module):
     mean
         Maps node inputs to the mean of the densities of degree 0, (P, C K).
     spread
-        Root mean square of the densities of each degree about their mean, (l_max + 1, C K).
+        Root mean square of the densities of each degree about their mean, times the number of the radial function,
+        (l_max + 1, C K).
     """
 
     mean: Tensor
@@ -99,15 +100,20 @@ class DensityLayer(nn.Module):
         return energy.squeeze(1), self.second(silu(self.first(perceived))), mixed
 
     @torch.no_grad()
-    def standardize(self, mean: Tensor | None, squares: Tensor) -> None:
-        """Set `mean` (P, C K) and, from the mean squares of the densities about it (L, C K), `spread`."""
+    def standardize(self, mean: Tensor | None, squares: Tensor, numbers: Tensor) -> None:
+        """Set `mean` (P, C K) and, from the mean squares of the densities about it (L, C K), `spread`.
+
+        Spreads are multiplied by the ``numbers`` k of the radial functions, (C K,), whose root mean square slope grows
+        as k: mixtures start smooth, and rough ones are learned only where the data ask for them.
+        """
+        rough = numbers * numbers.pow(-2).mean().sqrt()  # mixtures vary as much as without
         if mean is not None:
             self.mean.copy_(mean)
         for degree in range(self.l_max + 1):
             spread = squares[degree**2 : (degree + 1) ** 2].sum(0).sqrt()  # (C K,)
             widest = spread.max()
             floor = NARROWEST * widest if widest > 0 else torch.ones_like(widest)
-            self.spread[degree] = torch.maximum(spread, floor)
+            self.spread[degree] = torch.maximum(spread, floor) * rough
 
     def _products(self, mixed: list[Tensor]) -> Tensor:
         """Invariants of the mixed densities, (N, I)."""

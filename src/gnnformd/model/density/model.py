@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,6 +32,9 @@ __all__ = ["DensityModel"]
 
 _RENAMED = {"classical.pairs": "pair_terms.fitted.coefficients", "classical.angles": "angles.coefficients"}
 """Weights of model files up to format version 5, and their names now."""
+
+_FLOOR = ("network.floor.start", "network.floor.depth")
+"""Weights that model files up to format version 6 do not have: their energies are not bounded."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class DensityModel(ForceModel):
 
     kind = "density"
     conservative = True
-    per_type: ClassVar[tuple[str, ...]] = ("contacts.distances", "network.type_energies")
+    per_type: ClassVar[tuple[str, ...]] = ("contacts.distances", "network.type_energies", *_FLOOR)
     exact: ClassVar[tuple[str, ...]] = ("network.type_energies",)
     blind_below = INNER
 
@@ -144,6 +147,11 @@ class DensityModel(ForceModel):
     def renamed_weight(cls, name: str, version: int) -> str:
         """See `ForceModel.renamed_weight`."""
         return _RENAMED.get(name, name) if version < 6 else name
+
+    @classmethod
+    def added_weights(cls, version: int) -> tuple[str, ...]:
+        """See `ForceModel.added_weights`."""
+        return _FLOOR if version < 7 else ()
 
     def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:
         """How close two atoms of these types (from 0) came in the training data, angstrom; None if they never met."""
@@ -222,13 +230,14 @@ class DensityModel(ForceModel):
         )
         network.measure(graph, coordinates.vectors, *self._softened(graph, coordinates))
         if graph.forces is not None:
-            self.contacts.take_strength(graph.forces)
+            known = ~graph.forces.isnan()[:, 0]
+            self.contacts.take_strength(graph.forces[known])
             network.energy_scale.zero_()
             self.fit_classical(graph)
             without = self(graph).forces
             network.energy_scale.fill_(1.0)
             size = (self(graph).forces - without).square().mean().sqrt()
-            left = (graph.forces - without).square().mean().sqrt()
+            left = (graph.forces - without)[known].square().mean().sqrt()
             if size > 0:  # atoms without neighbors exert no forces
                 network.energy_scale.copy_(left / size)
             if graph.energies is not None:
@@ -241,8 +250,10 @@ class DensityModel(ForceModel):
 
         Contact distances become those of ``closest`` (or stay, where they are shorter and of the same types), so that
         the repulsion is zero in the new data; pair and angle potentials correct what the model leaves of the forces;
-        energies of types are corrected by the frames, where they have energies, because these have another zero.
+        energies of types are corrected by the frames, where they have energies, because these have another zero. The
+        network's energies are not bounded until `bound_energies`.
         """
+        self.network.floor.remove()
         known = self.contacts.distances.clone()
         self.contacts.take(closest)
         if same_types:
@@ -254,6 +265,15 @@ class DensityModel(ForceModel):
         if sample.energies is not None:
             self.network.correct_type_energies(sample, sample.energies - self(sample).energies)
         self.train(training)
+
+    @torch.no_grad()
+    def bound_energies(self, graphs: Iterable[AtomicGraph]) -> None:
+        """See `ForceModel.bound_energies`: the network's energies of atoms get their `EnergyFloor`."""
+        self.network.floor.take((self._bare_energies(graph), graph.type_index) for graph in graphs)
+
+    def _bare_energies(self, graph: AtomicGraph) -> Tensor:
+        coordinates = _coordinates(graph)
+        return self.network.bare_energies(graph, coordinates.vectors.detach(), *self._softened(graph, coordinates))
 
     def long_range_part(
         self, atoms: AtomicGraph, positions: NDArray[np.float64], cell: NDArray[np.float64]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.density.energy_floor import EnergyFloor
 from gnnformd.model.density.layer import DensityLayer, Readout
 from gnnformd.model.density.node_inputs import NodeInputs
 from gnnformd.model.density.radial import radial_functions
@@ -46,6 +47,8 @@ class DensityNetwork(nn.Module):
     type_energies
         Of each atom of a type, kcal/mol, (T,) float64, whatever the type of the other numbers: energies of electrons
         are so large that float32 would round what varies away. `forward` leaves them out.
+    floor
+        Saturates energies of atoms (without those of the types) that are far below those of the training data.
     """
 
     energy_scale: Tensor
@@ -80,6 +83,7 @@ class DensityNetwork(nn.Module):
                 self.charges.weight.copy_(torch.randn(1, width).mul_(1e-3))  # starts from the charges of the data
         self.register_buffer("energy_scale", torch.ones(()))
         self.register_buffer("type_energies", torch.zeros(type_count, dtype=torch.float64))
+        self.floor = EnergyFloor(type_count)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Convert all numbers but the energies of the types, which only move to another device."""
@@ -120,17 +124,18 @@ class DensityNetwork(nn.Module):
             return every if chosen is None else every.index_select(1, chosen)
 
         energy, scalars = self.atom_energies(inputs, densities, chosen)
-        graphs = graph.graph_index
+        graphs, types = graph.graph_index, graph.type_index
         if graph.owned is not None:
-            graphs = graphs[graph.owned]
+            graphs, types = graphs[graph.owned], types[graph.owned]
             energy = energy[graph.owned] if self.messages else energy
-        energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, self.energy_scale * energy)
+        energy = self.floor(self.energy_scale * energy, types)
+        energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
         return energies, self.charges_of(scalars, graph), geometries
 
     def atom_energies(
         self, inputs: Tensor, densities: Callable[[Tensor], Tensor], chosen: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Energies of the atoms, in units of the energy scale, (N,), and their scalars, (N, W).
+        """Energies of the atoms, in units of the energy scale and without floor, (N,), and their scalars, (N, W).
 
         Parameters
         ----------
@@ -153,6 +158,13 @@ class DensityNetwork(nn.Module):
         return energy, scalars
 
     @torch.no_grad()
+    def bare_energies(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Tensor:
+        """Energies of all atoms without `floor`, kcal/mol, (N,); arguments as those of `forward`."""
+        geometries = self._geometries(graph, vectors, soft, soft_slope)
+        energies, _ = self.atom_energies(self.inputs(graph), lambda sent: self._densities(sent, geometries))
+        return self.energy_scale * energies
+
+    @torch.no_grad()
     def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> None:
         """Take mean and spread of the densities from a batch of frames; arguments as those of `forward`.
 
@@ -168,12 +180,15 @@ class DensityNetwork(nn.Module):
         first = self.layers[0]
         assert isinstance(first, DensityLayer)
         squares = densities.square().mean(1)  # (L, C K)
-        first.standardize(mean, squares)
         channels = self.inputs.channels
+        counts = self.settings.function_counts
+        numbers = torch.cat([torch.arange(1, count + 1) for count in counts]).to(squares)  # (K,)
+        first.standardize(mean, squares, numbers.repeat(channels))
         per_function = squares.view(len(squares), channels, -1).mean(1)  # (L, K)
         for layer in self.layers[1:]:
             assert isinstance(layer, DensityLayer)
-            layer.standardize(None, per_function.repeat(1, self.settings.message_channels))
+            sent = self.settings.message_channels
+            layer.standardize(None, per_function.repeat(1, sent), numbers.repeat(sent))
 
     @torch.no_grad()
     def correct_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
@@ -182,12 +197,15 @@ class DensityNetwork(nn.Module):
         The correction is the smallest one, and differences of compositions that are below `COMPOSITION_CUTOFF` of the
         mean composition are not taken for a reason of differences in energy. So what the data do not tell apart
         stays as it was: the difference of two isolated atoms in frames of one composition, or a type that is not there.
+        Energies that are not known are NaN.
         """
         types = len(self.type_energies)
         counts = torch.zeros(graph.graph_count, types, dtype=torch.float64, device=energies.device)
         counts.index_put_((graph.graph_index, graph.type_index), torch.ones((), dtype=counts.dtype), accumulate=True)
         atoms = counts.sum(1, keepdim=True)
-        found = torch.linalg.pinv(counts / atoms, rtol=COMPOSITION_CUTOFF) @ (energies.double() / atoms.squeeze(1))
+        known = ~energies.isnan()
+        per_atom = (energies.double() / atoms.squeeze(1))[known]
+        found = torch.linalg.pinv((counts / atoms)[known], rtol=COMPOSITION_CUTOFF) @ per_atom
         self.type_energies.add_(found)
 
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:

@@ -50,8 +50,11 @@ def reference_energies(model: DensityModel, graph: AtomicGraph, positions: Tenso
         return D.transpose(0, 1).flatten(2)  # (L, N, C K)
 
     energy, scalars = model.network.atom_energies(x, densities)  # (N,), (N, W): the layers of `layer.DensityLayer`
-    energy = model.network.energy_scale * energy + model.network.type_energies[graph.type_index]
-    total = graph.sum_per_graph(energy)
+    energy = model.network.energy_scale * energy
+    start, depth = model.network.floor.of_types(graph.type_index)  # far below the energies of atoms in the data
+    below = (start - energy).clamp(min=0.0)
+    energy = energy + below - depth * torch.tanh(below / depth)
+    total = graph.sum_per_graph(energy + model.network.type_energies[graph.type_index])
 
     # Pair terms, angles, and the repulsion of atoms closer than ever in the data
     pairs = model.contacts.pair_energies(r, contact)

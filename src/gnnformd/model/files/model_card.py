@@ -24,12 +24,12 @@ from gnnformd.model.settings import (
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """1: no checksum; 2: a checksum of card and weights; 3: GAMD networks share the edge encoder of their later layers, and
 density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4; 5:
 GAMD networks say what their residual layers add to, which before was always the plain input; 6: it is always the
 normalized input, and GraphNorm averages over all graphs that are evaluated together; fitted potentials of density
-networks have names of their own."""
+networks have names of their own; 7: energies of atoms of density networks have a floor."""
 
 _KINDS = tuple(settings.model_fields["kind"].default for settings in (GamdSettings, DensitySettings))
 
@@ -48,8 +48,9 @@ class ModelCard:
         Physical parameters the model was trained with, or None.
     trained_on
         One mapping per training: names of the data (never paths), their ``units``, frames, atoms, epochs, errors,
-        digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type) and
-        ``closest_pairs`` (bonds between the two, types, angstrom).
+        digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type),
+        ``closest_pairs`` (bonds between the two, types, angstrom), ``largest_charge`` (e) and ``temperature_K``
+        (lowest, mean, highest).
     units
         Of the numbers in the file, always ``real``.
     format_version
@@ -88,6 +89,14 @@ class ModelCard:
         """Largest force on an atom of each type in all trainings, kcal/mol/angstrom; None where it is not known."""
         known = [entry.get("largest_forces", {}) for entry in self.trained_on]
         return [max((forces[name] for forces in known if name in forces), default=None) for name in self.type_names]
+
+    @property
+    def temperatures(self) -> tuple[float, float] | None:
+        """Lowest and highest temperature of the data of all trainings, K; None where one of them does not say it."""
+        known = [entry.get("temperature_K") for entry in self.trained_on]
+        if not known or None in known:
+            return None
+        return min(t[0] for t in known if t is not None), max(t[2] for t in known if t is not None)
 
     @property
     def closest_pairs(self) -> dict[tuple[int, int, int], float]:
@@ -169,6 +178,13 @@ def _check_extent(entry: Mapping[str, Any], source: str) -> None:
         return type(value) is float and 0.0 < value < math.inf
 
     forces, pairs = entry.get("largest_forces", {}), entry.get("closest_pairs", [])
+    temperatures = entry.get("temperature_K", [0.0, 0.0, 0.0])
+    if (
+        not isinstance(temperatures, list)
+        or len(temperatures) != 3
+        or not all(type(t) is float and 0.0 <= t < math.inf for t in temperatures)
+    ):
+        raise _damaged(source, "'temperature_K' is no list of three temperatures")
     if not isinstance(forces, dict) or not all(positive(force) for force in forces.values()):
         raise _damaged(source, "'largest_forces' is no mapping of positive numbers")
     if not isinstance(pairs, list) or not all(

@@ -148,7 +148,9 @@ def load_model(
             raise InputError(f"{path}: weight '{name}' holds NaN or infinity; the model cannot be used, train again.")
     with torch.random.fork_rng(devices=[]):
         model = build_model(card.settings, len(card.type_names))
-    model.load_state_dict({new_names[name]: value for name, value in tensors.items()})
+    weights = {new_names[name]: value for name, value in tensors.items()}
+    added = model.added_weights(card.format_version)
+    model.load_state_dict({name: value for name, value in model.state_dict().items() if name in added} | weights)
     return LoadedModel(model.to(device=device, dtype=dtype).eval(), card, path, compiled)
 
 
@@ -202,8 +204,9 @@ def _check_shapes(file: TensorFile, card: ModelCard, new_names: Mapping[str, str
             )
     with torch.device("meta"):
         expected = build_model(card.settings, len(card.type_names)).state_dict()
-    wanted = {name: tuple(value.shape) for name, value in expected.items()}
     held = {new_names[name]: shape for name, shape in file.shapes.items()}
+    added = set(model_class(card.settings).added_weights(card.format_version)) - held.keys()
+    wanted = {name: tuple(value.shape) for name, value in expected.items() if name not in added}
     for name, _ in sorted(wanted.items() ^ held.items()):
         raise InputError(f"{file.path}: weight '{name}' does not fit a '{card.kind}' model; the file is damaged.")
 

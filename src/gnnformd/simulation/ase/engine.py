@@ -16,7 +16,7 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.liquid.thermo_table import THERMO_COLUMNS
+from gnnformd.evaluation.liquid.thermo_table import BOX_COLUMNS, THERMO_COLUMNS
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.interfaces.ase import Calculator
@@ -142,7 +142,7 @@ class _Run:
             timestep=step,
             cell=np.asarray(self.atoms.cell),
             origin=topology.origin,
-            periodic=(True, True, True),
+            periodic=self.start.periodic,
             ids=topology.ids,
             types=topology.types,
             positions=self.atoms.positions,
@@ -159,7 +159,7 @@ class _Run:
         pressure = float("nan")
         if "stress" in results:
             pressure = -float(np.mean(self.atoms.get_stress(include_ideal_gas=True)[:3])) / _ATMOSPHERE
-        return {
+        row = {
             "step": step,
             "time_fs": step * self.settings.timestep,
             "temperature_K": self.temperature(),
@@ -169,7 +169,9 @@ class _Run:
             "total_energy": potential + kinetic,
             "conserved_energy": potential + kinetic if self.settings.ensemble == "nve" else float("nan"),
             "volume_A3": self.atoms.get_volume(),
+            **dict(zip(list(THERMO_COLUMNS)[-6:], self.atoms.cell.cellpar().tolist(), strict=True)),
         }
+        return row if all(self.start.periodic) else row | dict.fromkeys(BOX_COLUMNS, float("nan"))
 
 
 _ATMOSPHERE = 101325.0 * units.Pascal  # eV/angstrom^3
@@ -246,7 +248,7 @@ def _atoms(loaded: LoadedModel, start: Start, types: TypeMap, settings: Simulati
         numbers=[atomic_numbers.get(names[t - 1], 0) for t in kinds],
         positions=topology.positions,
         cell=topology.cell,
-        pbc=True,
+        pbc=start.periodic,
         masses=start.masses(loaded.card.force_field, types)[topology.types - 1],
     )
     atoms.calc = Calculator(loaded, topology=topology, types=types)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gnnformd.errors import InputError
-from gnnformd.evaluation.liquid.thermo_table import ENERGY_COLUMNS, THERMO_COLUMNS, VIRIAL_COLUMNS
+from gnnformd.evaluation.liquid.thermo_table import (
+    BOX_COLUMNS,
+    ENERGY_COLUMNS,
+    THERMO_COLUMNS,
+    VIRIAL_COLUMNS,
+    ThermoSeries,
+)
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import Unstable
 from gnnformd.reference.library import lammps_errors, open_lammps
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
 
     from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["run_lammps"]
+__all__ = ["read_start", "run_lammps", "set_ensemble"]
 
 NVE_ACCURACY = 5e-6
 """Of PPPM, where nothing takes out the heat of its errors: with 1e-5 water drifts by 1 % of kT per atom and ns."""
@@ -88,7 +94,7 @@ def run_lammps(
     """
     lmp = open_lammps([] if resume else ["-log", str(out / "log.lammps")])
     try:
-        first = _read_restart(lmp, out, settings) if resume else _read(lmp, start, types, loaded, settings)
+        first = _read_restart(lmp, out, settings) if resume else read_start(lmp, start, types, loaded, settings)
         clock = Clock(progress, settings.steps, first)
         departures = Departures()
         if resume:
@@ -119,7 +125,7 @@ def run_lammps(
 
         with stop_on_interrupt(stop):
             try:
-                _move(
+                set_ensemble(
                     lmp, settings, keeps_momentum=coupling.keeps_momentum
                 )  # before LAMMPS drops what a restart file says of the thermostat
                 coupling.run(0)  # the first forces, before any output: what is wrong at once leaves no files
@@ -132,7 +138,7 @@ def run_lammps(
             for command in without_forces(loaded.model.cutoff):
                 lmp.command(command)
             restarts.end(clock.step)
-            _write_final(lmp, out / "final.data", ranks)
+            _write_final(lmp, out / "final.data", start.boundary, ranks)
         restarts.tidy()
         return EngineRun(
             steps=clock.step,
@@ -152,13 +158,20 @@ def run_lammps(
         lmp.close()
 
 
-def _read(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settings: SimulationSettings) -> int:
+def read_start(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settings: SimulationSettings) -> int:
     """Read the data file and give the atoms masses and velocities; return the step."""
-    commands = ["units real", f"atom_style {start.atom_style}", "boundary p p p", f"timestep {settings.timestep!r}"]
+    commands = [
+        "units real",
+        f"atom_style {start.atom_style}",
+        f"boundary {' '.join(start.boundary)}",
+        f"timestep {settings.timestep!r}",
+    ]
     commands.append(f"pair_style zero {loaded.model.cutoff!r} nocoeff")
     # coefficients of the classical force field in the file are read over
     commands += [f"{kind}_style zero nocoeff" for kind in start.bonded_styles]
     commands.append(f'read_data "{start.path}"')
+    if settings.barostat == "tri":
+        commands.append("change_box all triclinic")
     commands += [f"mass {t + 1} {mass}" for t, mass in enumerate(start.masses(loaded.card.force_field, types).tolist())]
     if settings.velocities == "create":
         t, seed = settings.temperature, settings.seed
@@ -195,14 +208,14 @@ def _guard(lmp: lammps, settings: SimulationSettings, ranks: Ranks) -> Guard:
     return Guard.around(max(settings.temperature, now), stop_outside=settings.guard == "stop")
 
 
-def _move(lmp: lammps, settings: SimulationSettings, *, keeps_momentum: bool) -> None:
+def set_ensemble(lmp: lammps, settings: SimulationSettings, *, keeps_momentum: bool) -> None:
     """Set the ensemble up."""
     t, p = settings.temperature, settings.pressure
     damp = THERMOSTAT_STEPS * settings.timestep
     ensemble = {
         "nve": "nve",
         "nvt": f"nvt temp {t!r} {t!r} {damp!r}",
-        "npt": f"npt temp {t!r} {t!r} {damp!r} iso {p!r} {p!r} {10 * damp!r}",
+        "npt": f"npt temp {t!r} {t!r} {damp!r} {settings.barostat} {p!r} {p!r} {10 * damp!r}",
     }[settings.ensemble]
     commands = [f"fix ensemble all {ensemble}"]
     if not keeps_momentum:
@@ -226,22 +239,27 @@ def _set_up(
         raise InputError(
             f"--ensemble npt: the model {loaded.path} has no virial, so its pressure is not known; choose nvt or nve."
         )
-    title = None
+    title, names = None, list(THERMO_COLUMNS)
     if going_on_from is not None:
         with coupling.ranks.together():
             if coupling.ranks.first:
                 title = cut_back(out, going_on_from)
-        title = coupling.ranks.share(title)
+                names = ThermoSeries.names_in(out / "thermo.csv")  # a run of an earlier version has fewer
+        title, names = coupling.ranks.share((title, names))
     with lammps_errors():
-        for command in [*restarts.commands(), *_output(lmp, coupling, settings, out, title)]:
+        for command in [*restarts.commands(), *_output(lmp, coupling, settings, out, title, names)]:
             lmp.command(command)
     ctypes.CDLL(None).fflush(None)  # a line that was taken out of the table is back there at once
 
 
-def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: Path, title: str | None) -> list[str]:
+def _output(
+    lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: Path, title: str | None, names: Sequence[str]
+) -> list[str]:
     """Commands for the thermo table and the trajectory; with a title, the last line there, both are gone on with."""
     unknown = (() if coupling.has_energy else ENERGY_COLUMNS) + (() if coupling.has_virial else VIRIAL_COLUMNS)
-    values = ("nan" if name in unknown else f"$({keyword}:%.15g)" for name, keyword in THERMO_COLUMNS.items())
+    if not all(lmp.extract_box()[5]):
+        unknown += BOX_COLUMNS
+    values = ("nan" if name in unknown else f"$({THERMO_COLUMNS[name]}:%.15g)" for name in names)
     molecule = "mol " if lmp.extract_setting("molecule_flag") == 1 else ""
     append = title is not None
     columns, form = f"id {molecule}type xu yu zu fx fy fz vx vy vz", "sort id format float %.17g"
@@ -254,7 +272,7 @@ def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: 
         *(outside if settings.guard == "dump" else []),
         # the table opens itself with a title, and is flushed at each row
         f'fix thermo all print {settings.thermo_every} "{",".join(values)}" {"append" if append else "file"} '
-        f'"{out / "thermo.csv"}" screen no title "{title or ",".join(THERMO_COLUMNS)}"',
+        f'"{out / "thermo.csv"}" screen no title "{title or ",".join(names)}"',
         f'dump trajectory all custom {settings.dump_every} "{out / "trajectory.dump"}" {columns}',
         f"dump_modify trajectory {form}",
         f"thermo {settings.thermo_every}",
@@ -262,8 +280,11 @@ def _output(lmp: lammps, coupling: Coupling, settings: SimulationSettings, out: 
     ]
 
 
-def _write_final(lmp: lammps, path: Path, ranks: Ranks) -> None:
+def _write_final(lmp: lammps, path: Path, boundary: tuple[str, str, str], ranks: Ranks) -> None:
     beside = path.with_name(f".{path.name}")
     lmp.command(f'write_data "{beside}" nocoeff')
     if ranks.first:
+        if boundary != ("p", "p", "p"):  # of which LAMMPS says nothing
+            title, _, rest = beside.read_text().partition("\n")
+            beside.write_text(f"{title}, boundary = {' '.join(boundary)}\n{rest}")
         beside.replace(path)

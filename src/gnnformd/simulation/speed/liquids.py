@@ -44,13 +44,14 @@ def liquid_commands(loaded: LoadedModel, atoms: int) -> tuple[str, list[str]]:
         The model's force field is neither water nor a simple liquid.
     """
     field = loaded.card.force_field
-    if field is not None and field.names == ("O", "H"):
-        return "water", _water(max(1, round(atoms / 3)))
-    if field is not None and len(field.types) == 1 and not field.bonds and not field.types[0].charge:
-        return field.names[0], _simple_liquid(field, atoms)
+    if field is not None and field.liquid is not None:
+        if field.liquid == "water":
+            return "water", _water(max(1, round(atoms / 3)))
+        return field.liquid, _simple_liquid(field, atoms)
+    own = "has no force field" if field is None else f"is one of {', '.join(field.names)}"
     raise InputError(
-        f"{loaded.path}: can be measured only on water or on a simple liquid, and its force field is neither; "
-        "measure it with 'gnnformd simulate'."
+        f"{loaded.path}: {own}, and without a structure 'benchmark' makes a box of water or of a liquid of one "
+        "Lennard-Jones type; give a structure to measure it on ('gnnformd benchmark MODEL STRUCTURE')."
     )
 
 

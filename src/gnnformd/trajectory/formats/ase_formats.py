@@ -9,9 +9,9 @@ from pathlib import Path
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.extxyz import frame_of_atoms
+from gnnformd.trajectory.formats.learnable import LearnableFrames
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
-from gnnformd.trajectory.isolated_atoms import is_isolated_atom
 
 __all__ = ["ase_format", "read_by_ase"]
 
@@ -50,7 +50,7 @@ def read_by_ase(
     path
         The file.
     require_forces
-        Refuse a frame without forces.
+        Refuse what cannot be learned from (see `LearnableFrames`).
     elements
         Assigns type numbers.
     names
@@ -68,6 +68,7 @@ def read_by_ase(
     from ase.io import iread
 
     elements, names = elements or ElementTypes(), names or TargetNames()
+    learnable = LearnableFrames(required=require_forces)
     kind, number = ase_format(path), 0
     if kind in _UNCONVERTED:
         raise InputError(
@@ -91,12 +92,13 @@ def read_by_ase(
         number += 1
         where = f"{path}, frame {number}"
         frame = frame_of_atoms(atoms, number, where, elements, names)
-        if require_forces and frame.forces is None and not is_isolated_atom(frame):
-            found = ", ".join(sorted({} if atoms.calc is None else atoms.calc.results)) or "no results"
-            raise InputError(
-                f"{where}: ASE takes the file for '{kind}' and finds no forces in it ({found}); calculate them, or "
-                "remove the frame."
-            )
-        yield frame
+        found = ", ".join(sorted({} if atoms.calc is None else atoms.calc.results)) or "no results"
+        fault = InputError(
+            f"{where}: ASE takes the file for '{kind}' and finds no forces in it ({found}); calculate them, or remove "
+            "the frame."
+        )
+        if learnable.keeps(frame, fault):
+            yield frame
+    learnable.finish()
     if not number:
         raise InputError(f"{path}: ASE takes it for '{kind}' and finds no frame in it; give another file.")

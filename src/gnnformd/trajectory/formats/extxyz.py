@@ -15,9 +15,11 @@ import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.learnable import LearnableFrames
 from gnnformd.trajectory.formats.target_names import TargetNames
+from gnnformd.trajectory.formats.target_weights import target_weights
 from gnnformd.trajectory.frame import Float, Frame
-from gnnformd.trajectory.isolated_atoms import is_isolated_atom
+from gnnformd.trajectory.isolated_atoms import names_isolated_atom
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
 __all__ = ["frame_of_atoms", "read_extxyz", "units_of_extxyz"]
@@ -50,18 +52,19 @@ def read_extxyz(
 
     Energies, forces and stresses or virials are found under the names of `TargetNames`. A stress is positive under
     tension, in eV/angstrom^3, and the virial is ``-volume * stress``; both have six (xx, yy, zz, yz, xz, xy) or nine
-    numbers, of which the symmetric part is taken: no energy that is invariant to rotation has another. Single atoms
-    (see `is_isolated_atom`) need no forces. What LAMMPS's ``dump extxyz`` wrote is in the units of the run, which must
-    be added as ``units=real`` or ``units=metal``; its ``Stress`` is a pressure with the kinetic part, and not read.
-    Types are numbered by element (see `ElementTypes`), ids number the rows. A direction without lattice vector gets a
-    box 10 angstrom wider than the atoms. An incomplete frame at the end of the file is dropped with a warning.
+    numbers, of which the symmetric part is taken: no energy that is invariant to rotation has another. Weights of
+    frames are those of `target_weights`; a target of weight zero is not there. Single atoms and some frames with an
+    energy need no forces (see `LearnableFrames`). What LAMMPS's ``dump extxyz`` wrote is in the units of the run, which
+    must be added as ``units=real`` or ``units=metal``; its ``Stress`` is a pressure with the kinetic part, and not
+    read. Types are numbered by element (see `ElementTypes`), ids number the rows. A direction without lattice vector
+    gets a box 10 angstrom wider than the atoms. An incomplete frame at the end of the file is dropped with a warning.
 
     Parameters
     ----------
     path
         The file.
     require_forces
-        Refuse a frame without forces.
+        Refuse what cannot be learned from.
     elements
         Assigns type numbers.
     names
@@ -77,18 +80,21 @@ def read_extxyz(
         The file cannot be read, or a frame is wrong; the sentence names the line where the frame begins.
     """
     elements, names = elements or ElementTypes(), names or TargetNames()
+    learnable = LearnableFrames(required=require_forces)
     empty = True
     for line, text in _blocks(path):
         where = f"{path}, line {line}"
         try:
             atoms = _parse(text)
             frame = frame_of_atoms(atoms, line, where, elements, names)
-            if require_forces and frame.forces is None and not is_isolated_atom(frame):
-                columns = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
-                raise InputError(
+            columns = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
+            kept = learnable.keeps(
+                frame,
+                InputError(
                     f"{where}: the frame has no column 'forces' (it has {columns}); add it, or name the column with "
                     "data.keys.forces."
-                )
+                ),
+            )
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
             if isinstance(error, KeyError) and re.search(rf"(?m)^\s*{re.escape(str(error.args[0]))}\s", text):
                 raise InputError(
@@ -98,7 +104,9 @@ def read_extxyz(
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{where}: the frame cannot be read ({reason}); correct or remove it.") from error
         empty = False
-        yield frame
+        if kept:
+            yield frame
+    learnable.finish()
     if empty:
         raise InputError(f"{path}: contains no complete frame; does its last line have a line end? Write it again.")
 
@@ -204,15 +212,27 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
     energy = atoms.info.get("Potential_energy") if energy is None else energy
     virial = _virial(atoms, cell, values, names, where)
     config_type = names.find("config_type", values, where)
+    names.find_unused({**atoms.arrays, **values})
+    charges = None if len(atoms) == 1 else names.find_charges({**atoms.arrays, **results}, where)
     if energy is not None and not isinstance(energy, int | float | np.number):
         raise InputError(f"{where}: the energy is '{str(energy)[:40]}', which is not a number; correct the line.")
     if forces is not None and np.shape(forces) != (len(atoms), 3):
         raise InputError(f"{where}: the column of forces has not three numbers an atom; write x, y and z.")
-    for name, numbers in (("position", atoms.positions), ("force", forces), ("energy", energy), ("virial", virial)):
+    if charges is not None and (np.shape(charges) != (len(atoms),) or np.asarray(charges).dtype.kind not in "fiu"):
+        raise InputError(f"{where}: the column '{names.chosen['charges']}' is not one charge an atom; write it in e.")
+    for name, numbers in (
+        *(("position", atoms.positions), ("force", forces), ("charge", charges)),
+        *(("energy", energy), ("virial", virial)),
+    ):
         if numbers is not None and not np.isfinite(numbers).all():
             raise InputError(
-                f"{where}: a {name} of the frame is not a finite number; remove this frame and all that follow."
+                f"{where}: {'an' if name == 'energy' else 'a'} {name} of the frame is not a finite number; remove this "
+                "frame and all that follow."
             )
+    weights = target_weights({} if names_isolated_atom(str(config_type)) else values, where)
+    forces, energy, virial = (
+        value if weight else None for value, weight in zip((forces, energy, virial), weights, strict=True)
+    )
     x, y, z = (bool(p) for p in atoms.pbc)
     return Frame(
         timestep=_step(atoms.info, line, where),
@@ -225,7 +245,9 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
         forces=None if forces is None else np.asarray(forces, dtype=np.float64) * kcal_per_mol,
         energy=None if energy is None else float(energy) * kcal_per_mol,
         virial=None if virial is None else virial * kcal_per_mol,
+        charges=None if charges is None else np.asarray(charges, dtype=np.float64),
         config_type=None if config_type is None else str(config_type),
+        weights=weights,
     )
 
 

@@ -10,7 +10,7 @@ from gnnformd.errors import InputError
 
 __all__ = ["Target", "TargetNames", "target_keys"]
 
-Target: TypeAlias = Literal["energy", "forces", "stress", "virial", "config_type"]
+Target: TypeAlias = Literal["energy", "forces", "stress", "virial", "config_type", "charges"]
 """What `TargetNames` finds."""
 
 CANDIDATES: dict[Target, tuple[str, ...]] = {
@@ -19,8 +19,22 @@ CANDIDATES: dict[Target, tuple[str, ...]] = {
     "stress": ("ref_stress", "dft_stress", "stress"),
     "virial": ("ref_virial", "ref_virials", "dft_virial", "dft_virials", "virial", "virials"),
     "config_type": ("config_type", "group"),
+    "charges": ("ref_charges", "dft_charges", "charges", "charge", "initial_charges", "q"),
 }
-"""The first one that a file has is taken; prefixes may be in capitals."""
+"""The first one that a file has is taken, but for charges, which are used where they are asked for alone; prefixes may
+be in capitals."""
+
+SIMILAR: dict[Target, tuple[str, int]] = {"energy": ("energy", 1), "stress": ("stress", 6), "virial": ("virial", 6)}
+"""Part of names that may be meant for a target, and the fewest numbers it has."""
+
+NOT_MEANT = ("weight", "sigma", "kinetic")
+"""Parts of names that are not."""
+
+OF_LAMMPS = ("Potential_energy", "Stress")
+"""Names of LAMMPS's ``dump extxyz``, which the reader knows."""
+
+UNUSED = ("energy_sigma", "force_sigma", "virial_sigma", "force_atom_sigma", "force_component_sigma", "force_mask")
+"""Weights of GAP."""
 
 FAMILIES = ("ref", "dft", "")
 """Prefixes of these names, in this order."""
@@ -49,6 +63,9 @@ class TargetNames:
         self.chosen: dict[Target, str] = {}
         self._others: dict[Target, set[str]] = {}
         self._virial_family: str | None = None
+        self._unused_charges: str | None = None
+        self._similar: dict[Target, str] = {}
+        self._unused: set[str] = set()
 
     def find(self, target: Target, values: Mapping[str, Any], where: str) -> Any:
         """Take the value of a target from those of a frame by their names, or None.
@@ -66,6 +83,8 @@ class TargetNames:
         order = CANDIDATES[target]
         present = sorted((name for name in values if _plain(name) in order), key=lambda name: order.index(_plain(name)))
         if not present:
+            if target not in self._similar and (similar := _similar(target, values)) is not None:
+                self._similar[target] = similar
             return None
         name = self.chosen.setdefault(target, present[0])
         if name not in present:
@@ -100,13 +119,61 @@ class TargetNames:
             self._others[target] |= others
         return virial, stress
 
+    def find_charges(self, values: Mapping[str, Any], where: str) -> Any:
+        """Take the charges of atoms where a name is given for them, else None; it is noted if there are some.
+
+        Charges of an electronic structure code depend on how it divides the electrons, and need not be those that
+        forces follow from.
+
+        Raises
+        ------
+        InputError
+            The frame has not the given name.
+        """
+        if "charges" not in self.given:
+            order = CANDIDATES["charges"]
+            self._unused_charges = self._unused_charges or next(
+                (name for name in values if _plain(name) in order), None
+            )
+            return None
+        name = self.given["charges"]
+        found = self.find("charges", values, where)
+        if found is None and name == "charge" and "charges" in values:  # ASE's name of this column
+            self.chosen["charges"], found = name, values["charges"]
+        if found is None:
+            raise InputError(
+                f"{where}: the frame has no '{name}', which data.keys.charges names; add charges to all frames, or "
+                "remove the key."
+            )
+        return found
+
+    def find_unused(self, values: Mapping[str, Any]) -> None:
+        """Note weights that are not used."""
+        self._unused.update(name for name in UNUSED if name in values)
+
     def notes(self) -> list[str]:
-        """Say which name was chosen where others, with other values, could have been; a sentence for each target."""
+        """Say what was not taken: other values of a target, names that may be meant for one, charges, weights."""
         found = [
             f"{target} is taken from '{self.chosen[target]}', not from {_quoted(others)}; data.keys.{target} chooses."
             for target, others in self._others.items()
             if others
         ]
+        known = {"virial", "stress"} if {"virial", "stress"} & self.chosen.keys() else set[str]()
+        found += [
+            f"no {target} is read, though there is '{name}'; data.keys.{target}={name} takes it."
+            for target, name in self._similar.items()
+            if target not in self.chosen.keys() | known
+        ]
+        if self._unused:
+            found.append(
+                f"{_quoted(self._unused)}, which weigh targets in GAP, are not used; config_energy_weight, "
+                "config_forces_weight and config_virials_weight are."
+            )
+        if self._unused_charges is not None:
+            found.append(
+                f"charges of atoms ('{self._unused_charges}') are not used; data.keys.charges={self._unused_charges} "
+                "takes them."
+            )
         families = {target: _family(name) for target, name in self.chosen.items() if target in ("energy", "forces")}
         if len(set(families.values())) > 1 and not {"energy", "forces"} & self.given.keys():
             found.append(
@@ -159,6 +226,22 @@ def target_keys(options: list[str]) -> dict[Target, str]:
 def _plain(name: str) -> str:
     """Name with a prefix in small letters; without one it stays: ``Stress`` of LAMMPS is no ``stress``."""
     return name[:4].lower() + name[4:] if name[:4].lower() in ("ref_", "dft_") else name
+
+
+def _similar(target: Target, values: Mapping[str, Any]) -> str | None:
+    """First name that may be meant for a target."""
+    if target not in SIMILAR:
+        return None
+    import numpy as np
+
+    part, count = SIMILAR[target]
+    for name, value in values.items():
+        lower = name.lower()
+        if part in lower and name not in OF_LAMMPS and not any(other in lower for other in NOT_MEANT):
+            numbers = np.asarray(value)
+            if numbers.dtype.kind in "fiu" and numbers.size in (count, 9 if count > 1 else 1):
+                return name
+    return None
 
 
 def _family(name: str) -> str:

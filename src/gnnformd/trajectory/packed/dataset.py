@@ -24,17 +24,20 @@ from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.formats.target_names import Target, TargetNames
-from gnnformd.trajectory.frame import Frame, Topology
-from gnnformd.trajectory.isolated_atoms import IsolatedAtoms
+from gnnformd.trajectory.frame import Frame, TargetWeights, Topology
+from gnnformd.trajectory.isolated_atoms import IsolatedAtoms, names_isolated_atom
 from gnnformd.trajectory.packed.cache import cache_folders, fingerprint, first_writable, short_hash
 from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, load_arrays, write_pack
 from gnnformd.trajectory.paths import matching_files
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 from gnnformd.trajectory.settings import DataSettings
 
-__all__ = ["PackedDataset", "Renumbering", "common_units", "force_field_of", "open_dataset", "open_datasets"]
+__all__ = ["DEFAULT", "PackedDataset", "Renumbering", "common_units", "force_field_of", "open_dataset", "open_datasets"]
 
 Paths = Path | str | Sequence[Path | str]
+
+DEFAULT = "default"
+"""Names all kinds of configuration that have no weight of their own."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,18 @@ class View:
         Energies of isolated atoms that other files have, kcal/mol by name.
     validation
         Whether all its frames are for validation.
+    config_type_weights
+        By which the weights of frames are multiplied, by ``config_type``; those of ``default`` for all others.
     """
 
     types: Renumbering | None = None
     isolated_atoms: Mapping[str, float] | None = None
     validation: bool = False
+    config_type_weights: Mapping[str, float] | None = None
 
 
 class PackedDataset(Sequence[Frame]):
-    """Frames with forces, memory-mapped; made by `open_dataset`.
+    """Frames with forces, or energies or virials alone, memory-mapped; made by `open_dataset`.
 
     A pack is a folder of ``.npy`` files and ``pack.json``. It can be pickled: only its path is sent to other processes.
 
@@ -151,6 +157,10 @@ class PackedDataset(Sequence[Frame]):
         """Return the same data, of which all frames are for validation."""
         return PackedDataset(self.folder, self.path, replace(self._view, validation=True))
 
+    def with_weights(self, config_type_weights: Mapping[str, float]) -> PackedDataset:
+        """Return the same data, the weights of whose frames are multiplied by those of their ``config_type``."""
+        return PackedDataset(self.folder, self.path, replace(self._view, config_type_weights=config_type_weights))
+
     @property
     def atom_energies(self) -> dict[int, float]:
         """Energy of an isolated atom of each type, kcal/mol by type from 1, where it is in the data."""
@@ -163,6 +173,21 @@ class PackedDataset(Sequence[Frame]):
         """Kind of configuration of each frame, None where the data names none."""
         names = (*self._config_types, None)
         return tuple(names[index] for index in self._arrays["config_types"].tolist())
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether each frame has forces, an energy and a virial, (len(self), 3)."""
+        first = self._arrays["forces"][self._arrays["frame_starts"][:-1], 0]
+        numbers = first, self._arrays["energies"], self._arrays["virials"].reshape(-1, 9).sum(1)
+        return np.asarray(~np.isnan(np.stack(numbers, axis=1)))
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """How much forces, energy and virial of each frame count in a training, (len(self), 3)."""
+        of_kind = self._view.config_type_weights or {}
+        kinds = [of_kind.get(kind or DEFAULT, of_kind.get(DEFAULT, 1.0)) for kind in self.config_types]
+        found: NDArray[np.float64] = self._arrays["weights"] * np.array(kinds, dtype=np.float64)[:, None]
+        return found
 
     def __len__(self) -> int:
         """Count the frames."""
@@ -178,6 +203,7 @@ class PackedDataset(Sequence[Frame]):
         arrays = self._arrays
         atoms = slice(arrays["frame_starts"][index], arrays["frame_starts"][index + 1])
         energy, virial = float(arrays["energies"][index]), arrays["virials"][index]
+        has_forces, has_energy, has_virial = self.known[index].tolist()
         x, y, z = arrays["periodic"][index].tolist()
         label: Any = self._label(int(arrays["label"][index]))
         return Frame(
@@ -186,10 +212,11 @@ class PackedDataset(Sequence[Frame]):
             origin=arrays["origins"][index],
             periodic=(x, y, z),
             positions=np.asarray(arrays["positions"][atoms]),
-            forces=np.asarray(arrays["forces"][atoms]),
-            energy=None if np.isnan(energy) else energy,
-            virial=None if np.isnan(virial).any() else virial,
+            forces=np.asarray(arrays["forces"][atoms]) if has_forces else None,
+            energy=energy if has_energy else None,
+            virial=virial if has_virial else None,
             config_type=self.config_types[index],
+            weights=TargetWeights(*self.weights[index].tolist()),
             **label,
         )
 
@@ -210,6 +237,11 @@ class PackedDataset(Sequence[Frame]):
     def has_energies(self) -> bool:
         """Whether any frame has an energy."""
         return bool(np.isfinite(self._arrays["energies"]).any())
+
+    @property
+    def knows_charges(self) -> bool:
+        """Whether the charges of all atoms are known, from the frames or from a force field."""
+        return self.force_field is not None or bool(self._arrays["charges_known"].all())
 
     @property
     def has_virials(self) -> bool:
@@ -444,13 +476,14 @@ def force_field_of(sources: Sequence[Source], given: ForceField | Path | None) -
 def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[PackedDataset]:
     """Open all the data of a training, one dataset per path; each folder that a pattern matches is a separate dataset.
 
-    Those of ``settings.validation`` come last. Files with nothing but isolated atoms are no datasets; their energies
-    are given to all the others.
+    Those of ``settings.validation`` come last. Weights of frames are multiplied by ``settings.config_type_weights``.
+    Files with nothing but isolated atoms are no datasets; their energies are given to all the others.
 
     Raises
     ------
     InputError
-        See `open_dataset`; or files have nothing but isolated atoms, or two energies for the same one.
+        See `open_dataset`; or files have nothing but isolated atoms, or two energies for the same one; or no frame is
+        of a kind of configuration that has a weight.
     """
     opened = _open_all(settings.paths or [""], settings, cache)
     opened += [dataset.for_validation() for dataset in _open_all(settings.validation, settings, cache)]
@@ -471,7 +504,19 @@ def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[Pac
         raise InputError(f"{opened[0].path}: contains isolated atoms only; add data with frames to learn from.")
     if opened[-1].validation and not found[-1].validation:
         raise InputError(f"{opened[-1].path}: contains isolated atoms only; add frames to validate on.")
-    return [dataset.with_isolated_atoms(isolated.energies) for dataset in found] if isolated.energies else found
+    if isolated.energies:
+        found = [dataset.with_isolated_atoms(isolated.energies) for dataset in found]
+    return _weighted(found, settings.config_type_weights) if settings.config_type_weights else found
+
+
+def _weighted(datasets: Sequence[PackedDataset], weights: Mapping[str, float]) -> list[PackedDataset]:
+    by_name = {DEFAULT if name.lower() == DEFAULT else name: weight for name, weight in weights.items()}
+    kinds = {kind for dataset in datasets for kind in dataset.config_types if kind is not None}
+    unknown = [name for name in by_name if name not in kinds | {DEFAULT} and not names_isolated_atom(name)]
+    if unknown:
+        there = f"there are {', '.join(sorted(kinds))}" if kinds else "the data name none"
+        raise InputError(f"data.config_type_weights: no frame has the config_type '{unknown[0]}'; {there}.")
+    return [dataset.with_weights(by_name) for dataset in datasets]
 
 
 def _open_all(paths: Sequence[str], settings: DataSettings, cache: Path | None) -> list[PackedDataset]:

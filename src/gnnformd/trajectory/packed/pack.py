@@ -19,12 +19,13 @@ from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "load_arrays", "write_pack"]
 
-FORMAT_VERSION = 6  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
+FORMAT_VERSION = 7  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
 # 3: no kinds of configuration, isolated atoms among the frames; 4, 5: one of them without units and names of types
+# 6: no weights
 MANIFEST = "pack.json"
 
 PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}
-"""float64, concatenated over frames; frame k begins at ``frame_starts[k]``."""
+"""float64, concatenated over frames; frame k begins at ``frame_starts[k]``. Forces that are not known are NaN."""
 
 PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "frame_starts": (np.int64, ()),
@@ -36,6 +37,7 @@ PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "energies": (np.float64, ()),
     "virials": (np.float64, (3, 3)),
     "config_types": (np.int64, ()),
+    "weights": (np.float64, (3,)),
 }
 """One row per frame; ``frame_starts`` has one more, and NaN means unknown. ``config_types`` are rows of the manifest's
 list, -1 where there is none."""
@@ -107,7 +109,7 @@ class _Writer:
     def append(self, frame: Frame) -> None:
         rows = {
             "positions": frame.positions,
-            "forces": frame.forces,
+            "forces": np.full(np.shape(frame.positions), np.nan) if frame.forces is None else frame.forces,
             "label": self._label(frame),
             "timesteps": frame.timestep,
             "cells": frame.cell,
@@ -116,6 +118,7 @@ class _Writer:
             "energies": np.nan if frame.energy is None else frame.energy,
             "virials": np.full((3, 3), np.nan) if frame.virial is None else frame.virial,
             "config_types": self._config_type(frame.config_type),
+            "weights": frame.weights,
         }
         for name, values in rows.items():
             self._arrays[name].append(values)
@@ -152,7 +155,7 @@ def _same(a: NDArray[Any] | None, b: NDArray[Any] | None) -> bool:
 
 
 def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write frames (all with forces) to a new folder, which appears once it is complete.
+    """Write frames to a new folder, which appears once it is complete.
 
     Memory does not grow with the number of frames. If another process has made the folder meanwhile, that one is kept.
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gnnformd.model.density.energy_floor import saturated
 from gnnformd.model.density.harmonics import harmonics
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.radial import radial_values, softened
@@ -77,8 +78,12 @@ class Energies(nn.Module):
         shells: Sequence[Shell],
         vectors: Sequence[Tensor],
         angles: Angles,
+        floor: tuple[Tensor, Tensor],
     ) -> Tensor:
-        """All but long-range electrostatics and energies of types, kcal/mol, (N,); vectors are (N, M, 3) by shell."""
+        """All but long-range electrostatics and energies of types, kcal/mol, (N,).
+
+        Vectors are (N, M, 3) by shell; ``floor`` has start and depth of that of each center, (N,).
+        """
         network, settings = self.network, self.network.settings
         sum_factors, pairs, first = [], inputs.new_zeros(len(centers)), 0
         for shell, spread in zip(shells, vectors, strict=True):
@@ -115,7 +120,8 @@ class Energies(nn.Module):
             return torch.cat(parts, dim=3).transpose(0, 1).flatten(2)  # (L, N, C K)
 
         learned, _ = network.atom_energies(inputs, densities, centers)
-        return network.energy_scale * learned + pairs + self._bends(vectors[-1], angles)
+        learned = saturated(network.energy_scale * learned, *floor)
+        return learned + pairs + self._bends(vectors[-1], angles)
 
     def _bends(self, vectors: Tensor, angles: Angles) -> Tensor:
         """Energies of angles, (N,); the last shell is the one with bonds."""

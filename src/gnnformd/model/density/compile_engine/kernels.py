@@ -43,6 +43,7 @@ class CompiledEnergies:
     def __init__(self, model: DensityModel) -> None:
         self._model = deepcopy(model).requires_grad_(False).eval()
         self._inputs = self._centers = self._kinds = self._of_types = torch.zeros(0)
+        self._floor = self._of_types, self._of_types
         self._owned: Tensor | None = None
         self._shells: list[Shell] = []
         self._angles: Angles
@@ -80,7 +81,9 @@ class CompiledEnergies:
             table = _table(graph, torch.nonzero(bonded).squeeze(1))
             self._shells.append(self._shell(graph, (of_atom, len(kinds)), *table, bonded=True))
         self._angles = self._find_angles(graph, *table)
-        of_types = model.network.type_energies.index_select(0, graph.type_index.index_select(0, self._centers))
+        types = graph.type_index.index_select(0, self._centers)
+        self._floor = model.network.floor.of_types(types)
+        of_types = model.network.type_energies.index_select(0, types)
         self._of_types = of_types if self._owned is None else of_types * self._owned
         self._cell = None
 
@@ -114,7 +117,7 @@ class CompiledEnergies:
 
     def _differentiate(self, vectors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Energies of the centers, and the derivatives of their sum by the vectors."""
-        arguments = self._inputs, self._centers, self._shells, vectors, self._angles
+        arguments = self._inputs, self._centers, self._shells, vectors, self._angles, self._floor
         # sizes of 0 and 1 are compiled for themselves, which makes more variants than are allowed unasked
         with torch.enable_grad(), torch._dynamo.config.patch(recompile_limit=1000, accumulated_recompile_limit=10000):
             try:

@@ -16,6 +16,7 @@ from gnnformd.model.density.kernels.structures import (
     ATOMS,
     HARMONICS,
     MIXED,
+    Doubles,
     Floats,
     Indices,
     Layer,
@@ -25,7 +26,7 @@ from gnnformd.model.density.kernels.structures import (
 )
 from gnnformd.numba_jit import kernel
 
-__all__ = ["block_energies", "make_workspace", "network_alone"]
+__all__ = ["block_energies", "make_workspace", "network_alone", "saturate"]
 
 
 @kernel
@@ -38,7 +39,7 @@ def make_workspace(features: int, width: int, like: Floats) -> NetworkWorkspace:
 @kernel
 def block_energies(densities: Floats, s: int, layer: Layer[NetworkWeights], workspace: NetworkWorkspace) -> None:
     """Energies of a block of centers of species s, to the workspace; the densities are replaced by the gradient."""
-    polynomial, energies = layer.network.polynomial, workspace.energies
+    polynomial, energies, floor = layer.network.polynomial, workspace.energies, layer.network.floor[s]
     mixed = mixed_densities(workspace.rows)
     mix(densities, layer.layout, layer.mixing, s, mixed)
     for a in range(ATOMS):
@@ -50,7 +51,33 @@ def block_energies(densities: Floats, s: int, layer: Layer[NetworkWeights], work
     for a in range(ATOMS):
         for f in range(0, mixed.features, lanes_of(densities)):
             invariants_vjp(mixed, a, f, polynomial)
+        energies[a], slope = saturate(energies[a], floor)
+        if slope < 1.0:
+            _scale(mixed, a, slope)
     mix_vjp(densities, layer.layout, layer.mixing, s, mixed)
+
+
+@kernel
+def saturate(energy: float, floor: Doubles) -> tuple[float, float]:
+    """Energy of an atom with a floor (start and depth), and its derivative by the energy without."""
+    below = floor[0] - energy
+    if below <= 0.0:
+        return energy, 1.0
+    t = np.tanh(below / floor[1])
+    return floor[0] - floor[1] * t, 1.0 - t * t
+
+
+@kernel
+def _scale(mixed: MixedDensities, a: int, factor: float) -> None:
+    """Multiply the mixed densities of an atom."""
+    features = mixed.features
+    for f in range(features):
+        mixed.scalars[a * features + f] *= factor
+    for f in range(2 * features):
+        for m in range(3):
+            mixed.vectors[2 * (m * ATOMS + a) * features + f] *= factor
+        for m in range(5):
+            mixed.tensors[2 * (m * ATOMS + a) * features + f] *= factor
 
 
 @kernel

@@ -5,8 +5,6 @@ A layer gives mixed densities, scalars, messages and energies; see `gnnformd.mod
 
 from __future__ import annotations
 
-import numpy as np
-
 from gnnformd.model.density.kernels.invariants import invariants, invariants_vjp
 from gnnformd.model.density.kernels.matrix import matmul, silu_and_slope
 from gnnformd.model.density.kernels.mixing import add_row, mixed_densities
@@ -88,7 +86,7 @@ def layer_outputs(
 @kernel
 def layer_vjp(
     s: int,
-    counted: bool,
+    on_energies: Floats,
     weights: LayerWeights,
     scalars: Floats,
     on_mixed: Floats,
@@ -99,8 +97,8 @@ def layer_vjp(
 
     Parameters
     ----------
-    counted
-        Whether the energies of the block count.
+    on_energies
+        Gradient in the energies of the block, (ATOMS,).
     scalars
         Of this layer, (ATOMS W,).
     on_mixed, on_scalars
@@ -112,21 +110,21 @@ def layer_vjp(
     rows, activations, width = workspace.rows, workspace.activations, len(weights.second_bias)
     mixed = mixed_densities(rows)
     _first_activation(mixed, s, weights, workspace)
-    if counted:
+    if on_energies.any():
         matmul(scalars, ATOMS, width, weights.hidden, width, activations[2])
         add_row(activations[2], ATOMS, width, weights.hidden_bias)
         silu_and_slope(activations[2], ATOMS * width, activations[0], activations[3])
         for a in range(ATOMS):
             for k in range(width):
-                activations[3, a * width + k] *= weights.last[k]
+                activations[3, a * width + k] *= on_energies[a] * weights.last[k]
         matmul(activations[3], ATOMS, width, weights.hidden_transposed, width, activations[2])
         add(on_scalars, activations[2])
     matmul(on_scalars, ATOMS, width, weights.second_transposed, width, activations[2])
     for k in range(ATOMS * width):
         activations[2, k] *= activations[1, k]
     matmul(activations[2], ATOMS, width, weights.first_transposed, 3 * mixed.features, mixed.invariants)
-    polynomial = weights.polynomial if counted else np.zeros_like(weights.polynomial)
     for a in range(ATOMS):
+        polynomial = weights.polynomial if on_energies[a] == 1.0 else on_energies[a] * weights.polynomial
         for f in range(0, mixed.features, lanes_of(rows)):
             invariants_vjp(mixed, a, f, polynomial)
     add(on_mixed, rows[:MIXED].ravel())

@@ -181,6 +181,7 @@ def layer_backward(
     workspace = make_workspace(layer.mixing.constant.shape[1], len(weights.second_bias), like)
     rows, mixed = workspace.rows, mixed_densities(workspace.rows)
     messages = np.zeros(ATOMS * len(weights.message_bias), like.dtype)
+    on_energies = np.zeros(ATOMS, like.dtype)
     ignored = np.array([1.0, 0.0, 0.0])
     silent = _without_energies(terms.pairs)
     for block in range(todo[0], todo[1]):
@@ -191,7 +192,10 @@ def layer_backward(
             _scalars_from_messages(centers, gradients.on_sent, weights, messages, workspace.activations[2])
             add(on_scalars, workspace.activations[2])
         rows[:MIXED].ravel()[:] = gradients.mixed[block]
-        layer_vjp(s, counted, weights, gradients.scalars[block], gradients.on_mixed[block], on_scalars, workspace)
+        on_energies[len(centers) :] = 0.0
+        for a in range(len(centers)):
+            on_energies[a] = gradients.on_energies[centers[a]]
+        layer_vjp(s, on_energies, weights, gradients.scalars[block], gradients.on_mixed[block], on_scalars, workspace)
         mix_vjp(densities, layout, layer.mixing, s, mixed)
         with_pairs = counted and channels == 0
         pairs = parameters_of(terms.pairs, s) if with_pairs else parameters_of(silent, s)

@@ -346,6 +346,8 @@ class NetworkWeights(NamedTuple):
         From there to the second activation, (W, W) and (W,).
     last
         From there to the energy, kcal/mol, (W,).
+    floor
+        Start and depth of the floor of the energies of each species, kcal/mol, (S, 2).
     """
 
     polynomial: Floats
@@ -356,6 +358,7 @@ class NetworkWeights(NamedTuple):
     hidden_transposed: Floats
     hidden_bias: Floats
     last: Floats
+    floor: Doubles
 
 
 class LayerWeights(NamedTuple):
@@ -523,6 +526,9 @@ class LayerGradients(NamedTuple):
         Gradient in them through all later layers; the gradient through this one is added. Messages are left out.
     on_sent
         Gradient in what this layer sent, (N, C), of no rows in the last layer.
+    on_energies
+        Gradient in the energies that the layers give the centers, (N,): 1, less at the floor of the energies, and 0
+        for centers whose energies do not count.
     """
 
     received: Sent
@@ -531,6 +537,7 @@ class LayerGradients(NamedTuple):
     on_mixed: Floats
     on_scalars: Floats
     on_sent: Floats
+    on_energies: Floats
 
 
 class Forces(NamedTuple):

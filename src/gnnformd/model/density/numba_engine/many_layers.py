@@ -27,7 +27,13 @@ from gnnformd.model.density.kernels.structures import (
 )
 from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.numba_engine.one_layer import OneLayer
-from gnnformd.model.density.numba_engine.packed_weights import dtype_of, packed_layer, packed_messages, packed_mixing
+from gnnformd.model.density.numba_engine.packed_weights import (
+    dtype_of,
+    floor_of_species,
+    packed_layer,
+    packed_messages,
+    packed_mixing,
+)
 from gnnformd.model.density.numba_engine.results import LocalPrediction, LongRangeOf, add_parts
 from gnnformd.model.threads import in_parts
 
@@ -50,6 +56,8 @@ class _State:
         Of all atoms, (M,).
     on_mixed, on_scalars
         Gradient in mixed densities and scalars of a layer through all later ones, for one layer.
+    on_energies
+        Gradient in what the layers give to the energies of the centers, (N,).
     """
 
     mixed: Array
@@ -58,6 +66,7 @@ class _State:
     energies: Array
     on_mixed: Array
     on_scalars: Array
+    on_energies: Array
 
     def received(self, number: int) -> Array:
         """Numbers sent to a layer; none to the first, which has them in its weights."""
@@ -83,6 +92,7 @@ class ManyLayers(OneLayer):
         densities += [packed_messages(model, number, inputs, used.shape[1]) for number in range(1, model.layers)]
         networks = [packed_layer(model, number, inputs) for number in range(model.layers)]
         self._layers = [Layer(*of_layer, network) for of_layer, network in zip(densities, networks, strict=True)]
+        self._floor = floor_of_species(model, self._types)
         self._message_sizes = [len(network.message_bias) for network in networks]
         self._width = len(networks[0].second_bias)
 
@@ -99,6 +109,7 @@ class ManyLayers(OneLayer):
 
     def _backwards(self, positions: Array, state: _State) -> LocalPrediction:
         """Go back through the layers with the gradient of the energies, and with that in ``on_scalars``."""
+        self._saturate(state)
         forces, virial, nearest = np.zeros_like(positions), np.zeros(6), np.array([1.0, 0.0, 0.0])
         on_sent = state.sent[-1][:0]
         for number in reversed(range(self._model.layers)):
@@ -106,6 +117,15 @@ class ManyLayers(OneLayer):
             forces += of_layer
             virial += stress
         return self._prediction(positions, state.energies, forces, virial, nearest)
+
+    def _saturate(self, state: _State) -> None:
+        """Keep the energies that count above their floor (`gnnformd.model.density.energy_floor.EnergyFloor`)."""
+        energies = state.energies[: self._own]
+        start, depth = self._floor[self._species_of_center].T
+        below = np.maximum(start - energies, 0.0)
+        t = np.tanh(below / depth)
+        energies += below - depth * t
+        state.on_energies[: self._own] = 1.0 - t * t
 
     def _fresh_state(self, atoms: int) -> _State:
         """In the same memory as long as the neighbors are the same; what is not zeroed is written before it is read."""
@@ -115,7 +135,8 @@ class ManyLayers(OneLayer):
             mixed = np.empty((layers + 1, blocks, MIXED * ATOMS * features), dtype)
             scalars = np.empty((layers + 1, blocks, ATOMS * self._width), dtype)
             sent = [np.empty((centers, channels), dtype) for channels in self._message_sizes]
-            self._state = _State(mixed[:-1], scalars[:-1], sent, np.empty(atoms), mixed[-1], scalars[-1])
+            on_energies = np.zeros(centers, dtype)
+            self._state = _State(mixed[:-1], scalars[:-1], sent, np.empty(atoms), mixed[-1], scalars[-1], on_energies)
             self._state_of = self._lists
         for array in (self._state.energies, self._state.on_mixed, self._state.on_scalars):
             array.fill(0.0)
@@ -149,6 +170,7 @@ class ManyLayers(OneLayer):
             state.on_mixed,
             state.on_scalars,
             on_sent,
+            state.on_energies,
         )
 
         def work(_: int, blocks: tuple[int, int]) -> tuple[Array, ...]:

@@ -124,7 +124,9 @@ class OneLayer:
     def _pack(self, used: NDArray[np.bool_]) -> None:
         """Lay out weights for groups of which some are used."""
         layout, mixing = packed_mixing(self._model, self._inputs, used)
-        self._layer: Layer[NetworkWeights] = Layer(layout, mixing, packed_network(self._model, self._inputs))
+        self._layer: Layer[NetworkWeights] = Layer(
+            layout, mixing, packed_network(self._model, self._inputs, self._types)
+        )
 
     def evaluate(self, positions: Doubles, long_range: LongRangeOf | None = None) -> LocalPrediction:
         """Evaluate at positions of all atoms, angstrom, (M, 3), centers first.

@@ -24,6 +24,7 @@ __all__ = [
     "Shells",
     "dtype_of",
     "energies_of_species",
+    "floor_of_species",
     "packed_layer",
     "packed_messages",
     "packed_mixing",
@@ -183,13 +184,15 @@ def packed_layer(model: DensityModel, number: int, inputs: Tensor) -> LayerWeigh
     )
 
 
-def packed_network(model: DensityModel, inputs: Tensor) -> NetworkWeights:
+def packed_network(model: DensityModel, inputs: Tensor, types: Array) -> NetworkWeights:
     """Weights of a single layer behind its mixed densities.
 
     Parameters
     ----------
     model, inputs
         As for `packed_mixing`.
+    types
+        Type of each species, (S,).
     """
     layer, dtype = _layer(model, 0), dtype_of(model)
     readout = model.network.readouts[0]
@@ -204,7 +207,14 @@ def packed_network(model: DensityModel, inputs: Tensor) -> NetworkWeights:
         _array(square, dtype).reshape(-1),
         _array(_filled(bias, width), dtype),
         _array(_last(model, readout, width), dtype),
+        floor_of_species(model, types),
     )
+
+
+def floor_of_species(model: DensityModel, types: Array) -> Array:
+    """Start and depth of the floor of the energies of species with these types, kcal/mol, (S, 2)."""
+    floor = torch.stack(model.network.floor.of_types(torch.from_numpy(types)), dim=1)
+    return _array(floor, np.dtype(np.float64))
 
 
 def energies_of_species(model: DensityModel, inputs: Tensor, types: Array) -> tuple[Array, Array]:

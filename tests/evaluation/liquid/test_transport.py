@@ -1,0 +1,65 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gnnformd.evaluation.liquid.transport import transport
+from gnnformd.trajectory.frame import Frame
+
+INTERVAL_FS = 20.0
+
+
+def run(path):
+    """A run of free atoms with frames 20 fs apart."""
+    count = len(path[0])
+    topology = SimpleNamespace(types=np.ones(count, int), bonds=np.empty((0, 2), int), ids=np.arange(1, count + 1))
+
+    def frames():
+        for k, positions in enumerate(path):
+            yield Frame(
+                timestep=10 * k,
+                cell=np.eye(3) * 12.0,
+                origin=np.zeros(3),
+                periodic=(True, True, True),
+                ids=topology.ids,
+                types=topology.types,
+                positions=positions,
+            )
+
+    return SimpleNamespace(timestep_fs=INTERVAL_FS / 10, topology=topology, steps=list(range(len(path))), frames=frames)
+
+
+def displacement(path, lag):
+    moved = path - path.mean(axis=1, keepdims=True)
+    return np.square(moved[lag:] - moved[:-lag]).sum(axis=2).mean()
+
+
+def walk(steps, seed):
+    return np.cumsum(np.random.default_rng(seed).normal(0, 0.05, (steps, 10, 3)), axis=0)
+
+
+@pytest.mark.parametrize("reference", [None, 1])
+def test_a_short_run_has_a_curve_of_many_points_from_all_its_starts(reference):
+    """A run of 2 ps: its eighths have lags up to 0.12 ps, seven points."""
+    path, other = walk(101, 0), walk(101, 1)
+    found = transport(run(path), None if reference is None else run(other), np.array([39.9]), ["Ar"], 300.0)
+    curve = found.curves["mean_squared_displacement"]["Ar"]
+    assert len(curve["time_ps"]) >= 20
+    assert curve["time_ps"][:2] == pytest.approx([0.0, 0.02])
+    for lag in (1, 7, len(curve["time_ps"]) - 1):
+        assert curve["value_A2"][lag] == pytest.approx(displacement(path, lag), rel=1e-5)
+        if reference is not None:
+            assert curve["reference"][lag] == pytest.approx(displacement(other, lag), rel=1e-5)
+
+
+def test_a_long_run_has_errors():
+    curve = transport(run(walk(2001, 0)), None, np.array([39.9]), ["Ar"], 300.0).curves["mean_squared_displacement"]
+    assert np.isfinite(curve["Ar"]["error"][1:]).all()
+
+
+def test_the_note_on_a_missing_coefficient_says_over_which_time_displacements_are_known():
+    velocity = np.random.default_rng(0).normal(0, 0.01, (1, 10, 3))
+    found = transport(run(np.arange(201)[:, None, None] * velocity), None, np.array([39.9]), ["Ar"], 300.0)
+    (note,) = found.notes
+    assert note.startswith("diffusion of Ar in the run: velocities are correlated for 0.")
+    assert "but known over 0.38 ps only, as the mean over 8 parts of the run; a run of about " in note
