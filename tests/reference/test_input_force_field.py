@@ -3,6 +3,7 @@
 import pytest
 
 from gnnformd.errors import InputError
+from gnnformd.force_field import HarmonicBond
 from gnnformd.reference.input_force_field import set_up
 from gnnformd.reference.systems import SPC_FW, SYSTEMS
 
@@ -51,3 +52,34 @@ def test_other_units_and_other_potentials_are_told(tmp_path):
     (tmp_path / "in.lmp").write_text(ARGON.format(units="real", potential="pair_style zero 5.0\npair_coeff * *"))
     made = set_up(tmp_path / "in.lmp", tmp_path)
     assert (made.force_field, made.pair_style) == (None, "zero")
+
+
+THREE_TYPES = """units real
+atom_style full
+region box block 0 30 0 30 0 30
+create_box 3 box bond/types 2 extra/bond/per/atom 2 extra/special/per/atom 2
+create_atoms 1 single 5 5 5
+create_atoms 2 single 6 5 5
+create_atoms 3 single 5 6 5
+create_atoms 1 single 15 15 15
+create_atoms 3 single 16 15 15
+mass * 12
+pair_style lj/cut 10.0
+pair_coeff * * 0.1 3.0
+bond_style harmonic
+bond_coeff 1 300 1.0
+bond_coeff 2 500 1.1
+create_bonds single/bond 1 1 2
+create_bonds single/bond 1 1 3
+create_bonds single/bond 2 4 5
+run 0
+"""
+
+
+def test_a_bond_type_that_joins_several_pairs_of_types_has_all_of_them(tmp_path):
+    (tmp_path / "in.lmp").write_text(THREE_TYPES)
+    assert set(set_up(tmp_path / "in.lmp", tmp_path).force_field.bonds) == {
+        HarmonicBond((1, 2), 300.0, 1.0),
+        HarmonicBond((1, 3), 300.0, 1.0),
+        HarmonicBond((1, 3), 500.0, 1.1),
+    }

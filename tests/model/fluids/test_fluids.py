@@ -180,6 +180,15 @@ def test_a_liquid_without_attraction_is_refused():
         specialize(load_fluids("fluids"), replace(FIELD, lj_cutoff=2 ** (1 / 6) * 3.4), "here")
 
 
+def test_a_weak_pair_may_end_earlier():
+    # molten KCl with parameters of Joung and Cheatham: 10 angstrom are 2.07 sigma of chloride, a thirtieth as strong
+    types = (AtomType("K", 39.1, 1.0, 0.4297054, 2.8384), AtomType("Cl", 35.45, -1.0, 0.012785, 4.8305))
+    field = ForceField(types, lj_cutoff=10.0, mixing="arithmetic")
+    assert specialize(load_fluids("fluids"), field, "here").cutoff == pytest.approx(2.5 * 4.8305)
+    with pytest.raises(InputError, match=r"here: Lennard-Jones ends at 6 angstrom"):
+        specialize(load_fluids("fluids"), replace(field, lj_cutoff=6.0), "here")
+
+
 def test_parameters_outside_the_training_are_named():
     far = replace(FIELD, types=(replace(FIELD.types[0], sigma=6.0, charge=3.0), *FIELD.types[1:]))
     with pytest.warns(UserWarning, match=r"here: outside the training .* sigma 6 .*, charge 3 "):

@@ -38,7 +38,8 @@ __all__ = [
 Float = NDArray[np.float64]
 
 LONGEST_BOND = 0.35  # of the cutoff; from half of it on bonds fade out
-SHORTEST_CUTOFF = 0.9  # of Lennard-Jones, in units of the model's cutoff; forces are small there
+SHORTEST_CUTOFF = 0.9
+"""Of Lennard-Jones, in units of the model's; that of a weak pair may be shorter, where its forces are as small."""
 REPULSION = 4000.0  # of atoms closer than ever in training, in units of the largest epsilon
 ANGLES, ANGLE_WIDTH = 200, 0.13  # radian: an angle potential is best within two or three widths of its minimum
 
@@ -94,6 +95,11 @@ class PairParameters:
                     )
                 self.stiffness[key], self.length[key] = bond.stiffness, bond.length
 
+    def force_at(self, distance: float) -> float:
+        """Largest ``(r/sigma)^-7`` of all pairs, times epsilon/sigma in units of the largest: their attraction."""
+        units = self.epsilon / self.sigma
+        return float((units / units.max() * (self.sigma / distance) ** 7).max())
+
 
 def specialize(functions: FluidFunctions, field: ForceField, source: object) -> DensityModel:
     """Make the density model of one liquid, float64.
@@ -123,7 +129,7 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
             "Lennard-Jones parameters."
         )
     cutoff = functions.reach * parameters.largest_sigma
-    if field.lj_cutoff < SHORTEST_CUTOFF * cutoff:
+    if parameters.force_at(field.lj_cutoff) > (SHORTEST_CUTOFF * functions.reach) ** -7:
         raise InputError(
             f"{source}: Lennard-Jones ends at {field.lj_cutoff:.3g} angstrom, but that of the model at {cutoff:.3g}; "
             "train a model on this liquid."
