@@ -77,7 +77,7 @@ def read_by_ase(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of spglib, deprecations and the like
-        images = iter(iread(str(path), index=":", format=kind))
+        images = iter(iread(str(path), index=":", format=kind, parallel=False))
     while True:
         try:
             atoms = next(images, None)
