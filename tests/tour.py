@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot
 from typer.testing import CliRunner
 
 from gnnformd.cli import app
@@ -45,6 +46,7 @@ def follow(page: Path, small: Mapping[str, Sequence[str]], monkeypatch: pytest.M
                 if words[0] == "python":
                     monkeypatch.setattr(sys, "argv", arguments)
                     runpy.run_path(words[1], run_name="__main__")
+                    pyplot.close("all")
                     continue
                 assert words[0] == "gnnformd", words
                 result = CliRunner().invoke(app, arguments, catch_exceptions=False)

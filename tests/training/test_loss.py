@@ -152,7 +152,8 @@ def test_energies_of_frames_that_differ_in_composition_alone_have_no_spread_and_
 def test_a_training_on_energies_and_virials_lowers_their_errors(
     loss: str, crystals: DataSettings, tmp_path: Path
 ) -> None:
-    learned = settings(loss=loss, epochs=15, batch_size=2, learning_rate=1e-2, energy_weight=0.3, virial_weight=0.3)
+    weights = {"energy_weight": 0.3, "virial_weight": 0.3}
+    learned = settings(loss=loss, epochs=40, batch_size=2, learning_rate=2e-2, **weights)
     run = train(MODEL, crystals, learned, tmp_path / "run")
     first, last = run.records[0], run.records[-1]
     for name in ("l1_per_atom", "energy_rmse_per_atom", "virial_rmse_per_atom"):

@@ -103,5 +103,5 @@ def test_the_refusal_of_benchmark_says_what_would_do(tmp_path):
     trained(tmp_path / "run", None)
     trained(tmp_path / "other", COPPER)
     for folder, what in (("run", "has no force field"), ("other", "is one of Cu")):
-        with pytest.raises(InputError, match=f"{what}, and without a structure .* 'gnnformd benchmark MODEL STR"):
+        with pytest.raises(InputError, match=f"{what}, and without a structure .*'gnnformd benchmark MODEL STR"):
             liquid_commands(load_model(tmp_path / folder / "model.safetensors"), 100)

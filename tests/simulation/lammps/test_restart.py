@@ -133,8 +133,8 @@ def test_with_charges_the_trajectory_is_the_same_to_the_byte(tmp_path, ensemble)
     for command in ("comm_modify cutoff 6", "change_box all ortho", f"write_data {tmp_path / 'water.data'} nocoeff"):
         lmp.command(command)
     lmp.close()
-    short = settings(ensemble=ensemble, timestep=0.1, steps=30, restart_every=10)
-    simulate(this.loaded, tmp_path / "water.data", short, tmp_path / "whole")
+    short = settings(ensemble=ensemble, timestep=0.05, steps=30, restart_every=10)
+    assert simulate(this.loaded, tmp_path / "water.data", short, tmp_path / "whole").steps == 30
     with pytest.raises(Exception, match="Killed"):
         simulate(this.loaded, tmp_path / "water.data", short, tmp_path / "cut", progress=kill_at(27))
     simulate(this.loaded, tmp_path / "water.data", short, tmp_path / "cut", resume=True)

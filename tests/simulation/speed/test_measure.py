@@ -79,7 +79,9 @@ def test_the_compiled_loops_are_measured_and_their_operations_counted() -> None:
 
 @pytest.mark.parametrize("field", [None, replace(ARGON, types=(AtomType("Na", 23.0, charge=1.0),))])
 def test_other_force_fields_are_refused(field: ForceField | None) -> None:
-    with pytest.raises(InputError, match=r"m\.safetensors: can be measured only on water or on a simple liquid"):
+    with pytest.raises(
+        InputError, match=r"m\.safetensors: .*, and without a structure 'benchmark' makes a box of water or of a liquid"
+    ):
         measure_speed(loaded(field, 4.0))
 
 
