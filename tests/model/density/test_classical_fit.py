@@ -92,3 +92,12 @@ def test_a_prior_of_smooth_potentials_is_as_strong_as_the_data_ask_for(monkeypat
     chosen = error(started(frames), new)
     monkeypatch.setattr(classical_fit, "STRENGTHS", classical_fit.STRENGTHS[:1])
     assert chosen < 0.5 * error(started(frames), new)
+
+
+@pytest.mark.parametrize(("noise", "classical"), [(0.02, True), (1.0, False)])
+def test_a_new_model_has_potentials_where_they_leave_little(noise, classical):
+    frames = [with_pair_forces(liquid(k), noise=noise, seed=k) for k in range(8)]
+    model = density(types=1, node_features="embedding", electrostatics="none", repulsion=0.0, bond_kinds=0).eval()
+    model.fitted_pairs.coefficients.zero_()
+    model.initialize(collate(frames))
+    assert (model.fitted_pairs.coefficients.abs().max() > 0) == classical

@@ -31,6 +31,8 @@ def fit_classical(
     softened: tuple[Tensor, Tensor],
     forces: Tensor,
     virials: Tensor | None,
+    *,
+    worth: float = 1.0,
 ) -> None:
     """Fit pair and angle potentials to forces (and virials) that are missing, and add them.
 
@@ -52,6 +54,8 @@ def fit_classical(
         kcal/mol/angstrom, (N, 3).
     virials
         kcal/mol, (B, 3, 3), or None.
+    worth
+        There are potentials only if they leave less than this share of forces kept back.
     """
     kinds, of_atom = torch.unique(inputs.double(), dim=0, return_inverse=True)
     center, neighbor, _, bond_kind = graph.half_edges
@@ -83,7 +87,7 @@ def fit_classical(
     if not counts:
         return
     roughness = torch.cat([torch.arange(1, count + 1) ** 2 for count in counts]).to(vectors)
-    solution = torch.split(fit.solve(roughness), counts)
+    solution = torch.split(fit.solve(roughness, worth), counts)
     weight = torch.ones_like(kinds[0])
     if pairs.physical:
         weight[list(WITHOUT_PAIR_ENERGY)] = PRIOR_WEIGHT
@@ -128,17 +132,19 @@ class _Fit:
         self.angles: list[Tensor] = []
         self.ends, self.sides = bond_pairs(graph)
 
-    def solve(self, roughness: Tensor) -> Tensor:
+    def solve(self, roughness: Tensor, worth: float) -> Tensor:
         """Coefficients of all functions, those of pairs, then those of angles, with a prior of smooth potentials.
 
         Minimizes ``|A c - b|^2 + lambda sum_k roughness_k^2 c_k^2``. ``lambda`` is the largest of `STRENGTHS` whose
-        error in forces kept back is within `TOLERANCE` of the smallest. There are no potentials if these do not make
-        that error smaller than it is without any, or no forces are kept back since there are too few.
+        error in forces kept back is within `TOLERANCE` of the smallest. There are no potentials if these leave more
+        than the share ``worth`` of what that error is without any, or no forces are kept back since there are too few.
 
         Parameters
         ----------
         roughness
             Of each function, (K,).
+        worth
+            See `fit_classical`.
         """
         fitted, held = self._triangles()
         none = torch.zeros_like(roughness)
@@ -147,7 +153,7 @@ class _Fit:
         found = _Ridge(fitted, roughness)
         errors = [_error(held, found.solution(strength)) for strength in STRENGTHS]
         allowed = min(errors) * (1.0 + TOLERANCE)
-        if _error(held, none) <= allowed:
+        if worth * _error(held, none) <= allowed:
             return none
         chosen = max(s for s, error in zip(STRENGTHS, errors, strict=True) if error <= allowed)
         return _Ridge(_triangle(fitted, held), roughness).solution(chosen)

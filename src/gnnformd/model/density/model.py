@@ -33,6 +33,10 @@ __all__ = ["DensityModel"]
 _RENAMED = {"classical.pairs": "pair_terms.fitted.coefficients", "classical.angles": "angles.coefficients"}
 """Weights of model files up to format version 5, and their names now."""
 
+NEARLY_CLASSICAL = 0.05
+"""Share of the forces that fitted potentials may leave in a new model. Those that leave more describe pairs as they are
+in the data alone: the network has to take that back elsewhere, and learns slower and worse than without them."""
+
 _FLOOR = ("network.floor.start", "network.floor.depth")
 """Weights that model files up to format version 6 do not have: their energies are not bounded."""
 
@@ -233,7 +237,7 @@ class DensityModel(ForceModel):
             known = ~graph.forces.isnan()[:, 0]
             self.contacts.take_strength(graph.forces[known])
             network.energy_scale.zero_()
-            self.fit_classical(graph)
+            self.fit_classical(graph, worth=NEARLY_CLASSICAL)
             without = self(graph).forces
             network.energy_scale.fill_(1.0)
             size = (self(graph).forces - without).square().mean().sqrt()
@@ -295,13 +299,17 @@ class DensityModel(ForceModel):
         return Prediction(forces, energies.detach(), virials)
 
     @torch.no_grad()
-    def fit_classical(self, graph: AtomicGraph) -> None:
-        """Fit pair and angle potentials to what the model leaves of the forces (and virials) of some frames."""
+    def fit_classical(self, graph: AtomicGraph, *, worth: float = 1.0) -> None:
+        """Fit pair and angle potentials to what the model leaves of the forces (and virials) of some frames.
+
+        There are none where they leave more than the share ``worth`` of that in forces kept back.
+        """
         assert graph.forces is not None
         found = self(graph)
         virials = None if graph.virials is None else graph.virials - found.virials
         inputs, distances = self.network.inputs(graph), self._softened(graph, _coordinates(graph))
-        fit_classical(self.fitted_pairs, self.angles, graph, inputs, distances, graph.forces - found.forces, virials)
+        missing = graph.forces - found.forces
+        fit_classical(self.fitted_pairs, self.angles, graph, inputs, distances, missing, virials, worth=worth)
 
     def _softened(self, graph: AtomicGraph, coordinates: _Coordinates) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
