@@ -24,7 +24,7 @@ def main() -> None:
     ranks.share(None)  # the first one has written the file
     for name, steps, resume in (("whole", 30, False), ("cut", 20, False), ("cut", 30, True)):
         settings = SimulationSettings(
-            steps=steps, restart_every=10, dump_every=5, thermo_every=5, timestep=0.1, ranks=ranks.size
+            steps=steps, restart_every=10, dump_every=5, thermo_every=5, timestep=0.05, ranks=ranks.size
         )
         simulate(this.loaded, folder / "water.data", settings, folder / name, resume=resume)
 
