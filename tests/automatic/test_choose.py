@@ -206,7 +206,7 @@ def test_a_run_is_named_after_its_data() -> None:
     assert run_name(["data/cu-liquid", "data/cu-solid"]) == "cu-liquid-and-cu-solid"
     assert run_name(["NaCl/train.xyz"]) == "NaCl-train"
     assert run_name(["./train.xyz"]) == "train"
-    assert run_name(["/work/data/train.xyz"]) == "train"  # the folder tells no more
+    assert run_name(["/home/me/data/train.xyz"]) == "train"  # the folder tells no more
     assert run_name(["water/trajectory.dump"]) == "water"
     assert run_name(["my data/si (1).xyz"]) == "si-1"
     assert run_name([f"a-long-name-of-data-{k}.xyz" for k in range(5)]) == "a-long-name-of-data-0-and-4-more"

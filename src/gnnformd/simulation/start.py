@@ -146,6 +146,22 @@ class Start:
         """
         return match_types(self.known_types, loaded.known_types, np.unique(self.topology.types).tolist())
 
+    def frame(self, types: TypeMap) -> Frame:
+        """Give the atoms the types of the model."""
+        topology = self.topology
+        return Frame(
+            timestep=0,
+            cell=topology.cell,
+            origin=topology.origin,
+            periodic=self.periodic,
+            ids=topology.ids,
+            types=types.of(topology.types),
+            positions=topology.positions,
+            molecule_ids=topology.molecule_ids,
+            bonds=topology.bonds,
+            charges=topology.charges,
+        )
+
     def check_pairs(self, loaded: LoadedModel, types: TypeMap) -> None:
         """Refuse atoms that are close to each other where the model has seen no such pair in training.
 
@@ -158,16 +174,7 @@ class Start:
         """
         topology = self.topology
         refuse_unknown_types(loaded, types.of(topology.types))
-        frame = Frame(
-            timestep=0,
-            cell=topology.cell,
-            origin=topology.origin,
-            periodic=self.periodic,
-            ids=topology.ids,
-            types=types.of(topology.types),
-            positions=topology.positions,
-            bonds=topology.bonds,
-        )
+        frame = self.frame(types)
         seen = SeenPairs.of(loaded)
         table = bond_table(seen.without_unseen_bonds(frame).bonds, len(frame.types))
         try:

