@@ -103,8 +103,11 @@ def density_model(frame: Frame, field: ForceField, electrostatics: str, layers: 
     model = build_model(settings, len(field.types)).double()
     graph = build_graph(frame, model.cutoff, field)
     model.initialize(replace(graph, forces=10 * torch.randn(graph.positions.shape, dtype=torch.float64)))
-    if model.electrostatics is not None:
+    if electrostatics == "fixed":
         model.electrostatics.reach *= 2  # wave vectors that the model leaves out are in LAMMPS's mesh
+    if electrostatics == "learned":
+        with torch.no_grad():
+            model.network.charges.weight.mul_(30)  # they differ from those of the data by a tenth of an e
     return LoadedModel(model.eval(), ModelCard(settings, tuple(field.names), field), Path("small.safetensors"))
 
 
@@ -122,8 +125,16 @@ def case(name: str) -> Case:
     tilted = np.array([[9.3, 0, 0], [3.0, 9.4, 0], [-2.0, 2.5, 9.5]])
     if name.startswith("water"):
         frame = water_frame(6, cube) if "216" in name else water_frame(3, tilted if "tilted" in name else small)
-        electrostatics = "fixed" if "charges" in name else "none"
-        return Case(frame, density_model(frame, WATER, electrostatics, 2 if "two layers" in name else 1))
+        electrostatics = "learned" if "learned" in name else "fixed" if "charges" in name else "none"
+        loaded = density_model(frame, WATER, electrostatics, 2 if "two layers" in name else 1)
+        if "on a mesh" in name:
+            loaded.model.electrostatics.mesh_from = 50
+        if "empty domains" in name:
+            frame = replace(frame, cell=np.diag([44.0, 12.0, 12.0]))
+        if "moving" in name:
+            thermal = "velocity all create 600 5 loop all"
+            return Case(frame, loaded, (thermal, "timestep 0.5", "fix move all nve"), STEPS)
+        return Case(frame, loaded)
     card = ModelCard(DensitySettings(), ("Ar",), ARGON)
     if name == "argon, empty domains":
         frame = argon_frame(np.diag([60.0, 12.0, 12.0]), (4, 3, 3))
@@ -138,6 +149,11 @@ CASES = (
     "water 27 with charges",
     "water 27 with charges, tilted",
     "water 27 with charges, two layers",
+    "water 27, learned charges",
+    "water 27, learned charges, two layers, tilted",
+    "water 27, learned charges on a mesh",
+    "water 27, learned charges, empty domains",
+    "water 27, learned charges, two layers, moving",
     "argon, empty domains",
     "argon, moving",
 )
