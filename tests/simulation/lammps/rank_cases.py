@@ -6,6 +6,7 @@ Each case builds its system from fixed seeds, so that every number of ranks, and
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from gnnformd.force_field import AtomType, ForceField, HarmonicBond
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
+from gnnformd.model.density.numba_engine.learned_charges import LearnedCharges
 from gnnformd.model.files.model_file import LoadedModel, ModelCard
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.registry import build_model
@@ -107,7 +109,7 @@ def density_model(frame: Frame, field: ForceField, electrostatics: str, layers: 
         model.electrostatics.reach *= 2  # wave vectors that the model leaves out are in LAMMPS's mesh
     if electrostatics == "learned":
         with torch.no_grad():
-            model.network.charges.weight.mul_(30)  # they differ from those of the data by a tenth of an e
+            model.network.charges.weight.mul_(600 if layers == 1 else 30)  # a tenth of an e beside those of the data
     return LoadedModel(model.eval(), ModelCard(settings, tuple(field.names), field), Path("small.safetensors"))
 
 
@@ -132,8 +134,8 @@ def case(name: str) -> Case:
         if "empty domains" in name:
             frame = replace(frame, cell=np.diag([44.0, 12.0, 12.0]))
         if "moving" in name:
-            thermal = "velocity all create 600 5 loop all"
-            return Case(frame, loaded, (thermal, "timestep 0.5", "fix move all nve"), STEPS)
+            drift = "velocity all set 0.45 0.3 0.25"  # through the domains, before the forces bring atoms together
+            return Case(frame, loaded, (drift, "timestep 0.2", "fix move all nve"), 12)
         return Case(frame, loaded)
     card = ModelCard(DensitySettings(), ("Ar",), ARGON)
     if name == "argon, empty domains":
@@ -251,18 +253,54 @@ def spoiled(name: str, rank: int) -> Case:
     return this
 
 
-FAILURES = ("an exception", "no number", "a lost atom", "an unknown type", "too close", "a large force")
+LEARNED = {  # where the second rank fails, with sums over all ranks before, between and after
+    "learned charges, before them": "_forwards",
+    "learned charges, in their potentials": "_close",
+    "learned charges, after them": "_backwards",
+    "learned charges, after a step": None,
+}
+FAILURES = ("an exception", "no number", "a lost atom", "an unknown type", "too close", "a large force", *LEARNED)
 
 
 def failing(name: str, ranks: Ranks) -> str:
     """What this rank is told of a failure."""
+    if name in LEARNED:
+        return failing_with_learned_charges(LEARNED[name], ranks)
     this = spoiled(name, ranks.rank)
+    return told(this, [MASS] * int(this.frame.types.max()), guard=Guard(stop_outside=True))
+
+
+def failing_with_learned_charges(method: str | None, ranks: Ranks) -> str:
+    """Fail on the second rank at step 3, in a method of the loops or after the step."""
+    this = case("water 27, learned charges, two layers, moving")
+    masses, calls = [t.mass for t in WATER.types], 0
+
+    def spoil(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if ranks.rank == 1 and calls == 4:
+            raise ZeroDivisionError("no good")
+
+    if method is None:
+        return told(this, masses, on_step=spoil)
+    original = getattr(LearnedCharges, method)
+
+    def spoiled_method(*arguments: object) -> object:
+        spoil()
+        return original(*arguments)
+
+    with mock.patch.object(LearnedCharges, method, spoiled_method):
+        return told(this, masses)
+
+
+def told(this: Case, masses: list[float], **options: object) -> str:
+    """What a run of the case raises."""
     lmp = open_lammps()
     try:
-        read(lmp, this.frame, [MASS] * int(this.frame.types.max()))
+        read(lmp, this.frame, masses)
         for command in this.commands:
             lmp.command(command)
-        Coupling(lmp, this.loaded, guard=Guard(stop_outside=True)).run(STEPS)
+        Coupling(lmp, this.loaded, **options).run(STEPS)
         return "nothing"
     except Exception as error:
         return f"{type(error).__name__}: {error}"

@@ -55,8 +55,8 @@ def choose_source(
     InputError
         There are many ranks, but the model or the box cannot be cut, or a type is not known to the model.
     """
-    model, uncharged = loaded.model, lmp.extract_setting("q_flag") == 0
-    reason = model.indivisible
+    model, reason = loaded.model, loaded.model.indivisible
+    uncharged = reason is None and lmp.extract_setting("q_flag") == 0
     if reason is None and model.needs_other_domains:
         if not all(_box(lmp)[1]):
             reason = "its charges are learned, and the box is not periodic in all directions"
