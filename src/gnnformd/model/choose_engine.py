@@ -21,10 +21,6 @@ from gnnformd.model.torch_engine import TorchDomainEngine, TorchEngine
 __all__ = ["GraphPredictor", "build_domain_engine", "build_engine", "prediction_of", "state_of"]
 
 Float = NDArray[np.float64]
-NO_DOMAIN_ENGINE = (
-    "on several ranks learned charges are evaluated by compiled loops alone: on processors, without --torch, and for "
-    "at most 16 species of atoms (of one type and charge); use one rank."
-)
 
 
 def build_engine(
@@ -67,7 +63,10 @@ def build_domain_engine(
     engines = fast_engines(model) if fast else None
     found = None if engines is None else engines.domain(model, atoms, others)
     if found is None and model.needs_other_domains:
-        raise InputError(NO_DOMAIN_ENGINE)
+        raise InputError(
+            "on several ranks learned charges are evaluated by compiled loops alone: on processors, without --torch, "
+            "and for at most 16 species of atoms (of one type and charge); use one rank."
+        )
     return TorchDomainEngine(model, contact) if found is None else found
 
 

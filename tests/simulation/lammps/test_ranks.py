@@ -15,6 +15,7 @@ from tests.simulation.lammps.rank_cases import (
     CASES,
     FAILURES,
     LEARNED,
+    WATER,
     argon_frame,
     case,
     density_model,
@@ -196,6 +197,9 @@ def test_a_model_that_cannot_be_cut_is_refused_on_many_ranks(helpers):
 
 def test_learned_charges_that_ranks_cannot_share_are_refused():
     this = case("water 27, learned charges")
+    assert this.loaded.model.indivisible is None
+    accelerated = density_model(this.frame, WATER, "learned", 1).model.to("meta")  # no processor
+    assert accelerated.indivisible.endswith("on processors alone evaluate them")
     lmp = open_lammps()
     try:
         read(lmp, this.frame, [15.9994, 1.008])

@@ -105,7 +105,7 @@ class DensityModel(ForceModel):
     def indivisible(self) -> str | None:
         """Nothing where compiled loops serve; on accelerators no engine evaluates learned charges of a domain."""
         if self.needs_other_domains and self.contacts.distances.device.type != "cpu":
-            return "charges that are learned run on several ranks by compiled loops alone, on processors"
+            return "its charges are learned, and on several ranks compiled loops on processors alone evaluate them"
         return None
 
     @property
