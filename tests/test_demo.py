@@ -23,7 +23,7 @@ TINY = DemoSize(
 )
 PRESET = """
 model: {kind: gamd, cutoff: 3.4, width: 8, layers: 1}
-training: {epochs: 1, batch_size: 2, loggers: []}
+training: {epochs: 1, batch_size: 2, loggers: [], stability_check: false}
 """
 
 
