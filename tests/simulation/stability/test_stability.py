@@ -12,6 +12,8 @@ import pytest
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from tests.conftest import LennardJones, Push, load
+from tests.training.conftest import write_liquid
 from typer.testing import CliRunner
 
 from gnnformd.cli import app
@@ -31,8 +33,6 @@ from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.units import BOLTZMANN
-from tests.conftest import LennardJones, Push, load
-from tests.training.conftest import write_liquid
 
 CLOSEST = [[0, "Ar", "Ar", 3.1]]
 
@@ -209,7 +209,7 @@ def test_forces_without_an_energy_get_nvt_alone(tmp_path: Path) -> None:
 
 def test_bonds_of_fixed_length_and_unknown_masses_are_reasons_not_to_check(tmp_path: Path) -> None:
     bonds, positions = np.arange(64).reshape(-1, 2), np.random.default_rng(0).uniform(0, 20, (64, 3))
-    positions[1::2] = positions[::2] + [1.1, 0, 0]
+    positions[1::2] = positions[::2] + np.array([1.1, 0, 0])
     rigid = argon_start(bonds=bonds, positions=positions)
     assert rigid_bonds([rigid])
     assert not rigid_bonds([argon_start(bonds=bonds)])
