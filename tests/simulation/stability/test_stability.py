@@ -85,6 +85,12 @@ def test_the_shipped_model_of_argon_passes_on_its_liquid(tmp_path: Path) -> None
     assert found.temperature_source == "tables of the data"
     assert any("Shortened to 2 s" in note for note in found.notes)
     assert found.timesteps_fs == (2.0,)
+    (tmp_path / "bare.dump").write_bytes((tmp_path / "argon" / "trajectory.dump").read_bytes())
+    bare = open_dataset(tmp_path / "bare.dump")
+    kelvin, source = highest_temperature(load(Push()), [bare], choose_starts(load(Push()), [bare], 2))
+    assert source == "velocities in the data"
+    table = np.genfromtxt(tmp_path / "argon" / "thermo.csv", delimiter=",", names=True)["temperature_K"]
+    assert kelvin == pytest.approx(max(table.mean(), table.max() / (1 + 3 * np.sqrt(2 / (3 * 500 - 3)))), rel=1e-3)
 
 
 def test_the_shipped_model_of_water_passes_on_its_liquid(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from gnnformd.inference.system import Evaluator
 from gnnformd.reference.thermo import temperature_range
 from gnnformd.simulation.guard import kinetic_temperature
 from gnnformd.simulation.stability.starts import Start, masses_by_type
+from gnnformd.trajectory.formats.registry import FORMATS, format_of
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.read import find_sources, read_frames
 from gnnformd.units import BOLTZMANN
@@ -61,20 +62,21 @@ def highest_temperature(
     table = temperature_range([path for path in tables if path.is_file()])
     if table is not None and table[1] > 0:
         return _without_fluctuation(table[1], table[2], atoms), "tables of the data"
-    for found, source in (
+    for values, source in (
         (_in_comments(datasets), "temperature in the data"),
         (_of_velocities(loaded, datasets, starts), "velocities in the data"),
         (_in_names(datasets), "config_type of the data"),
     ):
-        if found:
-            mean, highest = float(np.mean(found)), max(found)
-            said = source != "velocities in the data"
-            return (highest if said else _without_fluctuation(mean, highest, atoms)), source
+        if values:
+            fluctuate = source.startswith("velocities")
+            return _without_fluctuation(float(np.mean(values)), max(values), atoms) if fluctuate else max(
+                values
+            ), source
     estimates = [value for start in starts if (value := configurational_temperature(loaded, start)) is not None]
     if estimates:
-        found_ = _without_fluctuation(float(np.mean(estimates)), max(estimates), atoms)
-        if found_ >= LOWEST:
-            return float(f"{min(found_, HIGHEST):.2g}"), "estimated from the forces of the data, which do not say it"
+        found = _without_fluctuation(float(np.mean(estimates)), max(estimates), atoms)
+        if found >= LOWEST:
+            return float(f"{min(found, HIGHEST):.2g}"), "estimated from the forces of the data, which do not say it"
     return USUAL, "taken as usual, since the data do not say it"
 
 
@@ -84,7 +86,7 @@ def _without_fluctuation(mean: float, highest: float, atoms: int) -> float:
 
 
 def _in_comments(datasets: Sequence[PackedDataset]) -> list[float]:
-    return [value for file in _files(datasets) if ".xyz" in file.name for value in _comments_of(file) if value > 0]
+    return [value for file in _files(datasets) if "xyz" in file.name for value in _comments_of(file) if value > 0]
 
 
 def _files(datasets: Sequence[PackedDataset]) -> list[Path]:
@@ -117,7 +119,7 @@ def _of_velocities(loaded: LoadedModel, datasets: Sequence[PackedDataset], start
     found = []
     for dataset in datasets:
         files = _files([dataset])
-        if not files or "xyz" in files[0].name or files[0].suffix == ".raw":
+        if not files or format_of(files[0]) is not FORMATS["LAMMPS dump"]:
             continue
         masses = masses_by_type(loaded, dataset, starts[0].types)
         for frame in itertools.islice(read_frames(dataset.path, require_forces=False), _VELOCITY_FRAMES):
