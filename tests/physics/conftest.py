@@ -99,6 +99,7 @@ MODELS = [
     ModelCase("gamd, locally equivariant", gamd(locally_equivariant=True)),
     ModelCase("density", density(cutoff=3.4), **SYMMETRIC),
     ModelCase("density, local", density(cutoff=3.4, electrostatics="none", bond_kinds=2), **SYMMETRIC, local=True),
+    ModelCase("density, degree four", density(cutoff=3.4, electrostatics="none", l_max=4), **SYMMETRIC),
     ModelCase("density, two layers", density(cutoff=2.6, layers=2, electrostatics="learned"), **SYMMETRIC),
     ModelCase(
         "density, embedding",

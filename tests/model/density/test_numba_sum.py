@@ -21,6 +21,8 @@ VARIANTS = {
     "three kinds of bond, many functions": {"bond_kinds": 3, "radial_functions": 19, "bonded_functions": 4},
     "vectors": {"l_max": 1, "body_order": 3},
     "distances": {"l_max": 0, "body_order": 2},
+    "degree three": {"l_max": 3},
+    "degree four, two layers": {"l_max": 4, "layers": 2, "message_channels": 3},
     "three layers": {"layers": 3, "message_channels": 3},
 }
 

@@ -10,7 +10,7 @@ from gnnformd.model.density.harmonics import product_tensors, product_vectors
 
 __all__ = ["PRODUCTS", "DensityLayer", "Readout"]
 
-PRODUCTS = ("s", "vw", "qp", "ss", "sss", "svw", "sqp", "vwq", "qpp")
+PRODUCTS = ("s", "vw", "qp", "ss", "sss", "svw", "sqp", "vwq", "qpp", "ab", "sab", "cd", "scd")
 """Invariants: products of mixed densities of degree 0 (s), 1 (v, w) and 2 (q, p)."""
 
 NARROWEST = 0.01  # a density that varies less than this share of the widest one of its degree is not scaled up further
@@ -61,11 +61,11 @@ class DensityLayer(nn.Module):
         super().__init__()
         self.l_max = l_max
         self.degrees = tuple(degree for degree in range(l_max + 1) for _ in range(min(degree, 1) + 1))
-        missing = {0: "vwqp", 1: "qp", 2: ""}[l_max]
+        missing = "vwqpabcd"[2 * l_max :]
         self.products = tuple(
             name for name in PRODUCTS if len(name) < body_order and not any(part in missing for part in name)
         )
-        self.perceived = (l_max + 1) * features
+        self.perceived = (min(l_max, 2) + 1) * features
         # mul_, not *: without memory (see model_file) that would load PyTorch's compiler, for half a second
         self.mixing = nn.ParameterList(
             nn.Parameter(torch.randn(inputs, features).mul_(inputs**-0.5)) for _ in self.degrees
@@ -125,8 +125,12 @@ class DensityLayer(nn.Module):
         if self.l_max >= 2:
             q, p = mixed[3:5]  # (5, N, F)
             values["qp"] = (q * p).sum(0)
+        if self.l_max >= 3:
+            values["ab"] = (mixed[5] * mixed[6]).sum(0)
+        if self.l_max >= 4:
+            values["cd"] = (mixed[7] * mixed[8]).sum(0)
         for name in self.products:
-            if name in ("sss", "svw", "sqp"):
+            if name in ("sss", "svw", "sqp", "sab", "scd"):
                 values[name] = s * values[name[1:]]
             elif name == "vwq":
                 values[name] = (product_vectors(v, w) * q).sum(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gnnformd.model.density.kernels.higher_degrees import higher_vjp
 from gnnformd.model.density.kernels.neighbor_scratch import (
     DISTANCE,
     HARMONIC,
@@ -22,6 +23,7 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
 )
 from gnnformd.model.density.kernels.simd import Vector, fill, lanes_of, load, store
 from gnnformd.model.density.kernels.structures import (
+    HARMONIC_COUNTS,
     HARMONICS,
     EdgeGradients,
     Floats,
@@ -40,13 +42,13 @@ Vectors8 = tuple[Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector]
 
 
 @kernel
-def _copy_gradient(target: Floats, padded: int, gradient: Floats, i: int, shell: Shell) -> None:
-    """Copy the gradient in the densities of an atom to (C, 9, padded); degrees that it does not have stay zero."""
+def _copy_gradient(target: Floats, padded: int, gradient: Floats, i: int, shell: Shell, count: int) -> None:
+    """Copy the gradient in the densities of an atom to (C, count, padded); degrees that it does not have stay zero."""
     degrees, _, channels, _ = gradient.shape
     for c in range(channels):
         for lm in range(degrees):
             for k in range(shell.functions):
-                target[(c * HARMONICS + lm) * padded + k] = gradient[lm, i, c, shell.offset + k]
+                target[(c * count + lm) * padded + k] = gradient[lm, i, c, shell.offset + k]
 
 
 @kernel
@@ -93,11 +95,11 @@ def add_pair_gradient(
 
 @kernel
 def neighbors_vjp(
-    values: Floats, columns: int, e: int, padded: int, gradient: Floats, channels: int, count: int
+    values: Floats, columns: int, e: int, padded: int, gradient: Floats, channels: int, functions: int, degree: int
 ) -> None:
     """Gradients of the neighbors from ``e`` on: in the vectors, to three rows of weights, and in received numbers.
 
-    The latter replace the received numbers. ``gradient`` (C, 9, padded) is that in the densities. With
+    The latter replace the received numbers. ``gradient`` (C, harmonics, padded) is that in the densities. With
     ``G_lm = sum_ck h g B`` the gradient in the unit vector is ``sum_lm G_lm grad Y_lm``.
     """
     row = HARMONIC * columns + e
@@ -105,13 +107,22 @@ def neighbors_vjp(
     y3, y4 = load(values, row + 3 * columns), load(values, row + 4 * columns)
     y5, y6 = load(values, row + 5 * columns), load(values, row + 6 * columns)
     y7, y8 = load(values, row + 7 * columns), load(values, row + 8 * columns)
+    harmonics = HARMONIC_COUNTS[degree]
+    more_x = more_y = more_z = fill(values, 0.0)
     on_distance = q1 = q2 = q3 = q4 = q5 = q6 = q7 = q8 = fill(values, 0.0)
     for c in range(channels):
         h = load(values, (RECEIVED + c) * columns + e)
         on_h = fill(values, 0.0)
         function = (RECEIVED + channels) * columns + e
-        for k in range(count):
-            g = (c * HARMONICS) * padded + k
+        if degree > 2:
+            begin = c * harmonics * padded
+            more = higher_vjp(
+                values, columns, e, function, padded, gradient, (begin, begin + functions), padded, degree
+            )
+            more_x, more_y, more_z = more_x + h * more[0], more_y + h * more[1], more_z + h * more[2]
+            on_h = more[3]
+        for k in range(functions):
+            g = (c * harmonics) * padded + k
             b, slope = load(values, function), load(values, function + padded * columns)
             hb = h * b
             g1, g2 = gradient[g + padded], gradient[g + 2 * padded]
@@ -133,9 +144,18 @@ def neighbors_vjp(
         store(values, (RECEIVED + c) * columns + e, on_h)
     inverse = 1.0 / load(values, DISTANCE * columns + e)
     x, y, z = vector_gradient(inverse, (y1, y2, y3), on_distance, (q1, q2, q3, q4, q5, q6, q7, q8))
-    store(values, WEIGHT * columns + e, x)
-    store(values, (WEIGHT + 1) * columns + e, y)
-    store(values, (WEIGHT + 2) * columns + e, z)
+    store(values, WEIGHT * columns + e, x + more_x)
+    store(values, (WEIGHT + 1) * columns + e, y + more_y)
+    store(values, (WEIGHT + 2) * columns + e, z + more_z)
+
+
+@kernel
+def _degree_of(gradient: Floats) -> int:
+    """Highest degree of a gradient in densities, (L, N, C, K)."""
+    degree = 0
+    while (degree + 1) * (degree + 1) < gradient.shape[0]:
+        degree += 1
+    return degree
 
 
 @kernel
@@ -153,17 +173,17 @@ def densities_vjp(
     out
         Written: gradients through each edge alone.
     """
-    channels = gradient.shape[2]
+    channels, harmonics, degree = gradient.shape[2], max(gradient.shape[0], HARMONIC_COUNTS[0]), _degree_of(gradient)
     begin, until = atoms
     scratch = make_scratch(shell.start[begin : until + 1], channels, shell.functions, sent)
     values, columns, padded = scratch.values, scratch.columns, scratch.padded
-    of_atom = np.zeros(channels * HARMONICS * padded, sent.dtype)
+    of_atom = np.zeros(channels * harmonics * padded, sent.dtype)
     for i in range(begin, until):
         first, last = shell.start[i], shell.start[i + 1]
-        end = prepare(scratch, first, last, shell, geometry, sent)
-        _copy_gradient(of_atom, padded, gradient, i, shell)
+        end = prepare(scratch, first, last, shell, geometry, sent, harmonics)
+        _copy_gradient(of_atom, padded, gradient, i, shell, harmonics)
         for e in range(0, end, lanes_of(sent)):
-            neighbors_vjp(values, columns, e, padded, of_atom, channels, shell.functions)
+            neighbors_vjp(values, columns, e, padded, of_atom, channels, shell.functions, degree)
         for e in range(last - first):
             for axis in range(3):
                 out.vectors[first + e, axis] = values[(WEIGHT + axis) * columns + e]
@@ -172,16 +192,18 @@ def densities_vjp(
 
 
 @kernel
-def _neighbors_jvp(scratch: Scratch, e: int, gradient: Floats, c: int, row: int, count: int) -> None:
+def _neighbors_jvp(
+    scratch: Scratch, e: int, gradient: Floats, c: int, row: int, functions: int, harmonics: int
+) -> None:
     """Change of the gradient in h with the displacements of the neighbors from ``e`` on, to the row before ``row``."""
     values, columns, padded = scratch.values, scratch.columns, scratch.padded
     stretch = load(values, SOFT_SLOPE * columns + e)
     result = fill(values, 0.0)
-    for k in range(count):
-        g = c * HARMONICS * padded + k
+    for k in range(functions):
+        g = c * harmonics * padded + k
         angular, change = fill(values, 0.0), fill(values, 0.0)
         harmonic = HARMONIC * columns + e
-        for lm in range(HARMONICS):
+        for lm in range(harmonics):
             angular = angular + load(values, harmonic) * gradient[g + lm * padded]
             change = change + load(values, harmonic + HARMONICS * columns) * gradient[g + lm * padded]
             harmonic += columns
@@ -212,21 +234,21 @@ def received_jvp(
     out
         Written, (E, C).
     """
-    channels = gradient.shape[2]
+    channels, harmonics, degree = gradient.shape[2], max(gradient.shape[0], HARMONIC_COUNTS[0]), _degree_of(gradient)
     begin, until = atoms
     scratch = make_scratch(shell.start[begin : until + 1], channels + 1, shell.functions, sent)
     values, columns, padded = scratch.values, scratch.columns, scratch.padded
-    of_atom = np.zeros(channels * HARMONICS * padded, sent.dtype)
+    of_atom = np.zeros(channels * harmonics * padded, sent.dtype)
     one = np.ones((sent.shape[0], 1), sent.dtype)  # received by all, so that weights are changes of harmonics alone
     row = RECEIVED + 1
     for i in range(begin, until):
         first, last = shell.start[i], shell.start[i + 1]
-        end = prepare(scratch, first, last, shell, geometry, one)
+        end = prepare(scratch, first, last, shell, geometry, one, harmonics)
         set_displacements(scratch, first, last - first, shell.pair, displacements)
-        set_weight_derivatives(values, columns, end, RECEIVED)
-        _copy_gradient(of_atom, padded, gradient, i, shell)
+        set_weight_derivatives(values, columns, end, RECEIVED, harmonics)
+        _copy_gradient(of_atom, padded, gradient, i, shell, harmonics)
         for c in range(channels):
             for e in range(0, end, lanes_of(sent)):
-                _neighbors_jvp(scratch, e, of_atom, c, row, shell.functions)
+                _neighbors_jvp(scratch, e, of_atom, c, row, shell.functions, harmonics)
             for e in range(last - first):
                 out[first + e, c] = values[RECEIVED * columns + e]

@@ -16,27 +16,17 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
     transpose_rows,
 )
 from gnnformd.model.density.kernels.simd import lanes_of, load, store
-from gnnformd.model.density.kernels.structures import HARMONICS, Floats, PairGeometry, Scratch, Shell
+from gnnformd.model.density.kernels.structures import HARMONIC_COUNTS, Floats, PairGeometry, Scratch, Shell
 from gnnformd.numba_jit import kernel
 
-__all__ = ["accumulate", "densities", "densities_jvp"]
+__all__ = ["accumulate_all", "densities", "densities_jvp"]
 
 
 @kernel
-def accumulate(
+def _accumulate(
     scratch: Scratch, row: int, first: int, last: int, transposed: Floats, offset: int, sums: Floats
 ) -> None:
-    """Add ``sum_e w_lm,e B_k,e`` over the neighbors from ``first`` to ``last``, for one vector of functions.
-
-    Parameters
-    ----------
-    row
-        First of nine rows of the scratch with ``w_lm``.
-    transposed, offset
-        Functions with one row of ``padded`` for each neighbor, the first at ``offset``.
-    sums
-        (9, padded).
-    """
+    """Do what `accumulate_all` does for nine rows."""
     values, columns, padded = scratch.values, scratch.columns, scratch.padded
     a0, a1, a2 = load(sums, 0), load(sums, padded), load(sums, 2 * padded)
     a3, a4, a5 = load(sums, 3 * padded), load(sums, 4 * padded), load(sums, 5 * padded)
@@ -65,6 +55,58 @@ def accumulate(
 
 
 @kernel
+def _accumulate_seven(
+    scratch: Scratch, row: int, first: int, last: int, transposed: Floats, offset: int, sums: Floats
+) -> None:
+    """Do the same as `_accumulate` for seven rows."""
+    values, columns, padded = scratch.values, scratch.columns, scratch.padded
+    a0, a1, a2 = load(sums, 0), load(sums, padded), load(sums, 2 * padded)
+    a3, a4, a5 = load(sums, 3 * padded), load(sums, 4 * padded), load(sums, 5 * padded)
+    a6 = load(sums, 6 * padded)
+    w = row * columns
+    for e in range(first, last):
+        b = load(transposed, offset + e * padded)
+        a0 = a0 + b * values[w + e]
+        a1 = a1 + b * values[w + columns + e]
+        a2 = a2 + b * values[w + 2 * columns + e]
+        a3 = a3 + b * values[w + 3 * columns + e]
+        a4 = a4 + b * values[w + 4 * columns + e]
+        a5 = a5 + b * values[w + 5 * columns + e]
+        a6 = a6 + b * values[w + 6 * columns + e]
+    store(sums, 0, a0)
+    store(sums, padded, a1)
+    store(sums, 2 * padded, a2)
+    store(sums, 3 * padded, a3)
+    store(sums, 4 * padded, a4)
+    store(sums, 5 * padded, a5)
+    store(sums, 6 * padded, a6)
+
+
+@kernel
+def accumulate_all(
+    scratch: Scratch, row: int, first: int, last: int, transposed: Floats, offset: int, sums: Floats, count: int
+) -> None:
+    """Add ``sum_e w_lm,e B_k,e`` over the neighbors from ``first`` to ``last``, for one vector of functions.
+
+    Parameters
+    ----------
+    row
+        First of the rows of the scratch with ``w_lm``.
+    transposed, offset
+        Functions with one row of ``padded`` for each neighbor, the first at ``offset``.
+    sums
+        (count, padded).
+    count
+        Number of harmonics: 9, 16 or 25.
+    """
+    _accumulate(scratch, row, first, last, transposed, offset, sums)
+    if count > 9:
+        _accumulate_seven(scratch, row + 9, first, last, transposed, offset, sums[9 * scratch.padded :])
+    if count > 16:
+        _accumulate(scratch, row + 16, first, last, transposed, offset, sums[16 * scratch.padded :])
+
+
+@kernel
 def densities(atoms: tuple[int, int], shell: Shell, geometry: PairGeometry, sent: Floats, out: Floats) -> None:
     """``D_i,lm,ck = sum_j h_jc B_k(r_ij) Y_lm(u_ij)``.
 
@@ -83,17 +125,18 @@ def densities(atoms: tuple[int, int], shell: Shell, geometry: PairGeometry, sent
     begin, until = atoms
     scratch = make_scratch(shell.start[begin : until + 1], channels, shell.functions, sent)
     values, columns, padded = scratch.values, scratch.columns, scratch.padded
-    sums = np.empty(HARMONICS * padded, sent.dtype)
+    count = max(degrees, HARMONIC_COUNTS[0])
+    sums = np.empty(count * padded, sent.dtype)
     transposed = (RECEIVED + channels + 2 * padded) * columns
     for i in range(begin, until):
         first, last = shell.start[i], shell.start[i + 1]
-        end = prepare(scratch, first, last, shell, geometry, sent)
+        end = prepare(scratch, first, last, shell, geometry, sent, count)
         transpose_rows(scratch, RECEIVED + channels, end, transposed)
         for c in range(channels):
-            set_weights(values, columns, 0, end, RECEIVED + c)
+            set_weights(values, columns, 0, end, RECEIVED + c, count)
             sums[:] = 0.0
             for k in range(0, padded, lanes_of(sent)):
-                accumulate(scratch, WEIGHT, 0, last - first, values, transposed + k, sums[k:])
+                accumulate_all(scratch, WEIGHT, 0, last - first, values, transposed + k, sums[k:], count)
             for lm in range(degrees):
                 for k in range(shell.functions):
                     out[lm, i, c, shell.offset + k] = sums[lm * padded + k]
@@ -111,26 +154,27 @@ def densities_jvp(
     begin, until = atoms
     scratch = make_scratch(shell.start[begin : until + 1], channels, shell.functions, sent)
     values, columns, padded = scratch.values, scratch.columns, scratch.padded
-    sums = np.empty(HARMONICS * padded, sent.dtype)
+    count = max(degrees, HARMONIC_COUNTS[0])
+    sums = np.empty(count * padded, sent.dtype)
     row = RECEIVED + channels
     functions = (row + 2 * padded) * columns
     slopes = functions + columns * padded
     for i in range(begin, until):
         first, last = shell.start[i], shell.start[i + 1]
-        end = prepare(scratch, first, last, shell, geometry, sent)
+        end = prepare(scratch, first, last, shell, geometry, sent, count)
         transpose_rows(scratch, row, end, functions)
         transpose_rows(scratch, row + padded, end, slopes)
         set_displacements(scratch, first, last - first, shell.pair, displacements)
         for c in range(channels):
             sums[:] = 0.0
-            set_weight_derivatives(values, columns, end, RECEIVED + c)
+            set_weight_derivatives(values, columns, end, RECEIVED + c, count)
             for k in range(0, padded, lanes_of(sent)):
-                accumulate(scratch, WEIGHT, 0, last - first, values, functions + k, sums[k:])
+                accumulate_all(scratch, WEIGHT, 0, last - first, values, functions + k, sums[k:], count)
             for e in range(last - first):
                 values[(RECEIVED + c) * columns + e] *= values[SOFT_SLOPE * columns + e]
-            set_weights(values, columns, 0, end, RECEIVED + c)
+            set_weights(values, columns, 0, end, RECEIVED + c, count)
             for k in range(0, padded, lanes_of(sent)):
-                accumulate(scratch, WEIGHT, 0, last - first, values, slopes + k, sums[k:])
+                accumulate_all(scratch, WEIGHT, 0, last - first, values, slopes + k, sums[k:], count)
             for lm in range(degrees):
                 for k in range(shell.functions):
                     out[lm, i, c, shell.offset + k] = sums[lm * padded + k]

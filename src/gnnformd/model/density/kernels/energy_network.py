@@ -14,8 +14,9 @@ from gnnformd.model.density.kernels.simd import fill, lanes_of
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
-    HARMONICS,
-    MIXED,
+    HARMONIC_COUNTS,
+    INVARIANTS,
+    MIXED_COUNTS,
     Doubles,
     Floats,
     Indices,
@@ -30,9 +31,9 @@ __all__ = ["block_energies", "make_workspace", "network_alone", "saturate"]
 
 
 @kernel
-def make_workspace(features: int, width: int, like: Floats) -> NetworkWorkspace:
-    """Memory for the network of a block with F features and perceptrons of width W."""
-    rows = np.zeros((MIXED + 3, ATOMS * features), like.dtype)
+def make_workspace(degree: int, features: int, width: int, like: Floats) -> NetworkWorkspace:
+    """Memory for the network of a block with so high a degree, F features and perceptrons of width W."""
+    rows = np.zeros((MIXED_COUNTS[degree] + INVARIANTS, ATOMS * features), like.dtype)
     return NetworkWorkspace(rows, np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS))
 
 
@@ -78,6 +79,10 @@ def _scale(mixed: MixedDensities, a: int, factor: float) -> None:
             mixed.vectors[2 * (m * ATOMS + a) * features + f] *= factor
         for m in range(5):
             mixed.tensors[2 * (m * ATOMS + a) * features + f] *= factor
+        for m in range(len(mixed.thirds) // (2 * ATOMS * features)):
+            mixed.thirds[2 * (m * ATOMS + a) * features + f] *= factor
+        for m in range(len(mixed.fourths) // (2 * ATOMS * features)):
+            mixed.fourths[2 * (m * ATOMS + a) * features + f] *= factor
 
 
 @kernel
@@ -118,8 +123,9 @@ def network_alone(todo: tuple[int, int], species: Indices, layer: Layer[NetworkW
         Sum of the energies, which are those of atoms without neighbors.
     """
     like, inner = layer.mixing.scalars, layer.layout.inner
-    densities = np.zeros(HARMONICS * ATOMS * inner, like.dtype)
-    workspace = make_workspace(layer.mixing.constant.shape[1], len(layer.network.last), like)
+    degree = layer.layout.degree
+    densities = np.zeros(HARMONIC_COUNTS[degree] * ATOMS * inner, like.dtype)
+    workspace = make_workspace(degree, layer.mixing.constant.shape[1], len(layer.network.last), like)
     energy = 0.0
     for block in range(todo[0], todo[1]):
         densities[:] = 0.0

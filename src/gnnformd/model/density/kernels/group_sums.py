@@ -7,7 +7,8 @@ What they send is part of the weights of the densities. Functions are in the scr
 from __future__ import annotations
 
 from gnnformd.model.density.kernels.density_gradients import Vectors3, vector_gradient
-from gnnformd.model.density.kernels.density_sums import accumulate
+from gnnformd.model.density.kernels.density_sums import accumulate_all
+from gnnformd.model.density.kernels.higher_degrees import higher_vjp
 from gnnformd.model.density.kernels.neighbor_scratch import (
     DISTANCE,
     HARMONIC,
@@ -22,7 +23,7 @@ from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store, tra
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
-    HARMONICS,
+    HARMONIC_COUNTS,
     Floats,
     Forces,
     Layout,
@@ -44,17 +45,17 @@ def group_functions(hood: Neighborhood, layout: Layout) -> None:
         for e in range(hood.begin[g], hood.end[g], width):
             radial_functions(values, columns, e, RECEIVED, layout.padded, layout.cutoff, layout.counts[g])
             if layout.degree > 0:
-                harmonics(values, columns, e)
+                harmonics(values, columns, e, HARMONIC_COUNTS[layout.degree])
 
 
 @kernel
 def group_densities(hood: Neighborhood, layout: Layout, workspace: SumWorkspace, out: Floats) -> None:
-    """Densities of a center, to its row of the block (9, ATOMS, inner); functions are left in the scratch."""
+    """Densities of a center, to its row of the block (harmonics, ATOMS, inner); functions are left in the scratch."""
     group_functions(hood, layout)
     values, columns, padded, inner = hood.values, hood.columns, layout.padded, layout.inner
     transposed, sums = workspace.transposed, workspace.sums
     scratch = Scratch(values, columns, padded)
-    width = lanes_of(values)
+    width, count = lanes_of(values), HARMONIC_COUNTS[layout.degree]
     for g in range(len(hood.begin)):
         first, last = hood.begin[g], hood.end[g]
         end = (last + width - 1) // width * width
@@ -69,8 +70,8 @@ def group_densities(hood: Neighborhood, layout: Layout, workspace: SumWorkspace,
         for k in range(0, padded, width):
             for e in range(first, end, width):
                 transpose(values, (RECEIVED + k) * columns + e, columns, transposed, e * padded + k, padded)
-            accumulate(scratch, HARMONIC, first, last, transposed, k, sums[k:])
-        for lm in range(HARMONICS):
+            accumulate_all(scratch, HARMONIC, first, last, transposed, k, sums[k:], count)
+        for lm in range(count):
             for k in range(layout.counts[g]):
                 out[(lm * ATOMS + hood.row) * inner + layout.offsets[g] + k] = sums[lm * padded + k]
 
@@ -141,7 +142,7 @@ def groups_vjp(hood: Neighborhood, layout: Layout, gradient: Floats, sums: Force
     hood
         With what `group_functions` has left.
     gradient
-        In the densities of the block, (9, ATOMS, inner).
+        In the densities of the block, (harmonics, ATOMS, inner).
     """
     values, columns, padded = hood.values, hood.columns, layout.padded
     atom, forces, virial = hood.atom, sums.forces, sums.virial
@@ -157,6 +158,10 @@ def groups_vjp(hood: Neighborhood, layout: Layout, gradient: Floats, sums: Force
                 gx, gy, gz = _radial_vjp(values, columns, e, padded, functions, gradient)
             else:
                 gx, gy, gz = _group_vjp(values, columns, e, padded, functions, stride, gradient)
+            if layout.degree > 2:
+                row = RECEIVED * columns + e
+                more = higher_vjp(values, columns, e, row, padded, gradient, functions, stride, layout.degree)
+                gx, gy, gz = gx + more[0], gy + more[1], gz + more[2]
             r = load(values, DISTANCE * columns + e)
             unit = UNIT * columns + e
             x, y = r * load(values, unit), r * load(values, unit + columns)

@@ -76,10 +76,29 @@ def _load5(mixed: Floats, offset: int, step: int) -> Vectors5:
 
 
 @kernel
+def _dot(mixed: Floats, components: int, offset: int, features: int, step: int) -> Vector:
+    """Product of the two mixtures of a degree, summed over components."""
+    result = load(mixed, offset) * load(mixed, offset + features)
+    for m in range(1, components):
+        result = result + load(mixed, offset + m * step) * load(mixed, offset + m * step + features)
+    return result
+
+
+@kernel
+def _exchange(mixed: Floats, components: int, offset: int, features: int, step: int, factor: Vector) -> None:
+    """Replace the two mixtures of a degree by the gradient of ``factor`` times their product."""
+    for m in range(components):
+        here = offset + m * step
+        one, other = load(mixed, here), load(mixed, here + features)
+        store(mixed, here, factor * other)
+        store(mixed, here + features, factor * one)
+
+
+@kernel
 def invariants(mixed: MixedDensities, a: int, f: int, weights: Floats) -> Vector:
     """Polynomial of atom ``a`` and the features from ``f`` on; invariants that the perceptron is given are written.
 
-    ``weights`` are those of the polynomial, in the order of `gnnformd.model.density.layer.PRODUCTS`, (9, F).
+    ``weights`` are those of the polynomial, in the order of `gnnformd.model.density.layer.PRODUCTS`, (13, F).
     """
     features = mixed.features
     offset, step = 2 * a * features + f, 2 * ATOMS * features
@@ -94,6 +113,12 @@ def invariants(mixed: MixedDensities, a: int, f: int, weights: Floats) -> Vector
     c3, c4, c5 = load(weights, 3 * features + f), load(weights, 4 * features + f), load(weights, 5 * features + f)
     c6, c7, c8 = load(weights, 6 * features + f), load(weights, 7 * features + f), load(weights, 8 * features + f)
     low = s * (c0 + s * (c3 + s * c4)) + vw * (c1 + s * c5) + qp * (c2 + s * c6)
+    if len(mixed.thirds) > 0:
+        c9, c10 = load(weights, 9 * features + f), load(weights, 10 * features + f)
+        low = low + _dot(mixed.thirds, 7, offset, features, step) * (c9 + s * c10)
+    if len(mixed.fourths) > 0:
+        c11, c12 = load(weights, 11 * features + f), load(weights, 12 * features + f)
+        low = low + _dot(mixed.fourths, 9, offset, features, step) * (c11 + s * c12)
     return low + c7 * _dot5(_vectors(v, w), q) + c8 * _dot5(_tensors(q, p), p)
 
 
@@ -108,7 +133,7 @@ def invariants_vjp(mixed: MixedDensities, a: int, f: int, weights: Floats) -> No
     mixed
         With the gradient of the perceptron in its invariants.
     weights
-        Of the polynomial, (9, F).
+        Of the polynomial, (13, F).
     """
     features = mixed.features
     offset, step = 2 * a * features + f, 2 * ATOMS * features
@@ -127,6 +152,14 @@ def invariants_vjp(mixed: MixedDensities, a: int, f: int, weights: Floats) -> No
     )
     g1 = load(mixed.invariants, source + features) + load(weights, features + f) + s * c5
     g2 = load(mixed.invariants, source + 2 * features) + load(weights, 2 * features + f) + s * c6
+    if len(mixed.thirds) > 0:
+        c10 = load(weights, 10 * features + f)
+        g0 = g0 + c10 * _dot(mixed.thirds, 7, offset, features, step)
+        _exchange(mixed.thirds, 7, offset, features, step, load(weights, 9 * features + f) + s * c10)
+    if len(mixed.fourths) > 0:
+        c12 = load(weights, 12 * features + f)
+        g0 = g0 + c12 * _dot(mixed.fourths, 9, offset, features, step)
+        _exchange(mixed.fourths, 9, offset, features, step, load(weights, 11 * features + f) + s * c12)
     store(mixed.scalars, a * features + f, g0)
     on_v, on_w, on_q = _matrix_times(q, w), _matrix_times(q, v), _vectors(v, w)
     again, twice = _tensors(p, p), _tensors(q, p)

@@ -12,7 +12,7 @@ from gnnformd.model.density.kernels.simd import fill, lanes_of
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
-    MIXED,
+    INVARIANTS,
     Floats,
     LayerWeights,
     MixedDensities,
@@ -102,7 +102,7 @@ def layer_vjp(
     scalars
         Of this layer, (ATOMS W,).
     on_mixed, on_scalars
-        Gradient in mixed densities, (MIXED ATOMS F,), and scalars through all later layers; that through this one is
+        Gradient in mixed densities, (M ATOMS F,), and scalars through all later layers; that through this one is
         added.
     workspace
         With mixed densities, which are replaced by the gradient in them.
@@ -127,5 +127,5 @@ def layer_vjp(
         polynomial = weights.polynomial if on_energies[a] == 1.0 else on_energies[a] * weights.polynomial
         for f in range(0, mixed.features, lanes_of(rows)):
             invariants_vjp(mixed, a, f, polynomial)
-    add(on_mixed, rows[:MIXED].ravel())
-    rows[:MIXED].ravel()[:] = on_mixed
+    add(on_mixed, rows[: len(rows) - INVARIANTS].ravel())
+    rows[: len(rows) - INVARIANTS].ravel()[:] = on_mixed

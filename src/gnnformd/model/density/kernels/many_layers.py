@@ -22,8 +22,8 @@ from gnnformd.model.density.kernels.pair_terms import find_neighbors, pair_energ
 from gnnformd.model.density.kernels.simd import lanes_of
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
-    HARMONICS,
-    MIXED,
+    HARMONIC_COUNTS,
+    INVARIANTS,
     Doubles,
     EnergyTerms,
     Floats,
@@ -63,9 +63,9 @@ def _around(hood: Neighborhood, i: int, a: int) -> Neighborhood:
 
 @kernel
 def _make_sums(columns: int, layout: Layout, like: Floats) -> SumWorkspace:
-    padded = layout.padded
-    transposed, sums = np.empty(columns * padded, like.dtype), np.empty(HARMONICS * padded, like.dtype)
-    return SumWorkspace(transposed, sums, np.zeros(layout.channels * HARMONICS * padded, like.dtype))
+    padded, size = layout.padded, HARMONIC_COUNTS[layout.degree] * layout.padded
+    transposed, sums = np.empty(columns * padded, like.dtype), np.empty(size, like.dtype)
+    return SumWorkspace(transposed, sums, np.zeros(layout.channels * size, like.dtype))
 
 
 @kernel
@@ -102,8 +102,8 @@ def layer_forward(
     like, channels = layer.mixing.scalars, len(weights.message_bias)
     hood = _make_neighborhood(lists, layout, like)
     sums = _make_sums(hood.columns, layout, like)
-    densities = np.zeros(HARMONICS * ATOMS * layout.inner + layout.padded, like.dtype)
-    workspace = make_workspace(layer.mixing.constant.shape[1], len(weights.second_bias), like)
+    densities = np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + layout.padded, like.dtype)
+    workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(weights.second_bias), like)
     rows, mixed = workspace.rows, mixed_densities(workspace.rows)
     messages, nearest, nothing = np.zeros(ATOMS * channels, like.dtype), np.array([1.0, 0.0, 0.0]), densities[:0]
     silent = _without_energies(pairs)
@@ -121,8 +121,8 @@ def layer_forward(
                 message_densities(own, own_layout, inputs.sent, sums, densities)
         mix(densities, layout, layer.mixing, s, mixed)
         if len(inputs.mixed) > 0:
-            add(rows[:MIXED].ravel(), inputs.mixed[block])
-        outputs.mixed[block] = rows[:MIXED].ravel()
+            add(rows[: len(rows) - INVARIANTS].ravel(), inputs.mixed[block])
+        outputs.mixed[block] = rows[: len(rows) - INVARIANTS].ravel()
         before = inputs.scalars[block] if len(inputs.scalars) > 0 else nothing
         layer_outputs(s, weights, before, outputs.scalars[block], messages, workspace)
         for a in range(count):
@@ -177,8 +177,8 @@ def layer_backward(
     like, channels = layer.mixing.scalars, layout.channels
     hood = _make_neighborhood(lists, layout, like)
     sums = _make_sums(hood.columns, layout, like)
-    densities = np.zeros(HARMONICS * ATOMS * layout.inner + layout.padded, like.dtype)
-    workspace = make_workspace(layer.mixing.constant.shape[1], len(weights.second_bias), like)
+    densities = np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + layout.padded, like.dtype)
+    workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(weights.second_bias), like)
     rows, mixed = workspace.rows, mixed_densities(workspace.rows)
     messages = np.zeros(ATOMS * len(weights.message_bias), like.dtype)
     on_energies = np.zeros(ATOMS, like.dtype)
@@ -191,7 +191,7 @@ def layer_backward(
         if len(gradients.on_sent) > 0:
             _scalars_from_messages(centers, gradients.on_sent, weights, messages, workspace.activations[2])
             add(on_scalars, workspace.activations[2])
-        rows[:MIXED].ravel()[:] = gradients.mixed[block]
+        rows[: len(rows) - INVARIANTS].ravel()[:] = gradients.mixed[block]
         on_energies[len(centers) :] = 0.0
         for a in range(len(centers)):
             on_energies[a] = gradients.on_energies[centers[a]]

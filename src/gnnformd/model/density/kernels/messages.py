@@ -6,7 +6,7 @@ In the scratch the received numbers are in rows from ``RECEIVED`` on, the functi
 from __future__ import annotations
 
 from gnnformd.model.density.kernels.density_gradients import add_pair_gradient, neighbors_vjp
-from gnnformd.model.density.kernels.density_sums import accumulate
+from gnnformd.model.density.kernels.density_sums import accumulate_all
 from gnnformd.model.density.kernels.neighbor_scratch import (
     DISTANCE,
     RECEIVED,
@@ -19,7 +19,7 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
 from gnnformd.model.density.kernels.simd import lanes_of, load, store, transpose
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
-    HARMONICS,
+    HARMONIC_COUNTS,
     Floats,
     LayerResults,
     Layout,
@@ -52,7 +52,7 @@ def _receive(hood: Neighborhood, g: int, sent: Sent, layout: Layout) -> int:
             values[(RECEIVED + c) * columns + e] = 0.0
     for e in range(first, end, width):
         radial_functions(values, columns, e, RECEIVED + channels, layout.padded, layout.cutoff, layout.counts[g])
-        harmonics(values, columns, e)
+        harmonics(values, columns, e, HARMONIC_COUNTS[layout.degree])
     return end
 
 
@@ -60,13 +60,13 @@ def _receive(hood: Neighborhood, g: int, sent: Sent, layout: Layout) -> int:
 def message_densities(hood: Neighborhood, layout: Layout, sent: Sent, workspace: SumWorkspace, out: Floats) -> None:
     """Add the densities of a center, ``sum_j h_jc B_k Y_lm``, to its row of the block.
 
-    ``out`` is (9, ATOMS, inner) and ``padded`` more.
+    ``out`` is (harmonics, ATOMS, inner) and ``padded`` more.
     """
     values, columns, padded, channels = hood.values, hood.columns, layout.padded, layout.channels
     transposed, sums = workspace.transposed, workspace.sums
     scratch = Scratch(values, columns, padded)
     width = lanes_of(values)
-    row = RECEIVED + channels
+    row, count = RECEIVED + channels, HARMONIC_COUNTS[layout.degree]
     for g in range(len(hood.begin)):
         first, last = hood.begin[g], hood.end[g]
         if first == last:
@@ -76,10 +76,10 @@ def message_densities(hood: Neighborhood, layout: Layout, sent: Sent, workspace:
             for e in range(first, end, width):
                 transpose(values, (row + k) * columns + e, columns, transposed, e * padded + k, padded)
         for c in range(channels):
-            set_weights(values, columns, first, end, RECEIVED + c)
+            set_weights(values, columns, first, end, RECEIVED + c, count)
             sums[:] = 0.0
             for k in range(0, padded, width):
-                accumulate(scratch, WEIGHT, first, last, transposed, k, sums[k:])
+                accumulate_all(scratch, WEIGHT, first, last, transposed, k, sums[k:], count)
             begin = hood.row * layout.inner + c * layout.functions + layout.offsets[g]
             for lm in range((layout.degree + 1) * (layout.degree + 1)):
                 for k in range(0, padded, width):  # behind the functions of the group are zeros
@@ -89,12 +89,13 @@ def message_densities(hood: Neighborhood, layout: Layout, sent: Sent, workspace:
 
 @kernel
 def _copy_gradient(target: Floats, gradient: Floats, offset: int, layout: Layout) -> None:
-    """Copy the gradient in the densities of an atom and a group to (C, 9, padded), and what is behind it."""
+    """Copy the gradient in the densities of an atom and a group to (C, harmonics, padded), and what is behind it."""
+    count = HARMONIC_COUNTS[layout.degree]
     for c in range(layout.channels):
         for lm in range((layout.degree + 1) * (layout.degree + 1)):
             source = lm * ATOMS * layout.inner + offset + c * layout.functions
             for k in range(0, layout.padded, lanes_of(target)):
-                store(target, (c * HARMONICS + lm) * layout.padded + k, load(gradient, source + k))
+                store(target, (c * count + lm) * layout.padded + k, load(gradient, source + k))
 
 
 @kernel
@@ -113,7 +114,7 @@ def messages_vjp(
     hood, layout, sent, workspace
         As for `message_densities`.
     gradient
-        In the densities of the block, (9, ATOMS, inner) and ``padded`` more.
+        In the densities of the block, (harmonics, ATOMS, inner) and ``padded`` more.
     """
     values, columns, channels, padded = hood.values, hood.columns, layout.channels, layout.padded
     for g in range(len(hood.begin)):
@@ -123,7 +124,7 @@ def messages_vjp(
         end = _receive(hood, g, sent, layout)
         _copy_gradient(workspace.gradient, gradient, hood.row * layout.inner + layout.offsets[g], layout)
         for e in range(first, end, lanes_of(values)):
-            neighbors_vjp(values, columns, e, padded, workspace.gradient, channels, layout.counts[g])
+            neighbors_vjp(values, columns, e, padded, workspace.gradient, channels, layout.counts[g], layout.degree)
         for e in range(first, last):
             j, w, u = hood.atom[e], WEIGHT * columns + e, UNIT * columns + e
             on_vector = float(values[w]), float(values[w + columns]), float(values[w + 2 * columns])

@@ -14,6 +14,13 @@ import math
 
 import numpy as np
 
+from gnnformd.model.density.kernels.harmonic_polynomials import (
+    cubic,
+    cubic_along,
+    quartic,
+    quartic_along,
+    store_row,
+)
 from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store, transpose
 from gnnformd.model.density.kernels.structures import HARMONICS, Floats, Indices, Number, PairGeometry, Scratch, Shell
 from gnnformd.numba_jit import kernel
@@ -62,8 +69,8 @@ def make_scratch(start: Indices, channels: int, count: int, like: Floats) -> Scr
 
 
 @kernel
-def harmonics(values: Floats, columns: int, e: int) -> None:
-    """Harmonics of the unit vectors of the neighbors from ``e`` on (see `gnnformd.model.density.harmonics`)."""
+def harmonics(values: Floats, columns: int, e: int, count: int) -> None:
+    """Harmonics, 9, 16 or 25, of the unit vectors of neighbors from ``e`` on (see `gnnformd.model.density.harmonics`)."""
     unit = UNIT * columns + e
     x, y, z = load(values, unit), load(values, unit + columns), load(values, unit + 2 * columns)
     row = HARMONIC * columns + e
@@ -76,6 +83,10 @@ def harmonics(values: Floats, columns: int, e: int) -> None:
     store(values, row + 6 * columns, ROOT3 * z * x)
     store(values, row + 7 * columns, (0.5 * ROOT3) * (x * x - y * y))
     store(values, row + 8 * columns, 1.5 * z * z - 0.5)
+    if count > 9:
+        store_row(values, row + 9 * columns, columns, cubic(x, y, z))
+    if count > 16:
+        store_row(values, row + 16 * columns, columns, quartic(x, y, z))
 
 
 @kernel
@@ -116,8 +127,10 @@ def radial_functions(values: Floats, columns: int, e: int, row: int, padded: int
 
 
 @kernel
-def prepare(scratch: Scratch, first: int, last: int, shell: Shell, geometry: PairGeometry, sent: Floats) -> int:
-    """Fill the scratch for the edges from ``first`` to ``last``; give their number in whole vectors.
+def prepare(
+    scratch: Scratch, first: int, last: int, shell: Shell, geometry: PairGeometry, sent: Floats, count: int
+) -> int:
+    """Fill the scratch, with so many harmonics, for the edges from ``first`` to ``last``; give their number in whole vectors.
 
     Columns that fill the last vector are at the cutoff, where every function is zero.
     """
@@ -147,7 +160,7 @@ def prepare(scratch: Scratch, first: int, last: int, shell: Shell, geometry: Pai
         for c in range(channels):
             values[(RECEIVED + c) * columns + e] = 0.0
     for e in range(0, end, width):
-        harmonics(values, columns, e)
+        harmonics(values, columns, e, count)
         radial_functions(values, columns, e, RECEIVED + channels, scratch.padded, cutoff, shell.functions)
     return end
 
@@ -163,12 +176,12 @@ def transpose_rows(scratch: Scratch, row: int, end: int, target: int) -> None:
 
 
 @kernel
-def set_weights(values: Floats, columns: int, begin: int, end: int, received: int) -> None:
-    """Weights of the neighbors from ``begin`` to ``end``: harmonics times the number received in a row."""
+def set_weights(values: Floats, columns: int, begin: int, end: int, received: int, count: int) -> None:
+    """Weights of the neighbors from ``begin`` to ``end``: ``count`` harmonics times the number received in a row."""
     width = lanes_of(values)
     for e in range(begin, end, width):
         h = load(values, received * columns + e)
-        for lm in range(HARMONICS):
+        for lm in range(count):
             row = (HARMONIC + lm) * columns + e
             store(values, row + HARMONICS * columns, load(values, row) * h)
 
@@ -196,8 +209,8 @@ def set_displacements(scratch: Scratch, first: int, edges: int, pair: Indices, d
 
 
 @kernel
-def set_weight_derivatives(values: Floats, columns: int, end: int, received: int) -> None:
-    """Write to the rows of weights how these change with the unit vectors (see `set_displacements`)."""
+def set_weight_derivatives(values: Floats, columns: int, end: int, received: int, count: int) -> None:
+    """Write to the ``count`` rows of weights how these change with the unit vectors (see `set_displacements`)."""
     for e in range(0, end, lanes_of(values)):
         h = load(values, received * columns + e)
         unit = UNIT * columns + e
@@ -214,3 +227,7 @@ def set_weight_derivatives(values: Floats, columns: int, end: int, received: int
         store(values, target + 6 * columns, ROOT3 * (z * dx + x * dz))
         store(values, target + 7 * columns, ROOT3 * (x * dx - y * dy))
         store(values, target + 8 * columns, 3.0 * z * dz)
+        if count > 9:
+            store_row(values, target + 9 * columns, columns, cubic_along((x, y, z), (dx, dy, dz)))
+        if count > 16:
+            store_row(values, target + 16 * columns, columns, quartic_along((x, y, z), (dx, dy, dz)))

@@ -19,7 +19,7 @@ from gnnformd.model.density.kernels.pair_terms import find_neighbors, pair_energ
 from gnnformd.model.density.kernels.simd import borrowed_row, lanes_of
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
-    HARMONICS,
+    HARMONIC_COUNTS,
     Doubles,
     EnergyTerms,
     Floats,
@@ -102,9 +102,10 @@ def evaluate(
     begins, ends = np.zeros((ATOMS, groups), np.int64), np.zeros((ATOMS, groups), np.int64)
     atoms = np.zeros((ATOMS, columns), np.int64)
     empty = np.empty(0, like.dtype)
-    sums = SumWorkspace(np.empty(columns * padded, like.dtype), np.empty(HARMONICS * padded, like.dtype), empty)
-    densities = np.zeros(HARMONICS * ATOMS * layout.inner, like.dtype)
-    workspace = make_workspace(layer.mixing.constant.shape[1], len(layer.network.last), like)
+    harmonics = HARMONIC_COUNTS[layout.degree]
+    sums = SumWorkspace(np.empty(columns * padded, like.dtype), np.empty(harmonics * padded, like.dtype), empty)
+    densities = np.zeros(harmonics * ATOMS * layout.inner, like.dtype)
+    workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(layer.network.last), like)
     for block in range(todo[0], todo[1]):
         s, first = blocks.species[block], blocks.start[block]
         count = blocks.start[block + 1] - first

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 __all__ = [
     "ATOMS",
     "HARMONICS",
-    "MIXED",
+    "HARMONIC_COUNTS",
+    "INVARIANTS",
+    "MIXED_COUNTS",
     "Blocks",
     "CoulombParameters",
     "CoulombResults",
@@ -58,11 +60,18 @@ __all__ = [
 ATOMS = 16
 """Centers of a block."""
 
-HARMONICS = 9
-"""Spherical harmonics of degrees 0 to 2."""
+HARMONICS = 25
+"""Spherical harmonics of degrees 0 to 4, the highest there may be."""
 
-MIXED = 17
-"""Mixed densities of an atom and a feature: one of degree zero, two of each component of degrees one and two."""
+HARMONIC_COUNTS = (9, 9, 9, 16, 25)
+"""Harmonics that are computed where the highest degree is 0, 1, ...; those that a model does not have count nothing."""
+
+MIXED_COUNTS = (17, 17, 17, 31, 49)
+"""Mixed densities of an atom and a feature where the highest degree is 0, 1, ...: one of degree 0, two of each component of the
+others. Those that a model does not have are zero."""
+
+INVARIANTS = 3
+"""Invariants of an atom and a feature that the perceptron is given."""
 
 Floats = NDArray[np.floating[Any]]
 """float32 or float64, whichever the model computes in."""
@@ -318,9 +327,9 @@ class MixingWeights(NamedTuple):
     ----------
     constant
         Added to those of degree zero, (S, F).
-    scalars, vectors, tensors
-        Of degrees 0, 1 and 2, (S, inner F) and (S, inner 2 F) twice.
-    scalars_transposed, vectors_transposed, tensors_transposed
+    scalars, vectors, tensors, thirds, fourths
+        Of degrees 0, (S, inner F), and 1 to 4, (S, inner 2 F) each, or (S, 0) where the model has no degree 3 or 4.
+    scalars_transposed, vectors_transposed, tensors_transposed, thirds_transposed, fourths_transposed
         The same, transposed.
     """
 
@@ -328,9 +337,13 @@ class MixingWeights(NamedTuple):
     scalars: Floats
     vectors: Floats
     tensors: Floats
+    thirds: Floats
+    fourths: Floats
     scalars_transposed: Floats
     vectors_transposed: Floats
     tensors_transposed: Floats
+    thirds_transposed: Floats
+    fourths_transposed: Floats
 
 
 class NetworkWeights(NamedTuple):
@@ -339,7 +352,7 @@ class NetworkWeights(NamedTuple):
     Attributes
     ----------
     polynomial
-        Of the invariants, kcal/mol, (9 F,).
+        Of the invariants, kcal/mol, (products F,).
     first_bias, first, first_transposed
         From invariants to the first activation, (S, W), and (3 F, W) and its transpose.
     hidden, hidden_transposed, hidden_bias
@@ -367,7 +380,7 @@ class LayerWeights(NamedTuple):
     Attributes
     ----------
     polynomial
-        Of the invariants, kcal/mol, (9 F,).
+        Of the invariants, kcal/mol, (products F,).
     first_bias, first, first_transposed
         From invariants to the first activation, (S, W), and (3 F, W) and its transpose.
     second, second_transposed, second_bias
@@ -408,12 +421,14 @@ class Layer(NamedTuple, Generic[Network]):
 
 
 class MixedDensities(NamedTuple):
-    """Mixed densities of a block; of degrees 1 and 2 there are two mixtures, side by side.
+    """Mixed densities of a block; of degrees from 1 on there are two mixtures, side by side.
 
     Attributes
     ----------
     scalars, vectors, tensors
         Of degree 0, (ATOMS, F), 1, (3, ATOMS, 2 F), and 2, (5, ATOMS, 2 F), flat.
+    thirds, fourths
+        Of degree 3, (7, ATOMS, 2 F), and 4, (9, ATOMS, 2 F), flat; empty where the model has them not.
     invariants
         Those that the perceptron is given, (ATOMS, 3 F), flat.
     features
@@ -423,6 +438,8 @@ class MixedDensities(NamedTuple):
     scalars: Floats
     vectors: Floats
     tensors: Floats
+    thirds: Floats
+    fourths: Floats
     invariants: Floats
     features: int
 
@@ -433,7 +450,7 @@ class NetworkWorkspace(NamedTuple):
     Attributes
     ----------
     rows
-        Mixed densities, then invariants, (MIXED + 3, ATOMS F).
+        Mixed densities, then invariants, (M + INVARIANTS, ATOMS F), with M of `MIXED_COUNTS`.
     activations
         Activations and their derivatives, (4, ATOMS W).
     energies
@@ -453,9 +470,9 @@ class SumWorkspace(NamedTuple):
     transposed
         Radial functions with one row for each neighbor, (columns, padded).
     sums
-        Densities of a group and channel, (9, padded).
+        Densities of a group and channel, (harmonics, padded).
     gradient
-        Gradient in the densities of a group, (C, 9, padded); zero where the model has no degrees.
+        Gradient in the densities of a group, (C, harmonics, padded); zero where the model has no degrees.
     """
 
     transposed: Floats
@@ -486,7 +503,7 @@ class LayerInputs(NamedTuple):
     sent
         By the neighbors; in a first layer, which has no channels, no numbers.
     mixed, scalars
-        Mixed densities (B, MIXED ATOMS F) and scalars (B, ATOMS W) of the layer before; of no blocks in a first layer.
+        Mixed densities (B, M ATOMS F) and scalars (B, ATOMS W) of the layer before; of no blocks in a first layer.
     """
 
     sent: Sent
@@ -500,7 +517,7 @@ class LayerOutputs(NamedTuple):
     Attributes
     ----------
     mixed, scalars
-        Of all blocks, written, (B, MIXED ATOMS F) and (B, ATOMS W).
+        Of all blocks, written, (B, M ATOMS F) and (B, ATOMS W).
     sent
         To the next layer, written, (N, C).
     energies

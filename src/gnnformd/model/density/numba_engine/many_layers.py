@@ -13,7 +13,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.kernels.many_layers import layer_backward, layer_forward
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
-    MIXED,
+    MIXED_COUNTS,
     Doubles,
     Floats,
     Forces,
@@ -50,7 +50,7 @@ class _State:
     Attributes
     ----------
     mixed, scalars
-        Of all blocks, (layers, blocks, MIXED ATOMS F) and (layers, blocks, ATOMS W).
+        Of all blocks, (layers, blocks, M ATOMS F) and (layers, blocks, ATOMS W).
     sent
         By the centers to the layer after each, (N, C).
     energies
@@ -133,7 +133,7 @@ class ManyLayers(OneLayer):
         if self._state is None or self._state_of is not self._lists:
             dtype, blocks, layers = dtype_of(self._model), len(self._lists.blocks.species), self._model.layers
             features, centers = self._layers[0].mixing.constant.shape[1], len(self._lists.bounds)
-            mixed = np.empty((layers + 1, blocks, MIXED * ATOMS * features), dtype)
+            mixed = np.empty((layers + 1, blocks, MIXED_COUNTS[self._layers[0].layout.degree] * ATOMS * features), dtype)
             scalars = np.empty((layers + 1, blocks, ATOMS * self._width), dtype)
             sent = [np.empty((centers, channels), dtype) for channels in self._message_sizes]
             on_energies = np.zeros(centers, dtype)
@@ -196,12 +196,12 @@ class ManyLayers(OneLayer):
         settings = self._model.settings
         k, f, w, c = settings.radial_functions, settings.features, settings.width, settings.message_channels
         degrees = self._layers[0].layout.degree + 1
-        components = (1, 7, 17)[degrees - 1]
+        components = (1, 7, 17, 31, 49)[degrees - 1]
         total = 0.0
         for number, layer in enumerate(self._layers):
             layout = layer.layout
             inner = self._densities_per_center(layout) if number == 0 else layout.channels * layout.functions
             per_edge = (16 + 6 * degrees**2 * max(layout.channels, 1)) * k
             messages = w * c if number < len(self._layers) - 1 else 0
-            total += edges_per_atom * per_edge + 4 * (components * inner * f + degrees * f * w + 2 * w * w + messages)
+            total += edges_per_atom * per_edge + 4 * (components * inner * f + min(degrees, 3) * f * w + 2 * w * w + messages)
         return float(total)

@@ -179,15 +179,15 @@ class OneLayer:
 
         With K radial functions, L harmonics, I densities of one degree, F features and width W: for each edge 8 K for
         the functions, 2 L K for the densities and 4 L K for their gradient; for each center, forwards and backwards,
-        ``4 (M I F + D F W + W^2)`` with M components of mixtures (17 for degrees up to 2, 7, or 1) and D = 3, 2 or 1
-        degrees; products of mixed densities are left out.
+        ``4 (M I F + D F W + W^2)`` with M components of mixtures (1, 7, 17, 31 or 49 for degrees up to 0, 1, ...) and D = 1, 2
+        or 3 degrees that the perceptron is given; products of mixed densities are left out.
         """
         settings = self._settings
         k, f, w = settings.radial_functions, settings.features, settings.width
         degrees = self._layer.layout.degree + 1
         inner = self._densities_per_center(self._layer.layout)
-        components = (1, 7, 17)[degrees - 1]
-        per_edge, per_center = (8 + 6 * degrees**2) * k, 4 * (components * inner * f + degrees * f * w + w * w)
+        components = (1, 7, 17, 31, 49)[degrees - 1]
+        per_edge, per_center = (8 + 6 * degrees**2) * k, 4 * (components * inner * f + min(degrees, 3) * f * w + w * w)
         return float(edges_per_atom * per_edge + per_center)
 
     def _densities_per_center(self, layout: Layout) -> float:

@@ -92,9 +92,9 @@ def packed_mixing(model: DensityModel, inputs: Tensor, used: Array) -> tuple[Lay
     sent = model.network.inputs.sent(inputs.to(dtype=model.network.energy_scale.dtype)).double()  # (S, C)
     total = sum(shells.counts)
     gates = _gates(layer, inputs)  # (S, degrees, F)
-    packed = [torch.zeros(species, inner, features * n, dtype=torch.float64) for n in (1, 2, 2)]
+    packed = [torch.zeros(species, inner, features * n, dtype=torch.float64) for n in _mixtures(layer)]
     constant = torch.zeros(species, features, dtype=torch.float64)
-    seen = [0, 0, 0]
+    seen = [0] * len(packed)
     for mixture, degree in enumerate(layer.degrees):
         weight = layer.mixing[mixture].detach().double() / layer.spread[degree].double()[:, None]  # (C K, F)
         by_channel = torch.einsum("tc,ckf->tkf", sent, weight.view(sent.shape[1], total, -1))  # (S, K, F)
@@ -132,8 +132,8 @@ def packed_messages(model: DensityModel, number: int, inputs: Tensor, bond_kinds
     total, features = sum(shells.counts), _whole(settings.features, lanes)
     inner = _whole(channels * total, lanes)
     gates = _gates(layer, inputs)  # (S, degrees, F)
-    packed = [torch.zeros(species, inner, features * n, dtype=torch.float64) for n in (1, 2, 2)]
-    seen = [0, 0, 0]
+    packed = [torch.zeros(species, inner, features * n, dtype=torch.float64) for n in _mixtures(layer)]
+    seen = [0] * len(packed)
     for mixture, degree in enumerate(layer.degrees):
         weight = layer.mixing[mixture].detach().double() / layer.spread[degree].double()[:, None]  # (C K, F)
         column = seen[degree] * features
@@ -241,7 +241,7 @@ def energies_of_species(model: DensityModel, inputs: Tensor, types: Array) -> tu
 
 
 def _perceptron(model: DensityModel, number: int, inputs: Tensor) -> tuple[Array, Array, Array, Array]:
-    """Polynomial (9, F), and of the perceptron's first map the biases (S, W), the matrix and its transpose."""
+    """Polynomial (products, F), and of the perceptron's first map the biases (S, W), the matrix and its transpose."""
     layer, settings, dtype = _layer(model, number), model.settings, dtype_of(model)
     lanes = BYTES // dtype.itemsize
     features, width = _whole(settings.features, lanes), _whole(settings.width, lanes)
@@ -273,6 +273,11 @@ def _mixing_weights(constant: Tensor, packed: list[Tensor], dtype: np.dtype[Any]
     transposed = (weights.transpose(1, 2) for weights in packed)
     flat = (_array(weights, dtype).reshape(species, -1) for weights in (*packed, *transposed))
     return MixingWeights(_array(constant, dtype), *flat)
+
+
+def _mixtures(layer: DensityLayer) -> tuple[int, ...]:
+    """How many mixtures of each degree loops have: degrees 0 to 2 always, those above where the layer has them."""
+    return 1, 2, 2, *(2 if layer.l_max >= degree else 0 for degree in (3, 4))
 
 
 def _layer(model: DensityModel, number: int) -> DensityLayer:
