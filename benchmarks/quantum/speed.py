@@ -16,6 +16,7 @@ from pathlib import Path
 
 PRESETS = ("fast", "accurate", "best")
 FEATURES = {1: (16, 32, 48), 2: (16, 32, 48, 64)}
+DEGREES = (2, 3, 4)
 EVALUATIONS = 10
 
 
@@ -53,7 +54,10 @@ def main() -> None:
     sizes = {preset: load_config(preset).model for preset in PRESETS}
     for layers, features in FEATURES.items():
         like = sizes["fast" if layers == 1 else "accurate"]
-        sizes |= {f"{layers} x {count} features": like.model_copy(update={"features": count}) for count in features}
+        for degree in DEGREES:
+            for count in features:
+                size = like.model_copy(update={"features": count, "l_max": degree})
+                sizes[f"{layers} x {count} features, degree {degree}"] = size
     print(f"{len(atoms)} atoms, {chosen.threads} threads; us per atom")
     for name, settings in sizes.items():
         torch.manual_seed(0)
