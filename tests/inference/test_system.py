@@ -209,6 +209,14 @@ def test_a_live_evaluator_has_the_weights_of_now(settings):
     assert not torch.equal(changed.forces, before.forces)
     assert torch.equal(changed.forces, Evaluator(loaded, frame).evaluate(*where).forces)
     assert torch.equal(predictor([graph]).forces, GraphPredictor(loaded.model)([graph]).forces)
+    with torch.no_grad():
+        for buffer in loaded.model.buffers():
+            if buffer.is_floating_point():
+                buffer.mul_(1.01)
+    rescaled = live.evaluate(*where)
+    assert not torch.equal(rescaled.forces, changed.forces)
+    assert torch.equal(rescaled.forces, Evaluator(loaded, frame).evaluate(*where).forces)
+    assert torch.equal(predictor([graph]).forces, GraphPredictor(loaded.model)([graph]).forces)
     loaded.model.float()
     single = live.evaluate(*where)
     assert single.forces.dtype == torch.float32

@@ -51,7 +51,7 @@ def generate(
         if not equals or not name:
             raise InputError(f"--var {entry}: is not of the form NAME=VALUE; write for example --var T=300.")
         variables[name] = value
-    with progress(f"LAMMPS, {system}") as report:
+    with progress(f"LAMMPS, {system}", "step") as report:
         run = run_lammps(
             system,
             out,

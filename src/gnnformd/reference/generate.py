@@ -119,7 +119,7 @@ def generate(
             manifest["description"] = built_in.description + _changes(script, built_in, values)
         (folder / "reference.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False, width=120))
         move_folder(made / "run", out, replace=overwrite)
-    if progress:
+    if progress and total:
         progress(total, total)
     return ReferenceRun.open(out)
 
