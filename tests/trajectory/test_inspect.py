@@ -38,8 +38,7 @@ def test_the_shortest_distance_is_that_of_all_frames_and_of_none_where_atoms_are
 def test_data_in_ev_are_spoken_of_in_ev(tmp_path) -> None:
     path = tmp_path / "huge.xyz"
     path.write_text(
-        '2\nProperties=species:S:1:pos:R:3:forces:R:3 pbc="F F F" energy=1.0\n'
-        "Ar 0 0 0 0 0 -100\nAr 0 0 1 0 0 100\n"
+        '2\nProperties=species:S:1:pos:R:3:forces:R:3 pbc="F F F" energy=1.0\nAr 0 0 0 0 0 -100\nAr 0 0 1 0 0 100\n'
     )
     assert inspect_data(path)["warnings"] == ["forces are huge: 100 eV/angstrom on an atom at timestep 1."]
 

@@ -67,7 +67,9 @@ def generate(
     if found := run.manifest["potentials_of_lammps"]:
         from gnnformd.reference.library import potentials_folder
 
-        say(f"Not beside the input, and taken from the potentials of LAMMPS ({potentials_folder()}): {', '.join(found)}")
+        say(
+            f"Not beside the input, and taken from the potentials of LAMMPS ({potentials_folder()}): {', '.join(found)}"
+        )
     say(f"Wrote {run.folder}: {run.trajectory.name}, {run.topology.name}, {run.thermo.name}")
 
 

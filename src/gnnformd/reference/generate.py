@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -268,11 +267,12 @@ def _potentials_of_lammps(log: Path, folder: Path) -> list[str]:
     own = potentials_folder()
     if own is None:
         return []
-    coming = set(os.listdir(own))
-    named = [word for text in log.read_text(errors="replace").splitlines() for word in _file_names(words(text))]
+    coming = {path.name for path in own.iterdir()}
+    commands = [text for text in log.read_text(errors="replace").splitlines() if text.startswith(("pair_coeff", "fix"))]
+    named = [word for text in commands for word in _file_names(words(text))]
     return [name for name in dict.fromkeys(named) if Path(name).name in coming and not (folder / name).exists()]
 
 
 def _file_names(command: Sequence[str]) -> Sequence[str]:
     """Words of a command that may name potential files."""
-    return command[3:] if command[:1] == ["pair_coeff"] else command[4:] if command[:1] == ["fix"] else ()
+    return command[3:] if command[:1] == ["pair_coeff"] else command[4:]

@@ -410,7 +410,11 @@ def _build(
     sources: Sequence[Source],
     keys: Mapping[Target, str],
 ) -> None:
-    numbering, targets, isolated = ElementTypes(manifest["elements"]), TargetNames(keys), IsolatedAtoms(manifest["units"])
+    numbering, targets, isolated = (
+        ElementTypes(manifest["elements"]),
+        TargetNames(keys),
+        IsolatedAtoms(manifest["units"]),
+    )
 
     def frames() -> Iterator[Frame]:
         for frame in read_frames(names, topology=topology, elements=numbering, names=targets):
