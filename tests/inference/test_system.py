@@ -247,6 +247,21 @@ def test_what_has_no_compiled_loops_is_left_to_pytorch(monkeypatch):
     assert torch.equal(fast.forces, plain.forces)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_charges_of_each_atom_take_no_loops_from_a_model_that_does_not_use_them(layers):
+    loaded = model_with_scales(node_features="embedding", electrostatics="none", layers=layers)
+    generator = np.random.default_rng(0)
+    frames = [replace(molecules(), charges=generator.normal(0, 0.3, 81)) for _ in range(2)]  # as those of ReaxFF
+    fast, plain = both(loaded, frames[0])
+    assert_equal(fast, plain, 1e-8)
+    graphs = [build_graph(frame, loaded.model.cutoff, FIELD) for frame in frames]
+    predictor = GraphPredictor(loaded.model)
+    first = predictor([graphs[0]])
+    engine = predictor._engine
+    assert torch.equal(predictor([graphs[1]]).forces, first.forces)
+    assert predictor._engine is engine
+
+
 @pytest.mark.parametrize("engine", ["lammps", "ase"])
 def test_the_command_can_ask_for_pytorch(engine, argon, tmp_path, monkeypatch):
     def no(*arguments):

@@ -37,4 +37,4 @@ def _loops_serve(model: DensityModel, atoms: AtomicGraph) -> bool:
     """Whether compiled loops serve: they have weights for some species, and charges in boxes or in empty space."""
     if model.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
         return False
-    return atoms.atom_count > 0 and len(torch.unique(atoms.physical_kinds, dim=0)) <= MAX_SPECIES
+    return atoms.atom_count > 0 and len(torch.unique(model.kinds_of_atoms(atoms), dim=0)) <= MAX_SPECIES
