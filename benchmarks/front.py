@@ -56,6 +56,7 @@ def measured(name: str, preset: str, settings: dict[str, object], options: argpa
     """Train, judge and time one size; also what LAMMPS took."""
     folder = options.out / name.replace(",", "").replace(" ", "-")
     changes = [word for key, value in settings.items() for word in ("--set", f"model.{key}={value}")]
+    changes += ["--set", "training.stability_check=false"]
     if not (folder / "model.safetensors").exists():
         run("train", preset, "--data", options.train, "--out", folder, "--max-minutes", options.minutes, *changes)
     run("evaluate", folder, options.test, "--json", folder / "evaluate.json")

@@ -11,6 +11,7 @@ import pytest
 
 from gnnformd.demo import PRESETS, Demo, DemoSize, System
 from gnnformd.reference.systems import SYSTEMS
+from gnnformd.simulation.stability import check
 
 FEW = {"equilibration": "100", "melting": "200"}
 TINY = DemoSize(
@@ -41,7 +42,7 @@ def tell(place: Path) -> tuple[list[str], list[str], Path]:
 
     @contextmanager
     def progress(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-        assert unit in ("step", "frame")
+        assert unit in ("step", "frame", "run")
         labels.append(label)
         yield lambda done, total: None
 
@@ -52,13 +53,16 @@ def tell(place: Path) -> tuple[list[str], list[str], Path]:
         presets=dict.fromkeys(PRESETS, str(preset)),
         size=TINY,
     )
-    return said, labels, demo.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "SHORTEST", 0.2)
+        return said, labels, demo.run()
 
 
 def test_the_demo_makes_everything_and_says_each_step_with_its_time(place: Path) -> None:
     said, labels, report = tell(place)
     out = place / "out"
     assert [line.split()[0] for line in said[:-1:2]] == [f"{k}/11" for k in range(1, 12)]
+    assert all("Stability: " in said[2 * k + 1] for k in (5, 6))
     assert all(line.endswith(" s)") for line in said[1:-1:2])
     assert len(labels) >= 8, "long steps show their progress"
     for run in PRESETS:

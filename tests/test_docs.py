@@ -16,7 +16,8 @@ from tests.tour import follow
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-TINY = ["--set", "training.epochs=1", "--set", "model.features=4", "--set", "model.width=8"]
+UNCHECKED = ["--set", "training.stability_check=false"]
+TINY = ["--set", "training.epochs=1", "--set", "model.features=4", "--set", "model.width=8", *UNCHECKED]
 
 
 @pytest.fixture(scope="module")

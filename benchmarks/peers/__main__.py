@@ -114,6 +114,7 @@ def own(train: Path, test: Path, minutes: float, threads: int, folder: Path) -> 
     settings = {f"data.{key}": value for key, value in SPLIT.items()} | {
         "training.threads": threads,
         "training.virial_weight": 0.0,
+        "training.stability_check": False,
     }
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     log = run("train", "water", "--data", train, "--out", folder / "run", "--max-minutes", minutes, *options)

@@ -57,6 +57,7 @@ def main() -> None:
             f"training.seed={seed}",
             f"training.threads={chosen.threads}",
             "training.loggers=[]",
+            "training.stability_check=false",
         ):
             command += ["--set", change]
         threads = {name: str(chosen.threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}

@@ -184,7 +184,17 @@ class Demo:
         config, out = self._settings(name, data, minutes), self._out / "runs" / name
         with self._progress(f"Training {name}", "step") as progress:
             run = train(config.model, config.data, config.training, out, resume=_started(out), progress=progress)
-        return _training_summary(run)
+        return _training_summary(run) + self._stability(name, run, config)
+
+    def _stability(self, name: str, run: TrainedRun, config: Config) -> str:
+        """Run short simulations with the model and say what they showed."""
+        if not config.training.stability_check:
+            return ""
+        from gnnformd.simulation.stability.check import check_trained
+
+        with self._progress(f"Checking the stability of {name}", "run") as progress:
+            found = check_trained(run.model, config.data, run.records[-1].seconds, progress=progress)
+        return f". {found.verdict}"
 
     def _evaluate(self) -> str:
         import numpy as np

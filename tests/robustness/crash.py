@@ -53,7 +53,8 @@ run 4000
 """
 CONFIG = """model: {kind: gamd, cutoff: 4.4, width: 4, layers: 1}
 data: {paths: [liquid.dump], force_field: field.yaml}
-training: {epochs: 6, accelerator: cpu, threads: 1, warmup_epochs: 1, checkpoint_every: 2, loggers: []}
+training: {epochs: 6, accelerator: cpu, threads: 1, warmup_epochs: 1, checkpoint_every: 2, loggers: [],
+  stability_check: false}
 """
 FRAMES = 400
 

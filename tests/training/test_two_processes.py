@@ -31,6 +31,7 @@ TRAINING = TrainingSettings(
     checkpoint_every=4,
     ema_decay=0.9,
     loggers=(),
+    stability_check=False,
     threads=1,
     accelerator="cpu",
     warmup_penalty=50.0,

@@ -13,6 +13,7 @@ from gnnformd.cli.show import number
 
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField
+    from gnnformd.model.files.stability import StabilityCheck
     from gnnformd.reference.run import ReferenceRun
     from gnnformd.units import ShownUnits
 
@@ -83,14 +84,19 @@ def _model(name: str) -> Part:
         ("conservative", "yes" if loaded.model.conservative else "no"),
         ("settings", _listed(card.settings.model_dump())),
         *((f"trained on {k}", _listed(_training(part, shown))) for k, part in enumerate(card.trained_on, start=1)),
+        *([] if card.stability is None else [("stability", _stability(card.stability))]),
         ("format version", card.format_version),
     ]
     return f"Model {loaded.path}", facts + _force_field(card.force_field)
 
 
+def _stability(found: StabilityCheck) -> str:
+    return " ".join([found.verdict.removeprefix("Stability: "), *found.details])
+
+
 def _training(entry: Mapping[str, Any], units: ShownUnits) -> dict[str, Any]:
     """Name the units of what a model card says of a training."""
-    found = {key: value for key, value in entry.items() if key != "some_frames"}
+    found = {key: value for key, value in entry.items() if key not in ("some_frames", "stability")}
     if "largest_forces" in found:
         forces = {name: units.force * size for name, size in found.pop("largest_forces").items()}
         found[f"largest forces ({units.force_unit})"] = forces

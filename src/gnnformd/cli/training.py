@@ -95,6 +95,7 @@ def train(
         )
     _say_where(done, shown)
     _test(done, settings, shown)
+    _check_stability(done, settings)
 
 
 @app.command(cls=_WithPresets)
@@ -134,6 +135,7 @@ def finetune(
         )
     _say_where(done, shown)
     _test(done, settings, shown)
+    _check_stability(done, settings)
 
 
 def _check_folder(folder: Path, resume: bool) -> None:
@@ -283,6 +285,25 @@ def _test(run: TrainedRun, settings: Config, units: ShownUnits) -> None:
         result = evaluate(load_model(run.model), open_datasets(data), progress=report)
     show_evaluation(result, units)
     save_json(run.folder / "evaluate-test.json", result.to_dict())
+
+
+def _check_stability(run: TrainedRun, settings: Config) -> None:
+    """Run short simulations with the model and print what they showed; the model file gets it, too."""
+    from gnnformd.training.run_folder import is_main_process
+
+    if not settings.training.stability_check or not is_main_process():
+        return
+    from gnnformd.simulation.stability.check import check_trained
+
+    try:
+        with progress("Checking stability", "run") as report:
+            found = check_trained(run.model, settings.data, run.records[-1].seconds, progress=report)
+    except (KeyboardInterrupt, SystemExit) as error:
+        error.add_note(f"The training is complete, and so is {run.model}; its stability was not checked.")
+        raise
+    say(found.verdict)
+    for sentence in found.details:
+        say(f"  {sentence}")
 
 
 @app.command()

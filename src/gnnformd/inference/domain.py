@@ -86,6 +86,8 @@ class Domain:
         angstrom, (N + G, 3).
     lists
         See `NeighborLists`.
+    cell
+        Of the system; rows are the lattice vectors, angstrom, (3, 3). Models with learned charges need it.
     """
 
     own_count: int
@@ -94,6 +96,7 @@ class Domain:
     charges: Float | None
     positions: Float
     lists: NeighborLists
+    cell: Float | None = None
 
 
 @dataclass(frozen=True)

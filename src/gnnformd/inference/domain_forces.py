@@ -15,7 +15,7 @@ from gnnformd.inference.domain import Domain, ListedAtoms, NeighborLists
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
 from gnnformd.model.choose_engine import build_domain_engine, state_of
-from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult
+from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult, OtherDomains
 from gnnformd.model.interface import weight_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class DomainForces:
         A model that can be cut (see `gnnformd.model.interface.ForceModel.indivisible`).
     types
         Of the atoms there are, with the model's numbers.
+    others
+        The other domains, for models that need them (see `gnnformd.model.interface.ForceModel.needs_other_domains`).
 
     Raises
     ------
@@ -42,10 +44,10 @@ class DomainForces:
         The system has a type of atom that the model does not know.
     """
 
-    def __init__(self, loaded: LoadedModel, types: NDArray[np.integer]) -> None:
+    def __init__(self, loaded: LoadedModel, types: NDArray[np.integer], others: OtherDomains | None = None) -> None:
         refuse_unknown_types(loaded, types)
         self._loaded = loaded
-        self._model, self._fast = loaded.model.eval(), loaded.compiled
+        self._model, self._fast, self._others = loaded.model.eval(), loaded.compiled, others
         self._take_weights()
         self._contact = TrainingRange.of(loaded).contact
         self._seen: SeenPairs | None = SeenPairs.of(loaded)  # until it was asked
@@ -62,10 +64,16 @@ class DomainForces:
         self._special = torch.tensor([special], dtype=torch.float64, device=self._device).to(self._dtype)  # (1, 3)
         self._engine: Engine[DomainNeighbors] | None = None
 
+    def forget(self) -> None:
+        """Keep nothing on which results depend: the size of a mesh for learned charges follows from earlier boxes."""
+        if self._model.needs_other_domains:
+            self._engine = None
+
     def evaluate(self, domain: Domain) -> EngineResult:
         """Predict forces on own atoms, then on ghosts, energy and virial; the sums over all ranks are the system's.
 
-        The pair of atoms that is closest in contact distances is named by ids.
+        The pair of atoms that is closest in contact distances is named by ids. All domains have to be evaluated at the
+        same time if the model needs the others.
 
         Raises
         ------
@@ -73,7 +81,7 @@ class DomainForces:
             An atom is of no type of the model; or, at the first call, two atoms are close to each other, of which the
             model has seen no such pair.
         """
-        if domain.own_count == 0:
+        if domain.own_count == 0 and not self._model.needs_other_domains:
             zero = self._model.conservative
             return EngineResult(
                 np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None
@@ -87,7 +95,7 @@ class DomainForces:
         engine = self._engine
         if engine is None or self._lists is not domain.lists:
             engine = self._with_lists(domain)
-        found = engine.evaluate(domain.positions, np.eye(3))
+        found = engine.evaluate(domain.positions, np.eye(3) if domain.cell is None else domain.cell)
         return found if found.nearest is None else replace(found, nearest=found.nearest.named(domain.ids))
 
     def _with_lists(self, domain: Domain) -> Engine[DomainNeighbors]:
@@ -95,7 +103,9 @@ class DomainForces:
         refuse_unknown_types(self._loaded, domain.types)
         atoms, engine = self._atoms(domain), self._engine
         if engine is None or not engine.serves(atoms):
-            engine = build_domain_engine(self._model, atoms, fast=self._fast, contact=self._contact)
+            engine = build_domain_engine(
+                self._model, atoms, fast=self._fast, contact=self._contact, others=self._others
+            )
         engine.set_neighbors(ListedAtoms(atoms, domain.lists))
         self._engine, self._lists = engine, domain.lists
         return engine

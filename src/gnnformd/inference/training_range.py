@@ -48,6 +48,12 @@ def refuse_unknown_types(loaded: LoadedModel, types: NDArray[np.integer]) -> Non
         )
 
 
+def needs_charges(loaded: LoadedModel) -> bool:
+    """Whether the model has the Coulomb energy of charges that its data had."""
+    charged = any(entry.get("largest_charge") for entry in loaded.card.trained_on)
+    return loaded.model.long_range is not None and charged
+
+
 def refuse_missing_charges(loaded: LoadedModel, frame: Frame, force_field: ForceField | None) -> None:
     """Refuse atoms whose charges are not known where the model has the Coulomb energy of the charges in its data.
 
@@ -56,8 +62,7 @@ def refuse_missing_charges(loaded: LoadedModel, frame: Frame, force_field: Force
     InputError
         Neither the frame nor a force field has charges.
     """
-    charged = any(entry.get("largest_charge") for entry in loaded.card.trained_on)
-    if loaded.model.long_range is not None and charged and frame.charges is None and force_field is None:
+    if frame.charges is None and force_field is None and needs_charges(loaded):
         raise InputError(
             f"the model {loaded.path} has the Coulomb energy of the atoms' charges, which are not known (timestep "
             f"{frame.timestep}); give a LAMMPS data file with charges as topology, a force field, or name their column "

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import collate
 from gnnformd.graph.neighbors import completed_cell
-from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult
+from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult, OtherDomains
 from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.model.registry import fast_engines
 from gnnformd.model.torch_engine import TorchDomainEngine, TorchEngine
@@ -46,11 +47,27 @@ def build_engine(
 
 
 def build_domain_engine(
-    model: ForceModel, atoms: AtomicGraph, *, fast: bool = True, contact: Tensor | None = None
+    model: ForceModel,
+    atoms: AtomicGraph,
+    *,
+    fast: bool = True,
+    contact: Tensor | None = None,
+    others: OtherDomains | None = None,
 ) -> Engine[DomainNeighbors]:
-    """Choose what evaluates a model for a domain; parameters as for `build_engine`."""
+    """Choose what evaluates a model for a domain; parameters as for `build_engine`, and the other domains.
+
+    Raises
+    ------
+    InputError
+        The model needs the other domains, and no engine takes them.
+    """
     engines = fast_engines(model) if fast else None
-    found = None if engines is None else engines.domain(model, atoms)
+    found = None if engines is None else engines.domain(model, atoms, others)
+    if found is None and model.needs_other_domains:
+        raise InputError(
+            "on several ranks learned charges are evaluated by compiled loops alone: on processors, without --torch, "
+            "and for at most 16 species of atoms (of one type and charge); use one rank."
+        )
     return TorchDomainEngine(model, contact) if found is None else found
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph, HalfEdges
 
-__all__ = ["NEIGHBOR_BITS", "ClosePair", "DomainNeighbors", "Engine", "EngineResult", "FullLists"]
+__all__ = ["NEIGHBOR_BITS", "ClosePair", "DomainNeighbors", "Engine", "EngineResult", "FullLists", "OtherDomains"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -106,6 +106,19 @@ class DomainNeighbors(Protocol):
         """Full lists of the own atoms, or of them and all atoms around them, ``count`` in all."""
 
 
+class OtherDomains(Protocol):
+    """The other domains of a system, where an evaluation needs more of them than atoms nearby.
+
+    All domains have to call the same methods in the same order, also those that own no atoms.
+    """
+
+    def sum(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sum an array, of the same shape everywhere, over all domains; each gets the sum."""
+
+    def to_ghosts(self, values: Float) -> Float:
+        """Numbers of the own atoms, (N,), followed by those that the owners have for the ghosts, (N + G,)."""
+
+
 class Engine(Protocol[NeighborsT]):
     """A model evaluated for one set of atoms that move.
 
@@ -133,7 +146,7 @@ class Engine(Protocol[NeighborsT]):
         positions
             Where the shifts of the graph hold, angstrom, (N, 3).
         cell
-            angstrom, (3, 3); not used for a domain.
+            angstrom, (3, 3). Of a domain, that of its system, which matters to a long-range part alone.
         """
 
     def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:

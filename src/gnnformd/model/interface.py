@@ -126,6 +126,11 @@ class ForceModel(nn.Module, ABC):
         return None
 
     @property
+    def needs_other_domains(self) -> bool:
+        """Whether a domain is evaluated together with all others, as predicted charges act on the atoms of all."""
+        return self.long_range is not None and not self.long_range.fixed_charges
+
+    @property
     def contact_distances(self) -> Tensor | None:
         """0.95 of the closest approach in training, angstrom, (4, T, T), kind of bond first; None if unknown."""
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.model.engine import DomainNeighbors, Engine
+from gnnformd.model.engine import DomainNeighbors, Engine, OtherDomains
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.settings import ModelSettings
 
@@ -22,11 +22,12 @@ class FastEngines(NamedTuple):
         For a whole system: takes the model, atoms (types, parameters, periodic directions; edges and positions are not
         used) and whether the engine serves for a few evaluations only, as in the validations of a training.
     domain
-        For a domain, a part of a system with the atoms around it: takes the model and atoms, which tell what is owned.
+        For a domain, a part of a system with the atoms around it: takes the model, atoms, which tell what is owned, and
+        the other domains, which models with `ForceModel.needs_other_domains` need.
     """
 
     whole: Callable[[Any, AtomicGraph, bool], Engine[AtomicGraph] | None]
-    domain: Callable[[Any, AtomicGraph], Engine[DomainNeighbors] | None]
+    domain: Callable[[Any, AtomicGraph, OtherDomains | None], Engine[DomainNeighbors] | None]
 
 
 def _density() -> type[ForceModel]:

@@ -148,8 +148,8 @@ def kinetic_temperature(masses: Float, velocities: Float) -> float:
 
 
 def failure_of(step: int, error: BaseException) -> BaseException:
-    """Convert an exception in the callback to what `Coupling.run` raises; a KeyboardInterrupt stays as it is."""
-    if isinstance(error, Unstable | InputError) or not isinstance(error, Exception):
+    """Convert an exception in the callback to what `Coupling.run` raises; that, and a KeyboardInterrupt, stay."""
+    if isinstance(error, Unstable | InputError | ModelFailure) or not isinstance(error, Exception):
         return error
     failure = ModelFailure(step, error)
     failure.__cause__ = error

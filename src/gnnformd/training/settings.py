@@ -118,6 +118,11 @@ class TrainingSettings(BaseModel):
     compile: bool = Field(
         default=False, description="Compile the GAMD network; pays on an accelerator. Other models refuse it."
     )
+    stability_check: bool = Field(
+        default=True,
+        description="After the training, run short simulations from frames of the data (NVE, NVT, NPT; at the highest "
+        "temperature of the data and at 1.2 times it), for at most a tenth of the training's time, or 5 s.",
+    )
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         default=("tensorboard",), description="Where to log besides training_log.txt and metrics.csv."
     )

@@ -242,6 +242,8 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
         (change_card(trained_on=[{"largest_forces": {"O": "1"}}]), r"'largest_forces' is no mapping of positive"),
         (change_card(trained_on=[{"closest_pairs": [[4, "O", "H", 1.0]]}]), r"'closest_pairs' is no list of bonds"),
         (change_card(trained_on=[{"closest_pairs": [["O", "H", 1.0]]}]), r"'closest_pairs' is no list of bonds"),
+        (change_card(trained_on=[{"stability": {"runs": [{"frame": 3}]}}]), r"'stability': 'runs\.0\.frame'"),
+        (change_card(trained_on=[{"stability": 7}]), r"'stability': "),
         (change_card(run="rm -rf"), r"'run' is not known"),
         (change_card(force_field={"types": [{"name": "O"}]}), r"mass"),
         (change_settings(width=16), r"weight '.*' does not fit a 'gamd' model"),

@@ -6,6 +6,7 @@ Each case builds its system from fixed seeds, so that every number of ranks, and
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from gnnformd.force_field import AtomType, ForceField, HarmonicBond
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
+from gnnformd.model.density.numba_engine.learned_charges import LearnedCharges
 from gnnformd.model.files.model_file import LoadedModel, ModelCard
 from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.model.registry import build_model
@@ -103,8 +105,11 @@ def density_model(frame: Frame, field: ForceField, electrostatics: str, layers: 
     model = build_model(settings, len(field.types)).double()
     graph = build_graph(frame, model.cutoff, field)
     model.initialize(replace(graph, forces=10 * torch.randn(graph.positions.shape, dtype=torch.float64)))
-    if model.electrostatics is not None:
+    if electrostatics == "fixed":
         model.electrostatics.reach *= 2  # wave vectors that the model leaves out are in LAMMPS's mesh
+    if electrostatics == "learned":
+        with torch.no_grad():
+            model.network.charges.weight.mul_(600 if layers == 1 else 30)  # a tenth of an e beside those of the data
     return LoadedModel(model.eval(), ModelCard(settings, tuple(field.names), field), Path("small.safetensors"))
 
 
@@ -122,8 +127,16 @@ def case(name: str) -> Case:
     tilted = np.array([[9.3, 0, 0], [3.0, 9.4, 0], [-2.0, 2.5, 9.5]])
     if name.startswith("water"):
         frame = water_frame(6, cube) if "216" in name else water_frame(3, tilted if "tilted" in name else small)
-        electrostatics = "fixed" if "charges" in name else "none"
-        return Case(frame, density_model(frame, WATER, electrostatics, 2 if "two layers" in name else 1))
+        electrostatics = "learned" if "learned" in name else "fixed" if "charges" in name else "none"
+        loaded = density_model(frame, WATER, electrostatics, 2 if "two layers" in name else 1)
+        if "on a mesh" in name:
+            loaded.model.electrostatics.mesh_from = 50
+        if "empty domains" in name:
+            frame = replace(frame, cell=np.diag([44.0, 12.0, 12.0]))
+        if "moving" in name:
+            drift = "velocity all set 0.45 0.3 0.25"  # through the domains, before the forces bring atoms together
+            return Case(frame, loaded, (drift, "timestep 0.2", "fix move all nve"), 12)
+        return Case(frame, loaded)
     card = ModelCard(DensitySettings(), ("Ar",), ARGON)
     if name == "argon, empty domains":
         frame = argon_frame(np.diag([60.0, 12.0, 12.0]), (4, 3, 3))
@@ -138,6 +151,11 @@ CASES = (
     "water 27 with charges",
     "water 27 with charges, tilted",
     "water 27 with charges, two layers",
+    "water 27, learned charges",
+    "water 27, learned charges, two layers, tilted",
+    "water 27, learned charges on a mesh",
+    "water 27, learned charges, empty domains",
+    "water 27, learned charges, two layers, moving",
     "argon, empty domains",
     "argon, moving",
 )
@@ -235,18 +253,54 @@ def spoiled(name: str, rank: int) -> Case:
     return this
 
 
-FAILURES = ("an exception", "no number", "a lost atom", "an unknown type", "too close", "a large force")
+LEARNED = {  # where the second rank fails, with sums over all ranks before, between and after
+    "learned charges, before them": "_forwards",
+    "learned charges, in their potentials": "_close",
+    "learned charges, after them": "_backwards",
+    "learned charges, after a step": None,
+}
+FAILURES = ("an exception", "no number", "a lost atom", "an unknown type", "too close", "a large force", *LEARNED)
 
 
 def failing(name: str, ranks: Ranks) -> str:
     """What this rank is told of a failure."""
+    if name in LEARNED:
+        return failing_with_learned_charges(LEARNED[name], ranks)
     this = spoiled(name, ranks.rank)
+    return told(this, [MASS] * int(this.frame.types.max()), guard=Guard(stop_outside=True))
+
+
+def failing_with_learned_charges(method: str | None, ranks: Ranks) -> str:
+    """Fail on the second rank at step 3, in a method of the loops or after the step."""
+    this = case("water 27, learned charges, two layers, moving")
+    masses, calls = [t.mass for t in WATER.types], 0
+
+    def spoil(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if ranks.rank == 1 and calls == 4:
+            raise ZeroDivisionError("no good")
+
+    if method is None:
+        return told(this, masses, on_step=spoil)
+    original = getattr(LearnedCharges, method)
+
+    def spoiled_method(*arguments: object) -> object:
+        spoil()
+        return original(*arguments)
+
+    with mock.patch.object(LearnedCharges, method, spoiled_method):
+        return told(this, masses)
+
+
+def told(this: Case, masses: list[float], **options: object) -> str:
+    """What a run of the case raises."""
     lmp = open_lammps()
     try:
-        read(lmp, this.frame, [MASS] * int(this.frame.types.max()))
+        read(lmp, this.frame, masses)
         for command in this.commands:
             lmp.command(command)
-        Coupling(lmp, this.loaded, guard=Guard(stop_outside=True)).run(STEPS)
+        Coupling(lmp, this.loaded, **options).run(STEPS)
         return "nothing"
     except Exception as error:
         return f"{type(error).__name__}: {error}"

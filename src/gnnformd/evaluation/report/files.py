@@ -6,12 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.report.history import ORIGINAL_ATOMS, History, read_history
 from gnnformd.evaluation.results import CurvesResult, EvaluationResult, SimulationResult
 from gnnformd.yaml_files import read_mapping
+
+if TYPE_CHECKING:
+    from gnnformd.model.files.model_card import ModelCard
+    from gnnformd.model.files.stability import StabilityCheck
 
 __all__ = ["Reference", "Result", "ResultFolder", "TrainingRun", "read_folder", "short_name", "units_of"]
 
@@ -40,6 +44,8 @@ class TrainingRun:
         Whether the model file lists an earlier training.
     loss_of_validation
         Whether training and validation loss are the same quantity, the sum of the absolute errors of a frame.
+    stability
+        What short simulations after the training showed, as the model file has it; None where there were none.
     """
 
     name: str
@@ -49,6 +55,7 @@ class TrainingRun:
     model_kind: str
     finetuned: bool
     loss_of_validation: bool = True
+    stability: StabilityCheck | None = None
 
     @property
     def original(self) -> bool:
@@ -183,21 +190,23 @@ def _run(folder: Path, top: Path) -> TrainingRun | None:
     training = config.get("training")
     settings: Mapping[str, Any] = training if isinstance(training, Mapping) else {}
     forces_alone = not settings.get("energy_weight") and not settings.get("virial_weight")
+    card = _card(folder / "model.safetensors")
     return TrainingRun(
         _label(folder),
         _relative(folder, top),
         history,
         text,
         kind,
-        _finetuned(folder / "model.safetensors"),
+        card is not None and len(card.trained_on) > 1,
         settings.get("loss", "l1") == "l1" and forces_alone,
+        None if card is None else card.stability,
     )
 
 
-def _finetuned(path: Path) -> bool:
+def _card(path: Path) -> ModelCard | None:
     from gnnformd.model.files.model_file import read_card
 
-    return path.is_file() and len(read_card(path).trained_on) > 1
+    return read_card(path) if path.is_file() else None
 
 
 def _results(files: list[Path], kind: type[Content]) -> tuple[Result[Content], ...]:

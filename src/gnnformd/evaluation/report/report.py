@@ -20,6 +20,7 @@ from gnnformd.evaluation.report.sections import (
     next_section,
     training_section,
 )
+from gnnformd.evaluation.report.stability import stability_section
 from gnnformd.evaluation.report.summary import summary
 from gnnformd.files import write_text
 from gnnformd.units import SHOWN, ShownUnits
@@ -68,6 +69,7 @@ def _render(found: ResultFolder, units: ShownUnits) -> str:
         ("accuracy", "Accuracy", accuracy_section(found.evaluations, page, original=original)),
         ("curves", "Two atoms", curves_section(found.curves, page)),
         ("training", "Training", training_section(found, page)),
+        ("stability", "Stability", stability_section(found)),
         ("data", "Data", data_section(found, page)),
         ("next", "What next", next_section(found, page)),
         ("making", "How it was made", making_section(found, page)),

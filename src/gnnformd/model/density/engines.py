@@ -10,7 +10,7 @@ from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.numba_engine.domain import NumbaDomainEngine
 from gnnformd.model.density.numba_engine.one_layer import MAX_SPECIES
 from gnnformd.model.density.numba_engine.system import NumbaEngine
-from gnnformd.model.engine import DomainNeighbors, Engine
+from gnnformd.model.engine import DomainNeighbors, Engine, OtherDomains
 
 __all__ = ["build_density_domain_engine", "build_density_engine"]
 
@@ -22,11 +22,15 @@ def build_density_engine(model: DensityModel, atoms: AtomicGraph, weights_change
     return None if weights_change or model.settings.electrostatics == "learned" else CompileEngine(model)
 
 
-def build_density_domain_engine(model: DensityModel, atoms: AtomicGraph) -> Engine[DomainNeighbors] | None:
+def build_density_domain_engine(
+    model: DensityModel, atoms: AtomicGraph, others: OtherDomains | None
+) -> Engine[DomainNeighbors] | None:
     """See `gnnformd.model.registry.FastEngines.domain`."""
+    if model.needs_other_domains and others is None:
+        return None
     if _on_processor(model):
-        return NumbaDomainEngine(model, atoms) if _loops_serve(model, atoms) else None
-    return None if model.settings.electrostatics == "learned" else CompileDomainEngine(model)
+        return NumbaDomainEngine(model, atoms, others) if _loops_serve(model, atoms) else None
+    return None if model.needs_other_domains else CompileDomainEngine(model)
 
 
 def _on_processor(model: DensityModel) -> bool:
@@ -37,4 +41,6 @@ def _loops_serve(model: DensityModel, atoms: AtomicGraph) -> bool:
     """Whether compiled loops serve: they have weights for some species, and charges in boxes or in empty space."""
     if model.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
         return False
-    return atoms.atom_count > 0 and len(torch.unique(model.kinds_of_atoms(atoms), dim=0)) <= MAX_SPECIES
+    if atoms.atom_count == 0:
+        return model.needs_other_domains and atoms.owned is not None  # a domain takes part in sums over all of them
+    return len(torch.unique(model.kinds_of_atoms(atoms), dim=0)) <= MAX_SPECIES

@@ -103,8 +103,10 @@ class DensityModel(ForceModel):
 
     @property
     def indivisible(self) -> str | None:
-        """Learned charges keep it whole: the Coulomb energy of all atoms depends on them."""
-        return "its charges are learned" if self.settings.electrostatics == "learned" else None
+        """Nothing where compiled loops serve; on accelerators no engine evaluates learned charges of a domain."""
+        if self.needs_other_domains and self.contacts.distances.device.type != "cpu":
+            return "its charges are learned, and on several ranks compiled loops on processors alone evaluate them"
+        return None
 
     @property
     def long_range(self) -> LongRange | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from gnnformd.errors import InputError, fault_of
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import BOND_KINDS
+from gnnformd.model.files.stability import StabilityCheck
 from gnnformd.model.settings import (
     DensitySettings,
     GamdSettings,
@@ -50,7 +51,7 @@ class ModelCard:
         One mapping per training: names of the data (never paths), their ``units``, frames, atoms, epochs, errors,
         digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type),
         ``closest_pairs`` (bonds between the two, types, angstrom), ``largest_charge`` (e) and ``temperature_K``
-        (lowest, mean, highest).
+        (lowest, mean, highest); where its stability was checked, ``stability`` (see `StabilityCheck`).
     units
         Of the numbers in the file, always ``real``.
     format_version
@@ -109,6 +110,17 @@ class ModelCard:
                 for key in ((bonds, a, b), (bonds, b, a)):
                     closest[key] = min(distance, closest.get(key, distance))
         return closest
+
+    @property
+    def stability(self) -> StabilityCheck | None:
+        """What short simulations after the last training showed; None where there were none."""
+        found = self.trained_on[-1].get("stability") if self.trained_on else None
+        return None if found is None else StabilityCheck.from_dict(found)
+
+    def with_stability(self, found: StabilityCheck) -> ModelCard:
+        """Card with the result of short simulations after the last training."""
+        *earlier, last = self.trained_on
+        return replace(self, trained_on=(*earlier, {**last, "stability": found.to_dict()}))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain mapping, as stored in the file's metadata."""
@@ -195,6 +207,11 @@ def _check_extent(entry: Mapping[str, Any], source: str) -> None:
         for pair in pairs
     ):
         raise _damaged(source, "'closest_pairs' is no list of bonds, two types and a distance")
+    if "stability" in entry:
+        try:
+            StabilityCheck.from_dict(entry["stability"])
+        except ValueError as error:
+            raise _damaged(source, f"'stability': {error}") from error
 
 
 def _settings(data: Any, source: str, version: int) -> ModelSettings:

@@ -23,7 +23,16 @@ from gnnformd.model.fluids.functions import is_for_many_liquids
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.registry import build_model, model_class
 
-__all__ = ["FORMAT_VERSION", "LoadedModel", "ModelCard", "load_model", "pretrained_names", "read_card", "save_model"]
+__all__ = [
+    "FORMAT_VERSION",
+    "LoadedModel",
+    "ModelCard",
+    "load_model",
+    "pretrained_names",
+    "read_card",
+    "save_card",
+    "save_model",
+]
 
 METADATA_KEY, CHECKSUM_KEY = "gnnformd", "sha256"
 
@@ -78,8 +87,25 @@ def save_model(path: Path, model: ForceModel, card: ModelCard) -> None:
         name: value.detach().to("cpu", torch.float64 if name in model.exact else torch.float32).contiguous()
         for name, value in model.state_dict().items()
     }
-    text = json.dumps(replace(card, format_version=FORMAT_VERSION).to_dict(), allow_nan=False)
-    content = save(tensors, metadata={METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, tensors)})
+    _write(path, tensors, replace(card, format_version=FORMAT_VERSION))
+
+
+def save_card(path: Path, card: ModelCard) -> None:
+    """Give a model file another card, of the same model; its weights stay as they are, to the bit.
+
+    The file is written whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The file is no complete model file, or cannot be written.
+    """
+    _write(path, read_tensors(read_header(path)), card)
+
+
+def _write(path: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> None:
+    text = json.dumps(card.to_dict(), allow_nan=False)
+    content = save(dict(tensors), metadata={METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, tensors)})
     write_bytes(path, _with_sorted_header(content))
 
 

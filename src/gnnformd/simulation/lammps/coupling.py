@@ -50,8 +50,9 @@ class Coupling:
     Pair, bond, angle, dihedral and improper styles become ``zero``: bonds are kept, but the model alone gives the
     forces between atoms, through ``fix gnnformd all external``. Kinds of bond come from LAMMPS's own bonds. Each rank
     evaluates its own atoms with the ghosts around them; LAMMPS's PPPM completes the Coulomb energy of a model with
-    fixed charges. A model that needs the whole system runs on one rank (see `neighbor_source`). The model's energy and
-    virial, where it has them, are handed to LAMMPS, so that ``pe``, ``etotal`` and ``press`` are right.
+    fixed charges, and the ranks sum up that of learned ones together. A model that needs the whole system runs on one
+    rank (see `neighbor_source`). The model's energy and virial, where it has them, are handed to LAMMPS, so that
+    ``pe``, ``etotal`` and ``press`` are right.
 
     LAMMPS calls fixes in the order of their definition. Those that read or replace the total force, such as
     ``setforce``, ``shake`` and ``rigid``, must be defined after the coupling, or after a line
@@ -318,14 +319,15 @@ class Coupling:
         if self._forget_every is not None and step % self._forget_every == 0:
             self._source.forget()
         self._source.prepare(step, count, ids)
-        share, heat = None, 0.0
-        failure = self._failure  # of the last step, after the ranks had agreed
-        if failure is None:
-            try:
+        share, heat, failure = None, 0.0, None
+        try:
+            with self._source.together(step):
+                if self._failure is not None:  # of the last step, after the ranks had agreed
+                    raise self._failure
                 heat = heat_of_rank(self._lmp)
                 share = self._share(step, ids, x)
-            except BaseException as error:  # whatever it is, the other ranks must hear of it
-                failure = failure_of(step, error)
+        except BaseException as error:  # whatever it is, the other ranks must hear of it
+            failure = failure_of(step, error)
         totals = self.ranks.sum(_to_sum(failure, self._asked, heat, count, share))
         shared = self.ranks.first_of(failure) if totals[0] else None
         failure = self._judge(step, totals) or shared  # atoms that are too hot explain what else goes wrong

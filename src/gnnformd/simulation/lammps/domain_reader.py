@@ -65,7 +65,7 @@ class DomainReader:
             Rows are the lattice vectors, angstrom, (3, 3).
         """
         if not rebuilt and self._domain is not None:  # the order of atoms in memory is the same
-            return self._moved(self._domain)
+            return self._moved(self._domain, cell)
         own = int(self._lmp.extract_setting("nlocal"))
         count = own + int(self._lmp.extract_setting("nghost"))
         ids = self._array("id", count).astype(np.int64)
@@ -85,17 +85,18 @@ class DomainReader:
             charges=charges,
             positions=positions,
             lists=NeighborLists(start, neighbor, pairs + own, kinds),
+            cell=cell,
         )
         return self._domain
 
-    def _moved(self, before: Domain) -> Domain:
+    def _moved(self, before: Domain, cell: Float) -> Domain:
         """Read what can change between two builds of the lists.
 
         Types and charges change in ``fix atom/swap``, ``fix qeq``, ``fix adapt``, ``fix set`` and others. The lists are
         then a new object, so that nothing is used that was prepared for the types and charges before.
         """
         count = len(before.ids)
-        domain = replace(before, positions=self._array("x", count, 3))
+        domain = replace(before, positions=self._array("x", count, 3), cell=cell)
         types, charges = self._types_and_charges(count)
         same_charges = charges is None or before.charges is None or np.array_equal(charges, before.charges)
         if not same_charges or not np.array_equal(types, before.types):

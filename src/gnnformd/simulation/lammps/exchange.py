@@ -1,4 +1,4 @@
-"""Exchange: forces on ghosts go home to the ranks that own the atoms."""
+"""Exchange: forces on ghosts go home to the ranks that own the atoms, charges of atoms to their ghosts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Int = NDArray[np.int64]
 class Exchange:
     """Who owns which ghost; holds until LAMMPS rebuilds its lists.
 
-    LAMMPS's own reverse communication is over when `fix external` is asked, so forces on ghosts travel by this. Per
+    LAMMPS's own communication is over when `fix external` is asked, so forces on ghosts travel by this. Per
     step a rank sends 24 bytes for each distinct atom among its ghosts, to the ranks that own them and to no others;
     copies of its own atoms stay with it. To find the owners costs four exchanges of some numbers per own atom and
     ghost, through a directory that is spread over the ranks by id, so that no rank ever holds a table of all atoms.
@@ -96,21 +96,41 @@ class Exchange:
         total[:count] += forces[:count]
         if self.ranks.size == 1:
             return total
-        received = self._send(total[count:])
+        received = self._swap(total[count:], self.send_counts, self.receive_counts)
         own: Float = total[:count] + _sum_rows(self.receive_index, received, count)
         return own
 
-    def _send(self, rows: Float) -> Float:
-        """Exchange rows (U, 3) with the ranks that share atoms with this one."""
-        comm, received = self.ranks.comm, np.empty((len(self.receive_index), 3))
+    def spread(self, values: Float) -> Float:
+        """Give each ghost the number of the atom it is a copy of: the way back of `collect`.
+
+        Parameters
+        ----------
+        values
+            Of own atoms, (N,).
+
+        Returns
+        -------
+        ndarray
+            Of own atoms, then of ghosts, (N + G,).
+        """
+        known = values
+        if self.ranks.size > 1:
+            known = np.concatenate(
+                [values, self._swap(values[self.receive_index], self.receive_counts, self.send_counts)]
+            )
+        return np.concatenate([values, known[self.index]])
+
+    def _swap(self, rows: Float, to_counts: Int, from_counts: Int) -> Float:
+        """Exchange rows, so many to and from each rank in the order of the ranks, with those that share atoms."""
+        comm, received = self.ranks.comm, np.empty((int(from_counts.sum()), *rows.shape[1:]))
         requests, start = [], 0
-        for rank in np.flatnonzero(self.receive_counts).tolist():
-            end = start + int(self.receive_counts[rank])
+        for rank in np.flatnonzero(from_counts).tolist():
+            end = start + int(from_counts[rank])
             requests.append(comm.Irecv(received[start:end], source=rank))
             start = end
         start = 0
-        for rank in np.flatnonzero(self.send_counts).tolist():
-            end = start + int(self.send_counts[rank])
+        for rank in np.flatnonzero(to_counts).tolist():
+            end = start + int(to_counts[rank])
             requests.append(comm.Isend(rows[start:end], dest=rank))
             start = end
         for request in requests:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +14,11 @@ from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.domain_forces import DomainForces
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.system import Evaluator
-from gnnformd.inference.training_range import Unstable
+from gnnformd.inference.training_range import Unstable, needs_charges
 from gnnformd.model.engine import EngineResult
 from gnnformd.simulation.lammps.domain_reader import DomainReader
 from gnnformd.simulation.lammps.exchange import Exchange
+from gnnformd.simulation.lammps.joint_evaluation import JointEvaluation
 from gnnformd.simulation.lammps.pppm_mesh import mesh_for
 from gnnformd.simulation.lammps.ranks import Ranks
 from gnnformd.trajectory.frame import Frame
@@ -44,6 +46,8 @@ def choose_source(
 ) -> Domains | Whole:
     """Cut the system into domains where the model allows it; else take it whole, if there is one rank.
 
+    One rank takes a system with learned charges whole, too: its engines have more to choose from.
+
     ``types`` gives the model's type of each type of LAMMPS.
 
     Raises
@@ -51,13 +55,21 @@ def choose_source(
     InputError
         There are many ranks, but the model or the box cannot be cut, or a type is not known to the model.
     """
-    reason = loaded.model.indivisible
-    if reason is None and _has_charges(loaded):
+    model, reason = loaded.model, loaded.model.indivisible
+    uncharged = reason is None and lmp.extract_setting("q_flag") == 0
+    if reason is None and model.needs_other_domains:
+        if not all(_box(lmp)[1]):
+            reason = "its charges are learned, and the box is not periodic in all directions"
+        elif uncharged and loaded.card.force_field is None and needs_charges(loaded):
+            reason = "the atoms have no charges in LAMMPS"
+        elif not loaded.compiled:
+            reason = "its charges are learned, and PyTorch (--torch) evaluates those of whole systems alone"
+    elif reason is None and model.long_range is not None:
         if not all(_box(lmp)[1]):
             reason = "only a box that is periodic in all directions can have its Coulomb energy from LAMMPS"
-        elif lmp.extract_setting("q_flag") == 0:
+        elif uncharged:
             reason = "the atoms have no charges in LAMMPS, whose PPPM needs them"
-    if reason is None:
+    if reason is None and (ranks.size > 1 or not model.needs_other_domains):
         return Domains(lmp, loaded, ranks, kspace_accuracy, types)
     if ranks.size > 1:
         raise InputError(f"the model {loaded.path} cannot run on {ranks.size} ranks, because {reason}; use one rank.")
@@ -67,10 +79,6 @@ def choose_source(
 def without_forces(cutoff: float) -> list[str]:
     """Commands after which LAMMPS has neighbors, but neither forces between atoms nor PPPM."""
     return ["kspace_style none", f"pair_style zero {cutoff!r} nocoeff", "pair_coeff * *"]
-
-
-def _has_charges(loaded: LoadedModel) -> bool:
-    return loaded.model.long_range is not None
 
 
 class Whole:
@@ -118,6 +126,10 @@ class Whole:
     def forget(self) -> None:
         """Use nothing that was kept from earlier steps."""
         self._evaluator.forget()
+
+    def together(self, step: int) -> AbstractContextManager[None]:
+        """There are no others."""
+        return nullcontext()
 
     def prepare(self, step: int, count: int, ids: NDArray[np.generic]) -> None:
         """Note which atoms there are."""
@@ -168,7 +180,8 @@ class Domains:
     computes what the model leaves out (see `gnnformd.graph.atomic_graph.AtomicGraph.owned`), with the model's own
     splitting: ``pair_style coul/long``, which PPPM requires, computes nothing. Where it can, PPPM takes
     forces as derivatives of the energy of its mesh: two Fourier transforms instead of four, and half the drift of the
-    energy, but a small force on the whole system is left.
+    energy, but a small force on the whole system is left. Learned charges are those of all ranks together, and so is
+    their Coulomb energy, which the model computes (`JointEvaluation`).
 
     Attributes
     ----------
@@ -183,7 +196,10 @@ class Domains:
         self._lmp, self._ranks, self._accuracy = lmp, ranks, kspace_accuracy
         self._model = loaded.model
         self._tilted = lmp.extract_setting("triclinic") == 1
-        self.keeps_momentum = loaded.model.conservative and (self._tilted or not _has_charges(loaded))
+        charges = loaded.model.long_range
+        self._pppm = charges if charges is not None and charges.fixed_charges else None
+        self.keeps_momentum = loaded.model.conservative and (self._tilted or self._pppm is None)
+        self._joint = JointEvaluation(ranks) if loaded.model.needs_other_domains else None
         self._builds = self._step = -1
         self._read_at: Float = np.empty((0, 3))
         self._rebuilt = True
@@ -191,7 +207,7 @@ class Domains:
         own = int(lmp.extract_setting("nlocal"))
         present = lmp.numpy.extract_atom("type", nelem=own) if own else np.empty(0, np.int64)
         with ranks.together():
-            self._forces = DomainForces(loaded, types.of(present))
+            self._forces = DomainForces(loaded, types.of(present), self._joint)
         deep = loaded.model.layers > 1
         self._reader = DomainReader(
             lmp,
@@ -203,11 +219,11 @@ class Domains:
 
     def commands(self) -> list[str]:
         """Commands that replace LAMMPS's force field by lists, ghosts and PPPM."""
-        model, cutoff = self._model, repr(self._model.cutoff)
+        cutoff = repr(self._model.cutoff)
         zero = f"zero {cutoff} nocoeff full"
         every = "neigh_modify every 1 delay 0 check yes"
         commands = ["kspace_style none", every, *self._lists(), self._ghosts()]
-        if model.long_range is None:
+        if self._pppm is None:
             return [*commands, f"pair_style {zero}", "pair_coeff * *"]
         return [
             *commands,
@@ -216,7 +232,7 @@ class Domains:
             "pair_coeff * * coul/long",
             "pair_modify pair coul/long compute no",
             f"kspace_style pppm {self._accuracy!r}",
-            f"kspace_modify gewald {model.long_range.splitting!r} order {ORDER}",
+            f"kspace_modify gewald {self._pppm.splitting!r} order {ORDER}",
             f"kspace_modify diff {'ik' if self._tilted else 'ad'}",  # LAMMPS has no ad for tilted boxes
         ]
 
@@ -243,26 +259,31 @@ class Domains:
 
     def _mesh(self) -> list[str]:
         """Commands that choose the mesh of PPPM."""
-        model, count = self._model, int(self._lmp.extract_setting("nlocal"))
-        if model.long_range is None or self._tilted:
+        count = int(self._lmp.extract_setting("nlocal"))
+        if self._pppm is None or self._tilted:
             return []  # in tilted boxes LAMMPS estimates errors by a formula
         charges = self._lmp.numpy.extract_atom("q", nelem=count) if count else np.zeros(0)
         squares, atoms = self._ranks.sum(np.array([float(charges @ charges), count])).tolist()
         if squares == 0.0:
             return []
         edges = np.diag(_box(self._lmp)[0])
-        mesh = mesh_for(edges, squares, atoms, model.long_range.splitting, ORDER, self._accuracy * COULOMB)
+        mesh = mesh_for(edges, squares, atoms, self._pppm.splitting, ORDER, self._accuracy * COULOMB)
         return [f"kspace_modify mesh {mesh[0]} {mesh[1]} {mesh[2]}"]
 
     def renew(self) -> None:
         """Take over atoms and bonds that were changed between two runs."""
-        self.forget()
+        self._builds = -1
         if self._model.layers > 1:
             self._reader.set_bonds(_bonds_by_id(self._lmp))
 
     def forget(self) -> None:
         """Read LAMMPS's lists anew, which it rebuilds where it writes a restart file."""
         self._builds = -1
+        self._forces.forget()
+
+    def together(self, step: int) -> AbstractContextManager[None]:
+        """Give the block in which all ranks evaluate a model that needs the others; it raises the same on all."""
+        return nullcontext() if self._joint is None else self._joint.together(step)
 
     def prepare(self, step: int, count: int, ids: NDArray[np.generic]) -> None:
         """Find the owners of the ghosts anew if LAMMPS has rebuilt its lists; all ranks together."""
@@ -277,6 +298,8 @@ class Domains:
         self.ids = np.array(every[:total], dtype=np.int64)
         self._read_at = np.array(self._lmp.numpy.extract_atom("x", nelem=count, dim=3)) if count else np.empty((0, 3))
         self._exchange = Exchange.plan(self._ranks, self.ids[:count], self.ids[count:])
+        if self._joint is not None:
+            self._joint.use(self._exchange)
 
     def _goes_on(self, step: int, count: int) -> bool:
         """Whether the list read last serves still, where LAMMPS counts no rebuilding.

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
+from gnnformd.model.density.numba_engine.coulomb_system import DomainSystem
+from gnnformd.model.density.numba_engine.learned_charges import coulomb_of
 from gnnformd.model.density.numba_engine.loops import build_loops
-from gnnformd.model.engine import ClosePair, DomainNeighbors, EngineResult
+from gnnformd.model.density.numba_engine.one_layer import OneLayer
+from gnnformd.model.engine import ClosePair, DomainNeighbors, EngineResult, OtherDomains
 
 __all__ = ["NumbaDomainEngine"]
 
@@ -18,45 +21,77 @@ Float = NDArray[np.float64]
 
 
 class NumbaDomainEngine:
-    """See `gnnformd.model.engine.Engine`; without long-range electrostatics, which another program computes.
+    """See `gnnformd.model.engine.Engine`.
+
+    Long-range electrostatics of fixed charges are left to another program. Those of learned charges are summed here,
+    together with all other domains, also where this one owns no atoms.
 
     Parameters
     ----------
     model
-        On a processor, with charges that are not learned.
-    atoms
+        On a processor.
+    atoms, others
         See `gnnformd.model.registry.FastEngines`.
     """
 
     name = "numba"
 
-    def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
+    def __init__(self, model: DensityModel, atoms: AtomicGraph, others: OtherDomains | None = None) -> None:
         self._layers = model.layers
-        self._loops = build_loops(model, atoms)
+        self._coulomb = None
+        if model.needs_other_domains:
+            assert others is not None
+            self._coulomb = DomainSystem(model, others)
+        self._loops: OneLayer | None = None
+        self._own = _own_count(atoms)
+        if self._own > 0:
+            self._loops = build_loops(model, atoms)
 
     def serves(self, atoms: AtomicGraph) -> bool:
         """See `gnnformd.model.engine.Engine.serves`: any atoms of kinds that were among the first ones."""
-        return self._loops.species_of(atoms) is not None
+        if _own_count(atoms) == 0:
+            return True
+        return self._loops is not None and self._loops.species_of(atoms) is not None
 
     def set_neighbors(self, neighbors: DomainNeighbors) -> None:
         """See `gnnformd.model.engine.Engine.set_neighbors`."""
         atoms = neighbors.atoms
+        self._own = own = _own_count(atoms)
+        if own == 0:
+            return
+        assert self._loops is not None
         kinds = self._loops.species_of(atoms)
-        assert kinds is not None and atoms.owned is not None
-        own = int(atoms.owned.sum())
+        assert kinds is not None
         lists = neighbors.of_first(atoms.atom_count if self._layers > 1 else own)  # later layers need what others send
         self._loops.set_neighbors(lists.start, lists.neighbor, kinds, own=own)
 
     def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """See `gnnformd.model.engine.Engine.evaluate`."""
-        found = self._loops.evaluate(positions)
+        if self._coulomb is not None:
+            self._coulomb.move(positions[: self._own], cell)
+        if self._own == 0:
+            return self._without_atoms(positions)
+        assert self._loops is not None
+        found = self._loops.evaluate(positions, self._coulomb)
         nearest = None if found.nearest is None else ClosePair(*found.nearest)
         return EngineResult(found.forces, float(found.energies.sum()), found.virial, nearest)
 
+    def _without_atoms(self, positions: Float) -> EngineResult:
+        """Take part in the sums over all domains."""
+        none, no_forces = np.zeros(0), np.zeros((0, 3))
+        if self._coulomb is not None:
+            coulomb_of(none, none, self._coulomb, lambda _: (none, no_forces, np.zeros((3, 3))))
+        return EngineResult(np.zeros_like(positions), 0.0, np.zeros((3, 3)))
+
     def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
         """See `gnnformd.model.engine.Engine.parts`."""
-        return {"short_range": lambda: self._loops.evaluate(positions)}
+        return {"short_range": lambda: self.evaluate(positions, cell)}
 
     def operations_per_atom(self, edges_per_atom: float) -> float | None:
         """See `gnnformd.model.engine.Engine.operations_per_atom`."""
-        return self._loops.operations_per_atom(edges_per_atom)
+        return None if self._loops is None else self._loops.operations_per_atom(edges_per_atom)
+
+
+def _own_count(atoms: AtomicGraph) -> int:
+    assert atoms.owned is not None
+    return int(atoms.owned.sum())

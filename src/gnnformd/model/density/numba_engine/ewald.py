@@ -18,7 +18,7 @@ from gnnformd.model.density.kernels.structures import (
     PointCharges,
     WaveVectors,
 )
-from gnnformd.model.density.numba_engine.results import LongRangeCoulomb, symmetric
+from gnnformd.model.density.numba_engine.results import LongRangeCoulomb, PartOfSystem, symmetric
 from gnnformd.model.density.radial import smoothstep, smoothstep_slope
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
@@ -68,8 +68,11 @@ class EwaldSum:
         self._dtype, self._splitting, self._reach = dtype, splitting, reach
         self._waves: _Waves | None = None
 
-    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRangeCoulomb:
-        """Evaluate charges, e, (N,), at fractional coordinates (N, 3) in a box, angstrom, (3, 3)."""
+    def evaluate(
+        self, charges: Array, scaled: Array, cell: Array, part: PartOfSystem | None = None
+    ) -> LongRangeCoulomb:
+        """Evaluate charges, e, (N,), at fractional coordinates (N, 3) in a box, angstrom, (3, 3); by default all."""
+        part = PartOfSystem.whole(charges) if part is None else part
         if self._waves is None or not np.array_equal(self._waves.cell, cell):
             self._waves = self._waves_of(cell)
         waves, dtype = self._waves, self._dtype
@@ -82,17 +85,18 @@ class EwaldSum:
             return factors
 
         derivatives = np.zeros((len(scaled), 4))
-        factors = np.sum(in_parts(factors_of, len(scaled)), axis=0)
+        factors = part.total(np.sum(in_parts(factors_of, len(scaled)), axis=0))
         weighted = (factors * waves.kernel[:, None].astype(dtype)).reshape(-1)
         in_parts(lambda _, atoms: add_derivatives(atoms, points, numbers, weighted, derivatives), len(scaled))
         volume = abs(np.linalg.det(cell))
         square = (factors.astype(np.float64) ** 2).sum(axis=1)  # (R, Z')
         smooth = 0.5 * float((waves.kernel * square).sum())
-        own, background, potentials = constant_energies(charges, self._splitting, volume)
+        own, background, potentials = constant_energies(charges, part.charge, self._splitting, volume)
         terms = (waves.slopes * square)[:, :, None] * waves.vectors  # (R, Z', 3)
-        virial = np.eye(3) * (smooth - background) + np.einsum("rza,rzb->ab", terms, waves.vectors)
+        virial = np.eye(3) * (smooth - background) + np.einsum("rza,rzb->ab", terms, waves.vectors)  # of all
         forces = -2 * np.pi * derivatives[:, :3] @ np.linalg.inv(cell).T
-        return LongRangeCoulomb(smooth - own - background, forces, virial, derivatives[:, 3] - potentials)
+        energy = part.share * (smooth - background) - own
+        return LongRangeCoulomb(energy, forces, part.share * virial, derivatives[:, 3] - potentials)
 
     def _waves_of(self, cell: Array) -> _Waves:
         reciprocal = 2 * np.pi * np.linalg.inv(cell).T  # rows are the reciprocal vectors
@@ -148,12 +152,22 @@ class ClusterSum:
         return LongRangeCoulomb(0.5 * float(q @ potentials), forces, virial, potentials)
 
 
-def constant_energies(charges: Array, splitting: float, volume: float) -> tuple[float, float, Array]:
-    """Energy of each smeared charge with itself, and of the background that neutralizes a net charge, kcal/mol.
+def constant_energies(charges: Array, net: float, splitting: float, volume: float) -> tuple[float, float, Array]:
+    """Energy of each smeared charge with itself, and of the background that neutralizes the net charge, kcal/mol.
 
     The last is the derivative of both by the charges, kcal/mol/e, (N,).
+
+    Parameters
+    ----------
+    charges
+        e, (N,).
+    net
+        Charge of the whole system, e.
+    splitting
+        ``a``, 1/angstrom.
+    volume
+        Of the box, angstrom^3.
     """
     q = charges.astype(np.float64)
     own, background = COULOMB * splitting / np.sqrt(np.pi), COULOMB * np.pi / (2 * splitting**2) / volume
-    total = float(q.sum())
-    return own * float((q**2).sum()), background * total**2, 2 * (own * q + background * total)
+    return own * float((q**2).sum()), background * net**2, 2 * (own * q + background * net)

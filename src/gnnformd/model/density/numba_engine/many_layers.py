@@ -26,6 +26,7 @@ from gnnformd.model.density.kernels.structures import (
     Sent,
 )
 from gnnformd.model.density.model import DensityModel
+from gnnformd.model.density.numba_engine.coulomb_system import CoulombSystem
 from gnnformd.model.density.numba_engine.one_layer import OneLayer
 from gnnformd.model.density.numba_engine.packed_weights import (
     dtype_of,
@@ -34,7 +35,7 @@ from gnnformd.model.density.numba_engine.packed_weights import (
     packed_messages,
     packed_mixing,
 )
-from gnnformd.model.density.numba_engine.results import LocalPrediction, LongRangeOf, add_parts
+from gnnformd.model.density.numba_engine.results import LocalPrediction, add_parts
 from gnnformd.model.threads import in_parts
 
 __all__ = ["ManyLayers"]
@@ -96,7 +97,7 @@ class ManyLayers(OneLayer):
         self._message_sizes = [len(network.message_bias) for network in networks]
         self._width = len(networks[0].second_bias)
 
-    def evaluate(self, positions: Doubles, long_range: LongRangeOf | None = None) -> LocalPrediction:
+    def evaluate(self, positions: Doubles, coulomb: CoulombSystem | None = None) -> LocalPrediction:
         """See `OneLayer.evaluate`."""
         return self._backwards(positions, self._forwards(positions))
 

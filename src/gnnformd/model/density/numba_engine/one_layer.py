@@ -30,9 +30,10 @@ from gnnformd.model.density.kernels.structures import (
     Results,
 )
 from gnnformd.model.density.model import DensityModel
+from gnnformd.model.density.numba_engine.coulomb_system import CoulombSystem
 from gnnformd.model.density.numba_engine.packed_weights import energies_of_species, packed_mixing, packed_network
 from gnnformd.model.density.numba_engine.pair_tables import pair_tables, smooth_table, step_of
-from gnnformd.model.density.numba_engine.results import LocalPrediction, LongRangeOf, add_parts, symmetric
+from gnnformd.model.density.numba_engine.results import LocalPrediction, add_parts, symmetric
 from gnnformd.model.engine import NEIGHBOR_BITS
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
@@ -129,14 +130,14 @@ class OneLayer:
             layout, mixing, packed_network(self._model, self._inputs, self._types)
         )
 
-    def evaluate(self, positions: Doubles, long_range: LongRangeOf | None = None) -> LocalPrediction:
+    def evaluate(self, positions: Doubles, coulomb: CoulombSystem | None = None) -> LocalPrediction:
         """Evaluate at positions of all atoms, angstrom, (M, 3), centers first.
 
         Parameters
         ----------
         positions
             Of all atoms, angstrom, (M, 3), centers first.
-        long_range
+        coulomb
             Used where charges are learned, which have to know all of the Coulomb energy.
         """
         energies = np.zeros(len(positions))

@@ -22,7 +22,7 @@ from gnnformd.model.density.kernels.pme import (
 )
 from gnnformd.model.density.kernels.structures import MeshKernel, PointCharges
 from gnnformd.model.density.numba_engine.ewald import constant_energies
-from gnnformd.model.density.numba_engine.results import LongRangeCoulomb, symmetric
+from gnnformd.model.density.numba_engine.results import LongRangeCoulomb, PartOfSystem, symmetric
 from gnnformd.model.threads import in_parts, part_count
 from gnnformd.units import COULOMB
 
@@ -72,8 +72,14 @@ class ParticleMeshEwald:
         self._meshes, self._sum = np.empty((0, 0, 0, 0), dtype), np.empty((0, 0, 0), dtype)
         self._kernel: _Kernel | None = None
 
-    def evaluate(self, charges: Array, scaled: Array, cell: Array) -> LongRangeCoulomb:
-        """Evaluate charges, e, (N,), at fractional coordinates (N, 3) in [0, 1) in a box, angstrom, (3, 3)."""
+    def evaluate(
+        self, charges: Array, scaled: Array, cell: Array, part: PartOfSystem | None = None
+    ) -> LongRangeCoulomb:
+        """Evaluate charges, e, (N,), at fractional coordinates (N, 3) in [0, 1) in a box, angstrom, (3, 3).
+
+        Without ``part`` these are all charges of the system.
+        """
+        part = PartOfSystem.whole(charges) if part is None else part
         if self._kernel is None or not np.array_equal(self._kernel.cell, cell):
             self._kernel = self._kernel_of(cell)
         kernel, sizes, dtype = self._kernel, self._sizes, self._dtype
@@ -84,18 +90,20 @@ class ParticleMeshEwald:
             lambda part, atoms: spread(atoms, points, table, sizes, meshes[part].ravel()), len(scaled), most=MESHES
         )
         in_parts(lambda _, planes: add_up_meshes(planes, meshes, sizes, mesh), sizes[0])
-        waves = scipy.fft.rfftn(mesh, workers=threads)  # (X, Y, Z/2 + 1)
+        waves = scipy.fft.rfftn(part.total(mesh), workers=threads)  # (X, Y, Z/2 + 1)
         parts = waves.view(dtype).reshape(*waves.shape, 2)
         sums = in_parts(lambda _, planes: apply_kernel(planes, parts, kernel.mesh), sizes[0])
         potential = scipy.fft.irfftn(waves, s=sizes, norm="forward", workers=threads, overwrite_x=True)
         in_parts(lambda _, planes: repeat_ends(planes, potential, sizes, meshes[0]), sizes[0])
         derivatives = np.zeros((len(scaled), 4))
         in_parts(lambda _, atoms: interpolate(atoms, points, table, sizes, meshes[0].ravel(), derivatives), len(scaled))
-        own, background, potentials = constant_energies(charges, self._splitting, abs(np.linalg.det(cell)))
+        volume = abs(np.linalg.det(cell))
+        own, background, potentials = constant_energies(charges, part.charge, self._splitting, volume)
         smooth, xx, yy, zz, xy, xz, yz = np.sum(sums, axis=0).tolist()
         virial = np.eye(3) * (smooth - background) - 2 * symmetric(np.array([xx, yy, zz, xy, xz, yz]))
         forces = -derivatives[:, :3] @ np.linalg.inv(cell).T
-        return LongRangeCoulomb(smooth - own - background, forces, virial, derivatives[:, 3] - potentials)
+        energy = part.share * (smooth - background) - own
+        return LongRangeCoulomb(energy, forces, part.share * virial, derivatives[:, 3] - potentials)
 
     def _memory(self, count: int) -> tuple[Array, Array]:
         """Meshes (count, X, Y, Z + PAD) and their sum (X, Y, Z), in the same memory each time."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LocalPrediction", "LongRangeCoulomb", "LongRangeOf", "add_parts", "symmetric"]
+__all__ = ["LocalPrediction", "LongRangeCoulomb", "PartOfSystem", "add_parts", "symmetric"]
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ class LocalPrediction:
 
 @dataclass(frozen=True)
 class LongRangeCoulomb:
-    """The long-range part of the Coulomb energy.
+    """The long-range part of the Coulomb energy, or what one part of a system counts of it.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class LongRangeCoulomb:
     virial
         kcal/mol, (3, 3).
     potentials
-        Derivatives of the energy by the charges, kcal/mol/e, (N,).
+        Derivatives of the energy of the system by the charges, kcal/mol/e, (N,).
     """
 
     energy: float
@@ -59,8 +59,29 @@ class LongRangeCoulomb:
     potentials: Array
 
 
-LongRangeOf: TypeAlias = Callable[[NDArray[Any]], LongRangeCoulomb]
-"""Computes the long-range part for charges of the atoms, e, (N,)."""
+@dataclass(frozen=True)
+class PartOfSystem:
+    """Which part of a system's charges a long-range sum is given; all parts are summed at the same time.
+
+    Attributes
+    ----------
+    share
+        Of the system's atoms. As much of what only all charges together have (the energy of the waves, the virial) is
+        counted here.
+    charge
+        Of the whole system, e.
+    total
+        Sums an array over all parts; each part gets the sum.
+    """
+
+    share: float
+    charge: float
+    total: Callable[[Array], Array]
+
+    @classmethod
+    def whole(cls, charges: Array) -> PartOfSystem:
+        """All charges, e, (N,)."""
+        return cls(1.0, float(charges.astype(np.float64).sum()), lambda values: values)
 
 
 def symmetric(virial: Array) -> Array:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
+from gnnformd.model.density.numba_engine.coulomb_system import WholeSystem, fractional, periodic_sum
 from gnnformd.model.density.numba_engine.ewald import ClusterSum, EwaldSum
 from gnnformd.model.density.numba_engine.ghosts import Ghosts
 from gnnformd.model.density.numba_engine.loops import build_loops
@@ -21,7 +22,6 @@ from gnnformd.model.engine import ClosePair, EngineResult
 __all__ = ["NumbaEngine"]
 
 Float = NDArray[np.float64]
-FLOAT32_MESH = 10  # in float32 a mesh serves systems so many times smaller; float64 stays with the exact sum
 
 _SAME = ("periodic", "special_coul")
 
@@ -93,11 +93,12 @@ class NumbaEngine:
         """Everything but long-range electrostatics; that, too, if charges are learned, since all depends on it."""
         assert self._ghosts is not None
         with_ghosts = self._ghosts.positions(positions, cell)
-        found = self._loops.evaluate(with_ghosts, lambda charges: self._long_range(charges, positions, cell))
+        owner = self._ghosts.owner
+        coulomb = WholeSystem(owner, lambda charges: self._long_range(charges, positions, cell))
+        found = self._loops.evaluate(with_ghosts, coulomb)
         nearest = None
         if found.nearest is not None:
             one, other, distance, contact = found.nearest
-            owner = self._ghosts.owner
             nearest = ClosePair(int(owner[one]), int(owner[other]), distance, contact)
         return EngineResult(self._ghosts.fold(found.forces), float(found.energies.sum()), found.virial, nearest)
 
@@ -106,16 +107,12 @@ class NumbaEngine:
         assert self._coulomb is not None
         if isinstance(self._coulomb, ClusterSum):
             return self._coulomb.evaluate(charges, positions, np.eye(3))
-        scaled = positions @ np.linalg.inv(cell)
-        return self._coulomb.evaluate(charges, scaled - np.floor(scaled), cell)
+        return self._coulomb.evaluate(charges, fractional(positions, cell), cell)
 
 
 def _long_range_sum(model: DensityModel, atoms: AtomicGraph) -> EwaldSum | ParticleMeshEwald | ClusterSum | None:
-    coulomb, dtype = model.electrostatics, atoms.charges.numpy().dtype
-    if coulomb is None:
+    if model.electrostatics is None:
         return None
     if not atoms.periodic.all():
-        return ClusterSum(coulomb.splitting)
-    if atoms.atom_count * (FLOAT32_MESH if dtype == np.float32 else 1) >= coulomb.mesh_from:
-        return ParticleMeshEwald(dtype, coulomb.splitting)
-    return EwaldSum(dtype, coulomb.splitting, coulomb.reach)
+        return ClusterSum(model.electrostatics.splitting)
+    return periodic_sum(model, atoms.atom_count)

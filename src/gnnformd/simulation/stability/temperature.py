@@ -1,0 +1,168 @@
+"""The highest temperature of training data, from what they say of it or from their forces."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnnformd.errors import InputError
+from gnnformd.inference.system import Evaluator
+from gnnformd.reference.thermo import temperature_range
+from gnnformd.simulation.guard import kinetic_temperature
+from gnnformd.simulation.stability.starts import Start, masses_by_type
+from gnnformd.trajectory.formats.registry import FORMATS, format_of
+from gnnformd.trajectory.packed.dataset import PackedDataset
+from gnnformd.trajectory.read import find_sources, read_frames
+from gnnformd.units import BOLTZMANN
+
+if TYPE_CHECKING:
+    from gnnformd.model.files.model_file import LoadedModel
+
+__all__ = ["configurational_temperature", "highest_temperature"]
+
+Float = NDArray[np.float64]
+
+USUAL = 300.0
+LOWEST, HIGHEST = 50.0, 3000.0
+"""K; an estimate outside is no temperature of a simulation."""
+
+_IN_COMMENT = re.compile(r"(?<![\w.])(?:temperature|temp|temperature_K)\s*=\s*\"?([0-9.]+)\"?(?=\s|$)", re.IGNORECASE)
+_IN_NAME = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s?K(?![A-Za-z0-9])")
+_VELOCITY_FRAMES = 20
+_COMMENT_BYTES = 50_000_000
+_DISPLACEMENT, _VECTORS = 0.01, 8
+
+
+def highest_temperature(
+    loaded: LoadedModel, datasets: Sequence[PackedDataset], starts: Sequence[Start]
+) -> tuple[float, str]:
+    """Find the highest temperature of the data without its fluctuations.
+
+    The first of these that is there: tables of reference runs, ``temperature`` in extended XYZ,
+    velocities of dumps, a temperature in ``config_type`` ("300K_MD"), `configurational_temperature`, and 300 K.
+
+    Returns
+    -------
+    float
+        K.
+    str
+        Where it is from, a clause.
+    """
+    atoms = min(len(start.masses) for start in starts)
+    tables = [dataset.path / "thermo.csv" for dataset in datasets]
+    table = temperature_range([path for path in tables if path.is_file()])
+    if table is not None and table[1] > 0:
+        return _without_fluctuation(table[1], table[2], atoms), "tables of the data"
+    for values, source in (
+        (_in_comments(datasets), "temperature in the data"),
+        (_of_velocities(loaded, datasets, starts), "velocities in the data"),
+        (_in_names(datasets), "config_type of the data"),
+    ):
+        if values:
+            fluctuate = source.startswith("velocities")
+            return _without_fluctuation(float(np.mean(values)), max(values), atoms) if fluctuate else max(
+                values
+            ), source
+    estimates = [value for start in starts if (value := configurational_temperature(loaded, start)) is not None]
+    if estimates:
+        found = _without_fluctuation(float(np.mean(estimates)), max(estimates), atoms)
+        if found >= LOWEST:
+            return float(f"{min(found, HIGHEST):.2g}"), "estimated from the forces of the data, which do not say it"
+    return USUAL, "taken as usual, since the data do not say it"
+
+
+def _without_fluctuation(mean: float, highest: float, atoms: int) -> float:
+    """Highest of temperatures less three standard deviations of that of N atoms, ``T sqrt(2 / (3 N - 3))``."""
+    return max(mean, highest / (1 + 3 * math.sqrt(2 / max(3 * atoms - 3, 1))))
+
+
+def _in_comments(datasets: Sequence[PackedDataset]) -> list[float]:
+    return [value for file in _files(datasets) if "xyz" in file.name for value in _comments_of(file) if value > 0]
+
+
+def _files(datasets: Sequence[PackedDataset]) -> list[Path]:
+    files = []
+    for dataset in datasets:
+        try:
+            files += [source.file for source in find_sources(dataset.path)]
+        except InputError:  # a pack without its data
+            continue
+    return files
+
+
+def _comments_of(file: Path) -> Iterator[float]:
+    """Temperatures in the second lines of the frames of a file in extended XYZ; the start of a large file is read."""
+    with gzip.open(file, "rt", errors="replace") if file.suffix == ".gz" else file.open(errors="replace") as lines:
+        read = 0
+        for line in lines:
+            read += len(line)
+            if read > _COMMENT_BYTES:
+                return
+            if "=" in line and (match := _IN_COMMENT.search(line)):
+                try:
+                    yield float(match[1])
+                except ValueError:
+                    return
+
+
+def _of_velocities(loaded: LoadedModel, datasets: Sequence[PackedDataset], starts: Sequence[Start]) -> list[float]:
+    """Kinetic temperatures of the first frames of dumps with velocities."""
+    found = []
+    for dataset in datasets:
+        files = _files([dataset])
+        if not files or format_of(files[0]) is not FORMATS["LAMMPS dump"]:
+            continue
+        masses = masses_by_type(loaded, dataset, starts[0].types)
+        for frame in itertools.islice(read_frames(dataset.path, require_forces=False), _VELOCITY_FRAMES):
+            if frame.velocities is None or not np.isfinite(masses[frame.types - 1]).all():
+                break
+            found.append(kinetic_temperature(masses[frame.types - 1], frame.velocities))
+    return [value for value in found if value > 0]
+
+
+def _in_names(datasets: Sequence[PackedDataset]) -> list[float]:
+    names = {name for dataset in datasets for name in dataset.config_types if name is not None}
+    return [float(match[1]) for name in names if (match := _IN_NAME.search(name)) and float(match[1]) > 0]
+
+
+def configurational_temperature(loaded: LoadedModel, start: Start) -> float | None:
+    """Temperature of a frame from its forces and the curvature of the model's energy, K.
+
+    ``k_B T = sum_i |F_i|^2 / sum_i laplacian_i U`` holds on average in the canonical ensemble of classical atoms
+    (Rugh 1997; Butler et al. 1998). The forces are those of the data; the Laplacian is that of the model, by central
+    differences along random vectors of signs (Hutchinson's estimate of a trace).
+
+    Returns
+    -------
+    float or None
+        None where the model has no energy, the frame no forces, or the curvature is not positive.
+    """
+    frame = start.frame
+    if not loaded.model.conservative or frame.forces is None:
+        return None
+    known = replace(frame, types=start.types.of(frame.types))
+    evaluator, random = Evaluator(loaded, known), np.random.default_rng(0)
+
+    def forces(positions: Float) -> Float:
+        found: Float = evaluator.evaluate(positions, frame.cell, frame.periodic).forces.numpy(force=True)
+        return found.astype(np.float64)
+
+    curvatures = []
+    for _ in range(_VECTORS):
+        signs = random.choice((-1.0, 1.0), frame.positions.shape)
+        step = _DISPLACEMENT * signs
+        ahead, behind = forces(frame.positions + step), forces(frame.positions - step)
+        curvatures.append(-float((signs * (ahead - behind)).sum()) / (2 * _DISPLACEMENT))
+    curvature = float(np.mean(curvatures))
+    if not curvature > 0:
+        return None
+    return float((frame.forces**2).sum()) / curvature / BOLTZMANN

@@ -1,0 +1,301 @@
+"""Short simulations after a training find models that do not hold atoms together, in bounded time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from tests.conftest import LennardJones, Push, load
+from tests.training.conftest import write_liquid
+from typer.testing import CliRunner
+
+from gnnformd.cli import app
+from gnnformd.evaluation.report.report import write_report
+from gnnformd.graph.type_matching import TypeMap
+from gnnformd.interfaces.ase import Calculator
+from gnnformd.model.files.model_file import load_model, read_card
+from gnnformd.model.files.stability import StabilityCheck
+from gnnformd.model.interface import Prediction
+from gnnformd.reference.generate import generate
+from gnnformd.simulation.stability import check, temperature
+from gnnformd.simulation.stability.check import check_stability, check_trained, time_allowed
+from gnnformd.simulation.stability.run import Judge, short_run
+from gnnformd.simulation.stability.starts import Start, choose_starts, rigid_bonds
+from gnnformd.simulation.stability.temperature import configurational_temperature, highest_temperature
+from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.packed.dataset import open_dataset
+from gnnformd.trajectory.settings import DataSettings
+from gnnformd.units import BOLTZMANN
+
+CLOSEST = [[0, "Ar", "Ar", 3.1]]
+
+
+class Attraction(LennardJones):
+    """Lennard-Jones turned upside down: atoms fall into each other."""
+
+    def forward(self, graph) -> Prediction:
+        found = super().forward(graph)
+        return Prediction(-found.forces, -found.energies, -found.virials)
+
+
+class Wells(Push):
+    """Each atom in a harmonic well of its own."""
+
+    conservative = True
+    stiffness = 7.0  # kcal/mol/angstrom^2
+
+    def __init__(self, centers: np.ndarray) -> None:
+        super().__init__()
+        self.centers = torch.from_numpy(centers)
+
+    def forward(self, graph) -> Prediction:
+        away = graph.positions - self.centers
+        return Prediction(-self.stiffness * away, 0.5 * self.stiffness * away.square().sum().reshape(1))
+
+
+def crystal(path: Path, *, frames: int = 6, sites: int = 3, **info: object) -> Path:
+    """Argon near the sites of its lattice at about 60 K, without energies."""
+    random = np.random.default_rng(0)
+    images = []
+    for _ in range(frames):
+        basis = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+        cells = np.stack(np.meshgrid(*[np.arange(sites)] * 3, indexing="ij"), -1).reshape(-1, 1, 3)
+        positions = 5.4 * (cells + basis).reshape(-1, 3)
+        atoms = Atoms(f"Ar{len(positions)}", positions + random.normal(0, 0.2, positions.shape), pbc=True)
+        atoms.set_cell(sites * 5.4 * np.eye(3))
+        atoms.calc = SinglePointCalculator(atoms, forces=random.normal(0, 0.05, positions.shape))
+        atoms.info |= info
+        images.append(atoms)
+    ase.io.write(path, images, format="extxyz")
+    return path
+
+
+def test_the_shipped_model_of_argon_passes_on_its_liquid(tmp_path: Path) -> None:
+    generate("argon-liquid", tmp_path / "argon", frames=6, variables={"equilibration": "1000", "spacing": "50"})
+    found = check_stability(load_model("argon"), [open_dataset(tmp_path / "argon")], seconds=2.0)
+    assert found.outcome == "passed", found.details
+    assert {run.ensemble for run in found.runs} == {"nve", "nvt", "npt"}
+    assert found.temperature_source == "tables of the data"
+    assert any("Shortened to 2 s" in note for note in found.notes)
+    assert found.timesteps_fs == (2.0,)
+    (tmp_path / "bare.dump").write_bytes((tmp_path / "argon" / "trajectory.dump").read_bytes())
+    bare = open_dataset(tmp_path / "bare.dump")
+    kelvin, source = highest_temperature(load(Push()), [bare], choose_starts(load(Push()), [bare], 2))
+    assert source == "velocities in the data"
+    table = np.genfromtxt(tmp_path / "argon" / "thermo.csv", delimiter=",", names=True)["temperature_K"]
+    assert kelvin == pytest.approx(max(table.mean(), table.max() / (1 + 3 * np.sqrt(2 / (3 * 500 - 3)))), rel=1e-3)
+
+
+def test_the_shipped_model_of_water_passes_on_its_liquid(tmp_path: Path) -> None:
+    few = {"equilibration": "300", "melting": "500", "molecules": "64", "edge": "12.43", "spacing": "50"}
+    generate("water", tmp_path / "water", frames=4, variables=few)
+    found = check_stability(load_model("water"), [open_dataset(tmp_path / "water")], seconds=1.0)
+    assert found.outcome == "passed", found.details
+    assert {run.ensemble for run in found.runs} == {"nve", "nvt", "npt"}
+    assert found.timesteps_fs == (0.5,)
+
+
+def test_atoms_that_fall_into_each_other_are_named_with_their_distance(tmp_path: Path) -> None:
+    loaded = load(Attraction(5.0), closest_pairs=CLOSEST)
+    wrong: list[Atoms] = []
+    data = open_dataset(crystal(tmp_path / "argon.xyz", temperature=60))
+    found = check_stability(loaded, [data], seconds=0.5, wrong=wrong)
+    assert found.outcome in ("outside", "broke")
+    assert "runs" in found.verdict and len(found.verdict) <= 80
+    failed = found.first_failure
+    assert failed is not None and failed.at_picoseconds is not None and 0 < failed.at_picoseconds <= 2
+    text = " ".join(found.details)
+    assert "from frame 5 of argon.xyz, after" in text
+    assert "in training such atoms were at least 3.1 apart" in text
+    assert "stability.xyz" in text
+    first = wrong[0]
+    distances = first.get_all_distances(mic=True)
+    assert distances[distances > 0].min() < 0.9 * 3.1
+
+
+def test_a_force_that_is_not_finite_breaks_a_run(tmp_path: Path, helpers: SimpleNamespace) -> None:
+    model = helpers.Spoiled(5.0, 10, lambda forces: forces * float("nan"))
+    loaded = load(model, closest_pairs=CLOSEST)
+    (start,) = choose_starts(loaded, [open_dataset(crystal(tmp_path / "argon.xyz"))], 1)
+    calculator = Calculator(loaded, topology=start.topology, types=start.types)
+    done = short_run(loaded, calculator, start, "nve", 60.0, seed=1, picoseconds=0.2, seconds=60).run
+    assert (done.outcome, done.cause) == ("broke", "forces")
+    assert done.at_picoseconds == pytest.approx(10 * 0.002)
+
+
+def test_lennard_jones_keeps_its_energy_and_the_temperature_of_its_thermostat(tmp_path: Path) -> None:
+    loaded = load(LennardJones(5.0, shifted=True), closest_pairs=[[0, "Ar", "Ar", 2.9]])
+    (start,) = choose_starts(loaded, [open_dataset(crystal(tmp_path / "argon.xyz", sites=2))], 1)
+    calculator = Calculator(loaded, topology=start.topology, types=start.types)
+    for ensemble in ("nve", "nvt", "npt"):
+        done = short_run(loaded, calculator, start, ensemble, 60.0, seed=1, picoseconds=1.2, seconds=60).run
+        assert done.outcome == "passed", done
+        assert (done.drift_percent is not None) == (ensemble == "nve")
+    assert done.picoseconds == pytest.approx(1.2)
+
+
+def argon_start(atoms: int = 64, **changes: object) -> Start:
+    positions = np.random.default_rng(0).uniform(0, 20, (atoms, 3))
+    frame = Frame(
+        timestep=0,
+        cell=20.0 * np.eye(3),
+        origin=np.zeros(3),
+        periodic=(False, False, False),
+        ids=np.arange(1, atoms + 1),
+        types=np.ones(atoms, dtype=np.int64),
+        positions=positions,
+    )
+    return Start("frame 0 of x", replace(frame, **changes), TypeMap((1,)), np.full(atoms, 39.948), ("Ar",) * atoms, 0.0)
+
+
+def test_a_drift_of_the_energy_is_measured_in_kt_per_atom_and_picosecond() -> None:
+    kt = BOLTZMANN * 100.0
+    judge = Judge(load(LennardJones(5.0)), argon_start(), "nve", 100.0)
+    noise = np.random.default_rng(1).normal(0, 1e-4, 1001)
+    picoseconds = 0.002 * np.arange(1001)
+    judge.energies = (64 * kt * (0.05 * picoseconds + noise)).tolist()
+    judge.temperatures = [100.0] * 1001
+    drift = judge.drift()
+    assert drift is not None and drift[0] == pytest.approx(5.0, rel=0.01)
+    assert judge.verdict(2.0, 0.0)[0] == "energy"
+    judge.energies = (64 * kt * (0.005 * picoseconds + noise)).tolist()
+    assert judge.verdict(2.0, 0.0) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "ratio", "cause"),
+    [("nvt", 1.02, None), ("nvt", 1.4, "temperature"), ("nvt", 0.6, "temperature"), ("nve", 0.6, None)],
+)
+def test_a_temperature_must_be_that_of_the_thermostat(ensemble, ratio, cause) -> None:
+    judge = Judge(load(LennardJones(5.0)), argon_start(), ensemble, 100.0)
+    judge.temperatures = [100 * ratio] * 1000
+    assert judge.verdict(2.0, 0.0)[0] == cause
+
+
+def test_the_configurational_temperature_of_harmonic_wells_is_that_of_their_distribution() -> None:
+    kt, count = BOLTZMANN * 450.0, 400
+    centers = np.random.default_rng(3).uniform(0, 40, (count, 3))
+    away = np.random.default_rng(4).normal(0, np.sqrt(kt / Wells.stiffness), (count, 3))
+    start = argon_start(count, positions=centers + away, forces=-Wells.stiffness * away)
+    found = configurational_temperature(load(Wells(centers).double()), start)
+    assert found == pytest.approx(450.0 * (away**2).mean() * Wells.stiffness / kt, rel=1e-4)
+    assert found == pytest.approx(450.0, rel=0.1)
+
+
+def test_data_tell_their_temperature_or_it_is_said_where_it_is_from(tmp_path: Path) -> None:
+    loaded = load(Push())
+    for info, expected in (
+        ({"temperature": 130.0}, (130.0, "temperature in the data")),
+        ({"config_type": "liquid_140K"}, (140.0, "config_type of the data")),
+        ({}, (300.0, "taken as usual, since the data do not say it")),
+    ):
+        data = open_dataset(crystal(tmp_path / f"argon{len(str(info))}.xyz", frames=2, **info))
+        assert highest_temperature(loaded, [data], choose_starts(loaded, [data], 2)) == expected
+
+
+def test_fluctuations_of_few_atoms_are_not_taken_for_a_higher_temperature() -> None:
+    spread = np.sqrt(2 / (3 * 20 - 3))
+    assert temperature._without_fluctuation(300.0, 300.0 * (1 + 2.9 * spread), 20) == pytest.approx(300.0)
+    assert temperature._without_fluctuation(300.0, 2000.0, 100_000) == pytest.approx(2000.0, rel=0.02)
+
+
+def test_forces_without_an_energy_get_nvt_alone(tmp_path: Path) -> None:
+    data = open_dataset(crystal(tmp_path / "argon.xyz", frames=2, sites=2, temperature=60))
+    found = check_stability(load(Push(0.0)), [data], seconds=0.2)
+    assert {run.ensemble for run in found.runs} == {"nvt"}
+    assert "NVT alone, since the forces of this model have no energy." in found.notes
+
+
+def test_bonds_of_fixed_length_and_unknown_masses_are_reasons_not_to_check(tmp_path: Path) -> None:
+    bonds, positions = np.arange(64).reshape(-1, 2), np.random.default_rng(0).uniform(0, 20, (64, 3))
+    positions[1::2] = positions[::2] + np.array([1.1, 0, 0])
+    rigid = argon_start(bonds=bonds, positions=positions)
+    assert rigid_bonds([rigid])
+    assert not rigid_bonds([argon_start(bonds=bonds)])
+    loaded = load(Push(), None, ("colloid",))
+    write_liquid(tmp_path / "liquid.dump", frames=1)
+    loaded = replace(loaded, card=replace(loaded.card, type_names=("a", "b")))
+    found = check_stability(loaded, [open_dataset(tmp_path / "liquid.dump")], seconds=1.0)
+    assert found.skipped is not None and "mass of atoms of type" in found.skipped
+
+
+def test_the_time_is_a_tenth_of_the_training_and_bounded() -> None:
+    assert [time_allowed(seconds) for seconds in (0.1, 15.0, 600.0, 1e6)] == [5.0, 5.0, 60.0, 600.0]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    crystal(tmp_path / "argon.xyz", frames=8, sites=2, temperature=60)
+    path = tmp_path / "my.yaml"
+    path.write_text(
+        f"model: {{kind: gamd, cutoff: 4.4, width: 4, layers: 1, node_features: embedding}}\n"
+        f"data: {{paths: [{tmp_path / 'argon.xyz'}]}}\n"
+        "training: {epochs: 1, batch_size: 4, accelerator: cpu, threads: 1, loggers: []}\n"
+    )
+    return path
+
+
+def test_train_says_what_the_check_showed_and_the_model_and_the_report_have_it(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "SHORTEST", 0.5)
+    result = CliRunner().invoke(app, ["train", str(config), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    line = next(line for line in result.output.splitlines() if line.startswith("Stability: "))
+    assert len(line) <= 80
+    model = tmp_path / "run" / "model.safetensors"
+    found = read_card(model).stability
+    assert found is not None and found.verdict == line
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert '<section id="stability">' in page and line.removeprefix("Stability: ") in page
+    inspected = CliRunner().invoke(app, ["inspect", str(model)]).output
+    assert "stability" in inspected and f"{len(found.runs)} runs" in inspected
+
+
+def test_the_check_can_be_turned_off(config: Path, tmp_path: Path) -> None:
+    off = ["--set", "training.stability_check=false"]
+    result = CliRunner().invoke(app, ["train", str(config), "--out", str(tmp_path / "run"), *off])
+    assert result.exit_code == 0, result.output
+    assert "Stability" not in result.output
+    assert read_card(tmp_path / "run" / "model.safetensors").stability is None
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no such kernel"), KeyboardInterrupt()])
+def test_a_check_that_fails_leaves_the_training_as_it_was(
+    error: BaseException, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(check, "check_stability", fail)
+    result = CliRunner().invoke(app, ["train", str(config), "--out", str(tmp_path / "run")])
+    assert load_model(tmp_path / "run" / "model.safetensors").card.stability is None
+    if isinstance(error, KeyboardInterrupt):
+        assert result.exit_code == 130
+        assert "The training is complete" in result.stderr
+    else:
+        assert result.exit_code == 0
+        assert "Stability: not checked: the check failed (RuntimeError: no such kernel)." in result.output
+
+
+def test_the_weights_stay_to_the_bit_when_the_card_gets_the_result(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = ["--set", "training.stability_check=false"]
+    CliRunner().invoke(app, ["train", str(config), "--out", str(tmp_path / "run"), *off])
+    model = tmp_path / "run" / "model.safetensors"
+    before = load_model(model).model.state_dict()
+    data = DataSettings(paths=[str(tmp_path / "argon.xyz")])
+    monkeypatch.setattr(check, "SHORTEST", 0.3)
+    found = check_trained(model, data, 0.0)
+    after = load_model(model)
+    assert after.card.stability == found
+    assert all((before[name] == value).all() for name, value in after.model.state_dict().items())
+    assert StabilityCheck.from_dict(found.to_dict()) == found
