@@ -337,10 +337,24 @@ def test_without_a_terminal_progress_is_plain_lines_now_and_then(
 ) -> None:
     clock = iter([0.0, 1.0, 6.0, 7.0, 12.0])
     monkeypatch.setattr("gnnformd.cli.show.time.monotonic", lambda: next(clock))
-    with progress("Counting") as report:
+    with progress("Counting", "frame") as report:
         for done in range(1, 5):
             report(done, 4)
-    assert capsys.readouterr().out.splitlines() == ["Counting: 2 of 4, 6 s", "Counting: 4 of 4, 12 s"]
+    assert capsys.readouterr().out.splitlines() == ["Counting: frame 2 of 4, 6 s", "Counting: frame 4 of 4, 12 s"]
+
+
+def test_progress_to_an_unknown_end_has_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with progress("LAMMPS, in.lmp", "step") as report:
+        report._printed -= 10
+        report(1192, 0)
+    assert capsys.readouterr().out.startswith("LAMMPS, in.lmp: step 1192, ")
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    with progress("LAMMPS, in.lmp", "step") as report:
+        report(1192, 0)
+        (task,) = report._bars.tasks
+        assert (task.fields["count"], task.total, task.finished) == ("step 1192", None, False)
 
 
 def test_progress_counts_in_its_unit_and_says_what_is_done_before(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,8 @@ def tell(place: Path) -> tuple[list[str], list[str], Path]:
     labels: list[str] = []
 
     @contextmanager
-    def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    def progress(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+        assert unit in ("step", "frame", "run")
         labels.append(label)
         yield lambda done, total: None
 

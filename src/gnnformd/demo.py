@@ -78,7 +78,7 @@ class Demo:
     say
         Prints a line.
     progress
-        ``progress(label)`` is a context that gives a callback ``(done, total)``.
+        ``progress(label, unit)`` is a context that gives a callback ``(done, total)``, which counts in ``unit``.
     presets
         Configuration of each run that is trained.
     size
@@ -90,7 +90,7 @@ class Demo:
         out: Path,
         *,
         say: Callable[[str], None],
-        progress: Callable[[str], AbstractContextManager[Progress]],
+        progress: Callable[[str, str], AbstractContextManager[Progress]],
         presets: Mapping[str, str] = PRESETS,
         size: DemoSize | None = None,
     ) -> None:
@@ -161,7 +161,7 @@ class Demo:
     def _generate(self, name: str, system: System) -> str:
         from gnnformd.reference.generate import generate
 
-        with self._progress(f"LAMMPS, {name}") as progress:
+        with self._progress(f"LAMMPS, {name}", "step") as progress:
             run = generate(
                 system.system,
                 self._data(name),
@@ -182,7 +182,7 @@ class Demo:
         from gnnformd.training.train import train
 
         config, out = self._settings(name, data, minutes), self._out / "runs" / name
-        with self._progress(f"Training {name}") as progress:
+        with self._progress(f"Training {name}", "step") as progress:
             run = train(config.model, config.data, config.training, out, resume=_started(out), progress=progress)
         return _training_summary(run) + self._stability(name, run, config)
 
@@ -192,7 +192,7 @@ class Demo:
             return ""
         from gnnformd.simulation.stability.check import check_trained
 
-        with self._progress(f"Checking the stability of {name}") as progress:
+        with self._progress(f"Checking the stability of {name}", "run") as progress:
             found = check_trained(run.model, config.data, run.records[-1].seconds, progress=progress)
         return f". {found.verdict}"
 
@@ -212,7 +212,7 @@ class Demo:
         parts = []
         for run, names in pairs.items():
             datasets = [open_dataset(self._data(name)) for name in names]
-            with self._progress(f"Evaluating {run}") as progress:
+            with self._progress(f"Evaluating {run}", "frame") as progress:
                 result = evaluate(load_model(self._model(run)), datasets, batch_size=1, progress=progress).to_dict()
             write_json(self._out / f"evaluate-{run}.json", result)
             for name, entry in zip(names, result["datasets"], strict=True):
@@ -247,7 +247,7 @@ class Demo:
         settings = SimulationSettings.from_options(
             temperature=300.0, timestep=MD_TIMESTEP, steps=self._size.md_steps, velocities="file"
         )
-        with self._progress("Simulating water") as progress:
+        with self._progress("Simulating water", "step") as progress:
             run = simulate(
                 load_model(self._model("water")),
                 reference.topology,

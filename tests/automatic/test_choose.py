@@ -102,6 +102,7 @@ def test_charges_bring_electrostatics_unless_they_change(tmp_path: Path) -> None
     assert found["model.electrostatics"] == "fixed" and found["model.node_features"] == "physical"
     found = chosen([dump(tmp_path / "c.dump", (1.0, 0.9))])
     assert found["model.electrostatics"] == "none"
+    assert found["model.layers"] == 2  # charges that follow from all neighbors are no classical force field
 
 
 def test_lennard_jones_ends_where_its_force_field_says(tmp_path: Path) -> None:

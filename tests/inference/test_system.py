@@ -213,6 +213,14 @@ def test_a_live_evaluator_has_the_weights_of_now(settings):
     assert not torch.equal(changed.forces, before.forces)
     assert torch.equal(changed.forces, Evaluator(loaded, frame).evaluate(*where).forces)
     assert torch.equal(predictor([graph]).forces, GraphPredictor(loaded.model)([graph]).forces)
+    with torch.no_grad():
+        for buffer in loaded.model.buffers():
+            if buffer.is_floating_point():
+                buffer.mul_(1.01)
+    rescaled = live.evaluate(*where)
+    assert not torch.equal(rescaled.forces, changed.forces)
+    assert torch.equal(rescaled.forces, Evaluator(loaded, frame).evaluate(*where).forces)
+    assert torch.equal(predictor([graph]).forces, GraphPredictor(loaded.model)([graph]).forces)
     loaded.model.float()
     single = live.evaluate(*where)
     assert single.forces.dtype == torch.float32
@@ -241,6 +249,21 @@ def test_what_has_no_compiled_loops_is_left_to_pytorch(monkeypatch):
     monkeypatch.setattr("gnnformd.model.density.engines.MAX_SPECIES", 1)  # kinds of atoms
     fast, plain = both(model_with_scales(), molecules(), loops=False)
     assert torch.equal(fast.forces, plain.forces)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_charges_of_each_atom_take_no_loops_from_a_model_that_does_not_use_them(layers):
+    loaded = model_with_scales(node_features="embedding", electrostatics="none", layers=layers)
+    generator = np.random.default_rng(0)
+    frames = [replace(molecules(), charges=generator.normal(0, 0.3, 81)) for _ in range(2)]  # as those of ReaxFF
+    fast, plain = both(loaded, frames[0])
+    assert_equal(fast, plain, 1e-8)
+    graphs = [build_graph(frame, loaded.model.cutoff, FIELD) for frame in frames]
+    predictor = GraphPredictor(loaded.model)
+    first = predictor([graphs[0]])
+    engine = predictor._engine
+    assert torch.equal(predictor([graphs[1]]).forces, first.forces)
+    assert predictor._engine is engine
 
 
 @pytest.mark.parametrize("engine", ["lammps", "ase"])

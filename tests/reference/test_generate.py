@@ -5,8 +5,9 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.reference.generate import generate
-from gnnformd.reference.library import open_lammps
+from gnnformd.reference.library import open_lammps, potentials_folder
 from gnnformd.reference.run import ReferenceRun
+from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.read import read_frames
 from gnnformd.units import BOLTZMANN, PRESSURE_ATM
 
@@ -381,3 +382,35 @@ def test_frames_of_a_minimization_have_forces_before_fixes_and_no_energies(argon
     for frame, (_, bounds, _, rows) in zip(read, frames(run), strict=True):
         np.testing.assert_allclose(rows[:, 5:], lennard_jones(rows, bounds)[0], rtol=1e-7, atol=1e-7)
         assert frame.energy is None or frame.timestep == 0
+
+
+def test_potential_files_that_come_with_lammps_are_found_and_named(argon_input, tmp_path, monkeypatch):
+    monkeypatch.delenv("LAMMPS_POTENTIALS", raising=False)
+    path = argon_input(
+        ("units real", "units metal"),
+        ("mass 1 39.948\n", ""),
+        ("pair_style lj/cut 8.0", "pair_style eam"),
+        ("pair_coeff 1 1 0.2378 3.405", "pair_coeff 1 1 Cu_u3.eam"),
+    )
+    run = generate(path, tmp_path / "out")
+    assert run.manifest["potentials_of_lammps"] == ["Cu_u3.eam"]
+    assert run.type_names == ("Cu",)
+    own = potentials_folder() / "Cu_u3.eam"
+    (path.parent / "Cu_u3.eam").write_bytes(own.read_bytes())
+    beside = generate(path, tmp_path / "beside")
+    assert beside.manifest["potentials_of_lammps"] == []
+    np.testing.assert_array_equal(frames(run)[-1][3], frames(beside)[-1][3])
+
+
+def test_a_folder_of_potentials_that_the_user_names_is_the_only_one(argon_input, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMMPS_POTENTIALS", str(tmp_path))
+    path = argon_input(
+        ("pair_style lj/cut 8.0", "pair_style eam"), ("pair_coeff 1 1 0.2378 3.405", "pair_coeff 1 1 Cu_u3.eam")
+    )
+    with pytest.raises(InputError, match=r"line 9: .*cannot open eam potential file Cu_u3\.eam"):
+        generate(path, tmp_path / "out")
+
+
+def test_the_topology_has_the_names_of_the_types(argon_input, tmp_path):
+    run = generate(argon_input(), tmp_path / "out", names=["Argon"])
+    assert read_topology(run.topology).type_names == ("Argon",)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from gnnformd.errors import InputError
-from gnnformd.reference.instrument import instrument
+from gnnformd.reference.instrument import find_dump, instrument
 from gnnformd.reference.script import read_script
 from gnnformd.reference.systems import SYSTEMS
 
@@ -120,3 +120,13 @@ def test_under_respa_the_total_forces_are_dumped(tmp_path):
     assert parts.fixes is None
     assert not any("gnnformd_force" in command for command in parts.commands)
     assert parts.main.read_text().splitlines()[2] == "fix 1 all nve"
+
+
+def test_charges_that_change_are_dumped(argon_input):
+    equilibrated = ("fix 1 all nve", "fix 1 all nve\nfix q all qeq/reaxff 1 0.0 10.0 1e-6 reaxff")
+    dump = ("dump 1 all atom 10", "dump 1 all custom 10")
+    for replacements, added in (((), ()), ((equilibrated,), ("q",))):
+        path = argon_input(dump, ("movie.lammpstrj", "movie.lammpstrj id type x y z"), *replacements)
+        assert find_dump(read_script(path))[1] == ("fx", "fy", "fz", *added)
+    path = argon_input(dump, ("movie.lammpstrj", "movie.lammpstrj id type q x y z fx fy fz"), equilibrated)
+    assert find_dump(read_script(path))[1] == ()

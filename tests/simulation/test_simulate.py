@@ -110,6 +110,23 @@ def test_a_run_goes_on_from_the_final_data_file_as_if_it_had_not_ended(argon, he
     assert np.abs(whole.forces - parts.forces).max() < 1e-6
 
 
+def test_the_final_data_file_has_the_names_of_the_start_or_else_of_the_model(argon, helpers, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    simulate(loaded, argon, settings(steps=2), tmp_path / "first")
+    assert read_topology(argon).type_names is None
+    assert read_topology(tmp_path / "first" / "final.data").type_names == ("Ar",)
+    text = argon.read_text()
+    named = tmp_path / "named.data"
+    named.write_text(re.sub(r"(Masses.*\n\n1 .*)", r"\1 # Ar-40", text))
+    assert read_topology(named).type_names == ("Ar-40",)
+    simulate(loaded, named, settings(steps=2), tmp_path / "second")
+    assert read_topology(tmp_path / "second" / "final.data").type_names == ("Ar-40",)
+    labels = tmp_path / "labels.data"
+    labels.write_text(text.replace("Masses", "Atom Type Labels\n\n1 Argon\n\nMasses", 1))
+    simulate(loaded, labels, settings(steps=2), tmp_path / "third")
+    assert read_topology(tmp_path / "third" / "final.data").type_names == ("Argon",)
+
+
 @BOTH
 def test_molecules_run_with_the_forces_of_the_network_and_nothing_of_the_classical_force_field(
     water, water_data, water_model, tmp_path, engine

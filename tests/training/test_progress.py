@@ -50,7 +50,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_annealed_learning_rate_rises_quickly_and_falls_as_a_cosine_to_a_hundredth() -> None:
     assert annealed_factor(0.0, 0) == pytest.approx(0.01, rel=1e-12)
     assert annealed_factor(0.0, 49) == pytest.approx(0.5, rel=1e-12)  # half of a hundred steps
-    assert annealed_factor(0.025, 0) == pytest.approx(0.5, rel=1e-2)  # half of the first twentieth
+    assert annealed_factor(0.025, 20) == pytest.approx(0.5, rel=1e-2)  # half of the first twentieth
+    assert annealed_factor(0.2, 1) == pytest.approx(0.1 * annealed_factor(0.2, 99), rel=1e-12)  # one slow step
     for progress, factor in ((0.5, 0.505), (2 / 3, 0.2575), (1.0, 0.01)):
         assert annealed_factor(progress, 10_000) == pytest.approx(factor, rel=1e-12)
 

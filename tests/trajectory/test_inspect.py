@@ -18,9 +18,29 @@ def test_the_sum_of_a_dump_is_right(write_dump) -> None:
     assert found["force"]["largest"] == pytest.approx(26**0.5)
     assert found["force"]["largest_sum_over_frame"] == 1
     assert found["volume_A3"] == pytest.approx([1320, 1320])
-    assert found["closest_pair_A"] is None
+    assert found["closest_pair_A"] == pytest.approx(48**0.5)
     assert found["warnings"] == ["1 frames have the positions of an earlier frame (timesteps 10)."]
     json.dumps(found)
+
+
+def test_the_shortest_distance_is_that_of_all_frames_and_of_none_where_atoms_are_alone(tmp_path) -> None:
+    path = tmp_path / "pairs.xyz"
+    pairs = [
+        f'2\nProperties=species:S:1:pos:R:3 pbc="F F F" energy={-r}\nAr 0 0 0\nAr 0 0 {r}\n' for r in (5, 3.25, 4, 1.5)
+    ]
+    for count, shortest in ((1, 5.0), (3, 3.25), (4, 1.5)):
+        path.write_text("".join(pairs[:count]))
+        assert inspect_data(path)["closest_pair_A"] == pytest.approx(shortest)
+    path.write_text(pairs[0].replace("Ar 0 0 5", "Ar 0 0 25"))
+    assert inspect_data(path)["closest_pair_A"] is None
+
+
+def test_data_in_ev_are_spoken_of_in_ev(tmp_path) -> None:
+    path = tmp_path / "huge.xyz"
+    path.write_text(
+        '2\nProperties=species:S:1:pos:R:3:forces:R:3 pbc="F F F" energy=1.0\nAr 0 0 0 0 0 -100\nAr 0 0 1 0 0 100\n'
+    )
+    assert inspect_data(path)["warnings"] == ["forces are huge: 100 eV/angstrom on an atom at timestep 1."]
 
 
 def test_what_looks_wrong_is_told(write_dump) -> None:

@@ -188,7 +188,8 @@ def _is_lennard_jones(facts: DataFacts) -> bool:
 
 
 def _is_classical(facts: DataFacts) -> bool:
-    return facts.force_field is not None or facts.longest_bond_path > 0 or (facts.charges > 0 and not facts.by_name)
+    fixed_charges = facts.charges > 0 and not facts.charges_change and not facts.by_name
+    return facts.force_field is not None or facts.longest_bond_path > 0 or fixed_charges
 
 
 def _cutoff(facts: DataFacts) -> Choice:

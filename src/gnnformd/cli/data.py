@@ -51,7 +51,7 @@ def generate(
         if not equals or not name:
             raise InputError(f"--var {entry}: is not of the form NAME=VALUE; write for example --var T=300.")
         variables[name] = value
-    with progress(f"LAMMPS, {system}") as report:
+    with progress(f"LAMMPS, {system}", "step") as report:
         run = run_lammps(
             system,
             out,
@@ -63,6 +63,12 @@ def generate(
             ranks=ranks,
             overwrite=overwrite,
             progress=report,
+        )
+    if found := run.manifest["potentials_of_lammps"]:
+        from gnnformd.reference.library import potentials_folder
+
+        say(
+            f"Not beside the input, and taken from the potentials of LAMMPS ({potentials_folder()}): {', '.join(found)}"
         )
     say(f"Wrote {run.folder}: {run.trajectory.name}, {run.topology.name}, {run.thermo.name}")
 

@@ -209,7 +209,7 @@ def benchmark(
     if min(repeat) < 1:
         raise InputError(f"--repeat: {' '.join(map(str, repeat))} is not three numbers of at least 1; correct it.")
     loaded = load_model(model, device=device, compiled=not torch)
-    with progress("Measuring") as report:
+    with progress("Measuring", "stage") as report:
         if structure is None:
             result = measure_speed(loaded, atoms=atoms, progress=report).to_dict()
         else:

@@ -42,23 +42,23 @@ def say(text: str, *, error: bool = False) -> None:
 class Progress:
     """Callable ``progress(done, total)``; draws a bar on a terminal and prints a line every few seconds elsewhere."""
 
-    def __init__(self, label: str, bars: Bars | None, unit: str = "") -> None:
+    def __init__(self, label: str, bars: Bars | None, unit: str) -> None:
         self._label = label
-        self._unit = f"{unit} " if unit else ""
+        self._unit = unit
         self._bars = bars
         self._task = bars.add_task(label, total=None, count="") if bars else None
         self._started = self._printed = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` steps are done."""
+        """Show that ``done`` of ``total`` steps are done; of 0 where their number is not known."""
+        count = f"{self._unit} {done} of {total}" if total else f"{self._unit} {done}"
         if self._bars is not None and self._task is not None:
-            count = f"{self._unit}{done} of {total}"
-            self._bars.update(self._task, description=self._label, completed=done, total=total, count=count)
+            self._bars.update(self._task, description=self._label, completed=done, total=total or None, count=count)
             return
         now = time.monotonic()
         if now - self._printed >= SECONDS_BETWEEN_LINES:
             self._printed = now
-            say(f"{self._label}: {self._unit}{done} of {total}, {now - self._started:.0f} s")
+            say(f"{self._label}: {count}, {now - self._started:.0f} s")
 
     def stage(self, text: str) -> None:
         """Say what is being done before the first step."""
@@ -69,8 +69,8 @@ class Progress:
 
 
 @contextmanager
-def progress(label: str, unit: str = "") -> Iterator[Progress]:
-    """Progress of one long piece of work in ``unit`` (step, frame); the bar goes away when it ends."""
+def progress(label: str, unit: str) -> Iterator[Progress]:
+    """Progress of one long piece of work in ``unit`` (step, frame, stage); the bar goes away when it ends."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Progress(label, None, unit)

@@ -17,9 +17,11 @@ from gnnformd.evaluation.liquid.stability import BOND_BAND
 
 __all__ = [
     "ComparedCurve",
+    "ConfigTypeResult",
     "CurveResult",
     "CurvesResult",
     "DatasetResult",
+    "EnergyErrors",
     "EvaluationResult",
     "ForceErrors",
     "ObservableResult",
@@ -97,6 +99,22 @@ class _ForceErrorsByType(ForceErrors):
     per_type: dict[str, ForceErrors]
 
 
+class EnergyErrors(_Part):
+    """Errors of energies per atom, kcal/mol; see `gnnformd.evaluation.forces.metrics.EnergyMetrics`."""
+
+    mae_per_atom: float | None = None
+    rmse_per_atom: float | None = None
+    frames: int | None = None
+
+
+class ConfigTypeResult(_Part):
+    """Errors on the frames of one kind of configuration."""
+
+    frames: int
+    force: ForceErrors | None = None
+    energy: EnergyErrors | None = None
+
+
 class _Parity(_Part):
     """Forces on random atoms, rows of x, y and z, kcal/mol/angstrom."""
 
@@ -111,6 +129,8 @@ class DatasetResult(_Part):
     frames: int
     atoms: int
     force: _ForceErrorsByType
+    energy: EnergyErrors | None = None
+    per_config_type: dict[str, ConfigTypeResult] = {}
     seconds_per_frame: float | None
     parity: _Parity | None = None
 

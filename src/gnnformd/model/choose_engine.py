@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -73,9 +74,9 @@ def build_domain_engine(
 def state_of(model: ForceModel) -> tuple[tuple[int, int], ...]:
     """Tell the weights of a model from others: engines keep packed copies, which are old where this has changed.
 
-    Where each parameter is stored, and how often it was changed in place.
+    Where each parameter and each buffer is stored, and how often it was changed in place.
     """
-    return tuple((weight.data_ptr(), weight._version) for weight in model.parameters())
+    return tuple((weight.data_ptr(), weight._version) for weight in chain(model.parameters(), model.buffers()))
 
 
 class GraphPredictor:

@@ -1,15 +1,17 @@
-"""Files of a run in another unit style: the data file in ``real``, and units that a dump says."""
+"""What files of a run say: a data file in ``real``, with names of types, and the units of a dump."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from gnnformd.errors import InputError
 from gnnformd.units import Units
 
-__all__ = ["convert_data_file", "say_units"]
+__all__ = ["convert_data_file", "say_names", "say_units"]
 
 _UNITS = re.compile(r"\bunits\s*[= ]\s*\w+", re.IGNORECASE)
 """As the title of a data file says them (see `gnnformd.trajectory.formats.data_file.units_of_data_file`)."""
@@ -88,6 +90,31 @@ def _factors(section: str, parts: list[str], style: str, units: Units) -> dict[i
 
 def _times(word: str, factor: float | None) -> str:
     return word if factor is None else repr(float(word) * factor)
+
+
+def say_names(data_file: Path, names: Sequence[str]) -> None:
+    """Write the names of the types behind their masses, as comments; those of files with type labels stay.
+
+    Parameters
+    ----------
+    data_file
+        A file that LAMMPS's ``write_data`` wrote; it is replaced.
+    names
+        In the order of the types; a number alone is no name.
+    """
+    beside = data_file.with_name(f".{data_file.name}.named")
+    with data_file.open() as read, beside.open("w") as write:
+        for line in read:
+            write.write(line)
+            if line.startswith("Atom Type Labels"):
+                break
+            if line.strip() == "Masses":
+                write.write(next(read))
+                for name, row in zip(names, islice(read, len(names)), strict=True):
+                    write.write(f"{row.rstrip()}  # {name}\n" if [name] == name.split() and not name.isdigit() else row)
+                break
+        shutil.copyfileobj(read, write, 1 << 20)
+    beside.replace(data_file)
 
 
 def say_units(dump: Path, units: Units) -> None:

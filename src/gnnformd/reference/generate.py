@@ -12,14 +12,15 @@ import yaml
 from gnnformd import __version__
 from gnnformd.errors import InputError
 from gnnformd.files import move_folder, work_folder
-from gnnformd.reference.convert import convert_data_file, say_units
+from gnnformd.reference.convert import convert_data_file, say_names, say_units
 from gnnformd.reference.fixes import check_order
 from gnnformd.reference.instrument import Instrumented, check_units, instrument, units_of_style
 from gnnformd.reference.launch import run_lammps
+from gnnformd.reference.library import potentials_folder
 from gnnformd.reference.manifest import force_field_of_run, lammps_date
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.reference.script import Script, read_script
+from gnnformd.reference.script import Script, read_script, words
 from gnnformd.reference.systems import SYSTEMS, System
 from gnnformd.reference.thermo import dumped_steps, write_thermo
 from gnnformd.reference.type_names import names_of_types
@@ -117,7 +118,7 @@ def generate(
             manifest["description"] = built_in.description + _changes(script, built_in, values)
         (folder / "reference.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False, width=120))
         move_folder(made / "run", out, replace=overwrite)
-    if progress:
+    if progress and total:
         progress(total, total)
     return ReferenceRun.open(out)
 
@@ -241,11 +242,13 @@ def _complete(
         run.topology.rename(native)
         convert_data_file(native, run.topology, units, str(script.path))
         say_units(run.trajectory, units)
+    say_names(run.topology, names)
     return {
         "description": f"LAMMPS input {script.path.name}",
         "format_version": 1,
         "input": script.path.name,
         "columns_added": list(parts.columns_added),
+        "potentials_of_lammps": _potentials_of_lammps(log, script.path.resolve().parent),
         "lammps_version": lammps_date(result["lammps_version"]),
         "gnnformd_version": __version__,
         "units": str(units),
@@ -257,3 +260,19 @@ def _complete(
         "type_names": list(names),
         "force_field": None if force_field is None else force_field.to_dict(),
     }
+
+
+def _potentials_of_lammps(log: Path, folder: Path) -> list[str]:
+    """Name the potential files of a run in a folder that were not there, but came with LAMMPS."""
+    own = potentials_folder()
+    if own is None:
+        return []
+    coming = {path.name for path in own.iterdir()}
+    commands = [text for text in log.read_text(errors="replace").splitlines() if text.startswith(("pair_coeff", "fix"))]
+    named = [word for text in commands for word in _file_names(words(text))]
+    return [name for name in dict.fromkeys(named) if Path(name).name in coming and not (folder / name).exists()]
+
+
+def _file_names(command: Sequence[str]) -> Sequence[str]:
+    """Words of a command that may name potential files."""
+    return command[3:] if command[:1] == ["pair_coeff"] else command[4:]

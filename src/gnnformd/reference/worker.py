@@ -18,7 +18,7 @@ from typing import Any, Never
 
 from gnnformd.errors import InputError
 from gnnformd.reference.extract import describe
-from gnnformd.reference.library import lammps_text, load_lammps, open_lammps
+from gnnformd.reference.library import lammps_text, load_lammps, open_lammps, potentials_at_hand
 
 __all__ = ["STEP", "main"]
 
@@ -42,7 +42,8 @@ def main() -> int:
         comm = MPI.COMM_WORLD
     rank = comm.rank if comm else 0
     try:
-        result = _run(job, rank == 0)
+        with potentials_at_hand():
+            result = _run(job, rank == 0)
     except InputError as error:
         _fail({"refused": str(error)}, job_path, comm)
     except Exception as error:  # a bare Exception is what LAMMPS's Python module raises

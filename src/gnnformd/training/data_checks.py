@@ -44,7 +44,7 @@ def warn_of_data_problems(datasets: Sequence[PackedDataset], training: Frames, v
         return
     for number, dataset in enumerate(datasets):
         frames = sorted(frame for which, frame in (*training, *validation) if which == number)
-        checks = DataChecks(dataset.force_field)
+        checks = DataChecks(dataset.force_field, dataset.units)
         for frame in frames[:: max(1, len(frames) // _CHECKED_FRAMES)]:
             checks.add(dataset[frame])
         for problem in checks.problems():

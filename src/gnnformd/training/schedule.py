@@ -6,7 +6,7 @@ import math
 
 __all__ = ["annealed_factor", "learning_rate_factor"]
 
-WARMUP_SHARE, WARMUP_STEPS = 0.05, 100
+WARMUP_SHARE, WARMUP_STEPS, SHORTEST_WARMUP = 0.05, 100, 20
 FINAL_SHARE = 0.01
 
 
@@ -24,7 +24,8 @@ def annealed_factor(progress: float, step: int) -> float:
     """Share of the highest learning rate at a step counted from 0 (schedule ``cosine``).
 
     ``w (0.01 + 0.99 (1 + cos(pi p)) / 2)``, where ``w`` rises linearly to 1 over the first twentieth of the training or
-    over 100 steps, whichever ends first.
+    over 100 steps, whichever ends first, but over 20 steps at least: the first step of a training with a time limit may
+    take more than a twentieth of it, and full steps from the start throw a network far from where it began.
 
     Parameters
     ----------
@@ -33,5 +34,6 @@ def annealed_factor(progress: float, step: int) -> float:
     step
         Steps of the optimizer done.
     """
-    warm = min(1.0, max(progress / WARMUP_SHARE, (step + 1) / WARMUP_STEPS))
+    done = step + 1
+    warm = min(1.0, max(min(progress / WARMUP_SHARE, done / SHORTEST_WARMUP), done / WARMUP_STEPS))
     return warm * (FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2)

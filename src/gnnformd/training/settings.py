@@ -60,8 +60,8 @@ class TrainingSettings(BaseModel):
     schedule: Literal["exponential", "cosine"] = Field(
         default="exponential",
         description="How the learning rate changes: exponential, from epoch to epoch by `warmup_epochs` and `decay`; "
-        "or cosine, from step to step, up in the first twentieth of the training (in 100 steps where these are fewer), "
-        "then down to a hundredth at its end, be it the last epoch or the end of `max_minutes`.",
+        "or cosine, from step to step, up in the first twentieth of the training (in 100 steps where these are fewer, "
+        "in 20 at least), then down to a hundredth at its end, be it the last epoch or the end of `max_minutes`.",
     )
     warmup_epochs: int = Field(
         default=5,

@@ -10,11 +10,17 @@ import numpy as np
 
 from gnnformd.force_field import ForceField
 from gnnformd.trajectory.frame import Float, Frame, Int
-from gnnformd.units import PRESSURE_ATM
+from gnnformd.units import KCAL_PER_MOL_PER_EV, PRESSURE_ATM
 
 __all__ = ["DataChecks", "check_split", "frame_digest", "frame_key"]
 
-SEARCH_CUTOFF, OVERLAP = 2.0, 0.5  # angstrom
+OVERLAP = 0.5  # angstrom
+_SEARCHED = (2.0, 4.0, 10.0)
+"""Distances within which the closest pair is searched, one after another until there is one, angstrom."""
+
+_FORCE_UNITS = {"metal": ("eV/angstrom", 1 / KCAL_PER_MOL_PER_EV)}
+"""Unit of forces in data of a style, and how many are one kcal/mol/angstrom, which is that of other styles here."""
+
 _MAX_FORCE = 1000.0  # kcal/mol/angstrom
 _MIN_DISPLACEMENT = 1e-3  # angstrom
 _MAX_NET_CHARGE = 1e-3  # e
@@ -41,18 +47,21 @@ class DataChecks:
     ----------
     force_field
         Force field of the data, or None.
+    units
+        Unit style that the data had; sentences speak in its unit of forces.
 
     Attributes
     ----------
     shortest_distance, largest_force
-        Shortest distance of two atoms (angstrom; infinity where it is above 2) and largest norm of a force
+        Shortest distance of two atoms (angstrom; infinity where it is above 10) and largest norm of a force
         (kcal/mol/angstrom), each with its timestep.
     largest_net_force
         Largest norm of the sum of all forces of a frame, kcal/mol/angstrom.
     """
 
-    def __init__(self, force_field: ForceField | None = None) -> None:
+    def __init__(self, force_field: ForceField | None = None, units: str = "real") -> None:
         self.force_field = force_field
+        self._force_unit, self._force_factor = _FORCE_UNITS.get(units, ("kcal/mol/angstrom", 1.0))
         self.shortest_distance: tuple[float, int] = (math.inf, 0)
         self.largest_force: tuple[float, int] = (0.0, 0)
         self.largest_net_force = 0.0
@@ -87,7 +96,7 @@ class DataChecks:
             self._without_bonds = True
 
     def _add_positions(self, frame: Frame) -> None:
-        distance = _shortest_distance(frame)
+        distance = _shortest_distance(frame, self.shortest_distance[0])
         if distance < self.shortest_distance[0]:
             self.shortest_distance = distance, frame.timestep
         key = frame_key(frame)
@@ -160,7 +169,8 @@ class DataChecks:
         found = []
         if self.largest_force[0] > _MAX_FORCE:
             size, timestep = self.largest_force
-            found.append(f"forces are huge: {size:.3g} kcal/mol/angstrom on an atom at timestep {timestep}.")
+            size *= self._force_factor
+            found.append(f"forces are huge: {size:.3g} {self._force_unit} on an atom at timestep {timestep}.")
         if self._with_forces and self.largest_force[0] == 0:
             found.append("all forces are zero; was the dump written before they were computed?")
         elif self._net_force > _MAX_NET_FORCE * self._with_forces:
@@ -172,7 +182,7 @@ class DataChecks:
         if expected > 0 and rms > 0 and not _MIN_FORCE_RATIO < rms / expected < _MAX_FORCE_RATIO:
             found.append(
                 f"the forces are {rms / expected:.3g} times as large as those of the force field; are they forces in "
-                "kcal/mol/angstrom?"
+                f"{self._force_unit}?"
             )
         return found
 
@@ -283,6 +293,11 @@ def _neighbors(frame: Frame, cutoff: float) -> tuple[Int, Int, Float, Float]:
     return i.astype(np.int64), j.astype(np.int64), vectors, r
 
 
-def _shortest_distance(frame: Frame) -> float:
-    """Smallest distance, angstrom; infinity where none is below the range of the search."""
-    return float(np.min(_neighbors(frame, SEARCH_CUTOFF)[3], initial=math.inf))
+def _shortest_distance(frame: Frame, known: float) -> float:
+    """Smallest distance, angstrom; infinity where none is below a known one, and below the range of the search."""
+    found = math.inf
+    for cutoff in _SEARCHED:
+        found = float(np.min(_neighbors(frame, max(min(cutoff, known), OVERLAP))[3], initial=math.inf))
+        if found < math.inf or cutoff >= known:
+            break
+    return found

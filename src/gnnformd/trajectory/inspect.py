@@ -43,7 +43,7 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         numbers are converted), ``molecules``, ``bonds`` (None where unknown),
         ``cell_lengths_A`` and ``volume_A3`` (min, max), ``periodic``, ``force`` (``mean``, ``rms`` and ``largest``
         norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
-        where it is above 2 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
+        where it is above 10 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
         None where unknown, ``config_types`` (frames of each), ``isolated_atoms`` (their energies by name, kcal/mol;
         they count as frames), and ``warnings``, a list of sentences.
 
@@ -54,7 +54,8 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     """
     sources = find_sources(path, topology)
     elements = ElementTypes()
-    summary, checks, isolated = _Summary(), DataChecks(_force_field(sources)), IsolatedAtoms()
+    units = format_of(sources[0].file).units(sources[0].file)
+    summary, checks, isolated = _Summary(), DataChecks(_force_field(sources), units), IsolatedAtoms(units)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for frame in read_frames(path, topology=topology, require_forces=False, elements=elements):
@@ -72,7 +73,7 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         "elements": None if elements.names is None else list(elements.names),
         "config_types": summary.config_types,
         "isolated_atoms": isolated.energies,
-        "units": format_of(sources[0].file).units(sources[0].file),
+        "units": units,
         "temperature_K": temperature_range([s.thermo for s in sources if s.thermo is not None]),
         "warnings": [str(w.message) for w in caught if w.category is UserWarning] + checks.problems(),
     }

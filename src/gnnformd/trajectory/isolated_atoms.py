@@ -8,6 +8,7 @@ import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.frame import Frame
+from gnnformd.units import SHOWN
 
 __all__ = ["IsolatedAtoms", "is_isolated_atom", "names_isolated_atom"]
 
@@ -36,13 +37,19 @@ def names_isolated_atom(config_type: str) -> bool:
 class IsolatedAtoms:
     """Energies of isolated atoms, by the name of their type.
 
+    Parameters
+    ----------
+    units
+        Unit style of the data, in whose units a sentence on them speaks.
+
     Attributes
     ----------
     energies
         kcal/mol, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, units: str = "real") -> None:
+        self._shown = SHOWN.get(units, SHOWN["real"])
         self.energies: dict[str, float] = {}
         self._sources: dict[str, object] = {}
 
@@ -72,9 +79,10 @@ class IsolatedAtoms:
         known = self.energies.setdefault(name, energy)
         before = self._sources.setdefault(name, source)
         if abs(known - energy) > _TOLERANCE:
+            here, there = self._shown.energy * energy, self._shown.energy * known
             raise InputError(
-                f"{source}: the isolated atom {name} has the energy {energy:.8g} kcal/mol, but one in {before} "
-                f"{known:.8g}; keep the one that was computed as the other data were."
+                f"{source}: the isolated atom {name} has the energy {here:.8g} {self._shown.energy_unit}, but one in "
+                f"{before} {there:.8g}; keep the one that was computed as the other data were."
             )
 
 

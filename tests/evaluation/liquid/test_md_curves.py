@@ -83,3 +83,9 @@ def test_each_family_is_written_under_its_keys_and_drawn_with_its_labels(family)
     assert [axes.get_title(loc="left") for axes in shown] == ["O-O", "O-H", "H-H", "H"]
     assert {axes.get_xlabel() for axes in shown} == {keys.x_label}
     assert shown[0].get_ylabel() == shown[3].get_ylabel() == keys.y_label
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_curve_that_is_zero_everywhere_is_drawn():
+    figure = curves_figure("rdf", {"Si-Si": ComparedCurve(x=[0.5, 1.0, 1.5], y=[0.0, 0.0, 0.0])})
+    assert figure.axes[0].get_ylim() == (0.0, 1.0)

@@ -239,6 +239,25 @@ def test_epochs_are_counted_where_not_all_were_validated(demo):
     assert re.search(r"water\s+gamd\s+73\s+73\s+5\s", text)
 
 
+def test_the_accuracy_has_energies_and_kinds_of_configuration(demo):
+    data = _evaluation("runs/water/model.safetensors", "data/water-test") | {"shown_units": "metal"}
+    (entry,) = data["datasets"]
+    energy = {"rmse_per_atom": 0.2, "offset_per_atom": -7.0, "mae_per_atom": 0.1, "frames": 12}
+    melt = {"frames": 7, "force": entry["force"], "energy": {**energy, "mae_per_atom": 0.05, "frames": 5}}
+    alone = {"frames": 3, "force": None, "energy": None}
+    (demo / "evaluate-water.json").write_text(json.dumps(data))
+    text, _, _ = _parsed(write_report(demo))
+    assert "Errors of the energies" not in text
+    entry |= {"energy": energy, "per_config_type": {"melt": melt, "alone": alone}}
+    (demo / "evaluate-water.json").write_text(json.dumps(data))
+    text, _, _ = _parsed(write_report(demo, units=SHOWN["metal"]))
+    percent = f"{100 * entry['force']['relative_l1']:.3g} %"
+    assert f"melt 7 43.4 43.4 130 {percent}" in text  # 1 and 3 kcal/mol in meV
+    assert "Errors of the energies, up to a constant, meV per atom." in text
+    assert "model data frames MAE RMSE water water-test 12 4.34 8.67 melt 5 2.17 8.67" in text
+    assert "alone" not in text
+
+
 def test_numbers_that_are_missing_leave_gaps(demo):
     data = json.loads((demo / "evaluate-water.json").read_text())
     data["datasets"][0]["force"]["relative_l1"] = None

@@ -45,7 +45,8 @@ def curves_figure(family: str, curves: Mapping[str, ComparedCurve]) -> Figure:
         axis.plot(x, y, color=COLORS["model"], label="model", zorder=3)
         axis.set(title=name, xlabel=keys.x_label, xlim=(x[0], x[-1]))
         if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
-            axis.set_ylim(0, 1.3 * max(np.nanmax(v) for v in (y, reference) if v is not None))
+            highest = max(float(np.nanmax(v)) for v in (y, reference) if v is not None)
+            axis.set_ylim(0, 1.3 * highest or 1.0)  # zero everywhere: g(r) of a box thinner than two bonds
     for row in axes:
         row[0].set_ylabel(keys.y_label)
     handles, names = axes.flat[0].get_legend_handles_labels()

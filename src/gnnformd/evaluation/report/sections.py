@@ -162,7 +162,7 @@ def _axis_per_atom(run: TrainingRun, axis: str) -> float:
 
 
 def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *, original: bool) -> Raw:
-    """Table of errors on each dataset and per type, parity plots and histograms of errors."""
+    """Tables of errors on each dataset, per type and kind of configuration, parity plots, histograms of errors."""
     if not results:
         return Raw("")
     rows: list[tuple[str, ...]] = []
@@ -177,6 +177,11 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *,
             rows.append((model, name, *counts, *_errors(force, page.units, usual), milliseconds))
             kinds = force.per_type if len(force.per_type) > 1 else {}
             rows += [(f"\t{kind}", "", "", "", *_errors(part, page.units, usual), "") for kind, part in kinds.items()]
+            rows += [
+                (f"\t{kind}", "", count(part.frames), "", *_errors(part.force, page.units, usual), "")
+                for kind, part in entry.per_config_type.items()
+                if part.force is not None
+            ]
             if entry.parity is not None and entry.parity.reference:
                 spec = parity_plot(entry.parity.reference, entry.parity.predicted, page.units)
                 aside = f"darker: more components; error {relative_error(force, usual)}"
@@ -187,7 +192,26 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *,
     text = ACCURACY + (ORIGINAL if original else "")
     if any("F ~ 0" in row for row in rows):
         text += f" <b>F ~ 0</b>: {NEARLY_ZERO}."
-    return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{grid(plots, 2)}")
+    energies = _energies(results, page.units)
+    return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{energies}{grid(plots, 2)}")
+
+
+def _energies(results: Sequence[Result[EvaluationResult]], units: ShownUnits) -> Raw:
+    """Table of the errors of energies, empty where there are none."""
+    rows: list[tuple[str, ...]] = []
+    for result in results:
+        for entry in result.content.datasets:
+            parts = {kind: part.energy for kind, part in entry.per_config_type.items()}
+            names = [(short_name(result.content.model), short_name(entry.path)), *((f"\t{kind}", "") for kind in parts)]
+            for name, energy in zip(names, [entry.energy, *parts.values()], strict=True):
+                if energy is not None:
+                    sizes = (energy.mae_per_atom, energy.rmse_per_atom)
+                    shown = (number(None if size is None else units.per_atom * size) for size in sizes)
+                    rows.append((*name, "–" if energy.frames is None else count(energy.frames), *shown))
+    if not rows:
+        return Raw("")
+    text = f"Errors of the energies, up to a constant, {units.per_atom_symbol} per atom."
+    return Raw(f"<p>{text}</p>{table(('model', 'data', 'frames', 'MAE', 'RMSE'), rows, text=(0, 1))}")
 
 
 def _errors(force: ForceErrors, units: ShownUnits, usual: float) -> tuple[str, ...]:

@@ -43,4 +43,4 @@ def _loops_serve(model: DensityModel, atoms: AtomicGraph) -> bool:
         return False
     if atoms.atom_count == 0:
         return model.needs_other_domains and atoms.owned is not None  # a domain takes part in sums over all of them
-    return len(torch.unique(atoms.physical_kinds, dim=0)) <= MAX_SPECIES
+    return len(torch.unique(model.kinds_of_atoms(atoms), dim=0)) <= MAX_SPECIES

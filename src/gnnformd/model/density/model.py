@@ -127,6 +127,15 @@ class DensityModel(ForceModel):
         assert isinstance(term, PairPotentials)
         return term
 
+    def kinds_of_atoms(self, atoms: AtomicGraph) -> Tensor:
+        """Type, charge, epsilon and sigma of each atom, 0 where the model does not use them, (N, 4) float64."""
+        kinds = atoms.physical_kinds
+        if self.settings.node_features == "embedding":
+            kinds[:, 2:] = 0.0
+            if self.electrostatics is None:
+                kinds[:, 1] = 0.0
+        return kinds
+
     def each_pair_term(self) -> Iterator[PairTerm]:
         """All pair terms, in the order of `gnnformd.model.density.term_registry.PAIR_TERMS`."""
         for term in self.pair_terms.values():

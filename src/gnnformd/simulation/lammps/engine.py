@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from gnnformd.evaluation.liquid.thermo_table import (
 )
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.training_range import Unstable
+from gnnformd.reference.convert import say_names
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.simulation.clock import Clock
 from gnnformd.simulation.guard import Departures, Guard, temperature_of
@@ -138,7 +140,7 @@ def run_lammps(
             for command in without_forces(loaded.model.cutoff):
                 lmp.command(command)
             restarts.end(clock.step)
-            _write_final(lmp, out / "final.data", start.boundary, ranks)
+            _write_final(lmp, out / "final.data", start, types.names(loaded.card.type_names), ranks)
         restarts.tidy()
         return EngineRun(
             steps=clock.step,
@@ -280,10 +282,15 @@ def _output(
     ]
 
 
-def _write_final(lmp: lammps, path: Path, boundary: tuple[str, str, str], ranks: Ranks) -> None:
-    beside = path.with_name(f".{path.name}")
+def _write_final(lmp: lammps, path: Path, start: Start, names: Sequence[str], ranks: Ranks) -> None:
+    """Write the state at the end as a data file; types have the names of the start, else those of the model."""
+    beside, boundary = path.with_name(f".{path.name}"), start.boundary
     lmp.command(f'write_data "{beside}" nocoeff')
     if ranks.first:
+        own = start.topology.type_names or ()
+        count = int(lmp.extract_setting("ntypes"))
+        pairs = islice(zip_longest(own, names), count)
+        say_names(beside, [one or other or "" for one, other in pairs])
         if boundary != ("p", "p", "p"):  # of which LAMMPS says nothing
             title, _, rest = beside.read_text().partition("\n")
             beside.write_text(f"{title}, boundary = {' '.join(boundary)}\n{rest}")

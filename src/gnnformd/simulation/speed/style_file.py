@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.reference.convert import convert_data_file
-from gnnformd.reference.library import lammps_errors, load_lammps, open_lammps
+from gnnformd.reference.library import lammps_errors, open_lammps, potentials_at_hand
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.script import ScriptLine, read_script
 from gnnformd.simulation.settings import SimulationSettings
@@ -224,7 +223,7 @@ class StyleRun:
 
     def _do(self, lines: Sequence[ScriptLine]) -> None:
         """Give commands to LAMMPS where the files that they name are found."""
-        with contextlib.chdir(self._file.path.resolve().parent), _potentials():
+        with contextlib.chdir(self._file.path.resolve().parent), potentials_at_hand():
             for line in lines:
                 try:
                     with lammps_errors(str(line)):
@@ -265,18 +264,3 @@ def _inverse(units: Units) -> Units:
         pressure=1.0 / units.pressure,
         pressure_of_energy=units.pressure_of_energy,
     )
-
-
-@contextlib.contextmanager
-def _potentials() -> Iterator[None]:
-    """Let LAMMPS find the potentials that come with it, unless the user has said where they are."""
-    name = "LAMMPS_POTENTIALS"
-    folder = Path(load_lammps().__file__).parent / "share" / "lammps" / "potentials"
-    if name in os.environ or not folder.is_dir():
-        yield
-        return
-    os.environ[name] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ[name]

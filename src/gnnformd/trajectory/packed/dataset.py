@@ -410,7 +410,11 @@ def _build(
     sources: Sequence[Source],
     keys: Mapping[Target, str],
 ) -> None:
-    numbering, targets, isolated = ElementTypes(manifest["elements"]), TargetNames(keys), IsolatedAtoms()
+    numbering, targets, isolated = (
+        ElementTypes(manifest["elements"]),
+        TargetNames(keys),
+        IsolatedAtoms(manifest["units"]),
+    )
 
     def frames() -> Iterator[Frame]:
         for frame in read_frames(names, topology=topology, elements=numbering, names=targets):
@@ -495,7 +499,7 @@ def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[Pac
             "electrons have a temperature; set data.keys.energy.",
             stacklevel=2,
         )
-    isolated = IsolatedAtoms()
+    isolated = IsolatedAtoms(common_units(opened))
     for dataset in opened:
         for name, energy in dataset.isolated_atoms.items():
             isolated.add(name, energy, dataset.path)

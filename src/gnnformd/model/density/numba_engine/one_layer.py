@@ -56,7 +56,7 @@ class OneLayer:
         On a processor; its floating-point type is the one computed in.
     atoms
         Gives type, charge, epsilon and sigma of each atom, and the weights of ``special_coul``; its edges and
-        positions are not used. Atoms that are equal in all of these are of one species.
+        positions are not used. Atoms that are equal in all of these that the model uses are of one species.
 
     Raises
     ------
@@ -66,7 +66,8 @@ class OneLayer:
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         self._settings, self._cutoff = model.settings, model.cutoff
-        properties, of_atom = (t.numpy() for t in torch.unique(atoms.physical_kinds, dim=0, return_inverse=True))
+        kinds = model.kinds_of_atoms(atoms)
+        properties, of_atom = (t.numpy() for t in torch.unique(kinds, dim=0, return_inverse=True))
         if len(properties) > MAX_SPECIES:
             raise ValueError(f"{len(properties)} species of atoms")
         self._species, self._properties = len(properties), properties
@@ -82,7 +83,7 @@ class OneLayer:
 
     def species_of(self, atoms: AtomicGraph) -> Array | None:
         """Species of each atom, (N,), or None if one is of a species that was not among the atoms given at first."""
-        properties = atoms.physical_kinds.numpy()
+        properties = self._model.kinds_of_atoms(atoms).numpy()
         same = (properties[:, None] == self._properties).all(axis=2)  # (N, S)
         return same.argmax(axis=1) if same.any(axis=1).all() else None
 

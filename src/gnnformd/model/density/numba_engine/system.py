@@ -23,7 +23,7 @@ __all__ = ["NumbaEngine"]
 
 Float = NDArray[np.float64]
 
-_SAME = ("type_index", "charges", "epsilons", "sigmas", "periodic", "special_coul")
+_SAME = ("periodic", "special_coul")
 
 
 class NumbaEngine:
@@ -40,6 +40,7 @@ class NumbaEngine:
     name = "numba"
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
+        self._model = model
         self._dtype = model.contacts.distances.dtype
         self._atoms = atoms.to(dtype=self._dtype)
         self._loops = build_loops(model, self._atoms)
@@ -53,7 +54,10 @@ class NumbaEngine:
     def serves(self, atoms: AtomicGraph) -> bool:
         """See `gnnformd.model.engine.Engine.serves`."""
         other = atoms.to(dtype=self._dtype)
-        return all(torch.equal(getattr(self._atoms, name), getattr(other, name)) for name in _SAME)
+        kinds, found = (self._model.kinds_of_atoms(each) for each in (self._atoms, other))
+        return torch.equal(kinds, found) and all(
+            torch.equal(getattr(self._atoms, name), getattr(other, name)) for name in _SAME
+        )
 
     def set_neighbors(self, neighbors: AtomicGraph) -> None:
         """See `gnnformd.model.engine.Engine.set_neighbors`."""
