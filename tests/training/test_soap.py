@@ -50,7 +50,7 @@ def test_a_matrix_in_another_basis_takes_the_same_steps() -> None:
     losses = []
     for basis in (torch.eye(8, dtype=torch.float64), turn):
         x = torch.zeros(8, 8, dtype=torch.float64, requires_grad=True)
-        losses.append(minimized(Soap([x], 0.05), x, 60, basis))
+        losses.append(minimized(Soap([x], 0.05, shrinkage=0.0), x, 60, basis))
     torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-6, atol=0)
 
 
@@ -69,9 +69,21 @@ def test_mean_squares_stay_with_their_eigenvectors_when_these_change_places() ->
 def test_an_ill_conditioned_problem_takes_fewer_steps_than_with_adam() -> None:
     identity = torch.eye(8, dtype=torch.float64)
     x, y = (torch.zeros(8, 8, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    soap = minimized(Soap([x], 0.02), x, 400, identity)
+    soap = minimized(Soap([x], 0.02, shrinkage=0.0), x, 400, identity)
     adam = minimized(torch.optim.Adam([y], lr=0.02, betas=(0.95, 0.95)), y, 400, identity)
     assert soap[-1] < 0.2 * adam[-1]
+
+
+def test_matrices_shrink_with_the_learning_rate_and_vectors_do_not() -> None:
+    matrix = torch.full((3, 3), 2.0, dtype=torch.float64, requires_grad=True)
+    vector = torch.full((3,), 2.0, dtype=torch.float64, requires_grad=True)
+    soap = Soap([matrix, vector], 0.05, shrinkage=0.1)
+    for x in (matrix, vector):
+        x.grad = torch.zeros_like(x)
+    for _ in range(10):
+        soap.step()
+    torch.testing.assert_close(matrix, torch.full_like(matrix, 2.0 * (1 - 0.05 * 0.1) ** 10), rtol=1e-14, atol=0)
+    assert torch.equal(vector, torch.full_like(vector, 2.0))
 
 
 def test_what_is_remembered_can_be_stored() -> None:

@@ -166,6 +166,8 @@ def _model_choices(facts: DataFacts) -> list[Choice]:
     reason = "a classical force field needs a small network" if small else "nothing is known of the potential"
     found.append(Choice("model.features", 16 if small else 48, reason))
     found.append(Choice("model.width", 32 if small else 64, reason))
+    if not small:
+        found.append(Choice("model.l_max", 4, "metals ask for fine angles, and nothing is known of the potential"))
     kinds, third = min(facts.longest_bond_path, 2), facts.longest_bond_path == 3
     if not kinds:
         found.append(Choice("model.bond_kinds", 0, "no bonds are known, so every neighbor is treated alike"))

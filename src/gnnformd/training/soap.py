@@ -31,6 +31,9 @@ class Soap(torch.optim.Optimizer):
         ``beta`` of all running means.
     every
         Steps between renewals of the eigenvectors.
+    shrinkage
+        Matrices become smaller by this share times the learning rate at each step, which keeps them from describing
+        the noise of few data (decoupled weight decay: Loshchilov and Hutter, arXiv:1711.05101).
     """
 
     def __init__(
@@ -40,8 +43,10 @@ class Soap(torch.optim.Optimizer):
         *,
         decay: float = 0.95,
         every: int = 10,
+        shrinkage: float = 0.1,
     ) -> None:
         super().__init__(parameters, {"lr": learning_rate, "decay": decay, "every": every})
+        self.shrinkage = shrinkage
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -53,6 +58,8 @@ class Soap(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
+                    if parameter.ndim == 2:
+                        parameter.mul_(1.0 - group["lr"] * self.shrinkage)
                     parameter.sub_(self._update(parameter, group["decay"], group["every"]), alpha=group["lr"])
         return loss
 

@@ -15,8 +15,8 @@ R38, R58, R358 = 0.375**0.5, 0.625**0.5, 4.375**0.5
 def harmonics(unit: Tensor, l_max: int) -> Tensor:
     """``Y_lm(u)`` for all ``l <= l_max``, with ``sum_m Y_lm^2 = 1`` for each degree.
 
-    Degree 0: 1. Degree 1: x, y, z. Degree 2: ``sqrt3 (xy, yz, zx)``, ``sqrt3/2 (x^2 - y^2)``, ``(3 z^2 - 1)/2``. Degrees 3
-    and 4: `_cubic` and `_quartic`.
+    Degree 0: 1. Degree 1: x, y, z. Degree 2: ``sqrt3 (xy, yz, zx)``, ``sqrt3/2 (x^2 - y^2)``, ``(3 z^2 - 1)/2``.
+    Degrees 3 and 4: `_cubic` and `_quartic`.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def _quartic(x: Tensor, y: Tensor, z: Tensor) -> list[Tensor]:
 
 
 def _cubic_slopes(x: Tensor, y: Tensor, z: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Derivatives of `_cubic` by x, y and z."""
+    """Differentiate `_cubic` by x, y and z."""
     xx, yy, zz, o = x * x, y * y, z * z, torch.zeros_like(x)
     five = 5.0 * zz - 1.0
     return [
@@ -95,7 +95,7 @@ def _cubic_slopes(x: Tensor, y: Tensor, z: Tensor) -> list[tuple[Tensor, Tensor,
 
 
 def _quartic_slopes(x: Tensor, y: Tensor, z: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Derivatives of `_quartic` by x, y and z."""
+    """Differentiate `_quartic` by x, y and z."""
     xx, yy, zz, o = x * x, y * y, z * z, torch.zeros_like(x)
     seven, three = 7.0 * zz - 1.0, 7.0 * zz - 3.0
     steep = 21.0 * zz - 3.0

@@ -11,7 +11,7 @@ from gnnformd.model.density.harmonics import product_tensors, product_vectors
 __all__ = ["PRODUCTS", "DensityLayer", "Readout"]
 
 PRODUCTS = ("s", "vw", "qp", "ss", "sss", "svw", "sqp", "vwq", "qpp", "ab", "sab", "cd", "scd")
-"""Invariants: products of mixed densities of degree 0 (s), 1 (v, w) and 2 (q, p)."""
+"""Invariants: products of mixed densities of degree 0 (s), 1 (v, w), 2 (q, p), 3 (a, b) and 4 (c, d)."""
 
 NARROWEST = 0.01  # a density that varies less than this share of the widest one of its degree is not scaled up further
 
@@ -20,11 +20,11 @@ class DensityLayer(nn.Module):
     """Mix densities, multiply them to invariants, and turn these into energy and scalars of the atom.
 
     With densities standardized by data, ``A_lm,f = g_lf sum_x W_l,fx D_lm,x`` (x runs over channels and radial
-    functions, g depends on the center). There is one mixture of degree 0, s, and there are two of degree 1, v and w,
-    and of degree 2, q and p. Invariants are ``s`` (two bodies), ``sum_m v_m w_m``, ``sum_m q_m p_m``, ``s s`` (three
-    bodies) and, at body order 4, ``s s s``, ``s sum_m v_m w_m``, ``s sum_m q_m p_m``, ``sum_m (v w)_2m q_m`` and
+    functions, g depends on the center). There is one mixture of degree 0, s, and there are two of each of the others:
+    v and w, q and p, a and b, c and d. Invariants are ``s`` (two bodies), ``sum_m v_m w_m`` and so on for each degree,
+    ``s s`` (three bodies) and, at body order 4, ``s s s``, ``s`` times each of those sums, ``sum_m (v w)_2m q_m`` and
     ``sum_m (q p)_2m p_m``, where ``( )_2`` is the part of degree 2 of a product. The energy is a linear map of all of
-    them; scalars are a perceptron of the first three and of what describes the center.
+    them; scalars are a perceptron of s, v.w, q.p and of what describes the center.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class DensityLayer(nn.Module):
     width
         Of the perceptron, W.
     l_max
-        0, 1 or 2.
+        0 to 4.
     body_order
         2, 3 or 4.
 

@@ -234,7 +234,7 @@ def received_jvp(
     out
         Written, (E, C).
     """
-    channels, harmonics, degree = gradient.shape[2], max(gradient.shape[0], HARMONIC_COUNTS[0]), _degree_of(gradient)
+    channels, harmonics = gradient.shape[2], max(gradient.shape[0], HARMONIC_COUNTS[0])
     begin, until = atoms
     scratch = make_scratch(shell.start[begin : until + 1], channels + 1, shell.functions, sent)
     values, columns, padded = scratch.values, scratch.columns, scratch.padded

@@ -70,7 +70,7 @@ def make_scratch(start: Indices, channels: int, count: int, like: Floats) -> Scr
 
 @kernel
 def harmonics(values: Floats, columns: int, e: int, count: int) -> None:
-    """Harmonics, 9, 16 or 25, of the unit vectors of neighbors from ``e`` on (see `gnnformd.model.density.harmonics`)."""
+    """Harmonics of the unit vectors of neighbors from ``e`` on, 9, 16 or 25 (`gnnformd.model.density.harmonics`)."""
     unit = UNIT * columns + e
     x, y, z = load(values, unit), load(values, unit + columns), load(values, unit + 2 * columns)
     row = HARMONIC * columns + e
@@ -130,7 +130,9 @@ def radial_functions(values: Floats, columns: int, e: int, row: int, padded: int
 def prepare(
     scratch: Scratch, first: int, last: int, shell: Shell, geometry: PairGeometry, sent: Floats, count: int
 ) -> int:
-    """Fill the scratch, with so many harmonics, for the edges from ``first`` to ``last``; give their number in whole vectors.
+    """Fill the scratch for the edges from ``first`` to ``last``, with ``count`` harmonics.
+
+    Returns the number of edges in whole vectors.
 
     Columns that fill the last vector are at the cutoff, where every function is zero.
     """

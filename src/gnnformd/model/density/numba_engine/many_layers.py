@@ -133,7 +133,9 @@ class ManyLayers(OneLayer):
         if self._state is None or self._state_of is not self._lists:
             dtype, blocks, layers = dtype_of(self._model), len(self._lists.blocks.species), self._model.layers
             features, centers = self._layers[0].mixing.constant.shape[1], len(self._lists.bounds)
-            mixed = np.empty((layers + 1, blocks, MIXED_COUNTS[self._layers[0].layout.degree] * ATOMS * features), dtype)
+            mixed = np.empty(
+                (layers + 1, blocks, MIXED_COUNTS[self._layers[0].layout.degree] * ATOMS * features), dtype
+            )
             scalars = np.empty((layers + 1, blocks, ATOMS * self._width), dtype)
             sent = [np.empty((centers, channels), dtype) for channels in self._message_sizes]
             on_energies = np.zeros(centers, dtype)
@@ -203,5 +205,7 @@ class ManyLayers(OneLayer):
             inner = self._densities_per_center(layout) if number == 0 else layout.channels * layout.functions
             per_edge = (16 + 6 * degrees**2 * max(layout.channels, 1)) * k
             messages = w * c if number < len(self._layers) - 1 else 0
-            total += edges_per_atom * per_edge + 4 * (components * inner * f + min(degrees, 3) * f * w + 2 * w * w + messages)
+            total += edges_per_atom * per_edge + 4 * (
+                components * inner * f + min(degrees, 3) * f * w + 2 * w * w + messages
+            )
         return float(total)
