@@ -159,8 +159,8 @@ def groups_vjp(hood: Neighborhood, layout: Layout, gradient: Floats, sums: Force
             else:
                 gx, gy, gz = _group_vjp(values, columns, e, padded, functions, stride, gradient)
             if layout.degree > 2:
-                row = RECEIVED * columns + e
-                more = higher_vjp(values, columns, e, row, padded, gradient, functions, stride, layout.degree)
+                function = RECEIVED * columns + e
+                more = higher_vjp(values, columns, e, function, padded, gradient, functions, stride, layout.degree)
                 gx, gy, gz = gx + more[0], gy + more[1], gz + more[2]
             r = load(values, DISTANCE * columns + e)
             unit = UNIT * columns + e

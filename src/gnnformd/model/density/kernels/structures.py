@@ -67,8 +67,8 @@ HARMONIC_COUNTS = (9, 9, 9, 16, 25)
 """Harmonics that are computed where the highest degree is 0, 1, ...; those that a model does not have count nothing."""
 
 MIXED_COUNTS = (17, 17, 17, 31, 49)
-"""Mixed densities of an atom and a feature where the highest degree is 0, 1, ...: one of degree 0, two of each component
-of the others. Those that a model does not have are zero."""
+"""Mixed densities of an atom and a feature where the highest degree is 0, 1, ...: one of degree 0, two of each
+component of the others. Those that a model does not have are zero."""
 
 INVARIANTS = 3
 """Invariants of an atom and a feature that the perceptron is given."""

@@ -180,8 +180,8 @@ class OneLayer:
 
         With K radial functions, L harmonics, I densities of one degree, F features and width W: for each edge 8 K for
         the functions, 2 L K for the densities and 4 L K for their gradient; for each center, forwards and backwards,
-        ``4 (M I F + D F W + W^2)`` with M components of mixtures (1, 7, 17, 31 or 49 for degrees up to 0, 1, ...) and D = 1, 2
-        or 3 degrees that the perceptron is given; products of mixed densities are left out.
+        ``4 (M I F + D F W + W^2)`` with M components of mixtures (1, 7, 17, 31 or 49 for degrees up to 0, 1, ...) and
+        D = 1, 2 or 3 degrees that the perceptron is given; products of mixed densities are left out.
         """
         settings = self._settings
         k, f, w = settings.radial_functions, settings.features, settings.width
