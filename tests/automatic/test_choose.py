@@ -20,6 +20,7 @@ from gnnformd.cli import app
 from gnnformd.config import dump_config, load_config
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import load_model
+from gnnformd.reference.generate import generate
 
 ARGON = """types:
 - {name: Ar, mass: 39.948, charge: 0.0, epsilon: 0.2378, sigma: 3.405}
@@ -78,7 +79,7 @@ def test_a_metal_from_quantum_data(tmp_path: Path) -> None:
     found = chosen([copper(tmp_path / "cu.xyz")])
     # shells of fcc copper: 12 at 2.55, 6 at 3.61, 24 at 4.42, 12 at 5.10, 24 at 5.71 angstrom
     assert 5.2 < found["model.cutoff"] < 5.6
-    assert found["model.layers"] == 1
+    assert found["model.layers"] == 1 and found["model.l_max"] == 4
     assert found["model.electrostatics"] == "none" and found["model.bond_kinds"] == 0
     assert found["model.node_features"] == "embedding"
     assert found["training.energy_weight"] == found["training.virial_weight"] == "auto"
@@ -105,6 +106,27 @@ def test_charges_bring_electrostatics_unless_they_change(tmp_path: Path) -> None
     assert found["model.layers"] == 2  # charges that follow from all neighbors are no classical force field
 
 
+def test_a_potential_of_lammps_takes_one_layer(tmp_path: Path) -> None:
+    text = """units metal
+lattice diamond 4.36
+region box block 0 2 0 2 0 2
+create_box 2 box
+create_atoms 2 box basis 1 1 basis 2 1 basis 3 1 basis 4 1
+mass 1 28.06
+mass 2 12.01
+pair_style tersoff
+pair_coeff * * SiC.tersoff Si C
+velocity all create 600 1
+fix 1 all nve
+dump 1 all custom 2 sic.dump id type x y z fx fy fz
+run 8
+"""
+    (tmp_path / "sic.lmp").write_text(text)
+    generate(tmp_path / "sic.lmp", tmp_path / "sic")
+    found = chosen([str(tmp_path / "sic")])
+    assert found["model.layers"] == 1 and found["model.l_max"] == 2
+
+
 def test_lennard_jones_ends_where_its_force_field_says(tmp_path: Path) -> None:
     (tmp_path / "field.yaml").write_text(ARGON)
     text = Path(copper(tmp_path / "cu.xyz")).read_text().replace("Cu ", "Ar ")
@@ -123,7 +145,7 @@ def test_molecules_in_vacuum_of_several_elements_take_two_layers(tmp_path: Path)
         images.append(atoms)
     ase.io.write(tmp_path / "m.xyz", images, format="extxyz")
     found = chosen([str(tmp_path / "m.xyz")])
-    assert found["model.layers"] == 2 and found["model.cutoff"] == 6.0
+    assert found["model.layers"] == 2 and found["model.l_max"] == 2 and found["model.cutoff"] == 6.0
     assert found["data.split"] == "shuffled"
 
 

@@ -166,8 +166,7 @@ def _model_choices(facts: DataFacts) -> list[Choice]:
     reason = "a classical force field needs a small network" if small else "nothing is known of the potential"
     found.append(Choice("model.features", 16 if small else 48, reason))
     found.append(Choice("model.width", 32 if small else 64, reason))
-    if not small:
-        found.append(Choice("model.l_max", 4, "metals ask for fine angles, and nothing is known of the potential"))
+    found.append(_angles(facts))
     kinds, third = min(facts.longest_bond_path, 2), facts.longest_bond_path == 3
     if not kinds:
         found.append(Choice("model.bond_kinds", 0, "no bonds are known, so every neighbor is treated alike"))
@@ -213,9 +212,24 @@ def _cutoff(facts: DataFacts) -> Choice:
 def _layers(facts: DataFacts) -> Choice:
     if _is_classical(facts):
         return Choice("model.layers", 1, "a classical force field has no terms of longer reach")
+    if _is_of_short_reach(facts):
+        return Choice("model.layers", 1, "what LAMMPS has for crystals (EAM, Tersoff, ...) reaches no farther than one")
     if len(facts.types) == 1:
         return Choice("model.layers", 1, "one element: densities of neighbors tell most, and one layer is fastest")
     return Choice("model.layers", 2, "several elements and no force field: what neighbors are depends on theirs")
+
+
+def _angles(facts: DataFacts) -> Choice:
+    if _is_classical(facts) or _is_of_short_reach(facts):
+        return Choice("model.l_max", 2, "a classical potential tells angles apart no finer")
+    if facts.periodic[1] == facts.sampled:
+        return Choice("model.l_max", 2, "molecules in vacuum: the time is better spent on more steps")
+    return Choice("model.l_max", 4, "nothing is known of the potential, and metals ask for fine angles")
+
+
+def _is_of_short_reach(facts: DataFacts) -> bool:
+    """Whether the forces are those of a potential of LAMMPS without charges that follow from all atoms (ReaxFF)."""
+    return facts.generated and not facts.charges_change
 
 
 def _electrostatics(facts: DataFacts) -> Choice:
@@ -247,7 +261,8 @@ def _training_choices(facts: DataFacts) -> list[Choice]:
     else:
         reason = "a small network that starts from classical terms, and this optimizer, take large steps"
         found.append(Choice("training.learning_rate", 2e-2, reason))
-    minutes = MINUTES if classical or len(facts.types) == 1 else MINUTES_OF_QUANTUM_DATA
+    one_layer = classical or _is_of_short_reach(facts) or len(facts.types) == 1
+    minutes = MINUTES if one_layer else MINUTES_OF_QUANTUM_DATA
     reason = "little is to be learned" if minutes == MINUTES else "two layers; longer pays"
     found.append(Choice("training.max_minutes", minutes, f"{reason} (--max-minutes for another time)"))
     return found

@@ -88,6 +88,8 @@ class DataFacts:
         Largest charge of an atom, e.
     charges_change
         Whether charges of an atom differ between frames.
+    generated
+        Whether all frames are of LAMMPS runs by `gnnformd.reference.generate`.
     by_name
         Whether energies, forces and charges have names in the files, as those of electronic structure codes have.
     periodic
@@ -117,6 +119,7 @@ class DataFacts:
     longest_bond_path: int
     charges: float
     charges_change: bool
+    generated: bool
     by_name: bool
     periodic: tuple[int, int]
     sampled: int
@@ -155,6 +158,7 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
         longest_bond_path=max(_bond_path(frame) for frame in sample),
         charges=max(_largest_charge(frame, fields[0]) for frame in sample),
         charges_change=_charges_change(sample),
+        generated=all((dataset.path / "reference.yaml").is_file() for dataset in datasets),
         by_name=any(dataset.target_names for dataset in datasets),
         periodic=(sum(all(f.periodic) for f in sample), sum(not any(f.periodic) for f in sample)),
         sampled=len(sample),
