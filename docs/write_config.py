@@ -31,8 +31,9 @@ setting can be changed on the command line: `--set training.epochs=20`.
 
 `gnnformd train auto --data FILE` looks at the data and chooses the settings, and prints each that depends on them with
 the reason: the cutoff (some sixty neighbors, in a gap between shells of g(r); that of the force field for
-Lennard-Jones), layers (two for several elements whose potential is not known), degree of the harmonics, kinds of bond and electrostatics (where the
-data have bonds and charges), energies and virials (where all frames have them), optimizer, the split, minutes.
+Lennard-Jones), layers (two for several elements whose potential is not known), the degree of the harmonics (4 for
+solids and liquids whose potential is not known), kinds of bond and electrostatics (where the data have bonds and
+charges), energies and virials (where all frames have them), optimizer, the split, minutes.
 
 Ready-made files are used by name: {presets}. They lie in `src/gnnformd/configs`, and explain each of their lines. The
 run folder contains the complete configuration in `config.yaml`, which can be trained again.
