@@ -15,7 +15,9 @@ __all__ = ["Loss", "Scales", "absolute_error_per_axis", "error_of", "measure_sca
 
 ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
 ENERGY_SHARE, VIRIAL_SHARE = 0.2, 0.05  # of what forces cost, for automatic weights
-SMALLEST_COST = 1e-6  # of energies and virials, relative to forces, that automatic weights take into account
+LARGEST_WEIGHT = (
+    1.0  # that automatic weights reach: where frames are few, their energies are met long before their forces
+)
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
 
 
@@ -115,8 +117,9 @@ class Loss:
     def weights(self, balance: Tensor) -> Tensor:
         """Weights of forces, energies and virials, (3,).
 
-        Automatic ones make what energies (virials) cost a fifth (a twentieth) of what forces cost, unless they cost
-        next to nothing, as with a single frame whose energy is met exactly.
+        Automatic ones make what energies (virials) cost a fifth (a twentieth) of what forces cost, but are at most 1:
+        otherwise energies of the training frames that are met much better than forces would be met ever better, at the
+        cost of all others.
 
         Parameters
         ----------
@@ -130,8 +133,7 @@ class Loss:
             if weight != "auto":
                 weights[row] = weight
                 continue
-            smallest = (SMALLEST_COST * balance[0]).clamp(min=torch.finfo(balance.dtype).tiny)
-            weights[row] = share * balance[0] / torch.maximum(balance[row], smallest)
+            weights[row] = (share * balance[0] / balance[row]).nan_to_num(1.0).clamp(max=LARGEST_WEIGHT)
         return weights
 
     @property

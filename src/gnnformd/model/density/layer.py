@@ -80,11 +80,13 @@ class DensityLayer(nn.Module):
     def forward(
         self, densities: Tensor, node_inputs: Tensor, mixed_before: list[Tensor] | None
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Densities (L, N, C K) to energies (N,), scalars (N, W) and mixtures, each (2l + 1, N, F).
+        """Densities (L or more, N, C K) to energies (N,), scalars (N, W) and mixtures, each (2l + 1, N, F).
 
-        Mixtures of the layer before are added.
+        Mixtures of the layer before are added, of its first degrees where it has more.
         """
-        by_degree = torch.split(densities, [2 * degree + 1 for degree in range(self.l_max + 1)])
+        by_degree = torch.split(
+            densities[: (self.l_max + 1) ** 2], [2 * degree + 1 for degree in range(self.l_max + 1)]
+        )
         gates = (1.0 + self.gates(node_inputs)).chunk(len(self.degrees), dim=1)  # (N, F) each
         mixed = []
         for index, (degree, mixing, gate) in enumerate(zip(self.degrees, self.mixing, gates, strict=True)):

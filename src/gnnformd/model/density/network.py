@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 import torch
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gnnformd.model.density.sums.numba_sum import NumbaGeometry
 
 COMPOSITION_CUTOFF = 1e-4
+DEGREE_OF_MESSAGES = 2  # at most: angles to neighbors are told apart in the first layer
 
 Geometries: TypeAlias = "list[tuple[TableGeometry, Tensor]] | list[tuple[NumbaGeometry, Tensor]]"
 """What densities are made of, and the vectors that carry its gradient."""
@@ -69,10 +71,10 @@ class DensityNetwork(nn.Module):
                 self.inputs.count,
                 settings.features,
                 width,
-                l_max=self.l_max,
+                l_max=self.l_max if number == 0 else min(self.l_max, DEGREE_OF_MESSAGES),
                 body_order=settings.body_order,
             )
-            for count in channels
+            for number, count in enumerate(channels)
         )
         self.messages = nn.ModuleList(nn.Linear(width, settings.message_channels) for _ in range(later))
         self.readouts = nn.ModuleList(Readout(width) for _ in channels)
@@ -115,12 +117,13 @@ class DensityNetwork(nn.Module):
         """
         inputs = self.inputs(graph)  # (N, P)
         geometries = self._geometries(graph, vectors, soft, soft_slope)
+        later = self._of_messages(geometries)
         chosen = None
         if graph.owned is not None and not self.messages:  # nobody asks for more of the others
             chosen = torch.nonzero(graph.owned).squeeze(1)
 
-        def densities(sent: Tensor) -> Tensor:
-            every = self._densities(sent, geometries)
+        def densities(sent: Tensor, number: int) -> Tensor:
+            every = self._densities(sent, later if number else geometries)
             return every if chosen is None else every.index_select(1, chosen)
 
         energy, scalars = self.atom_energies(inputs, densities, chosen)
@@ -130,10 +133,10 @@ class DensityNetwork(nn.Module):
             energy = energy[graph.owned] if self.messages else energy
         energy = self.floor(self.energy_scale * energy, types)
         energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
-        return energies, self.charges_of(scalars, graph), geometries
+        return energies, self.charges_of(scalars, graph), [*geometries, *later]
 
     def atom_energies(
-        self, inputs: Tensor, densities: Callable[[Tensor], Tensor], chosen: Tensor | None = None
+        self, inputs: Tensor, densities: Callable[[Tensor, int], Tensor], chosen: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Energies of the atoms, in units of the energy scale and without floor, (N,), and their scalars, (N, W).
 
@@ -142,17 +145,19 @@ class DensityNetwork(nn.Module):
         inputs
             Numbers that describe the atoms, (N, P).
         densities
-            Sum over neighbors of what they send: (N, C) to (L, N, C K), of the chosen atoms alone if there are such.
+            Sum over neighbors of what they send in a layer, from 0: (N, C) and its number to (L, N, C K), of the chosen
+            atoms alone if there are such.
         chosen
             Atoms of which alone there are to be energies and scalars, in models of one layer.
         """
-        first = densities(self.inputs.sent(inputs))  # (L, N, C K)
+        first = densities(self.inputs.sent(inputs), 0)  # (L, N, C K)
         if chosen is not None:
             inputs = inputs.index_select(0, chosen)
         energy, scalars, mixed = self.layers[0](first, inputs, None)  # (N,), (N, W)
         energy = energy + self.readouts[0](scalars)
-        for message, layer, readout in zip(self.messages, self.layers[1:], self.readouts[1:], strict=True):
-            more, update, mixed = layer(densities(message(scalars)), inputs, mixed)
+        later = zip(self.messages, self.layers[1:], self.readouts[1:], strict=True)
+        for number, (message, layer, readout) in enumerate(later, start=1):
+            more, update, mixed = layer(densities(message(scalars), number), inputs, mixed)
             scalars = scalars + update
             energy = energy + more + readout(scalars)
         return energy, scalars
@@ -161,7 +166,8 @@ class DensityNetwork(nn.Module):
     def bare_energies(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Tensor:
         """Energies of all atoms without `floor`, kcal/mol, (N,); arguments as those of `forward`."""
         geometries = self._geometries(graph, vectors, soft, soft_slope)
-        energies, _ = self.atom_energies(self.inputs(graph), lambda sent: self._densities(sent, geometries))
+        every = [geometries, *([self._of_messages(geometries)] * len(self.messages))]
+        energies, _ = self.atom_energies(self.inputs(graph), lambda sent, number: self._densities(sent, every[number]))
         return self.energy_scale * energies
 
     @torch.no_grad()
@@ -188,7 +194,8 @@ class DensityNetwork(nn.Module):
         for layer in self.layers[1:]:
             assert isinstance(layer, DensityLayer)
             sent = self.settings.message_channels
-            layer.standardize(None, per_function.repeat(1, sent), numbers.repeat(sent))
+            squares = per_function[: (layer.l_max + 1) ** 2].repeat(1, sent)
+            layer.standardize(None, squares, numbers.repeat(sent))
 
     @torch.no_grad()
     def correct_type_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
@@ -263,16 +270,24 @@ class DensityNetwork(nn.Module):
         geometry = NumbaGeometry(shells, fixed, distance, soft, soft_slope, settings.cutoff, self.l_max)
         return [(geometry, vectors)]
 
+    def _of_messages(self, geometries: Geometries) -> Geometries:
+        """Give what densities of messages are made of; nothing in a model of one layer."""
+        if not self.messages:
+            return []
+        degree = min(self.l_max, DEGREE_OF_MESSAGES)
+        return [(replace(geometry, l_max=degree), vectors) for geometry, vectors in geometries]  # type: ignore[return-value]
+
     def _densities(self, sent: Tensor, geometries: Geometries) -> Tensor:
         """Sum over all neighbors, (L, N, C K) with K over all functions."""
-        parts = []
+        parts, harmonics = [], 0
         for geometry, vectors in geometries:
             if not isinstance(geometry, TableGeometry):
                 from gnnformd.model.density.sums.numba_sum import numba_densities
 
                 return numba_densities(sent, vectors, geometry).flatten(2)
             parts.append(table_densities(sent, vectors, geometry))  # (N, L C, K)
-        shape = (len(sent), (self.l_max + 1) ** 2, sent.shape[1])
+            harmonics = len(geometry.harmonics)
+        shape = (len(sent), harmonics, sent.shape[1])
         return torch.cat([part.view(*shape, part.shape[2]).transpose(0, 1) for part in parts], dim=3).flatten(2)
 
     def charges_of(self, scalars: Tensor, graph: AtomicGraph) -> Tensor:

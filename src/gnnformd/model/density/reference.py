@@ -44,7 +44,7 @@ def reference_energies(model: DensityModel, graph: AtomicGraph, positions: Tenso
     Y = harmonics(directions.T, model.network.l_max)  # (L, E)
     B = _radial(model, s, bond_kind).repeat(2, 1)  # (E, K)
 
-    def densities(h: Tensor) -> Tensor:
+    def densities(h: Tensor, _: int) -> Tensor:
         terms = torch.einsum("le,ec,ek->elck", Y, h[neighbor], B)
         D = terms.new_zeros(graph.atom_count, *terms.shape[1:]).index_add(0, center, terms)
         return D.transpose(0, 1).flatten(2)  # (L, N, C K)

@@ -21,7 +21,9 @@ class DensitySettings(NetworkSettings):
     )
     features: int = Field(48, ge=1, description="Mixed densities of each atom and degree (F).")
     width: int = Field(64, ge=1, description="Width of the hidden layers of the perceptrons.")
-    l_max: int = Field(2, ge=0, le=4, description="Highest degree of the spherical harmonics.")
+    l_max: int = Field(
+        2, ge=0, le=4, description="Highest degree of the spherical harmonics; at most 2 in the layers after the first."
+    )
     body_order: Literal[2, 3, 4] = Field(
         4, description="Atoms joined by one invariant: pairs, products of two densities, products of three."
     )

@@ -110,7 +110,7 @@ class Energies(nn.Module):
             angular = harmonics((spread / distance[:, :, None]).permute(2, 0, 1), network.l_max)  # (L, N, M)
             sum_factors.append((shell.neighbor, angular, functions))
 
-        def densities(sent: Tensor) -> Tensor:
+        def densities(sent: Tensor, _: int) -> Tensor:
             parts = []
             for neighbor, angular, functions in sum_factors:
                 received = sent[neighbor].permute(0, 2, 1)  # (N, C, M)

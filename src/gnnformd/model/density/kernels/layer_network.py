@@ -127,5 +127,6 @@ def layer_vjp(
         polynomial = weights.polynomial if on_energies[a] == 1.0 else on_energies[a] * weights.polynomial
         for f in range(0, mixed.features, lanes_of(rows)):
             invariants_vjp(mixed, a, f, polynomial)
-    add(on_mixed, rows[: len(rows) - INVARIANTS].ravel())
-    rows[: len(rows) - INVARIANTS].ravel()[:] = on_mixed
+    own_mixed = rows[: len(rows) - INVARIANTS].ravel()
+    add(on_mixed[: len(own_mixed)], own_mixed)
+    own_mixed[:] = on_mixed[: len(own_mixed)]

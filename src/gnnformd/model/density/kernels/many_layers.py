@@ -104,7 +104,8 @@ def layer_forward(
     sums = _make_sums(hood.columns, layout, like)
     densities = np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + layout.padded, like.dtype)
     workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(weights.second_bias), like)
-    rows, mixed = workspace.rows, mixed_densities(workspace.rows)
+    mixed = mixed_densities(workspace.rows)
+    own_mixed = workspace.rows[: len(workspace.rows) - INVARIANTS].ravel()
     messages, nearest, nothing = np.zeros(ATOMS * channels, like.dtype), np.array([1.0, 0.0, 0.0]), densities[:0]
     silent = _without_energies(pairs)
     for block in range(todo[0], todo[1]):
@@ -121,8 +122,8 @@ def layer_forward(
                 message_densities(own, own_layout, inputs.sent, sums, densities)
         mix(densities, layout, layer.mixing, s, mixed)
         if len(inputs.mixed) > 0:
-            add(rows[: len(rows) - INVARIANTS].ravel(), inputs.mixed[block])
-        outputs.mixed[block] = rows[: len(rows) - INVARIANTS].ravel()
+            add(own_mixed, inputs.mixed[block])
+        outputs.mixed[block, : len(own_mixed)] = own_mixed
         before = inputs.scalars[block] if len(inputs.scalars) > 0 else nothing
         layer_outputs(s, weights, before, outputs.scalars[block], messages, workspace)
         for a in range(count):
@@ -179,7 +180,8 @@ def layer_backward(
     sums = _make_sums(hood.columns, layout, like)
     densities = np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + layout.padded, like.dtype)
     workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(weights.second_bias), like)
-    rows, mixed = workspace.rows, mixed_densities(workspace.rows)
+    mixed = mixed_densities(workspace.rows)
+    own_mixed = workspace.rows[: len(workspace.rows) - INVARIANTS].ravel()
     messages = np.zeros(ATOMS * len(weights.message_bias), like.dtype)
     on_energies = np.zeros(ATOMS, like.dtype)
     ignored = np.array([1.0, 0.0, 0.0])
@@ -191,7 +193,7 @@ def layer_backward(
         if len(gradients.on_sent) > 0:
             _scalars_from_messages(centers, gradients.on_sent, weights, messages, workspace.activations[2])
             add(on_scalars, workspace.activations[2])
-        rows[: len(rows) - INVARIANTS].ravel()[:] = gradients.mixed[block]
+        own_mixed[:] = gradients.mixed[block, : len(own_mixed)]
         on_energies[len(centers) :] = 0.0
         for a in range(len(centers)):
             on_energies[a] = gradients.on_energies[centers[a]]

@@ -197,11 +197,11 @@ class ManyLayers(OneLayer):
         """
         settings = self._model.settings
         k, f, w, c = settings.radial_functions, settings.features, settings.width, settings.message_channels
-        degrees = self._layers[0].layout.degree + 1
-        components = (1, 7, 17, 31, 49)[degrees - 1]
         total = 0.0
         for number, layer in enumerate(self._layers):
             layout = layer.layout
+            degrees = layout.degree + 1
+            components = (1, 7, 17, 31, 49)[degrees - 1]
             inner = self._densities_per_center(layout) if number == 0 else layout.channels * layout.functions
             per_edge = (16 + 6 * degrees**2 * max(layout.channels, 1)) * k
             messages = w * c if number < len(self._layers) - 1 else 0
