@@ -19,6 +19,7 @@ NEIGHBORS = 60
 SHORTEST_CUTOFF, CUTOFF_IN_VACUUM, LONGEST_CUTOFF = 4.5, 6.0, 9.0  # angstrom
 LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
 SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
+MANY_ATOMS = 50_000  # in all frames together
 MINUTES, MINUTES_OF_QUANTUM_DATA = 10.0, 30.0
 
 
@@ -162,10 +163,7 @@ def _model_choices(facts: DataFacts) -> list[Choice]:
     if lennard_jones:
         found.append(Choice("model.body_order", 2, "Lennard-Jones alone acts between pairs"))
         found.append(Choice("model.radial_functions", 16, "pair potentials are all there is"))
-    small = facts.force_field is not None
-    reason = "a classical force field needs a small network" if small else "nothing is known of the potential"
-    found.append(Choice("model.features", 16 if small else 48, reason))
-    found.append(Choice("model.width", 32 if small else 64, reason))
+    found += _size(facts)
     found.append(_angles(facts))
     kinds, third = min(facts.longest_bond_path, 2), facts.longest_bond_path == 3
     if not kinds:
@@ -217,6 +215,15 @@ def _layers(facts: DataFacts) -> Choice:
     if len(facts.types) == 1:
         return Choice("model.layers", 1, "one element: densities of neighbors tell most, and one layer is fastest")
     return Choice("model.layers", 2, "several elements and no force field: what neighbors are depends on theirs")
+
+
+def _size(facts: DataFacts) -> list[Choice]:
+    small, reason = False, "nothing is known of the potential"
+    if facts.force_field is not None:
+        small, reason = True, "a classical force field needs a small network"
+    elif len(facts.types) == 1 and facts.frames * facts.mean < MANY_ATOMS:
+        small, reason = True, "one element and few atoms: a larger network would learn their noise"
+    return [Choice("model.features", 16 if small else 48, reason), Choice("model.width", 32 if small else 64, reason)]
 
 
 def _angles(facts: DataFacts) -> Choice:
