@@ -88,6 +88,18 @@ def test_automatic_weights_of_energies_that_are_met_better_than_forces_are_one(d
             assert weights.tolist() == [1.0, 1.0, 1.0]
 
 
+def test_the_epoch_of_the_model_is_chosen_by_forces_and_energies(crystals: DataSettings, tmp_path: Path) -> None:
+    changes = {"epochs": 8, "batch_size": None, "learning_rate": 1e-2, "checkpoint_every": 1}
+    for weight in (0.0, "auto"):
+        run = train(MODEL, crystals, settings(loss="huber", energy_weight=weight, **changes), tmp_path / str(weight))
+        for record in run.records:
+            energy = record.validation_energy_rmse_per_atom
+            assert energy is not None and record.validation_score is not None
+            share = 0.0 if weight == 0 else 0.2
+            assert record.validation_score == pytest.approx(record.validation_loss * energy**share, rel=1e-12)
+        assert run.best == min(run.records, key=lambda record: record.score)
+
+
 def test_a_training_with_automatic_weights_lowers_all_errors_and_goes_on_after_an_interruption(
     crystals: DataSettings, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ METRICS = {
     "validation_virial_rmse_per_atom": ("validation: RMSE of the virial per atom", "per_atom"),
     "validation_rmse": ("validation: RMSE of a component", "force"),
     "train_l1_per_atom": ("training: |dF| per atom", "force"),
+    "validation_score": ("validation: score that the model was chosen by", None),
 }
 """What the columns of ``metrics.csv`` are, and the attribute of `ShownUnits` that has their unit."""
 

@@ -11,7 +11,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.interface import Prediction
 from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["Loss", "Scales", "absolute_error_per_axis", "error_of", "measure_scales", "warmup_terms"]
+__all__ = ["ENERGY_SHARE", "Loss", "Scales", "absolute_error_per_axis", "error_of", "measure_scales", "warmup_terms"]
 
 ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
 ENERGY_SHARE, VIRIAL_SHARE = 0.2, 0.05  # of what forces cost, for automatic weights

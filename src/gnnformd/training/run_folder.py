@@ -196,12 +196,12 @@ def _records(content: dict[str, Any]) -> list[EpochRecord]:
 
 
 def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[Path, EpochRecord]:
-    """Find the saved checkpoint with the lowest validation loss.
+    """Find the saved checkpoint with the lowest score of its validation.
 
     Raises
     ------
     InputError
-        No loss is finite.
+        No score is finite.
     """
     kept = [(checkpoints / f"epoch-{record.epoch:02d}.ckpt", record) for record in records]
     candidates = []
@@ -211,13 +211,13 @@ def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[
         elif path.is_file():
             candidates.append((path, record))
     candidates.append((checkpoints / "last.ckpt", records[-1]))
-    finite = [candidate for candidate in candidates if math.isfinite(candidate[1].validation_loss)]
+    finite = [candidate for candidate in candidates if math.isfinite(candidate[1].score)]
     if not finite:
         raise InputError(
             f"{checkpoints.parent}: the errors are not finite; lower training.learning_rate, or check the "
             "data with gnnformd inspect."
         )
-    return min(finite, key=lambda candidate: candidate[1].validation_loss)
+    return min(finite, key=lambda candidate: candidate[1].score)
 
 
 def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -16,6 +16,7 @@ from gnnformd.files import replacing, write_text
 from gnnformd.model.files.model_card import FORMAT_VERSION
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.lightning_module import ForceFitting
+from gnnformd.training.loss import ENERGY_SHARE
 from gnnformd.training.progress import Stopwatch
 
 __all__ = [
@@ -73,6 +74,9 @@ class EpochRecord:
         As `validation_l1_per_atom`, of the training frames while the weights change; None in older files.
     validation_rmse
         Root mean square error of a component of a force, kcal/mol/angstrom, as of ``evaluate``; None in older files.
+    validation_score
+        The model is of the epoch where it is lowest: `validation_loss`, times the error of the energy to the power of
+        the share that it has in automatic losses where energies are learned; None in older files, which mean the loss.
     """
 
     epoch: int
@@ -88,6 +92,12 @@ class EpochRecord:
     validation_virial_rmse_per_atom: float | None = None
     train_l1_per_atom: float | None = None
     validation_rmse: float | None = None
+    validation_score: float | None = None
+
+    @property
+    def score(self) -> float:
+        """`validation_score`, or the loss in older files."""
+        return self.validation_loss if self.validation_score is None else self.validation_score
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are known, by name."""
@@ -127,6 +137,7 @@ class RunLog(lightning.Callback):
         along = validation[:3]
         losses = torch.cat([along.sum()[None], along]) + validation[10:14]  # in warm-up each with its penalty
         per_frame = (losses / validation[3]).tolist()
+        energy = _standard_deviation(*validation[5:8].tolist())
         record = EpochRecord(
             epoch=trainer.current_epoch + 1,
             train_loss=float(train[0] / train[1]),
@@ -137,10 +148,12 @@ class RunLog(lightning.Callback):
             validation_z=per_frame[3],
             learning_rate=self._learning_rate,
             seconds=self.stopwatch.seconds,
-            validation_energy_rmse_per_atom=_standard_deviation(*validation[5:8].tolist()),
+            validation_energy_rmse_per_atom=energy,
             validation_virial_rmse_per_atom=math.sqrt(validation[9] / validation[8]) if validation[8] else None,
             train_l1_per_atom=float(train[2] / train[3]),
             validation_rmse=math.sqrt(float(validation[14] / (3 * validation[4]))),
+            validation_score=per_frame[0]
+            * (energy**ENERGY_SHARE if energy and pl_module.settings.energy_weight else 1.0),
         )
         self.records.append(record)
         for logger in trainer.loggers:

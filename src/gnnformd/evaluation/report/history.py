@@ -46,6 +46,8 @@ class History:
         The same of the training frames, while the weights change.
     validation_rmse
         Root mean square error of a component of a force, kcal/mol/angstrom.
+    validation_score
+        What the epoch of the model was chosen by: the loss, or the loss and the error of the energy.
     per_axis
         Share of `validation_loss` along x, y and z.
     learning_rate, seconds
@@ -59,14 +61,16 @@ class History:
     validation_l1_per_atom: tuple[float, ...]
     train_l1_per_atom: tuple[float, ...]
     validation_rmse: tuple[float, ...]
+    validation_score: tuple[float, ...]
     per_axis: Mapping[str, tuple[float, ...]]
     learning_rate: tuple[float, ...]
     seconds: tuple[float, ...]
 
     @property
     def best(self) -> int:
-        """Index of the epoch with the smallest validation loss."""
-        known = [math.inf if math.isnan(v) else v for v in self.validation_loss]
+        """Index of the epoch that the model is of: that with the smallest score, or loss where there are none."""
+        scores = self.validation_loss if all(map(math.isnan, self.validation_score)) else self.validation_score
+        known = [math.inf if math.isnan(v) else v for v in scores]
         return known.index(min(known))
 
     @property
@@ -119,6 +123,7 @@ def read_metrics(path: Path) -> History | None:
         validation_l1_per_atom=column("validation_l1_per_atom"),
         train_l1_per_atom=column("train_l1_per_atom"),
         validation_rmse=column("validation_rmse"),
+        validation_score=column("validation_score"),
         per_axis={axis: column(f"validation_{axis}") for axis in "xyz"},
         learning_rate=column("learning_rate"),
         seconds=column("seconds"),
@@ -153,6 +158,7 @@ def read_training_log(path: Path) -> History | None:
         validation_l1_per_atom=nothing,
         train_l1_per_atom=nothing,
         validation_rmse=nothing,
+        validation_score=nothing,
         per_axis={axis: _floats(path, [a[k] for a in axes]) for k, axis in enumerate("xyz")},
         learning_rate=_floats(path, [f"{e[3]}e{e[4]}" for e in epochs]),
         seconds=nothing,
