@@ -11,7 +11,7 @@ from gnnformd.trajectory.inspect import inspect_data
 def test_the_sum_of_a_dump_is_right(write_dump) -> None:
     columns, rows = "id type x y z fx fy fz", ["1 1 1 1 1 3 4 0", "2 2 5 5 5 -3 -4 1"]
     found = inspect_data(write_dump(atoms=2, frames=2, columns=columns, rows=rows, before="ITEM: UNITS\nreal"))
-    assert (found["frames"], found["atoms"], found["types"]) == (2, [2, 2], {1: 1, 2: 1})
+    assert (found["frames"], found["atoms"], found["types"]) == (2, [2, 2], {1: [1, 1], 2: [1, 1]})
     assert found["timesteps"] == [0, 10]
     assert found["force"]["mean"] == pytest.approx((5 + 26**0.5) / 2)
     assert found["force"]["rms"] == pytest.approx((51 / 2) ** 0.5)
@@ -20,6 +20,21 @@ def test_the_sum_of_a_dump_is_right(write_dump) -> None:
     assert found["volume_A3"] == pytest.approx([1320, 1320])
     assert found["closest_pair_A"] == pytest.approx(48**0.5)
     assert found["warnings"] == ["1 frames have the positions of an earlier frame (timesteps 10)."]
+    json.dumps(found)
+
+
+def test_atoms_of_each_type_and_periodicity_are_those_of_all_frames(tmp_path) -> None:
+    path = tmp_path / "mixed.xyz"
+    cell = 'Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3'
+    path.write_text(
+        f'1\n{cell} pbc="F F F" energy=1\nNi 0 0 0\n'
+        f'3\n{cell} pbc="T T T" energy=1\nNi 0 0 0\nNi 2 0 0\nAl 0 2 0\n'
+        f'2\n{cell} pbc="T T F" energy=1\nAl 0 0 0\nAl 2 0 0\n'
+    )
+    found = inspect_data(path)
+    assert found["elements"] == ["Ni", "Al"]
+    assert found["types"] == {1: [0, 2], 2: [0, 2]}
+    assert found["periodic"] == {"": 1, "xyz": 1, "xy": 1}
     json.dumps(found)
 
 

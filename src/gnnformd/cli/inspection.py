@@ -192,14 +192,14 @@ def _frames(
     facts: Facts = [
         ("frames", found["frames"]),
         ("atoms", _range(found["atoms"])),
-        ("of each type", _counts(found["types"], names)),
+        ("of each type", _counts({kind: _range(ends) for kind, ends in found["types"].items()}, names)),
         ("steps", _range(found["timesteps"])),
         (
             "edges of the cell, angstrom",
             " x ".join(_range(ends) for ends in zip(*found["cell_lengths_A"], strict=True)),
         ),
         ("volume, angstrom^3", _range(found["volume_A3"])),
-        ("periodic", ", ".join(axis for axis, yes in zip("xyz", found["periodic"], strict=True) if yes) or "no"),
+        ("periodic", _periodicity(found["periodic"])),
         ("molecules", found["molecules"]),
         ("bonds", "unknown" if found["bonds"] is None else found["bonds"]),
         ("units", found["units"]),
@@ -250,7 +250,13 @@ def _force_field(field: ForceField | None) -> Facts:
     return facts
 
 
-def _counts(counts: Mapping[int, int], names: Sequence[str] | None = None) -> str:
+def _periodicity(frames: Mapping[str, int]) -> str:
+    """Periodic directions, with the number of frames where frames differ."""
+    parts = [(", ".join(axes) or "no", count) for axes, count in frames.items()]
+    return parts[0][0] if len(parts) == 1 else "; ".join(f"{axes} in {count} frames" for axes, count in parts)
+
+
+def _counts(counts: Mapping[int, int | str], names: Sequence[str] | None = None) -> str:
     known = dict(enumerate(names or (), start=1))
     return ", ".join(f"{n} of type {kind} {known.get(kind, '')}".rstrip() for kind, n in counts.items())
 

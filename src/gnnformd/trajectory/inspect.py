@@ -38,10 +38,11 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     Returns
     -------
     dict
-        ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (min, max), ``types`` (atoms of each type in
-        the first frame), ``elements`` (names of the types, or None), ``units`` (unit style of the file, from which all
+        ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (min, max), ``types`` (atoms of each type in a
+        frame: min, max), ``elements`` (names of the types, or None), ``units`` (unit style of the file, from which all
         numbers are converted), ``molecules``, ``bonds`` (None where unknown),
-        ``cell_lengths_A`` and ``volume_A3`` (min, max), ``periodic``, ``force`` (``mean``, ``rms`` and ``largest``
+        ``cell_lengths_A`` and ``volume_A3`` (min, max), ``periodic`` (frames of each kind of periodicity, under its
+        directions: ``xyz``, ``xy``, an empty text), ``force`` (``mean``, ``rms`` and ``largest``
         norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
         where it is above 10 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
         None where unknown, ``config_types`` (frames of each), ``isolated_atoms`` (their energies by name, kcal/mol;
@@ -102,6 +103,8 @@ class _Summary:
     first: Frame | None = None
     last_timestep: int = 0
     atoms: _Range = field(default_factory=_Range)
+    types: dict[int, _Range] = field(default_factory=dict)
+    periodic: dict[str, int] = field(default_factory=dict)
     lengths: _Range = field(default_factory=_Range)
     volume: _Range = field(default_factory=_Range)
     energy: _Range = field(default_factory=_Range)
@@ -109,6 +112,13 @@ class _Summary:
     config_types: dict[str, int] = field(default_factory=dict)
 
     def add(self, frame: Frame) -> None:
+        kinds = dict(zip(*(column.tolist() for column in np.unique(frame.types, return_counts=True)), strict=True))
+        for kind in kinds.keys() - self.types.keys():
+            self.types[kind] = _Range(*((0, 0) if self.frames else (None, None)))
+        for kind, counts in self.types.items():
+            counts.add(kinds.get(kind, 0))
+        axes = "".join(axis for axis, periodic in zip("xyz", frame.periodic, strict=True) if periodic)
+        self.periodic[axes] = self.periodic.get(axes, 0) + 1
         self.frames += 1
         self.first = self.first or frame
         self.last_timestep = frame.timestep
@@ -127,7 +137,6 @@ class _Summary:
     def to_dict(self, checks: DataChecks) -> dict[str, Any]:
         first = self.first
         assert first is not None
-        kinds, counts = np.unique(first.types, return_counts=True)
         molecules = None if first.molecule_ids is None else len(np.unique(first.molecule_ids[first.molecule_ids > 0]))
         count, total, squares = self.force_norms
         force = {
@@ -140,12 +149,12 @@ class _Summary:
             "frames": self.frames,
             "timesteps": [first.timestep, self.last_timestep],
             "atoms": self.atoms.to_list(),
-            "types": {int(k): int(n) for k, n in zip(kinds, counts, strict=True)},
+            "types": {kind: self.types[kind].to_list() for kind in sorted(self.types)},
             "molecules": molecules,
             "bonds": None if first.bonds is None else len(first.bonds),
             "cell_lengths_A": self.lengths.to_list(),
             "volume_A3": self.volume.to_list(),
-            "periodic": list(first.periodic),
+            "periodic": self.periodic,
             "force": force,
             "closest_pair_A": None if math.isinf(checks.shortest_distance[0]) else checks.shortest_distance[0],
             "energy_kcal_per_mol": self.energy.to_list(),
