@@ -12,8 +12,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from gnnformd.config import load_config
 from gnnformd.errors import InputError
+from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.settings import GamdSettings
+from gnnformd.training.batches import Portion
 from gnnformd.training.data import FrameData
+from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.schedule import annealed_factor
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
@@ -70,6 +73,23 @@ def test_a_training_of_some_minutes_ends_annealed_within_them(short: DataSetting
     assert len(run.records) <= 21
     rates = [record.learning_rate for record in run.records]
     assert rates[1:] == sorted(rates[1:], reverse=True)
+
+
+def test_the_first_step_in_which_loops_are_compiled_is_not_counted(
+    short: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("gnnformd.training.progress.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    step = ForceFitting.training_step
+
+    def slow(self: ForceFitting, batch: tuple[AtomicGraph, Portion], index: int) -> torch.Tensor:
+        now[0] += 100.0 if self.trainer.global_step == 0 else 1.0
+        return step(self, batch, index)
+
+    monkeypatch.setattr(ForceFitting, "training_step", slow)
+    run = train(MODEL, short, settings(epochs=None, max_minutes=1.0), tmp_path / "run")
+    assert run.records[-1].epoch == 61
+    assert run.records[-1].seconds == pytest.approx(60.0)
 
 
 def test_epochs_end_a_training_before_its_minutes_do(short: DataSettings, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ MAX_RESERVE = 0.2  # share of the time budget kept for the last validation
 
 
 class Stopwatch:
-    """Seconds of training, including those before an interruption."""
+    """Seconds of training, including those before an interruption and without those that are left out."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -37,13 +37,18 @@ class Stopwatch:
         """Add the time before the training was interrupted, s."""
         self._before = seconds
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count so many of the seconds until now."""
+        self._before -= seconds
+
 
 class TrainingProgress(lightning.Callback):
     """Follows the progress of a training: the larger of its share of the steps and its share of the minutes.
 
     At progress 1 the training ends, with a validation and a checkpoint. With schedule ``cosine`` the learning rate
     follows the progress from step to step, and the ends of epochs are validated at most twenty times, evenly over the
-    training. Time for the last validation is reserved within the minutes.
+    training. Time for the last validation is reserved within the minutes; the first step, in which loops are compiled,
+    comes on top of them.
 
     Parameters
     ----------
@@ -63,6 +68,7 @@ class TrainingProgress(lightning.Callback):
         self._planned = math.inf
         self._progress = 0.0
         self._stage = 0
+        self._first_step_start: float | None = None
         self._validation_start = 0.0
         self._reserve = 0.0
 
@@ -78,6 +84,8 @@ class TrainingProgress(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Set the learning rate of the step."""
+        if self._first_step_start is None:
+            self._first_step_start = self.stopwatch.seconds
         self._set_learning_rate(trainer)
 
     def on_train_batch_end(
@@ -89,6 +97,9 @@ class TrainingProgress(lightning.Callback):
         batch_idx: int,
     ) -> None:
         """Report the progress, stop when it is complete, and decide whether to validate an epoch that ends here."""
+        if self._first_step_start is not None and self._first_step_start < math.inf:
+            self.stopwatch.leave_out(self.stopwatch.seconds - self._first_step_start)
+            self._first_step_start = math.inf
         self._measure(trainer)
         step = trainer.global_step
         if self.listener is not None and trainer.is_global_zero and step:
