@@ -43,7 +43,7 @@ class Soap(torch.optim.Optimizer):
         *,
         decay: float = 0.95,
         every: int = 10,
-        shrinkage: float = 0.1,
+        shrinkage: float = 0.02,
     ) -> None:
         super().__init__(parameters, {"lr": learning_rate, "decay": decay, "every": every})
         self.shrinkage = shrinkage
