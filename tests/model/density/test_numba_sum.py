@@ -24,6 +24,9 @@ VARIANTS = {
     "degree three": {"l_max": 3},
     "degree four, two layers": {"l_max": 4, "layers": 2, "message_channels": 3},
     "three layers": {"layers": 3, "message_channels": 3},
+    "whole vectors of features": {"l_max": 4, "layers": 2, "message_channels": 3, "features": 16},
+    "whole vectors of features, degree three": {"l_max": 3, "features": 32},
+    "features that fill no vector": {"l_max": 4, "features": 12},
 }
 
 

@@ -78,28 +78,41 @@ class DensityLayer(nn.Module):
         self.register_buffer("spread", torch.ones(l_max + 1, inputs))
 
     def forward(
-        self, densities: Tensor, node_inputs: Tensor, mixed_before: list[Tensor] | None
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Densities (L or more, N, C K) to energies (N,), scalars (N, W) and mixtures, each (2l + 1, N, F).
+        self, densities: Tensor, node_inputs: Tensor, mixed_before: Tensor | None, *, compiled: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Densities (L or more, N, C K) to energies (N,), scalars (N, W) and mixtures, (M, N, F), degree by degree.
 
-        Mixtures of the layer before are added, of its first degrees where it has more.
+        Mixtures of the layer before are added, of its first degrees where it has more. With ``compiled``, products are
+        left to compiled loops where these know them.
         """
         by_degree = torch.split(
             densities[: (self.l_max + 1) ** 2], [2 * degree + 1 for degree in range(self.l_max + 1)]
         )
         gates = (1.0 + self.gates(node_inputs)).chunk(len(self.degrees), dim=1)  # (N, F) each
-        mixed = []
-        for index, (degree, mixing, gate) in enumerate(zip(self.degrees, self.mixing, gates, strict=True)):
+        parts, factors = [], []
+        for degree, mixing, gate in zip(self.degrees, self.mixing, gates, strict=True):
             weight = mixing / self.spread[degree][:, None]  # (C K, F)
             part = by_degree[degree] @ weight  # (2l + 1, N, F)
             if degree == 0:
                 part = part - node_inputs @ (self.mean @ weight)
-            part = part * gate
-            mixed.append(part if mixed_before is None else part + mixed_before[index])
+            parts.append(part)
+            factors.append(gate.expand(2 * degree + 1, -1, -1))
+        mixed = torch.cat(parts) * torch.cat(factors)  # (M, N, F)
+        if mixed_before is not None:
+            mixed = mixed + mixed_before[: len(mixed)]
+        energy, perceived = self._polynomial(mixed, compiled)
+        return energy, self.second(silu(self.first(torch.cat([perceived, node_inputs], dim=1)))), mixed
+
+    def _polynomial(self, mixed: Tensor, compiled: bool) -> tuple[Tensor, Tensor]:
+        """Energies, (N,), and invariants for the perceptron."""
+        if compiled:
+            from gnnformd.model.density.compiled_polynomial import compiled_polynomial, loops_serve
+
+            if loops_serve(mixed, len(self.products)):
+                return compiled_polynomial(mixed, self.polynomial.weight.view(len(self.products), -1))
         invariants = self._products(mixed)  # (N, I)
-        perceived = torch.cat([invariants[:, : self.perceived], node_inputs], dim=1)
         energy: Tensor = self.polynomial(invariants)
-        return energy.squeeze(1), self.second(silu(self.first(perceived))), mixed
+        return energy.squeeze(1), invariants[:, : self.perceived]
 
     @torch.no_grad()
     def standardize(self, mean: Tensor | None, squares: Tensor, numbers: Tensor) -> None:
@@ -117,20 +130,21 @@ class DensityLayer(nn.Module):
             floor = NARROWEST * widest if widest > 0 else torch.ones_like(widest)
             self.spread[degree] = torch.maximum(spread, floor) * rough
 
-    def _products(self, mixed: list[Tensor]) -> Tensor:
+    def _products(self, mixed: Tensor) -> Tensor:
         """Invariants of the mixed densities, (N, I)."""
-        s = mixed[0][0]  # (N, F)
+        mixtures = mixed.split([2 * degree + 1 for degree in self.degrees])
+        s = mixtures[0][0]  # (N, F)
         values = {"s": s, "ss": s * s}
         if self.l_max >= 1:
-            v, w = mixed[1:3]  # (3, N, F)
+            v, w = mixtures[1:3]  # (3, N, F)
             values["vw"] = (v * w).sum(0)
         if self.l_max >= 2:
-            q, p = mixed[3:5]  # (5, N, F)
+            q, p = mixtures[3:5]  # (5, N, F)
             values["qp"] = (q * p).sum(0)
         if self.l_max >= 3:
-            values["ab"] = (mixed[5] * mixed[6]).sum(0)
+            values["ab"] = (mixtures[5] * mixtures[6]).sum(0)
         if self.l_max >= 4:
-            values["cd"] = (mixed[7] * mixed[8]).sum(0)
+            values["cd"] = (mixtures[7] * mixtures[8]).sum(0)
         for name in self.products:
             if name in ("sss", "svw", "sqp", "sab", "scd"):
                 values[name] = s * values[name[1:]]

@@ -43,7 +43,7 @@ class DensityNetwork(nn.Module):
     Attributes
     ----------
     compiled
-        Sum over neighbors by compiled loops where the graph is on a processor.
+        Sum over neighbors, and multiply densities, by compiled loops where the graph is on a processor.
     energy_scale
         Energies are this many times what the layers put out, kcal/mol.
     type_energies
@@ -126,7 +126,8 @@ class DensityNetwork(nn.Module):
             every = self._densities(sent, later if number else geometries)
             return every if chosen is None else every.index_select(1, chosen)
 
-        energy, scalars = self.atom_energies(inputs, densities, chosen)
+        compiled = self.compiled and vectors.device.type == "cpu"
+        energy, scalars = self.atom_energies(inputs, densities, chosen, compiled=compiled)
         graphs, types = graph.graph_index, graph.type_index
         if graph.owned is not None:
             graphs, types = graphs[graph.owned], types[graph.owned]
@@ -136,7 +137,12 @@ class DensityNetwork(nn.Module):
         return energies, self.charges_of(scalars, graph), [*geometries, *later]
 
     def atom_energies(
-        self, inputs: Tensor, densities: Callable[[Tensor, int], Tensor], chosen: Tensor | None = None
+        self,
+        inputs: Tensor,
+        densities: Callable[[Tensor, int], Tensor],
+        chosen: Tensor | None = None,
+        *,
+        compiled: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Energies of the atoms, in units of the energy scale and without floor, (N,), and their scalars, (N, W).
 
@@ -149,15 +155,17 @@ class DensityNetwork(nn.Module):
             atoms alone if there are such.
         chosen
             Atoms of which alone there are to be energies and scalars, in models of one layer.
+        compiled
+            Leave products of densities to compiled loops.
         """
         first = densities(self.inputs.sent(inputs), 0)  # (L, N, C K)
         if chosen is not None:
             inputs = inputs.index_select(0, chosen)
-        energy, scalars, mixed = self.layers[0](first, inputs, None)  # (N,), (N, W)
+        energy, scalars, mixed = self.layers[0](first, inputs, None, compiled=compiled)  # (N,), (N, W)
         energy = energy + self.readouts[0](scalars)
         later = zip(self.messages, self.layers[1:], self.readouts[1:], strict=True)
         for number, (message, layer, readout) in enumerate(later, start=1):
-            more, update, mixed = layer(densities(message(scalars), number), inputs, mixed)
+            more, update, mixed = layer(densities(message(scalars), number), inputs, mixed, compiled=compiled)
             scalars = scalars + update
             energy = energy + more + readout(scalars)
         return energy, scalars
