@@ -62,8 +62,27 @@ def test_mean_squares_stay_with_their_eigenvectors_when_these_change_places() ->
         squares.lerp_(x.grad.square(), 0.05)
         soap.step()
     state = soap.state[x]
-    found = state["left_basis"].square() @ state["squares"] @ state["right_basis"].square().T
-    torch.testing.assert_close(found, squares, rtol=1e-12, atol=1e-12)
+    found = state["left_basis"].square() @ state["squares"] @ state["right_basis"].square().mT
+    torch.testing.assert_close(found[0], squares, rtol=1e-12, atol=1e-12)
+
+
+def test_a_parameter_takes_the_same_steps_alone_and_beside_others() -> None:
+    made = torch.Generator().manual_seed(0)
+    shapes = ((4, 3), (5,), (4, 3), (1, 6), (3, 4), (4, 3))
+    start = [torch.randn(shape, generator=made, dtype=torch.float64) for shape in shapes]
+    alone, together = ([x.clone().requires_grad_() for x in start] for _ in range(2))
+    optimizers = [Soap([x], 0.05, every=3) for x in alone]
+    all_of_them = Soap(together, 0.05, every=3)
+    for _ in range(8):
+        for x, y in zip(alone, together, strict=True):
+            gradient = torch.randn(x.shape, generator=made, dtype=torch.float64)
+            x.grad, y.grad = gradient, gradient.clone()
+        alone[2].grad = together[2].grad = None  # has no part in the loss
+        for optimizer in (*optimizers, all_of_them):
+            optimizer.step()
+    for x, y in zip(alone, together, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12)
+    assert torch.equal(together[2], start[2])
 
 
 def test_an_ill_conditioned_problem_takes_fewer_steps_than_with_adam() -> None:

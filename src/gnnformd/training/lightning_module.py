@@ -195,5 +195,7 @@ class ForceFitting(lightning.LightningModule):
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's random generators, and put them back afterwards as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed looks for every kind of accelerator
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         yield

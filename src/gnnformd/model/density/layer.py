@@ -85,9 +85,8 @@ class DensityLayer(nn.Module):
         Mixtures of the layer before are added, of its first degrees where it has more. With ``compiled``, products are
         left to compiled loops where these know them.
         """
-        by_degree = torch.split(
-            densities[: (self.l_max + 1) ** 2], [2 * degree + 1 for degree in range(self.l_max + 1)]
-        )
+        counts = [2 * degree + 1 for degree in range(self.l_max + 1)]
+        by_degree = _first(densities, sum(counts)).split(counts)
         gates = (1.0 + self.gates(node_inputs)).chunk(len(self.degrees), dim=1)  # (N, F) each
         parts, factors = [], []
         for degree, mixing, gate in zip(self.degrees, self.mixing, gates, strict=True):
@@ -99,7 +98,7 @@ class DensityLayer(nn.Module):
             factors.append(gate.expand(2 * degree + 1, -1, -1))
         mixed = torch.cat(parts) * torch.cat(factors)  # (M, N, F)
         if mixed_before is not None:
-            mixed = mixed + mixed_before[: len(mixed)]
+            mixed = mixed + _first(mixed_before, len(mixed))
         energy, perceived = self._polynomial(mixed, compiled)
         return energy, self.second(silu(self.first(torch.cat([perceived, node_inputs], dim=1)))), mixed
 
@@ -153,6 +152,11 @@ class DensityLayer(nn.Module):
             elif name == "qpp":
                 values[name] = (product_tensors(q, p) * p).sum(0)
         return torch.cat([values[name] for name in self.products], dim=1)
+
+
+def _first(rows: Tensor, count: int) -> Tensor:
+    """Rows up to a number; slices cost derivatives a copy, so that there is none where there are no more rows."""
+    return rows if len(rows) == count else rows[:count]
 
 
 class Readout(nn.Module):

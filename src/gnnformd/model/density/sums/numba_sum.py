@@ -157,21 +157,20 @@ class _VectorJacobian(Function):
         """Gradients in ``h`` and ``g`` of ``on_sent . in_sent + on_vectors . in_vectors``."""
         sent, gradient = ctx.saved_tensors
         geometry: NumbaGeometry = ctx.geometry
-        in_gradient = torch.zeros_like(gradient)
+        in_gradient = torch.empty_like(gradient) if on_vectors is not None else torch.zeros_like(gradient)
         in_sent = torch.zeros_like(sent) if ctx.needs_input_grad[0] and on_vectors is not None else None
         pairs = geometry.pairs(sent)
         for shell in geometry.shells:
-            change = geometry.empty(sent)
-            part = slice(shell.offset, shell.offset + shell.functions)
-            if on_sent is not None:
-                _run(densities, shell, pairs, _numpy(on_sent), _numpy(change))
-                in_gradient[..., part] += change[..., part]
             if on_vectors is not None:
-                _run(densities_jvp, shell, pairs, _numpy(sent), _numpy(on_vectors), _numpy(change))
-                in_gradient[..., part] += change[..., part]
+                _run(densities_jvp, shell, pairs, _numpy(sent), _numpy(on_vectors), _numpy(in_gradient))
                 if in_sent is not None:
                     on_received = _numpy(sent.new_empty(len(shell.neighbor), sent.shape[1]))
                     arrays = _numpy(sent), _numpy(gradient), _numpy(on_vectors), on_received
                     _run(received_jvp, shell, pairs, *arrays)
                     to_neighbors(shell.neighbor, on_received, _numpy(in_sent))
+        if on_sent is not None:
+            change = geometry.empty(sent)
+            for shell in geometry.shells:
+                _run(densities, shell, pairs, _numpy(on_sent), _numpy(change))
+            in_gradient += change
         return in_sent, in_gradient, None
