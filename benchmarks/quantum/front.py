@@ -3,8 +3,8 @@
 Usage: python -m benchmarks.quantum.front [RESULTS] [--peer ELEMENT:NAME:MICROSECONDS:ERROR]... --figure FILE.png
 
 Reads the rows ``| Si, NAME | RMSE / MAE | ... | MICROSECONDS |`` of the table in RESULTS (``docs/results.md``) whose
-numbers ``benchmarks.quantum.errors`` and ``benchmarks.quantum.linear`` print. Peers are points measured elsewhere, with the
-root mean square error of the forces in meV/angstrom.
+numbers ``benchmarks.quantum.errors`` and ``benchmarks.quantum.linear`` print. Peers are points measured elsewhere, with
+the root mean square error of the forces in meV/angstrom.
 """
 
 from __future__ import annotations

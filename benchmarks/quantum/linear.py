@@ -2,10 +2,10 @@
 
 Usage: python -m benchmarks.quantum.linear FOLDER {Si,Mo} [--repeat 3] [--model MODEL]...
 
-FOLDER holds ``Si_train``, ``Si_test``, ``Mo_train`` and ``Mo_test`` as `benchmarks.quantum.errors` takes them. SNAP and
-qSNAP are those of Zuo et al. (J. Phys. Chem. A 124, 731, 2020), which come with LAMMPS and were fitted to these data; POD
-(Nguyen, Phys. Rev. B 107, 144103, 2023) is fitted to the training file by LAMMPS's ``fitpod``, with three and with up to
-five bodies. Energies are compared as they are, without an offset. The time is that of
+FOLDER holds ``Si_train``, ``Si_test``, ``Mo_train`` and ``Mo_test`` as `benchmarks.quantum.errors` takes them. SNAP
+and qSNAP are those of Zuo et al. (J. Phys. Chem. A 124, 731, 2020), which come with LAMMPS and were fitted to these
+data; POD (Nguyen, Phys. Rev. B 107, 144103, 2023) is fitted to the training file by LAMMPS's ``fitpod``, with three and
+with up to five bodies. Energies are compared as they are, without an offset. The time is that of
 whole steps of LAMMPS on one core, of the first test frame repeated along each direction; that of models of this project
 is measured in the same run (their errors are printed by `benchmarks.quantum.errors`). Set ``OMP_NUM_THREADS=1``.
 """
@@ -49,7 +49,8 @@ def main() -> None:
     frames, training = (_frames(chosen.folder, f"{chosen.element}_{part}") for part in ("test", "train"))
     large = frames[0].repeat(chosen.repeat)
     print(
-        "potential          forces RMSE  MAE (meV/A)   energies RMSE  MAE (meV/atom)   us per atom and step  atoms  fit, s"
+        "potential          forces RMSE  MAE (meV/A)   energies RMSE  MAE (meV/atom)   us per atom and step  atoms"
+        "  fit, s"
     )
     with tempfile.TemporaryDirectory() as folder:
         for name in (*SNAP, *POD):

@@ -87,7 +87,7 @@ class Soap(torch.optim.Optimizer):
         size = (state["squares"] / known).sqrt() + SMALLEST
         update: Tensor = _rotated(state["mean"], left, right) / (known * size)
         if left is None or right is None:
-            pieces = update.split([parameter.numel() for parameter in family])
+            pieces = torch.split(update, [parameter.numel() for parameter in family])
             return [piece.view_as(parameter) for piece, parameter in zip(pieces, family, strict=True)]
         update = _rotated(update, left.mT, right.mT)
         state["left"].lerp_(gradient @ gradient.mT, 1.0 - decay)

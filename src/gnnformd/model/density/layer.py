@@ -86,7 +86,7 @@ class DensityLayer(nn.Module):
         left to compiled loops where these know them.
         """
         counts = [2 * degree + 1 for degree in range(self.l_max + 1)]
-        by_degree = _first(densities, sum(counts)).split(counts)
+        by_degree = torch.split(_first(densities, sum(counts)), counts)
         gates = (1.0 + self.gates(node_inputs)).chunk(len(self.degrees), dim=1)  # (N, F) each
         parts, factors = [], []
         for degree, mixing, gate in zip(self.degrees, self.mixing, gates, strict=True):
@@ -131,7 +131,7 @@ class DensityLayer(nn.Module):
 
     def _products(self, mixed: Tensor) -> Tensor:
         """Invariants of the mixed densities, (N, I)."""
-        mixtures = mixed.split([2 * degree + 1 for degree in self.degrees])
+        mixtures = torch.split(mixed, [2 * degree + 1 for degree in self.degrees])
         s = mixtures[0][0]  # (N, F)
         values = {"s": s, "ss": s * s}
         if self.l_max >= 1:
