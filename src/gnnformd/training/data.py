@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once, frames_per_step
-from gnnformd.training.data_checks import learned_frames, warn_of_data_problems
+from gnnformd.training.data_checks import learned_frames, split_with_known_types, warn_of_data_problems
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
@@ -70,6 +70,7 @@ class FrameData(lightning.LightningDataModule):
             config_types=[dataset.config_types for dataset in datasets],
             validation=[number for number, dataset in enumerate(datasets) if dataset.validation],
         )
+        frames = split_with_known_types(datasets, *frames, data.split)
         dtype = torch.float64 if training.precision == "64-true" else torch.float32
         train, validation = learned_frames(datasets, *frames, training)
         warn_of_data_problems(datasets, train, validation)
