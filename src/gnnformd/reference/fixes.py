@@ -44,8 +44,8 @@ _KEEPS_FORCES = _BEFORE_THE_BOX | set(
     momentum/chunk move neighbor/swap nonaffine/displacement nph npt npt/cauchy npt/uef nve nve/limit nve/noforce
     nvk nvt nvt/sllod nvt/uef oneway phonon press/berendsen print property/atom qeq/dynamic qeq/fire qeq/point
     qeq/reaxff qeq/rel/reaxff qeq/shielded qeq/slater qtpie/reaxff reaxff/bonds reaxff/species recenter rigid
-    rigid/nph rigid/nph/small rigid/npt rigid/npt/small rigid/nve rigid/nve/small rigid/nvt rigid/nvt/small rigid/small store/force
-    store/state temp/berendsen temp/csld temp/csvr temp/rescale tfmc thermal/conductivity vector viscosity
+    rigid/nph rigid/nph/small rigid/npt rigid/npt/small rigid/nve rigid/nve/small rigid/nvt rigid/nvt/small rigid/small
+    store/force store/state temp/berendsen temp/csld temp/csvr temp/rescale tfmc thermal/conductivity vector viscosity
     wall/reflect wall/reflect/stochastic widom
     """.split()  # noqa: SIM905
 )
