@@ -183,6 +183,15 @@ def test_a_dump_between_two_equilibrations_of_charges_is_refused(argon_input, tm
     charges = ("fix 1 all nve", "fix 1 all nve\nfix q all qeq/point 2 8.0 1e-8 200 qeq.txt")
     with pytest.raises(InputError, match="line 13: the charges change every 2 steps, and the dump has frames in betw"):
         generate(argon_input(*EQUILIBRATED, charges), tmp_path / "run")
+    embedded = (charges[1], 'fix 1 all nve\nif "1 == 1" then "fix q all qeq/point 2 8.0 1e-8 200 qeq.txt"')
+    with pytest.raises(InputError, match="line 13: the charges change every 2 steps"):
+        generate(argon_input(*EQUILIBRATED, charges, embedded), tmp_path / "run")
+    variable = ("qeq/point 2", "qeq/point ${seed}")
+    told = pytest.warns(
+        UserWarning, match=r"line 13: the charges change every \$\{seed\} steps, and the dump is every 5;"
+    )
+    with told, pytest.raises(InputError, match=r"qeq\.txt"):
+        generate(argon_input(*EQUILIBRATED, charges, variable), tmp_path / "run")
 
 
 def test_a_users_input_gets_a_dump_with_forces(user_run, tmp_path):

@@ -113,6 +113,7 @@ def test_elements_of_validation_data_alone_are_refused(tmp_path: Path, crystals_
     files = files.model_copy(update={"elements": ["Ar", "Au"]})
     with pytest.raises(InputError, match=r"gold\.xyz: validation frames have Au, which no training frame has; add"):
         FrameData(open_datasets(files), files, TrainingSettings(), 4.4)
+    FrameData(open_datasets(files), files, TrainingSettings(), 4.4, known_types={2})  # of a model that is fine-tuned
     with_gold(tmp_path / "two.xyz", crystals_alike, 9)
     one = DataSettings(paths=[str(tmp_path / "two.xyz")], split="blocks")  # its last frame alone validates
     with pytest.raises(InputError, match=r"two\.xyz: all frames with Au are validation frames"):

@@ -54,6 +54,8 @@ _KEEPS_FORCES = _BEFORE_THE_BOX | set(
 _EQUILIBRATED = ("qeq/", "acks2/", "qtpie/")
 """Fixes that change the charges; the charges of the last frame would be taken for those of all."""
 
+_EQUILIBRATED_EVERY = re.compile(r"\bfix\s+\S+\s+\S+\s+(?:qeq|acks2|qtpie)/\S+\s+([^\s\"']+)")
+
 _WITH_ENERGIES_OF_CHARGES = ("reax", "coul/streitz", "coul/ctip", "comb")
 """Pair styles, or parts of their names, that have the energy that charges have on their atoms."""
 
@@ -124,11 +126,17 @@ def check_equilibration(script: Script, dump: ScriptLine) -> bool:
         The charges in some frames are those of earlier positions.
     """
     lines = equilibrations(script)
-    for line in lines:
-        if line.words[:1] != ["fix"] or len(line.words) < 5 or len(dump.words) < 5:
+    dumped = dump.words[4]
+    for line, every in ((fix, every) for fix in lines for every in _EQUILIBRATED_EVERY.findall(fix.text)):
+        if every in ("1", dumped):
             continue
-        every, dumped = line.words[4], dump.words[4]
-        if every.isdecimal() and dumped.isdecimal() and int(every) > 1 and int(dumped) % int(every):
+        if "$" in every + dumped:
+            warnings.warn(
+                f"{line}: the charges change every {every} steps, and the dump is every {dumped}; where it has frames "
+                "in between, their forces do not follow from their positions.",
+                stacklevel=3,
+            )
+        elif every.isdecimal() and dumped.isdecimal() and int(every) > 1 and int(dumped) % int(every):
             raise InputError(
                 f"{line}: the charges change every {every} steps, and the dump has frames in between, whose forces do "
                 f"not follow from their positions; write 1 instead of {every}, or dump every {every} steps."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -57,7 +57,11 @@ def warn_of_data_problems(datasets: Sequence[PackedDataset], training: Frames, v
 
 
 def split_with_known_types(
-    datasets: Sequence[PackedDataset], training: Frames, validation: Frames, method: SplitMethod
+    datasets: Sequence[PackedDataset],
+    training: Frames,
+    validation: Frames,
+    method: SplitMethod,
+    known_types: Collection[int] = (),
 ) -> tuple[Frames, Frames]:
     """Train on frames with types of atoms that no training frame has, instead of validating on them; warn of it.
 
@@ -71,6 +75,8 @@ def split_with_known_types(
         Dataset and frame of each.
     method
         How they were split.
+    known_types
+        Types, from 1, that need no training frames.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def split_with_known_types(
     InputError
         Files for validation, or whole groups of frames, have such types, or no other frame is for validation.
     """
-    known = {kind for frame in training for kind in _types_of(datasets, frame)}
+    known = {*known_types, *(kind for frame in training for kind in _types_of(datasets, frame))}
     unknown = {frame: _types_of(datasets, frame) - known for frame in validation}
     moved = [frame for frame in validation if unknown[frame]]
     if not moved:
