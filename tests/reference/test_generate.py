@@ -153,6 +153,47 @@ def user_run(argon_input, tmp_path):
     return generate(argon_input(), tmp_path / "out", seed=7)
 
 
+@pytest.mark.parametrize("table", ["step pe", "step temp pe", "step etotal pzz", "step press"])
+def test_the_thermo_table_does_not_depend_on_that_of_the_input(argon_input, tmp_path, table):
+    plain = thermo(generate(argon_input(), tmp_path / "plain"))
+    path = argon_input(("run 20\n", f"thermo_style custom {table}\nthermo 5\nrun 20\n"))
+    found = thermo(generate(path, tmp_path / "run"))
+    for name, expected in plain.items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+EQUILIBRATED = (
+    ("atom_style atomic", "atom_style charge"),
+    ("pair_style lj/cut 8.0", "pair_style lj/cut/coul/cut 8.0"),
+    ("dump 1 all atom 10", "dump 1 all atom 5"),
+)
+
+
+def test_energies_that_lack_those_of_charges_on_their_atoms_are_left_out(argon_input, tmp_path):
+    (tmp_path / "qeq.txt").write_text("1 4.0 10.0 0 0 0\n")
+    charges = ("fix 1 all nve", f"fix 1 all nve\nfix q all qeq/point 5 8.0 1e-8 200 {tmp_path}/qeq.txt")
+    with pytest.warns(UserWarning, match=r"line 13: with 'pair_style lj/cut/coul/cut', LAMMPS's energy lacks that of"):
+        run = generate(argon_input(*EQUILIBRATED, charges), tmp_path / "run")
+    read = list(read_frames(run.folder))
+    assert len(read) == 11
+    assert all(frame.energy is None and frame.virial is not None and frame.charges is not None for frame in read)
+
+
+def test_a_dump_between_two_equilibrations_of_charges_is_refused(argon_input, tmp_path):
+    charges = ("fix 1 all nve", "fix 1 all nve\nfix q all qeq/point 2 8.0 1e-8 200 qeq.txt")
+    with pytest.raises(InputError, match="line 13: the charges change every 2 steps, and the dump has frames in betw"):
+        generate(argon_input(*EQUILIBRATED, charges), tmp_path / "run")
+    embedded = (charges[1], 'fix 1 all nve\nif "1 == 1" then "fix q all qeq/point 2 8.0 1e-8 200 qeq.txt"')
+    with pytest.raises(InputError, match="line 13: the charges change every 2 steps"):
+        generate(argon_input(*EQUILIBRATED, charges, embedded), tmp_path / "run")
+    variable = ("qeq/point 2", "qeq/point ${seed}")
+    told = pytest.warns(
+        UserWarning, match=r"line 13: the charges change every \$\{seed\} steps, and the dump is every 5;"
+    )
+    with told, pytest.raises(InputError, match=r"qeq\.txt"):
+        generate(argon_input(*EQUILIBRATED, charges, variable), tmp_path / "run")
+
+
 def test_a_users_input_gets_a_dump_with_forces(user_run, tmp_path):
     found = frames(user_run)
     assert [step for step, *_ in found] == [0, 10, 20, 30, 40, 50]

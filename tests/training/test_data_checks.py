@@ -5,6 +5,12 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import ase
+import ase.io
+import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.settings import GamdSettings
@@ -13,7 +19,7 @@ from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
 from gnnformd.trajectory.packed.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
-from tests.training.conftest import write_liquid
+from tests.training.conftest import write_crystal, write_liquid
 
 
 def said(data: DataSettings) -> list[str]:
@@ -70,3 +76,45 @@ def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: Data
             evaluate(loaded, open_datasets(data), frames=1)
         said = [str(w.message) for w in caught if "was trained on frames of this dataset" in str(w.message)]
         assert len(said) == known
+
+
+@pytest.fixture(scope="module")
+def crystals_alike(tmp_path_factory: pytest.TempPathFactory) -> list[ase.Atoms]:
+    return write_crystal(tmp_path_factory.mktemp("crystals") / "crystal.xyz", frames=10, seed=0)
+
+
+def with_gold(path: Path, images: list[ase.Atoms], *frames: int) -> None:
+    """Write the crystals, some of which get an atom of gold."""
+    changed = [atoms.copy() for atoms in images]
+    for number, (atoms, known) in enumerate(zip(changed, images, strict=True)):
+        atoms.symbols[3] = "Au" if number in frames else "Ar"
+        atoms.calc = SinglePointCalculator(atoms, **known.calc.results)
+    ase.io.write(path, changed, format="extxyz")
+
+
+@pytest.mark.parametrize("split", ["shuffled", "blocks"])
+def test_an_element_is_not_validated_on_alone(tmp_path: Path, crystals_alike: list[ase.Atoms], split: str) -> None:
+    for number in range(10):
+        with_gold(tmp_path / "gold.xyz", crystals_alike, number)
+        settings = DataSettings(paths=[str(tmp_path / "gold.xyz")], split=split, validation_fraction=0.2)
+        datasets = open_datasets(settings)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            data = FrameData(datasets, settings, TrainingSettings(), 4.4)
+        assert (0, number) in data.train_graphs.frames
+        moved = [str(w.message) for w in caught if "1 validation frames have Au, which no training" in str(w.message)]
+        assert len(data.validation_graphs.frames) == 2 - len(moved)
+
+
+def test_elements_of_validation_data_alone_are_refused(tmp_path: Path, crystals_alike: list[ase.Atoms]) -> None:
+    with_gold(tmp_path / "copper.xyz", crystals_alike)
+    with_gold(tmp_path / "gold.xyz", crystals_alike, 2)
+    files = DataSettings(paths=[str(tmp_path / "copper.xyz")], validation=[str(tmp_path / "gold.xyz")])
+    files = files.model_copy(update={"elements": ["Ar", "Au"]})
+    with pytest.raises(InputError, match=r"gold\.xyz: validation frames have Au, which no training frame has; add"):
+        FrameData(open_datasets(files), files, TrainingSettings(), 4.4)
+    FrameData(open_datasets(files), files, TrainingSettings(), 4.4, known_types={2})  # of a model that is fine-tuned
+    with_gold(tmp_path / "two.xyz", crystals_alike, 9)
+    one = DataSettings(paths=[str(tmp_path / "two.xyz")], split="blocks")  # its last frame alone validates
+    with pytest.raises(InputError, match=r"two\.xyz: all frames with Au are validation frames"):
+        FrameData(open_datasets(one), one, TrainingSettings(), 4.4)

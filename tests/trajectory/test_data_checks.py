@@ -97,3 +97,22 @@ def test_frames_on_both_sides_of_a_split_are_counted(argon: PackedDataset) -> No
 def test_two_atoms_or_frames_of_different_size_are_no_trouble(tmp_path: Path, argon: PackedDataset) -> None:
     few = replace(argon[0], **{k: getattr(argon[0], k)[:2] for k in ("ids", "types", "positions", "forces")})
     assert sentences([few, argon[1]], ARGON) == ""
+
+
+def test_frames_that_differ_in_cell_or_types_alone_do_not_repeat(argon: PackedDataset) -> None:
+    frame = replace(argon[0], forces=None, virial=None, energy=-1.0)
+    stretched = replace(frame, cell=1.01 * frame.cell)
+    exchanged = replace(frame, types=np.where(np.arange(len(frame.types)) == 0, 2, frame.types))
+    others = [stretched, exchanged, replace(frame, periodic=(True, True, False))]
+    assert len({frame_key(one) for one in (frame, *others)}) == 4
+    assert all(
+        "frames" not in sentences([frame, other]).replace("2 of 2 frames have no forces", "") for other in others
+    )
+    apart = {"periodic": (False, False, False)}
+    assert frame_key(replace(frame, **apart)) == frame_key(replace(stretched, **apart))
+
+
+def test_single_atoms_without_forces_are_no_trouble(argon: PackedDataset) -> None:
+    arrays = {k: getattr(argon[0], k)[:1] for k in ("ids", "types", "positions")}
+    one = replace(argon[0], **arrays, forces=np.zeros((1, 3)))
+    assert sentences([one, replace(one, cell=1.1 * one.cell)]) == ""

@@ -13,7 +13,17 @@ from pathlib import Path
 from gnnformd.errors import InputError
 from gnnformd.reference.script import Script, ScriptLine
 
-__all__ = ["FORCE_FIX", "check_fixes", "check_order", "force_fields_as_fixes", "guard", "is_respa", "mentions_fix"]
+__all__ = [
+    "FORCE_FIX",
+    "check_equilibration",
+    "check_fixes",
+    "check_order",
+    "equilibrations",
+    "force_fields_as_fixes",
+    "guard",
+    "is_respa",
+    "mentions_fix",
+]
 
 FORCE_FIX = "gnnformd_force"
 """Id of the ``fix store/force``."""
@@ -28,18 +38,26 @@ _BEFORE_THE_BOX = _OF_THE_FORCE_FIELD | {"gpu", "intel", "omp", "property/atom",
 
 _KEEPS_FORCES = _BEFORE_THE_BOX | set(
     """
-    adapt adapt/fep atom/swap ave/atom ave/chunk ave/correlate ave/correlate/long ave/grid ave/histo
+    acks2/reaxff adapt adapt/fep atom/swap ave/atom ave/chunk ave/correlate ave/correlate/long ave/grid ave/histo
     ave/histo/weight ave/moments ave/time balance bond/break bond/create bond/react bond/swap box/relax brownian
     controller deform deform/pressure deposit dt/reset ehex evaporate gcmc gld gle halt heat mol/swap momentum
     momentum/chunk move neighbor/swap nonaffine/displacement nph npt npt/cauchy npt/uef nve nve/limit nve/noforce
     nvk nvt nvt/sllod nvt/uef oneway phonon press/berendsen print property/atom qeq/dynamic qeq/fire qeq/point
-    qeq/reaxff qeq/shielded qeq/slater reaxff/bonds reaxff/species recenter rigid rigid/nph rigid/nph/small
-    rigid/npt rigid/npt/small rigid/nve rigid/nve/small rigid/nvt rigid/nvt/small rigid/small store/force
-    store/state temp/berendsen temp/csld temp/csvr temp/rescale tfmc thermal/conductivity vector viscosity
+    qeq/reaxff qeq/rel/reaxff qeq/shielded qeq/slater qtpie/reaxff reaxff/bonds reaxff/species recenter rigid
+    rigid/nph rigid/nph/small rigid/npt rigid/npt/small rigid/nve rigid/nve/small rigid/nvt rigid/nvt/small rigid/small
+    store/force store/state temp/berendsen temp/csld temp/csvr temp/rescale tfmc thermal/conductivity vector viscosity
     wall/reflect wall/reflect/stochastic widom
     """.split()  # noqa: SIM905
 )
 """Fixes that leave the forces on the atoms as they are."""
+
+_EQUILIBRATED = ("qeq/", "acks2/", "qtpie/")
+"""Fixes that change the charges; the charges of the last frame would be taken for those of all."""
+
+_EQUILIBRATED_EVERY = re.compile(r"\bfix\s+\S+\s+\S+\s+(?:qeq|acks2|qtpie)/\S+\s+([^\s\"']+)")
+
+_WITH_ENERGIES_OF_CHARGES = ("reax", "coul/streitz", "coul/ctip", "comb")
+"""Pair styles, or parts of their names, that have the energy that charges have on their atoms."""
 
 _FORCES_OF_A_PROGRAM = frozenset({"external", "latte", "mdi/qm", "mdi/qmmm", "qmmm"})
 """Fixes by which another program gives the forces."""
@@ -80,6 +98,60 @@ def check_fixes(script: Script) -> None:
                 "alone, and energies and virials without it.",
                 stacklevel=3,
             )
+
+
+def equilibrations(script: Script) -> list[ScriptLine]:
+    """Lines with fixes that change the charges."""
+    return [line for line in script for style in _styles(line) if style.startswith(_EQUILIBRATED)]
+
+
+def check_equilibration(script: Script, dump: ScriptLine) -> bool:
+    """Refuse dumps between two equilibrations of charges, and warn where LAMMPS's energy lacks that of the charges.
+
+    Parameters
+    ----------
+    script
+        The input.
+    dump
+        Its dump.
+
+    Returns
+    -------
+    bool
+        Whether the energy of LAMMPS is that of the forces.
+
+    Raises
+    ------
+    InputError
+        The charges in some frames are those of earlier positions.
+    """
+    lines = equilibrations(script)
+    dumped = dump.words[4]
+    for line, every in ((fix, every) for fix in lines for every in _EQUILIBRATED_EVERY.findall(fix.text)):
+        if every in ("1", dumped):
+            continue
+        if "$" in every + dumped:
+            warnings.warn(
+                f"{line}: the charges change every {every} steps, and the dump is every {dumped}; where it has frames "
+                "in between, their forces do not follow from their positions.",
+                stacklevel=3,
+            )
+        elif every.isdecimal() and dumped.isdecimal() and int(every) > 1 and int(dumped) % int(every):
+            raise InputError(
+                f"{line}: the charges change every {every} steps, and the dump has frames in between, whose forces do "
+                f"not follow from their positions; write 1 instead of {every}, or dump every {every} steps."
+            )
+    pairs = [line for line in script.commands("pair_style") if len(line.words) > 1]
+    if not lines or not pairs or any("$" in line.text for line in pairs):
+        return True
+    if any(name in word for line in pairs for word in line.words for name in _WITH_ENERGIES_OF_CHARGES):
+        return True
+    warnings.warn(
+        f"{lines[0]}: with 'pair_style {pairs[-1].words[1]}', LAMMPS's energy lacks that of the charges on their "
+        "atoms, so that it is not the energy of the forces; the data have no energies.",
+        stacklevel=3,
+    )
+    return False
 
 
 def _styles(line: ScriptLine) -> list[str]:

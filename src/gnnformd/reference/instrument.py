@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gnnformd.errors import InputError
 from gnnformd.reference.fixes import (
     FORCE_FIX,
+    check_equilibration,
     check_fixes,
+    equilibrations,
     force_fields_as_fixes,
     guard,
     is_respa,
@@ -39,12 +42,13 @@ THERMO_COLUMNS = {
 }
 """Columns of ``thermo.csv`` and LAMMPS's formula for each, which gives these units where the input has ``real``."""
 
+_TEMPERATURE = {"temp", "ke", "etotal", "enthalpy"}
+_PRESSURE = {"press", "enthalpy", *(f"p{axes}" for axes in _AXES)}
+"""Columns of ``thermo_style custom`` for which LAMMPS initializes the keywords ``temp``, or ``press`` and ``pxx``."""
+
 _EXAMPLE = "'dump 1 all custom 100 trajectory.dump id type x y z fx fy fz'"
 _COORDINATES = ("x", "xs", "xu", "xsu")
 _FORCES = {f"f{axis}": f"f_{FORCE_FIX}[{i}]" for i, axis in enumerate("xyz", start=1)}
-_EQUILIBRATED = ("qeq/", "acks2/", "qtpie/")
-"""Fixes that change the charges at every step; those of the last one would be taken for those of all."""
-
 _PARTS = "pair bond angle dihedral improper kspace"
 _RESET = {
     "format": "none",
@@ -161,7 +165,7 @@ def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
         )
     columns = _columns(line)
     wanted = ("id", "type") + (() if set(_COORDINATES) & set(columns) else ("x", "y", "z")) + ("fx", "fy", "fz")
-    if any(len(fix.words) > 3 and fix.words[3].startswith(_EQUILIBRATED) for fix in script.commands("fix")):
+    if equilibrations(script):
         wanted += ("q",)
     return line, tuple(name for name in wanted if name not in columns)
 
@@ -184,8 +188,10 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
     """
     line, added = find_dump(script)
     check_fixes(script)
+    energies = check_equilibration(script, line)
     writer = _Writer(folder, line, added, None if is_respa(script) else folder / "fixes.txt")
-    commands = writer.dump_commands(trajectory, thermo, with_fixes=force_fields_as_fixes(script))
+    formulas = _thermo_formulas(script, energies=energies)
+    commands = writer.dump_commands(trajectory, thermo, formulas, with_fixes=force_fields_as_fixes(script))
     copies = {path.resolve(): folder / f"input-{index}.lmp" for index, path in enumerate(script.files)}
     for path, lines in script.files.items():
         text = ""
@@ -201,6 +207,25 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
                 text += item.text + "\n" * (item.count - item.text.count("\n"))
         copies[path.resolve()].write_text(text)
     return Instrumented(copies[script.path.resolve()], line, added, commands, writer.fixes)
+
+
+def _thermo_formulas(script: Script, *, energies: bool) -> list[str]:
+    """Formulas of `THERMO_COLUMNS`, by LAMMPS's own computes where a keyword is not in each table of the input.
+
+    The keywords are preferred, since they follow ``thermo_modify``. Without ``energies``, potential and total energies
+    are no numbers.
+    """
+    own: dict[str, str] = {}
+    if not energies:
+        own |= {THERMO_COLUMNS[name]: "nan" for name in ("potential_energy", "total_energy")}
+    for line in script:
+        for table in re.findall(r"\bthermo_style\s+custom\b([^\"']*)", line.text.split("#")[0]):
+            if not _TEMPERATURE & set(table.split()):
+                own["temp"] = "c_thermo_temp"
+            if not _PRESSURE & set(table.split()):
+                own["press"] = "c_thermo_press"
+                own |= {f"p{axes}": f"c_thermo_press[{i}]" for i, axes in enumerate(_AXES, start=1)}
+    return [own.get(formula, formula) for formula in THERMO_COLUMNS.values()]
 
 
 class _Writer:
@@ -244,11 +269,13 @@ class _Writer:
         options = " ".join(["append yes", *reset, "format float %.17g", *names])
         return (f"dump_modify {self._name} {options}",)
 
-    def dump_commands(self, trajectory: Path, thermo: Path, *, with_fixes: bool) -> tuple[str, ...]:
+    def dump_commands(
+        self, trajectory: Path, thermo: Path, formulas: Sequence[str], *, with_fixes: bool
+    ) -> tuple[str, ...]:
         """Commands for the line with the dump."""
         name, every = self._name, self._dump.words[4]
         columns = " ".join(self._columns if self.fixes is None else [_FORCES.get(c, c) for c in self._columns])
-        values = ",".join(f"$({formula}:%.17g)" for formula in THERMO_COLUMNS.values())
+        values = ",".join("nan" if formula == "nan" else f"$({formula}:%.17g)" for formula in formulas)
         parts = _PARTS + (" fix" if with_fixes else "")
         computes = (
             ("gnnformd_kinetic", "ke"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import lightning.pytorch as lightning
 import numpy as np
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once, frames_per_step
-from gnnformd.training.data_checks import learned_frames, warn_of_data_problems
+from gnnformd.training.data_checks import learned_frames, split_with_known_types, warn_of_data_problems
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
@@ -41,6 +41,9 @@ class FrameData(lightning.LightningDataModule):
         Of the edges, angstrom.
     batch_wide
         Whether forces on a frame depend on the others of its batch, so that a device takes all of them at once.
+    known_types
+        Types of atoms, from 1, that the model knows without training frames, or None for all: those of the model that a
+        fine-tuning starts from.
 
     Attributes
     ----------
@@ -58,10 +61,11 @@ class FrameData(lightning.LightningDataModule):
         cutoff: float,
         *,
         batch_wide: bool = False,
+        known_types: Collection[int] | None = (),
     ) -> None:
         super().__init__()
         self.training, self.batch_wide = training, batch_wide
-        frames = split_frames(
+        split = split_frames(
             [len(dataset) for dataset in datasets],
             method=data.split,
             validation_fraction=data.validation_fraction,
@@ -70,6 +74,8 @@ class FrameData(lightning.LightningDataModule):
             config_types=[dataset.config_types for dataset in datasets],
             validation=[number for number, dataset in enumerate(datasets) if dataset.validation],
         )
+        known = range(1, 1 + max(dataset.type_count for dataset in datasets)) if known_types is None else known_types
+        frames = split_with_known_types(datasets, *split, data.split, known)
         dtype = torch.float64 if training.precision == "64-true" else torch.float32
         train, validation = learned_frames(datasets, *frames, training)
         warn_of_data_problems(datasets, train, validation)

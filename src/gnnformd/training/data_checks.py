@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from gnnformd.training.run_folder import WEIGHTS_DIGEST, is_main_process
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_digest, frame_key
 from gnnformd.trajectory.packed.dataset import PackedDataset
+from gnnformd.trajectory.split import SplitMethod
 
 __all__ = [
     "learned_frames",
+    "split_with_known_types",
     "training_digests",
     "value_digests",
     "warn_of_data_problems",
@@ -52,6 +54,68 @@ def warn_of_data_problems(datasets: Sequence[PackedDataset], training: Frames, v
     keys = [[frame_key(datasets[which][frame]) for which, frame in part] for part in (training, validation)]
     for problem in check_split(*keys):
         warnings.warn(f"data: {problem}", stacklevel=3)
+
+
+def split_with_known_types(
+    datasets: Sequence[PackedDataset],
+    training: Frames,
+    validation: Frames,
+    method: SplitMethod,
+    known_types: Collection[int] = (),
+) -> tuple[Frames, Frames]:
+    """Train on frames with types of atoms that no training frame has, instead of validating on them; warn of it.
+
+    What a model says of atoms that it has never seen is arbitrary, and so is their error.
+
+    Parameters
+    ----------
+    datasets
+        The data.
+    training, validation
+        Dataset and frame of each.
+    method
+        How they were split.
+    known_types
+        Types, from 1, that need no training frames.
+
+    Returns
+    -------
+    training, validation
+        With the frames moved.
+
+    Raises
+    ------
+    InputError
+        Files for validation, or whole groups of frames, have such types, or no other frame is for validation.
+    """
+    known = {*known_types, *(kind for frame in training for kind in _types_of(datasets, frame))}
+    unknown = {frame: _types_of(datasets, frame) - known for frame in validation}
+    moved = [frame for frame in validation if unknown[frame]]
+    if not moved:
+        return training, validation
+    names, path = datasets[moved[0][0]].type_names or (), datasets[moved[0][0]].path
+    kinds = sorted(set[int]().union(*unknown.values()))
+    named = ", ".join(names[kind - 1] if kind <= len(names) else f"type {kind}" for kind in kinds)
+    if any(dataset.validation for dataset in datasets):
+        raise InputError(
+            f"{path}: validation frames have {named}, which no training frame has; add training frames with it, or "
+            "leave these frames out."
+        )
+    if method in ("groups", "trajectory") or len(moved) == len(validation):
+        raise InputError(
+            f"{path}: all frames with {named} are validation frames, so that it would not be learned; choose another "
+            "data.split, or add frames."
+        )
+    if is_main_process():
+        warnings.warn(
+            f"data: {len(moved)} validation frames have {named}, which no training frame has, and are trained on.",
+            stacklevel=3,
+        )
+    return sorted([*training, *moved]), [frame for frame in validation if not unknown[frame]]
+
+
+def _types_of(datasets: Sequence[PackedDataset], frame: tuple[int, int]) -> frozenset[int]:
+    return frozenset(np.unique(datasets[frame[0]][frame[1]].types).tolist())
 
 
 def training_digests(datasets: Sequence[PackedDataset], training: Frames) -> list[str]:

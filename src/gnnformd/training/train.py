@@ -248,6 +248,13 @@ class _Fit:
         warnings.warn(f"{where}, so there is no Coulomb energy (model.electrostatics: none); {how}.", stacklevel=4)
         return self._with(electrostatics="none")
 
+    def _known_types(self, names: Sequence[str]) -> set[int] | None:
+        """Types, from 1, that the model knows before training; None for all, which it knows by their parameters."""
+        if self.model.node_features == "physical":
+            return None
+        known = () if self.start is None else self.start.card.type_names
+        return {number for number, name in enumerate(names, start=1) if name in known}
+
     def _run(
         self,
         datasets: Sequence[PackedDataset],
@@ -274,7 +281,14 @@ class _Fit:
                 f"training.compile: a '{self.model.kind}' model differentiates its energy twice, which PyTorch does "
                 "not compile; set it to false."
             )
-        frames = FrameData(datasets, self.data, self.training, self.model.cutoff, batch_wide=network.batch_wide)
+        frames = FrameData(
+            datasets,
+            self.data,
+            self.training,
+            self.model.cutoff,
+            batch_wide=network.batch_wide,
+            known_types=self._known_types(names),
+        )
         digests = training_digests(datasets, frames.train_graphs.frames)
         values = value_digests(datasets, frames.train_graphs.frames, frames.validation_graphs.frames)
         if start is not None:

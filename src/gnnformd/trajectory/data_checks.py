@@ -65,14 +65,14 @@ class DataChecks:
         self.shortest_distance: tuple[float, int] = (math.inf, 0)
         self.largest_force: tuple[float, int] = (0.0, 0)
         self.largest_net_force = 0.0
-        self._frames = self._with_forces = self._energies_alone = 0
+        self._frames = self._with_forces = self._of_many_atoms = self._energies_alone = 0
         self._net_force = 0.0  # sum over frames of |sum F| / sqrt(sum F^2), about 1 for independent forces
         self._squares = np.zeros(2)  # mean squares of the forces, and of those of the force field
         self._compared = 0
         self._net_charge: tuple[float, int] = (0.0, 0)
         self._seen: set[int] = set()
         self._repeated: list[int] = []
-        self._first: Float | None = None
+        self._first: Frame | None = None
         self._unchanged = True
         self._without_bonds = False
         self._largest_stress: tuple[float, int] = (0.0, 0)
@@ -103,12 +103,12 @@ class DataChecks:
         if key in self._seen:
             self._repeated.append(frame.timestep)
         self._seen.add(key)
-        self._first = frame.positions if self._first is None else self._first
-        same_size = self._first.shape == frame.positions.shape
-        self._unchanged &= same_size and bool(np.abs(frame.positions - self._first).max() < _MIN_DISPLACEMENT)
+        self._first = frame if self._first is None else self._first
+        self._unchanged &= _same(self._first, frame)
 
     def _add_forces(self, frame: Frame, forces: Float) -> None:
         self._with_forces += 1
+        self._of_many_atoms += len(forces) > 1
         norms, total = np.linalg.norm(forces, axis=1), float(np.linalg.norm(forces.sum(axis=0)))
         if norms.max() > self.largest_force[0]:
             self.largest_force = float(norms.max()), frame.timestep
@@ -171,7 +171,7 @@ class DataChecks:
             size, timestep = self.largest_force
             size *= self._force_factor
             found.append(f"forces are huge: {size:.3g} {self._force_unit} on an atom at timestep {timestep}.")
-        if self._with_forces and self.largest_force[0] == 0:
+        if self._of_many_atoms and self.largest_force[0] == 0:  # a single atom has none by symmetry
             found.append("all forces are zero; was the dump written before they were computed?")
         elif self._net_force > _MAX_NET_FORCE * self._with_forces:
             found.append(
@@ -219,9 +219,19 @@ def check_split(training: Sequence[int], validation: Sequence[int]) -> list[str]
     return found
 
 
+def _same(one: Frame, other: Frame) -> bool:
+    """Whether atoms and, where something is periodic, cells of two frames are the same."""
+    if not np.array_equal(one.types, other.types) or one.periodic != other.periodic:
+        return False
+    changes = [other.positions - one.positions, other.cell - one.cell if any(one.periodic) else np.zeros(1)]
+    return all(bool(np.abs(change).max(initial=0.0) < _MIN_DISPLACEMENT) for change in changes)
+
+
 def frame_key(frame: Frame) -> int:
-    """Return a hash of the positions."""
-    return hash(np.ascontiguousarray(frame.positions).tobytes())
+    """Return a hash of types, positions, cell and periodic directions."""
+    cell = frame.cell if any(frame.periodic) else np.zeros((3, 3))
+    arrays = (frame.types, frame.positions, cell)
+    return hash((frame.periodic, *(np.ascontiguousarray(array).tobytes() for array in arrays)))
 
 
 def frame_digest(frame: Frame) -> str:

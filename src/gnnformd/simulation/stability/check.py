@@ -18,7 +18,7 @@ from gnnformd.model.files.model_file import LoadedModel, load_model, save_card
 from gnnformd.model.files.stability import StabilityCheck
 from gnnformd.simulation.stability.run import Ensemble, Finished, seconds_per_step, short_run
 from gnnformd.simulation.stability.starts import Start, choose_starts, rigid_bonds
-from gnnformd.simulation.stability.temperature import highest_temperature
+from gnnformd.simulation.stability.temperature import highest_temperature, near_equilibrium
 from gnnformd.trajectory.packed.dataset import PackedDataset, open_datasets
 
 if TYPE_CHECKING:
@@ -109,8 +109,9 @@ def check_stability(
 
     NVE, NVT, and NPT where frames are periodic in all directions; NVT alone for forces without an energy. A run passes
     where forces stay finite, no two atoms come closer than 0.9 times the closest such pair in training, the total
-    energy of NVE and the temperature stay, and the volume changes by less than 30 %. Where the time does not suffice,
-    there are fewer frames and shorter runs, the hotter ones first.
+    energy of NVE and the temperature stay, and the volume stays within 30 % of those of the data. Where the time does
+    not suffice, there are fewer frames and shorter runs, the hotter ones first. Frames far from equilibrium are left
+    out.
 
     Parameters
     ----------
@@ -137,6 +138,12 @@ def check_stability(
     if rigid_bonds(starts):
         return StabilityCheck(skipped="bonds have a fixed length in the data, which only LAMMPS can keep (fix shake)")
     highest, source = highest_temperature(loaded, datasets, starts)
+    every_start, (starts, far) = starts, near_equilibrium(loaded, starts, highest, source)
+    if not starts:
+        return StabilityCheck(
+            skipped=f"the frames of the data are far from equilibrium, with forces as at {far:.2g} K, and would "
+            "explode with any model"
+        )
     temperatures = tuple(float(f"{value:.3g}") for value in (HOTTER * highest, highest))
     every = [
         _Planned(start, temperature, ensemble)
@@ -178,7 +185,10 @@ def check_stability(
         full_picoseconds=PICOSECONDS,
         timesteps_fs=tuple(sorted({planned.start.timestep for planned in every})),
         temperature_source=source,
-        notes=tuple(_notes(loaded, starts, finished, len(every), highest, source, seconds)),
+        notes=(
+            *_notes(loaded, starts, finished, len(every), highest, source, seconds),
+            *_left_out(len(every_start) - len(starts), far),
+        ),
     )
 
 
@@ -253,6 +263,14 @@ def _notes(
     if source.startswith(("estimated", "taken")):
         notes.append(f"The highest temperature of the data, {highest:.4g} K, is {source}.")
     return notes
+
+
+def _left_out(count: int, lowest: float | None) -> list[str]:
+    """Sentence on frames that are far from equilibrium."""
+    if not count:
+        return []
+    which = "A frame is" if count == 1 else f"{count} frames are"
+    return [f"{which} left out: far from equilibrium, with forces as at {lowest:.2g} K and more."]
 
 
 def _write_configurations(path: Path, wrong: Sequence[Atoms]) -> None:

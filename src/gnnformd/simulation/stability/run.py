@@ -58,6 +58,9 @@ MAX_TEMPERATURE_ERROR = {"nvt": 0.1, "npt": 0.1, "nve": 0.5}
 a rise counts."""
 
 MAX_VOLUME_CHANGE = 0.3
+"""Relative, beyond the volumes of the data."""
+
+ATMOSPHERE = 101325 * units.Pascal
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,36 @@ class Finished:
 
     run: CheckedRun
     configuration: Atoms | None
+
+
+class _WrongVolume(Exception):
+    """The volume has left those of the data; the message is a sentence."""
+
+
+class _Barostat(NPTBerendsen):  # type: ignore[misc]
+    """Stops before forces are computed in a box that is much too small, where each atom has neighbors without end."""
+
+    volumes = (0.0, np.inf)
+
+    def scale_positions_and_cell(self) -> None:
+        """Scale the box, and compare its volume with those of the data, angstrom^3.
+
+        Raises
+        ------
+        _WrongVolume
+            It is far from them.
+        """
+        before = np.linalg.det(self.atoms.cell.array)
+        super().scale_positions_and_cell()
+        after = np.linalg.det(self.atoms.cell.array)
+        volume, (smallest, largest) = abs(after), self.volumes
+        if not after / before > 0:
+            raise _WrongVolume("the pressure turned the box inside out.")
+        if not (1 - MAX_VOLUME_CHANGE) * smallest <= volume <= (1 + MAX_VOLUME_CHANGE) * largest:
+            beyond, limit = ("above the largest", largest) if volume > largest else ("below the smallest", smallest)
+            raise _WrongVolume(
+                f"the volume is {volume:.4g} angstrom^3, {100 * (volume / limit - 1):+.0f} % {beyond} of the data."
+            )
 
 
 class Judge:
@@ -138,7 +171,7 @@ class Judge:
         share = 100 / (1000 * BOLTZMANN * self._temperature)  # ns to ps
         return slope.value * share, slope.standard_error * share
 
-    def verdict(self, picoseconds: float, volume_change: float) -> tuple[str | None, str]:
+    def verdict(self, picoseconds: float) -> tuple[str | None, str]:
         """Cause and sentence of what is wrong with the run as a whole; None and '' if nothing is."""
         drift = self.drift()
         if drift is not None and abs(drift[0]) > MAX_DRIFT + 3 * drift[1]:
@@ -146,8 +179,6 @@ class Judge:
         wrong = self._temperature_verdict(picoseconds)
         if wrong:
             return "temperature", wrong
-        if abs(volume_change) > MAX_VOLUME_CHANGE:
-            return "volume", f"the volume changed by {100 * volume_change:+.0f} %."
         return None, ""
 
     def _temperature_verdict(self, picoseconds: float) -> str:
@@ -185,7 +216,8 @@ def short_run(
     start
         The frame.
     ensemble
-        ``nve``, ``nvt`` (Langevin) or ``npt`` (Berendsen, at the pressure of the data, else at 1 atm).
+        ``nve``, ``nvt`` (Langevin) or ``npt`` (Berendsen, at the pressure of the data; at 1 atm where it is lower or
+        not known).
     temperature
         Of velocities and thermostat, K.
     seed
@@ -198,7 +230,6 @@ def short_run(
     atoms = _atoms(loaded, calculator, start, ensemble, temperature, seed)
     judge, timestep = Judge(loaded, start, ensemble, temperature), start.timestep
     steps, done, cause, reason, at = max(1, round(1000 * picoseconds / timestep)), 0, None, "", None
-    volume = abs(float(np.linalg.det(start.frame.cell)))
     try:
         forces = atoms.get_forces(md=True)
         dynamics = _dynamics(atoms, start, ensemble, temperature, seed)
@@ -212,12 +243,11 @@ def short_run(
         cause, reason, at = "distance" if judge.outside else "temperature", error.reason, done * timestep / 1000
     except CalculationFailed as error:
         cause, reason, at = "forces", str(error), done * timestep / 1000
-    except InputError as error:  # the box has become too small
+    except (_WrongVolume, InputError) as error:  # what the calculator refuses is a box that has become too small
         cause, reason, at = "volume", str(error), done * timestep / 1000
     length = done * timestep / 1000
     if cause is None:
-        change = float(np.linalg.det(atoms.cell.array)) / volume - 1 if ensemble == "npt" else 0.0
-        cause, reason = judge.verdict(length, change)
+        cause, reason = judge.verdict(length)
     drift = judge.drift() if ensemble == "nve" else None
     if cause is not None and judge.outside is not None and at is not None and judge.outside[0] < at:
         reason += f" Before, at {judge.outside[0]:.3g} ps, {judge.outside[1]}"
@@ -281,15 +311,19 @@ def _dynamics(atoms: Atoms, start: Start, ensemble: Ensemble, temperature: float
         friction = 1 / (RELAXATION * units.fs)
         return Langevin(atoms, timestep, temperature_K=temperature, friction=friction, fixcm=False, rng=random)
     pressure = start.pressure(temperature)
-    return NPTBerendsen(
+    barostat = _Barostat(
         atoms,
         timestep,
         temperature_K=temperature,
-        pressure_au=101325 * units.Pascal if pressure is None else pressure / KCAL_PER_MOL_PER_EV,
+        # under tension, as in frames with stretched cells, matter is not stable
+        pressure_au=ATMOSPHERE if pressure is None else max(pressure / KCAL_PER_MOL_PER_EV, ATMOSPHERE),
         taut=RELAXATION * units.fs,
         taup=BAROSTAT_RELAXATION * units.fs,
         compressibility_au=COMPRESSIBILITY,
     )
+    smallest, largest = (abs(float(np.linalg.det(start.frame.cell))) * share for share in start.volumes)
+    barostat.volumes = smallest, largest
+    return barostat
 
 
 def _finite(atoms: Atoms) -> Atoms | None:

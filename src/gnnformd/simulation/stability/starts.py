@@ -28,8 +28,9 @@ FEW_ATOMS = 8
 RIGID = 1e-4
 """Relative spread of the lengths of bonds of one kind below which they are constrained."""
 
-PRESSURE_FRAMES = 64
+SAMPLED_FRAMES = 64
 SAME_VOLUME = 0.01
+SAME_FORCES = 2.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ class Start:
     symbols
         Element of each atom, ``X`` where it is not known, (N,).
     virial
-        Mean of ``sum x f`` in frames of the same volume, kcal/mol, one third of the trace; None where it is not known.
+        Mean of ``sum x f`` in frames of the same volume and such forces, kcal/mol, one third of the trace; None where
+        it is not known.
+    volumes
+        Smallest and largest volume of frames of the same composition, relative to that of this one.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Start:
     masses: Float
     symbols: tuple[str, ...]
     virial: float | None
+    volumes: tuple[float, float] = (1.0, 1.0)
 
     @property
     def topology(self) -> Topology:
@@ -87,7 +92,7 @@ class Start:
         if self.virial is None:
             return None
         kinetic = len(self.masses) * BOLTZMANN * temperature
-        return (kinetic + self.virial) / abs(float(np.linalg.det(self.frame.cell)))
+        return (kinetic + self.virial) / _volume(self.frame)
 
 
 def choose_starts(loaded: LoadedModel, datasets: Sequence[PackedDataset], count: int) -> list[Start]:
@@ -119,7 +124,9 @@ def choose_starts(loaded: LoadedModel, datasets: Sequence[PackedDataset], count:
             raise ValueError(f"the mass of atoms of type {unknown} is not known (give a force field or a data file)")
         symbols = tuple(name if name in atomic_numbers else "X" for name in (names[t - 1] for t in frame.types))
         name = f"frame {index} of {dataset.path.name}"
-        found.append(Start(name, frame, types, known, symbols, _mean_virial(dataset, frame)))
+        others = _periodic_frames(dataset) if all(frame.periodic) else []
+        virial, volumes = _mean_virial(frame, others), _volumes(frame, others)
+        found.append(Start(name, frame, types, known, symbols, virial, volumes))
     return found
 
 
@@ -144,19 +151,49 @@ def masses_by_type(loaded: LoadedModel, dataset: PackedDataset, types: TypeMap) 
     return masses
 
 
-def _mean_virial(dataset: PackedDataset, frame: Frame) -> float | None:
-    """Mean over frames of this volume, since that of one frame fluctuates."""
+def _periodic_frames(dataset: PackedDataset) -> list[Frame]:
+    """Frames that are evenly spaced in a dataset, those of them that are periodic in all directions."""
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, SAMPLED_FRAMES).round().astype(int))
+    return [frame for frame in (dataset[index] for index in chosen.tolist()) if all(frame.periodic)]
+
+
+def _mean_virial(frame: Frame, others: Sequence[Frame]) -> float | None:
+    """Mean over frames of this volume and such forces, since that of one frame fluctuates.
+
+    Random displacements have other forces, and a pressure that is far from that of this frame.
+    """
     if frame.virial is None or not all(frame.periodic):
         return None
-    volume, found = abs(float(np.linalg.det(frame.cell))), [float(np.trace(frame.virial)) / 3]
-    for index in np.unique(np.linspace(0, len(dataset) - 1, PRESSURE_FRAMES).round().astype(int)).tolist():
-        other: Frame = dataset[index]
-        same = len(other.types) == len(frame.types)
-        if same and other.virial is not None:
-            change = abs(float(np.linalg.det(other.cell))) / volume - 1
-            if abs(change) < SAME_VOLUME:
-                found.append(float(np.trace(other.virial)) / 3)
+    found = [float(np.trace(frame.virial)) / 3]
+    for other in others:
+        same = len(other.types) == len(frame.types) and abs(_volume(other) / _volume(frame) - 1) < SAME_VOLUME
+        if same and other.virial is not None and _alike(_squared_forces(frame), _squared_forces(other)):
+            found.append(float(np.trace(other.virial)) / 3)
     return float(np.mean(found))
+
+
+def _volumes(frame: Frame, others: Sequence[Frame]) -> tuple[float, float]:
+    """Range of the volume per atom in frames of this composition, relative to that of this frame."""
+    found = [1.0]
+    for other in others:
+        count = np.bincount(other.types, minlength=len(np.bincount(frame.types)))
+        if np.array_equal(count * len(frame.types), np.bincount(frame.types, minlength=len(count)) * len(other.types)):
+            found.append(_volume(other) / len(other.types) / (_volume(frame) / len(frame.types)))
+    return min(found), max(found)
+
+
+def _alike(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return True
+    return one <= SAME_FORCES * other and other <= SAME_FORCES * one
+
+
+def _squared_forces(frame: Frame) -> float | None:
+    return None if frame.forces is None else float(np.square(frame.forces).mean())
+
+
+def _volume(frame: Frame) -> float:
+    return abs(float(np.linalg.det(frame.cell)))
 
 
 def rigid_bonds(starts: Sequence[Start]) -> bool:

@@ -27,7 +27,7 @@ from gnnformd.units import BOLTZMANN
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["configurational_temperature", "highest_temperature"]
+__all__ = ["configurational_temperature", "highest_temperature", "near_equilibrium"]
 
 Float = NDArray[np.float64]
 
@@ -39,7 +39,12 @@ _IN_COMMENT = re.compile(r"(?<![\w.])(?:temperature|temp|temperature_K)\s*=\s*\"
 _IN_NAME = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s?K(?![A-Za-z0-9])")
 _VELOCITY_FRAMES = 20
 _COMMENT_BYTES = 50_000_000
-_DISPLACEMENT, _VECTORS = 0.01, 8
+_DISPLACEMENT = 0.01
+_VECTORS, _VECTOR_ATOMS = 8, 2000  # so many vectors, or fewer where they have so many atoms together
+_FAR = 2.0
+
+MEASURED = ("tables of the data", "velocities in the data")
+"""Sources of a temperature of molecular dynamics, whose frames are at equilibrium."""
 
 
 def highest_temperature(
@@ -61,18 +66,19 @@ def highest_temperature(
     tables = [dataset.path / "thermo.csv" for dataset in datasets]
     table = temperature_range([path for path in tables if path.is_file()])
     if table is not None and table[1] > 0:
-        return _without_fluctuation(table[1], table[2], atoms), "tables of the data"
+        return _without_fluctuation(table[1], table[2], atoms), MEASURED[0]
     for values, source in (
         (_in_comments(datasets), "temperature in the data"),
-        (_of_velocities(loaded, datasets, starts), "velocities in the data"),
+        (_of_velocities(loaded, datasets, starts), MEASURED[1]),
         (_in_names(datasets), "config_type of the data"),
     ):
         if values:
-            fluctuate = source.startswith("velocities")
+            fluctuate = source == MEASURED[1]
             return _without_fluctuation(float(np.mean(values)), max(values), atoms) if fluctuate else max(
                 values
             ), source
     estimates = [value for start in starts if (value := configurational_temperature(loaded, start)) is not None]
+    estimates = [value for value in estimates if value <= HIGHEST] or estimates
     if estimates:
         found = _without_fluctuation(float(np.mean(estimates)), max(estimates), atoms)
         if found >= LOWEST:
@@ -157,7 +163,7 @@ def configurational_temperature(loaded: LoadedModel, start: Start) -> float | No
         return found.astype(np.float64)
 
     curvatures = []
-    for _ in range(_VECTORS):
+    for _ in range(min(_VECTORS, -(-_VECTOR_ATOMS // max(len(frame.positions), 1)))):
         signs = random.choice((-1.0, 1.0), frame.positions.shape)
         step = _DISPLACEMENT * signs
         ahead, behind = forces(frame.positions + step), forces(frame.positions - step)
@@ -166,3 +172,39 @@ def configurational_temperature(loaded: LoadedModel, start: Start) -> float | No
     if not curvature > 0:
         return None
     return float((frame.forces**2).sum()) / curvature / BOLTZMANN
+
+
+def near_equilibrium(
+    loaded: LoadedModel, starts: Sequence[Start], highest: float, source: str
+) -> tuple[list[Start], float | None]:
+    """Leave out frames whose forces are those of a much higher temperature, as after large random displacements.
+
+    In a simulation the energy of such a frame becomes heat, though the model is right. Frames of molecular dynamics all
+    stay, and those whose configurational temperature is not known.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    starts
+        Frames.
+    highest, source
+        See `highest_temperature`.
+
+    Returns
+    -------
+    list of Start
+        Frames whose configurational temperature is at most twice the highest temperature, beyond fluctuations.
+    float or None
+        The lowest configurational temperature of those left out, K.
+    """
+    if source in MEASURED:
+        return list(starts), None
+    near, far = [], []
+    for start in starts:
+        value = configurational_temperature(loaded, start)
+        if value is not None and _without_fluctuation(0.0, value, len(start.masses)) > _FAR * highest:
+            far.append(value)
+        else:
+            near.append(start)
+    return near, min(far, default=None)

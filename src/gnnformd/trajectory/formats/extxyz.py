@@ -226,8 +226,8 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
     ):
         if numbers is not None and not np.isfinite(numbers).all():
             raise InputError(
-                f"{where}: {'an' if name == 'energy' else 'a'} {name} of the frame is not a finite number; remove this "
-                "frame and all that follow."
+                f"{where}: {'an' if name == 'energy' else 'a'} {name} of the frame is not a finite number; correct "
+                "or remove this frame."
             )
     weights = target_weights({} if names_isolated_atom(str(config_type)) else values, where)
     forces, energy, virial = (
