@@ -77,6 +77,9 @@ class EpochRecord:
     validation_score
         The model is of the epoch where it is lowest: `validation_loss`, times the error of the energy to the power of
         the share that it has in automatic losses where energies are learned; None in older files, which mean the loss.
+    validation_mean_force
+        ``|Fx| + |Fy| + |Fz|`` of the data averaged over the atoms of validation frames, kcal/mol/angstrom, beside which
+        `validation_l1_per_atom` is large or small; None in older files.
     """
 
     epoch: int
@@ -93,6 +96,7 @@ class EpochRecord:
     train_l1_per_atom: float | None = None
     validation_rmse: float | None = None
     validation_score: float | None = None
+    validation_mean_force: float | None = None
 
     @property
     def score(self) -> float:
@@ -154,6 +158,7 @@ class RunLog(lightning.Callback):
             validation_rmse=math.sqrt(float(validation[14] / (3 * validation[4]))),
             validation_score=per_frame[0]
             * (energy**ENERGY_SHARE if energy and pl_module.settings.energy_weight else 1.0),
+            validation_mean_force=float(validation[15] / validation[4]),
         )
         self.records.append(record)
         for logger in trainer.loggers:
