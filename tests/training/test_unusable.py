@@ -44,8 +44,8 @@ def test_half_of_the_forces_is_the_limit() -> None:
     assert text is not None and "wrong by 50 %" in text and "--max-minutes" in text
     assert why_unusable(5.0, 10.0, 1.0) == (
         "This model is not usable: its forces are wrong by 50 % of the forces of the validation frames (a model "
-        "without any forces has 100 %). Training frames are at 10 %, so there are too few of them, or they are unlike the "
-        "validation frames; add frames."
+        "without any forces has 100 %). Training frames are at 10 %, so there are too few of them, or they are unlike "
+        "the validation frames; add frames."
     )
     assert why_unusable(0.06, 0.05) is None  # relaxed structures
     assert why_unusable(5.0, None) is None  # older files
@@ -57,10 +57,6 @@ def test_a_training_without_success_says_so_everywhere(tmp_path: Path) -> None:
     paths = [str(tmp_path / name) for name in ("one.dump", "two.dump")]
     changes = [*CHANGES, f"data.paths={json.dumps(paths[:1])}", f"data.validation={json.dumps(paths[1:])}"]
     options = [part for change in changes for part in ("--set", change)]
-        part
-        for change in (*CHANGES, f"data.paths={json.dumps(paths[:1])}", f"data.validation={json.dumps(paths[1:])}")
-        for part in ("--set", change)
-    ]
     done = CliRunner().invoke(app, ["train", "seed-argon", "--out", str(tmp_path / "run"), *options])
     assert done.exit_code == 0, done.output
     said = " ".join(done.output.split())
