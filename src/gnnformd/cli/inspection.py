@@ -203,11 +203,8 @@ def _frames(
         ("atoms", _range(found["atoms"])),
         ("of each type", _counts({kind: _range(ends) for kind, ends in found["types"].items()}, names)),
         ("steps", _range(found["timesteps"])),
-        (
-            "edges of the cell, angstrom",
-            " x ".join(_range(ends) for ends in zip(*found["cell_lengths_A"], strict=True)),
-        ),
-        ("volume, angstrom^3", _range(found["volume_A3"])),
+        *([("edges of the cell, angstrom", _edges(found["cell_lengths_A"]))] if found["cell_lengths_A"] else []),
+        *([("volume, angstrom^3", _range(found["volume_A3"]))] if found["volume_A3"] else []),
         ("periodic", _periodicity(found["periodic"])),
         ("molecules", found["molecules"]),
         ("bonds", "unknown" if found["bonds"] is None else found["bonds"]),
@@ -237,6 +234,11 @@ def _range(ends: Sequence[Any] | None) -> str:
         return number(None)
     low, high = (number(end) for end in ends)
     return low if low == high else f"{low} to {high}"
+
+
+def _edges(lengths: Sequence[Sequence[float | None]]) -> str:
+    """Lengths of the lattice vectors; a dash where a direction is not periodic."""
+    return " x ".join(_range(ends) for ends in zip(*lengths, strict=True))
 
 
 def _force_field(field: ForceField | None) -> Facts:

@@ -126,16 +126,19 @@ def learned_frames(
         raise InputError("data: no validation frame has forces; choose others with data.split or data.validation.")
     if is_main_process():
         if len(left) < len(training):
+            count = len(training) - len(left)
+            have, are = ("has", "is") if count == 1 else ("have", "are")
             warnings.warn(
-                f"data: {len(training) - len(left)} of {len(training)} training frames have weight zero, or none of "
-                "the targets that are learned, and are left out.",
+                f"data: {count} of {len(training)} training frames {have} weight zero, or none of the targets that are "
+                f"learned, and {are} left out.",
                 stacklevel=3,
             )
         for column, name in enumerate(("forces", "energy", "virial")):
             missing = int((~known[kept, column]).sum())
             if asked[column] and missing:
+                have, else_ = ("has", "it has") if missing == 1 else ("have", "they have")
                 warnings.warn(
-                    f"data: {missing} of {len(left)} training frames have no {name}; what else they have is learned.",
+                    f"data: {missing} of {len(left)} training frames {have} no {name}; what else {else_} is learned.",
                     stacklevel=3,
                 )
     return left, validation

@@ -140,7 +140,8 @@ class DataChecks:
         found = []
         missing = self._frames - self._with_forces - (self._energies_alone if self._with_forces else 0)
         if missing:
-            found.append(f"{missing} of {self._frames} frames have no forces and cannot be trained on.")
+            have = "has" if missing == 1 else "have"
+            found.append(f"{missing} of {self._frames} frames {have} no forces and cannot be trained on.")
         if self.shortest_distance[0] < OVERLAP:
             distance, timestep = self.shortest_distance
             found.append(f"atoms overlap: two are {distance:.3g} angstrom apart at timestep {timestep}.")
@@ -190,7 +191,9 @@ class DataChecks:
         found = []
         if self._repeated:
             steps = ", ".join(map(str, self._repeated[:5])) + (", ..." if len(self._repeated) > 5 else "")
-            found.append(f"{len(self._repeated)} frames have the positions of an earlier frame (timesteps {steps}).")
+            one = len(self._repeated) == 1
+            which = "1 frame has" if one else f"{len(self._repeated)} frames have"
+            found.append(f"{which} the positions of an earlier frame (timestep{'' if one else 's'} {steps}).")
         elif self._frames > 1 and self._unchanged:
             found.append(f"all frames are the same: no atom moves by {_MIN_DISPLACEMENT:g} angstrom.")
         if abs(self._net_charge[0]) > _MAX_NET_CHARGE:
@@ -210,12 +213,12 @@ def check_split(training: Sequence[int], validation: Sequence[int]) -> list[str]
     known = set(training)
     both = sum(key in known for key in validation)
     if both:
-        found.append(
-            f"{both} of {len(validation)} validation frames are also training frames; the error will be too low."
-        )
+        are = "is also a training frame" if both == 1 else "are also training frames"
+        found.append(f"{both} of {len(validation)} validation frames {are}; the error will be too low.")
     again = len(training) - len(set(training))
     if again:
-        found.append(f"{again} of {len(training)} training frames have the positions of another one.")
+        have = "has" if again == 1 else "have"
+        found.append(f"{again} of {len(training)} training frames {have} the positions of another one.")
     return found
 
 
