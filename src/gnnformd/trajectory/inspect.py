@@ -43,10 +43,11 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         numbers are converted), ``molecules``, ``bonds`` (None where unknown),
         ``cell_lengths_A`` (min, max; of periodic directions, None for the others and where there are none) and
         ``volume_A3`` (min, max; of frames that are periodic in all directions, else None), ``periodic`` (frames of
-        each kind of periodicity, under its directions: ``xyz``, ``xy``, an empty text), ``force`` (``mean``, ``rms`` and ``largest``
-        norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
-        where it is above 10 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
-        None where unknown, ``config_types`` (frames of each), ``isolated_atoms`` (their energies by name, kcal/mol;
+        each kind of periodicity, under its directions: ``xyz``, ``xy``, an empty text), ``force`` (``mean``, ``rms``
+        and ``largest`` norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces),
+        ``closest_pair_A`` (None where it is above 10 angstrom), ``energy_kcal_per_mol`` (min, max) and
+        ``temperature_K`` (min, mean, max), both None where unknown, ``config_types`` (frames of each),
+        ``isolated_atoms`` (their energies by name, kcal/mol;
         they count as frames), and ``warnings``, a list of sentences.
 
     Raises
