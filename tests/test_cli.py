@@ -427,15 +427,16 @@ def test_help_lists_the_configurations_with_a_line_each() -> None:
         assert line.split()[0] in output
 
 
-def stopped(number: int, ready: Callable[[], bool], *words: object) -> None:
-    """Run a command, send it a signal once it is ready, and see that it ends as told."""
+def stopped(number: int, ready: Callable[[], bool], *words: object) -> tuple[str, str]:
+    """Run a command, send it a signal once it is ready, see that it ends as told, and return what it printed."""
     command = [sys.executable, "-c", LOOP, *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: ready() or process.poll() is not None)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
     assert errors.splitlines()[-1].startswith("Interrupted.")
+    return output, errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -455,8 +456,11 @@ def test_a_signal_lets_a_simulation_save_what_was_done(tmp_path: Path, model: Pa
         return (out / "thermo.csv").exists() and len((out / "thermo.csv").read_text().splitlines()) > 2
 
     words = ("simulate", model, tmp_path / "argon.data", "--out", out, "--steps", 10_000_000, "--ensemble", "nve")
-    stopped(signal.SIGTERM, ready, *words, "--temperature", 1)
-    assert json.loads((out / "simulate.json").read_text())["interrupted"] is True
+    output, errors = stopped(signal.SIGTERM, ready, *words, "--temperature", 1)
+    found = json.loads((out / "simulate.json").read_text())
+    assert found["interrupted"] is True
+    assert "Molecular dynamics with learned forces" in output and "mean temperature" in output
+    assert f"Interrupted. {found['steps']} of 10000000 steps are done" in errors and "--resume" in errors
 
 
 def test_a_signal_lets_a_training_save_its_best_model(tmp_path: Path) -> None:

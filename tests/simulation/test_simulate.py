@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import pickle
 import re
 import signal
 import warnings
@@ -20,6 +21,7 @@ from gnnformd.force_field import AtomType, ForceField
 from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
 from gnnformd.simulation.guard import ModelFailure
+from gnnformd.simulation.md_run import Interrupted
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate
 from gnnformd.trajectory.formats.data_file import read_topology
@@ -374,12 +376,38 @@ def test_an_interrupt_leaves_a_trajectory_that_can_be_read(argon, helpers, tmp_p
 
     loaded = helpers.load(helpers.LennardJones(8.0))
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted) as caught:
         simulate(loaded, argon, settings(engine=engine), tmp_path, progress=press)
+    assert caught.value.run.steps == 12 and pickle.loads(pickle.dumps(caught.value)).run.steps == 12  # to other ranks
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"12 of 40 steps are done, and all files in {tmp_path} are complete; ")
+    assert ("the same command with --resume goes on" in note) == (engine == "lammps")
     assert signal.getsignal(signal.SIGINT) is before
     data = json.loads((tmp_path / "simulate.json").read_text())
     assert (data["interrupted"], data["stable"], data["steps"]) == (True, True, 12)
     assert len(list(read_dump(tmp_path / "trajectory.dump"))) >= 3
+
+
+@BOTH
+def test_a_run_that_is_refused_writes_nothing_and_keeps_an_earlier_one(argon, helpers, tmp_path, engine):
+    class Refusing(helpers.LennardJones):
+        def forward(self, graph, fixed=None):
+            raise InputError("the model: cannot do this; use another.")
+
+    with pytest.raises(InputError, match="cannot do this"):
+        simulate(helpers.load(Refusing(8.0)), argon, settings(engine=engine), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    simulate(helpers.load(helpers.LennardJones(8.0)), argon, settings(engine=engine), tmp_path / "old")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()}
+    with pytest.raises(InputError, match="cannot do this"):
+        simulate(helpers.load(Refusing(8.0)), argon, settings(engine=engine, steps=7), tmp_path / "old")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
+
+
+def test_a_pressure_that_is_not_known_is_refused_before_anything_is_written(argon, helpers, tmp_path):
+    with pytest.raises(InputError, match="has no virial, so its pressure is not known"):
+        simulate(helpers.load(helpers.Push(5.0)), argon, settings(ensemble="npt"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 @BOTH
