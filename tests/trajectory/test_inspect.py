@@ -7,6 +7,7 @@ import pytest
 
 from gnnformd.cli.inspection import describe
 from gnnformd.trajectory.inspect import inspect_data
+from gnnformd.trajectory.packed.dataset import open_dataset
 
 
 def test_the_sum_of_a_dump_is_right(write_dump) -> None:
@@ -39,6 +40,23 @@ def test_atoms_of_each_type_and_periodicity_are_those_of_all_frames(tmp_path) ->
     json.dumps(found)
 
 
+def test_frames_without_a_step_are_named_by_number_and_line(tmp_path) -> None:
+    path, line = tmp_path / "three.xyz", 'Properties=species:S:1:pos:R:3:forces:R:3 pbc="F F F" energy=1'
+    two, near = (f"2\n{line}\nAr 0 0 0 0 0 0\nAr 0 0 {z} 0 0 0\n" for z in (4, 0.2))
+    path.write_text(two + near + two)
+    found = inspect_data(path)
+    assert found["timesteps"] is None
+    assert "atoms overlap: two are 0.2 angstrom apart at frame 2 (line 5)." in found["warnings"]
+    assert "1 frame has the positions of an earlier frame (frame 3 (line 9))." in found["warnings"]
+    packed = open_dataset(path)
+    assert [packed[k].name for k in range(3)] == ["frame 1 (line 1)", "frame 2 (line 5)", "frame 3 (line 9)"]
+    path.write_text("".join(text.replace("energy", f"step={k} energy") for k, text in enumerate((two, two, two))))
+    found = inspect_data(path)
+    assert found["timesteps"] == [0, 2]
+    assert "2 frames have the positions of an earlier frame (timesteps 1, 2)." in found["warnings"]
+    assert open_dataset(path)[2].name == "timestep 2"
+
+
 def test_data_without_a_box_have_neither_edges_nor_a_volume(tmp_path) -> None:
     path = tmp_path / "molecule.xyz"
     path.write_text('2\nProperties=species:S:1:pos:R:3 pbc="F F F" energy=1\nAr 0 0 0\nAr 0 0 4\n')
@@ -69,7 +87,7 @@ def test_data_in_ev_are_spoken_of_in_ev(tmp_path) -> None:
     path.write_text(
         '2\nProperties=species:S:1:pos:R:3:forces:R:3 pbc="F F F" energy=1.0\nAr 0 0 0 0 0 -100\nAr 0 0 1 0 0 100\n'
     )
-    assert inspect_data(path)["warnings"] == ["forces are huge: 100 eV/angstrom on an atom at timestep 1."]
+    assert inspect_data(path)["warnings"] == ["forces are huge: 100 eV/angstrom on an atom at frame 1 (line 1)."]
 
 
 def test_what_looks_wrong_is_told(write_dump) -> None:

@@ -110,13 +110,14 @@ def learned_frames(
     asked = np.array([True, bool(settings.energy_weight), bool(settings.virial_weight)])
     known = np.array([datasets[which].known[frame] for which, frame in training])
     weights = np.array([datasets[which].weights[frame] for which, frame in training])
-    for column, name in ((1, "energy"), (2, "virial")):
+    for column, target in ((1, "energy"), (2, "virial")):
         if asked[column] and not known[:, column].any():
             which, index = min((*training, *validation))
-            step = datasets[which][index].timestep
+            frame = datasets[which][index]
+            name = frame.name if frame.line is not None else f"frame {index + 1} ({frame.name})"
             raise InputError(
-                f"{datasets[which].path}: frame {index + 1} (timestep {step}) has no {name}; "
-                f"add it to the data or set training.{name}_weight to 0."
+                f"{datasets[which].path}: {name} has no {target}; "
+                f"add it to the data or set training.{target}_weight to 0."
             )
     kept = (known & asked & (weights > 0)).any(1)
     if not (known[:, 0] & kept).any():

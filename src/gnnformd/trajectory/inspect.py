@@ -38,9 +38,9 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     Returns
     -------
     dict
-        ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (min, max), ``types`` (atoms of each type in a
-        frame: min, max), ``elements`` (names of the types, or None), ``units`` (unit style of the file, from which all
-        numbers are converted), ``molecules``, ``bonds`` (None where unknown),
+        ``files``, ``frames``, ``timesteps`` (first, last; None where the data name none), ``atoms`` (min, max),
+        ``types`` (atoms of each type in a frame: min, max), ``elements`` (names of the types, or None), ``units`` (unit
+        style of the file, from which all numbers are converted), ``molecules``, ``bonds`` (None where unknown),
         ``cell_lengths_A`` (min, max; of periodic directions, None for the others and where there are none) and
         ``volume_A3`` (min, max; of frames that are periodic in all directions, else None), ``periodic`` (frames of
         each kind of periodicity, under its directions: ``xyz``, ``xy``, an empty text), ``force`` (``mean``, ``rms``
@@ -153,7 +153,7 @@ class _Summary:
         } if count else None  # fmt: skip
         return {
             "frames": self.frames,
-            "timesteps": [first.timestep, self.last_timestep],
+            "timesteps": [first.timestep, self.last_timestep] if first.line is None else None,
             "atoms": self.atoms.to_list(),
             "types": {kind: self.types[kind].to_list() for kind in sorted(self.types)},
             "molecules": molecules,

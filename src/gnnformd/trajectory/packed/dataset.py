@@ -209,6 +209,7 @@ class PackedDataset(Sequence[Frame]):
         label: Any = self._label(int(arrays["label"][index]))
         return Frame(
             timestep=int(arrays["timesteps"][index]),
+            line=None if arrays["lines"][index] < 0 else int(arrays["lines"][index]),
             cell=arrays["cells"][index],
             origin=arrays["origins"][index],
             periodic=(x, y, z),
