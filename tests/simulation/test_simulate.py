@@ -241,6 +241,25 @@ def test_a_mesh_that_pushes_the_system_about_does_not_move_it(water_data, tmp_pa
     assert "center-of-mass temperature, K" not in run.comparison.observables
 
 
+@BOTH
+@pytest.mark.parametrize("mesh_from", [10, 3000])
+def test_learned_charges_on_a_mesh_do_not_move_the_system_either(water_data, tmp_path, engine, mesh_from):
+    few = settings(engine=engine, timestep=0.01, steps=5, dump_every=5, velocities="create")
+    model = density(electrostatics="learned")
+    model.electrostatics.mesh_from = mesh_from
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), None), tmp_path / "made here")
+    run = simulate(loaded, water_data, few, tmp_path / "out")
+    frame = list(read_dump(tmp_path / "out" / "trajectory.dump"))[-1]
+    momenta = np.array([15.9994, 1.008])[frame.types - 1, None] * frame.velocities
+    assert np.abs(momenta.sum(axis=0)).max() < 1e-12 < np.abs(momenta).max()
+    net, size = np.abs(frame.forces.sum(axis=0)).max(), np.abs(frame.forces).max()
+    on_mesh = mesh_from == 10
+    assert (net > 1e-8 * size) == on_mesh
+    assert model.keeps_momentum(len(frame.types), periodic=True) != on_mesh
+    assert model.keeps_momentum(len(frame.types), periodic=False)
+    assert ("center-of-mass temperature, K" in run.comparison.observables) != on_mesh
+
+
 def test_conservation_is_judged_in_per_cent_of_the_heat(argon, helpers, tmp_path):
     few = settings(timestep=0.4, steps=120, thermo_every=2)
     run = simulate(helpers.load(helpers.LennardJones(8.0, shifted=True)), argon, few, tmp_path)

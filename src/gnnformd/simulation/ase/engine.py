@@ -194,8 +194,8 @@ def run_ase(
 ) -> EngineRun:
     """Run and write ``trajectory.dump`` and ``thermo.csv``.
 
-    Velocity Verlet, or Langevin dynamics for ``nvt``. The center of mass is held where the thermostat, or a model
-    without an energy, would change its momentum.
+    Velocity Verlet, or Langevin dynamics for ``nvt``. The center of mass is held where the thermostat, or forces that
+    do not sum to zero (see `ForceModel.keeps_momentum`), would change its momentum.
 
     Parameters
     ----------
@@ -243,6 +243,7 @@ def run_ase(
         stopped_at_step=stopped,
         reason=reason,
         interrupted=run.interrupted,
+        center_held=bool(run.atoms.constraints),
         departures=run.departures,
     )
 
@@ -268,6 +269,7 @@ def _atoms(loaded: LoadedModel, start: Start, types: TypeMap, settings: Simulati
         Stationary(atoms, preserve_temperature=False)
         now = kinetic_temperature(atoms.get_masses(), atoms.get_velocities() * units.fs)
         atoms.set_velocities(atoms.get_velocities() * np.sqrt(settings.temperature / now))
-    if settings.ensemble == "nvt" or not loaded.model.conservative:
+    whole = loaded.model.keeps_momentum(len(atoms), periodic=all(start.periodic))
+    if settings.ensemble == "nvt" or not whole:
         atoms.set_constraint(FixCom())
     return atoms
