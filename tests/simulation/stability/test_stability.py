@@ -233,6 +233,8 @@ def test_the_first_line_says_that_a_check_was_shortened() -> None:
     shorter = replace(found, runs=(replace(whole, picoseconds=0.5),))
     assert shorter.verdict == "Stability: shortened check, 1 of 1 runs of 0.5 ps (not 2 ps) passed."
     assert shorter.details == ["Runs: NVT; 300 K."]
+    estimated = replace(found, temperature_source=temperature.ESTIMATED)
+    assert estimated.verdict == "Stability: 1 of 1 runs of 2 ps passed (NVT; about 300 K)."
     # as long as they should be, but only a half of them
     fewer = replace(found, planned=2)
     assert fewer.verdict == "Stability: shortened check, 1 of 1 runs of 2 ps passed."

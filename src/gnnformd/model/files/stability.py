@@ -137,7 +137,8 @@ class StabilityCheck:
     def _conditions(self) -> str:
         ensembles = [name.upper() for name in ("nve", "nvt", "npt") if any(run.ensemble == name for run in self.runs)]
         temperatures = sorted({run.temperature_K for run in self.runs})
-        return f"{'/'.join(ensembles)}; {' and '.join(f'{value:.4g}' for value in temperatures)} K"
+        about = "about " if self.temperature_source.startswith("estimated") else ""
+        return f"{'/'.join(ensembles)}; {about}{' and '.join(f'{value:.4g}' for value in temperatures)} K"
 
     @property
     def first_failure(self) -> CheckedRun | None:
