@@ -260,6 +260,14 @@ def test_learned_charges_on_a_mesh_do_not_move_the_system_either(water_data, tmp
     assert ("center-of-mass temperature, K" in run.comparison.observables) != on_mesh
 
 
+def test_a_model_that_is_not_usable_is_simulated_with_a_warning(argon, helpers, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    errors = {"validation_l1_per_atom": 0.9, "validation_mean_force": 1.0}
+    poor = replace(loaded, card=replace(loaded.card, trained_on=(errors,)))
+    with pytest.warns(UserWarning, match="This model is not usable: its forces are wrong by 90 %"):
+        simulate(poor, argon, settings(steps=1), tmp_path / "md")
+
+
 def test_conservation_is_judged_in_per_cent_of_the_heat(argon, helpers, tmp_path):
     few = settings(timestep=0.4, steps=120, thermo_every=2)
     run = simulate(helpers.load(helpers.LennardJones(8.0, shifted=True)), argon, few, tmp_path)
