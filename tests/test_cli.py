@@ -16,7 +16,8 @@ import torch
 from typer.testing import CliRunner, Result
 
 from gnnformd.cli import app
-from gnnformd.cli.show import number, progress, say, show_facts, show_table
+from gnnformd.cli.evaluation import LEGEND
+from gnnformd.cli.show import number, progress, say, show_facts, show_note, show_table
 from gnnformd.cli.training import _tell_what_is_left
 from gnnformd.config import preset_descriptions
 from gnnformd.errors import InputError
@@ -239,7 +240,7 @@ def test_inspecting_a_dump_tells_what_looks_wrong(tmp_path: Path) -> None:
     assert "1 of type 1 H, 1 of type 2 O" in output
     assert "mean 5, largest 5" in output
     assert "atoms overlap: two are 0.25 angstrom apart at timestep 0." in output
-    assert "1 frames have the positions of an earlier frame" in output
+    assert "1 frame has the positions of an earlier frame" in output
 
 
 def test_inspecting_a_file_without_a_whole_frame_is_refused(tmp_path: Path) -> None:
@@ -322,14 +323,19 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 
 
 def test_numbers_in_tables_are_short_and_missing_ones_a_dash() -> None:
-    assert [number(x) for x in (None, math.nan, 3, 0.123456, 12345.678, "a")] == [
-        "-",
-        "-",
-        "3",
-        "0.1235",
-        "1.235e+04",
-        "a",
-    ]
+    assert [number(x) for x in (None, math.nan, 3, 0.123456, "a")] == ["-", "-", "3", "0.1235", "a"]
+
+
+def test_numbers_of_up_to_five_digits_in_tables_are_plain() -> None:
+    assert [number(x) for x in (12345.678, -9999.5, 99999.4, 99999.6)] == ["12346", "-10000", "99999", "1e+05"]
+    assert [number(x, 3) for x in (1241.7, 999.7, 12.345, -45678.9)] == ["1242", "1000", "12.3", "-45679"]
+    assert number(1.2e-6, 3) == "1.2e-06"
+
+
+def test_a_footnote_is_broken_at_eighty_columns_as_its_table_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show_note(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and max(map(len, lines)) <= 80
 
 
 def test_without_a_terminal_progress_is_plain_lines_now_and_then(
@@ -421,15 +427,16 @@ def test_help_lists_the_configurations_with_a_line_each() -> None:
         assert line.split()[0] in output
 
 
-def stopped(number: int, ready: Callable[[], bool], *words: object) -> None:
-    """Run a command, send it a signal once it is ready, and see that it ends as told."""
+def stopped(number: int, ready: Callable[[], bool], *words: object) -> tuple[str, str]:
+    """Run a command, send it a signal once it is ready, see that it ends as told, and return what it printed."""
     command = [sys.executable, "-c", LOOP, *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: ready() or process.poll() is not None)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
     assert errors.splitlines()[-1].startswith("Interrupted.")
+    return output, errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -449,8 +456,11 @@ def test_a_signal_lets_a_simulation_save_what_was_done(tmp_path: Path, model: Pa
         return (out / "thermo.csv").exists() and len((out / "thermo.csv").read_text().splitlines()) > 2
 
     words = ("simulate", model, tmp_path / "argon.data", "--out", out, "--steps", 10_000_000, "--ensemble", "nve")
-    stopped(signal.SIGTERM, ready, *words, "--temperature", 1)
-    assert json.loads((out / "simulate.json").read_text())["interrupted"] is True
+    output, errors = stopped(signal.SIGTERM, ready, *words, "--temperature", 1)
+    found = json.loads((out / "simulate.json").read_text())
+    assert found["interrupted"] is True
+    assert "Molecular dynamics with learned forces" in output and "mean temperature" in output
+    assert f"Interrupted. {found['steps']} of 10000000 steps are done" in errors and "--resume" in errors
 
 
 def test_a_signal_lets_a_training_save_its_best_model(tmp_path: Path) -> None:

@@ -16,7 +16,16 @@ from typing import Any
 
 from gnnformd.errors import InputError
 
-__all__ = ["locked_folder", "move_folder", "replacing", "work_folder", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "locked_folder",
+    "move_folder",
+    "remove_left_work",
+    "replacing",
+    "work_folder",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 
 @contextlib.contextmanager
@@ -111,7 +120,7 @@ def work_folder(out: Path) -> Iterator[Path]:
     InputError
         The folder cannot be made, or an OSError ends the block.
     """
-    prefix = f".{out.name}.work-"
+    prefix = f".{out.name}{_WORK}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         for left in out.parent.glob(glob.escape(prefix) + "*"):
@@ -206,6 +215,19 @@ def move_folder(folder: Path, out: Path, *, replace: bool = False) -> None:
 
 _OLD = "old"
 """Where `move_folder` puts what it replaces; if it is killed right then, `work_folder` puts it back."""
+
+
+_WORK = ".work-"
+
+
+def remove_left_work(folder: Path, prefix: str) -> None:
+    """Remove what killed processes left of a `work_folder`, for all of ``folder`` whose names begin with ``prefix``.
+
+    What cannot be removed stays.
+    """
+    for left in folder.glob(glob.escape(f".{prefix}") + f"*{_WORK}*"):
+        with contextlib.suppress(OSError):
+            _remove_if_left(left, folder / left.name.rpartition(_WORK)[0].removeprefix("."))
 
 
 def _remove_if_left(work: Path, out: Path) -> None:

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import pickle
 import re
 import signal
 import warnings
@@ -20,6 +21,7 @@ from gnnformd.force_field import AtomType, ForceField
 from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model
 from gnnformd.simulation.guard import ModelFailure
+from gnnformd.simulation.md_run import Interrupted
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.simulate import simulate
 from gnnformd.trajectory.formats.data_file import read_topology
@@ -239,6 +241,33 @@ def test_a_mesh_that_pushes_the_system_about_does_not_move_it(water_data, tmp_pa
     assert "center-of-mass temperature, K" not in run.comparison.observables
 
 
+@BOTH
+@pytest.mark.parametrize("mesh_from", [10, 3000])
+def test_learned_charges_on_a_mesh_do_not_move_the_system_either(water_data, tmp_path, engine, mesh_from):
+    few = settings(engine=engine, timestep=0.01, steps=5, dump_every=5, velocities="create")
+    model = density(electrostatics="learned")
+    model.electrostatics.mesh_from = mesh_from
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), None), tmp_path / "made here")
+    run = simulate(loaded, water_data, few, tmp_path / "out")
+    frame = list(read_dump(tmp_path / "out" / "trajectory.dump"))[-1]
+    momenta = np.array([15.9994, 1.008])[frame.types - 1, None] * frame.velocities
+    assert np.abs(momenta.sum(axis=0)).max() < 1e-12 < np.abs(momenta).max()
+    net, size = np.abs(frame.forces.sum(axis=0)).max(), np.abs(frame.forces).max()
+    on_mesh = mesh_from == 10
+    assert (net > 1e-8 * size) == on_mesh
+    assert model.keeps_momentum(len(frame.types), periodic=True) != on_mesh
+    assert model.keeps_momentum(len(frame.types), periodic=False)
+    assert ("center-of-mass temperature, K" in run.comparison.observables) != on_mesh
+
+
+def test_a_model_that_is_not_usable_is_simulated_with_a_warning(argon, helpers, tmp_path):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    errors = {"validation_l1_per_atom": 0.9, "validation_mean_force": 1.0}
+    poor = replace(loaded, card=replace(loaded.card, trained_on=(errors,)))
+    with pytest.warns(UserWarning, match="This model is not usable: its forces are wrong by 90 %"):
+        simulate(poor, argon, settings(steps=1), tmp_path / "md")
+
+
 def test_conservation_is_judged_in_per_cent_of_the_heat(argon, helpers, tmp_path):
     few = settings(timestep=0.4, steps=120, thermo_every=2)
     run = simulate(helpers.load(helpers.LennardJones(8.0, shifted=True)), argon, few, tmp_path)
@@ -374,12 +403,38 @@ def test_an_interrupt_leaves_a_trajectory_that_can_be_read(argon, helpers, tmp_p
 
     loaded = helpers.load(helpers.LennardJones(8.0))
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted) as caught:
         simulate(loaded, argon, settings(engine=engine), tmp_path, progress=press)
+    assert caught.value.run.steps == 12 and pickle.loads(pickle.dumps(caught.value)).run.steps == 12  # to other ranks
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"12 of 40 steps are done, and all files in {tmp_path} are complete; ")
+    assert ("the same command with --resume goes on" in note) == (engine == "lammps")
     assert signal.getsignal(signal.SIGINT) is before
     data = json.loads((tmp_path / "simulate.json").read_text())
     assert (data["interrupted"], data["stable"], data["steps"]) == (True, True, 12)
     assert len(list(read_dump(tmp_path / "trajectory.dump"))) >= 3
+
+
+@BOTH
+def test_a_run_that_is_refused_writes_nothing_and_keeps_an_earlier_one(argon, helpers, tmp_path, engine):
+    class Refusing(helpers.LennardJones):
+        def forward(self, graph, fixed=None):
+            raise InputError("the model: cannot do this; use another.")
+
+    with pytest.raises(InputError, match="cannot do this"):
+        simulate(helpers.load(Refusing(8.0)), argon, settings(engine=engine), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    simulate(helpers.load(helpers.LennardJones(8.0)), argon, settings(engine=engine), tmp_path / "old")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()}
+    with pytest.raises(InputError, match="cannot do this"):
+        simulate(helpers.load(Refusing(8.0)), argon, settings(engine=engine, steps=7), tmp_path / "old")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
+
+
+def test_a_pressure_that_is_not_known_is_refused_before_anything_is_written(argon, helpers, tmp_path):
+    with pytest.raises(InputError, match="has no virial, so its pressure is not known"):
+        simulate(helpers.load(helpers.Push(5.0)), argon, settings(ensemble="npt"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 @BOTH

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -90,6 +91,52 @@ def test_the_first_step_in_which_loops_are_compiled_is_not_counted(
     run = train(MODEL, short, settings(epochs=None, max_minutes=1.0), tmp_path / "run")
     assert run.records[-1].epoch == 61
     assert run.records[-1].seconds == pytest.approx(60.0)
+
+
+def test_the_first_batch_of_validation_in_which_loops_are_compiled_is_not_counted(
+    liquid: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, batches = [0.0], itertools.count()
+    monkeypatch.setattr("gnnformd.training.progress.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    training, validation = ForceFitting.training_step, ForceFitting.validation_step
+
+    def train_step(self: ForceFitting, batch: tuple[AtomicGraph, Portion], index: int) -> torch.Tensor:
+        now[0] += 1.0
+        return training(self, batch, index)
+
+    def validate(self: ForceFitting, batch: tuple[AtomicGraph, Portion], index: int) -> None:
+        now[0] += 100.0 if next(batches) == 0 else 0.5
+        validation(self, batch, index)
+
+    monkeypatch.setattr(ForceFitting, "training_step", train_step)
+    monkeypatch.setattr(ForceFitting, "validation_step", validate)
+    data = liquid.model_copy(update={"frames": 6, "validation_fraction": 0.34})
+    run = train(MODEL, data, settings(epochs=None, max_minutes=1.0, batch_size=1), tmp_path / "run")
+    first, last = run.records[0], run.records[-1]
+    assert first.seconds < 10.0
+    assert 55.0 <= last.seconds <= 62.0
+
+
+def test_the_expected_number_of_steps_is_calm_where_time_is_the_limit(
+    short: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, random = [0.0], np.random.default_rng(0)
+    monkeypatch.setattr("gnnformd.training.progress.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    step, told = ForceFitting.training_step, list[tuple[int, int]]()
+
+    def uneven(self: ForceFitting, batch: tuple[AtomicGraph, Portion], index: int) -> torch.Tensor:
+        now[0] += random.uniform(0.4, 1.2)
+        return step(self, batch, index)
+
+    monkeypatch.setattr(ForceFitting, "training_step", uneven)
+    limited = settings(epochs=None, max_minutes=1.0)
+    train(MODEL, short, limited, tmp_path / "run", progress=lambda done, total: told.append((done, total)))
+    assert told[0] == (1, 0)  # the first step takes no time
+    done, total = np.array(told[1:]).T
+    assert (done <= total).all() and done[-1] == total[-1]
+    assert len(set(total[len(total) // 10 : -1].tolist())) <= 3  # of about 75 steps
+    assert all(f"{value}".rstrip("0") == f"{value}"[:2].rstrip("0") for value in total[:-1])
+    assert abs(total[len(total) // 2] / total[-1] - 1) < 0.15
 
 
 def test_epochs_end_a_training_before_its_minutes_do(short: DataSettings, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_the_least_squares_start_weighs_rows_and_leaves_out_what_is_not_known(da
 def test_a_training_takes_weights_and_missing_targets_and_validates_without(data: DataSettings, tmp_path: Path) -> None:
     training = settings(loss="huber", energy_weight="auto", virial_weight="auto", batch_size=1)
     weighted = data.model_copy(update={"config_type_weights": {"surface": 5.0, "bulk": 0.5}})
-    with pytest.warns(UserWarning, match="1 of 9 training frames have no forces; what else they have is learned"):
+    with pytest.warns(UserWarning, match="1 of 9 training frames has no forces; what else it has is learned"):
         run = train(MODEL, weighted, training, tmp_path / "run")
     assert np.isfinite(run.best.validation_loss) and np.isfinite(run.best.train_loss)
     dataset = open_dataset(data.paths[0])
@@ -162,6 +162,6 @@ def test_frames_of_weight_zero_are_not_learned(data: DataSettings) -> None:
 
 
 def test_frames_without_forces_are_left_out_where_forces_alone_are_learned(data: DataSettings) -> None:
-    with pytest.warns(UserWarning, match="1 of 9 training frames have weight zero, or none of the targets"):
+    with pytest.warns(UserWarning, match="1 of 9 training frames has weight zero, or none of the targets"):
         frames = FrameData(open_datasets(data), data, settings(), 4.0)
     assert len(frames.train_graphs) == 8

@@ -59,7 +59,7 @@ def test_numbers_that_are_no_forces_are_noticed(argon: PackedDataset) -> None:
 
 
 def test_frames_that_repeat_or_stand_still_are_noticed(argon: PackedDataset) -> None:
-    assert "1 frames have the positions of an earlier frame" in sentences([*argon, argon[0]])
+    assert "1 frame has the positions of an earlier frame" in sentences([*argon, argon[0]])
     still = [replace(argon[0], positions=argon[0].positions + shift) for shift in (0.0, 1e-4, -1e-4)]
     assert "all frames are the same" in sentences(still)
 
@@ -91,7 +91,7 @@ def test_bonds_that_are_not_known_are_noticed(water: PackedDataset) -> None:
 def test_frames_on_both_sides_of_a_split_are_counted(argon: PackedDataset) -> None:
     keys = [frame_key(frame) for frame in argon]
     assert check_split(keys[:2], keys[2:]) == []
-    assert check_split(keys[:2], keys[1:])[0].startswith("1 of 2 validation frames are also training frames")
+    assert check_split(keys[:2], keys[1:])[0].startswith("1 of 2 validation frames is also a training frame; ")
 
 
 def test_two_atoms_or_frames_of_different_size_are_no_trouble(tmp_path: Path, argon: PackedDataset) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gnnformd.cli.inspection import describe
 from gnnformd.trajectory.inspect import inspect_data
+from gnnformd.trajectory.packed.dataset import open_dataset
 
 
 def test_the_sum_of_a_dump_is_right(write_dump) -> None:
@@ -19,7 +21,7 @@ def test_the_sum_of_a_dump_is_right(write_dump) -> None:
     assert found["force"]["largest_sum_over_frame"] == 1
     assert found["volume_A3"] == pytest.approx([1320, 1320])
     assert found["closest_pair_A"] == pytest.approx(48**0.5)
-    assert found["warnings"] == ["1 frames have the positions of an earlier frame (timesteps 10)."]
+    assert found["warnings"] == ["1 frame has the positions of an earlier frame (timestep 10)."]
     json.dumps(found)
 
 
@@ -36,6 +38,36 @@ def test_atoms_of_each_type_and_periodicity_are_those_of_all_frames(tmp_path) ->
     assert found["types"] == {1: [0, 2], 2: [0, 2]}
     assert found["periodic"] == {"": 1, "xyz": 1, "xy": 1}
     json.dumps(found)
+
+
+def test_frames_without_a_step_are_named_by_number_and_line(tmp_path) -> None:
+    path, line = tmp_path / "three.xyz", 'Properties=species:S:1:pos:R:3:forces:R:3 pbc="F F F" energy=1'
+    two, near = (f"2\n{line}\nAr 0 0 0 0 0 0\nAr 0 0 {z} 0 0 0\n" for z in (4, 0.2))
+    path.write_text(two + near + two)
+    found = inspect_data(path)
+    assert found["timesteps"] is None
+    assert "atoms overlap: two are 0.2 angstrom apart at frame 2 (line 5)." in found["warnings"]
+    assert "1 frame has the positions of an earlier frame (frame 3 (line 9))." in found["warnings"]
+    packed = open_dataset(path)
+    assert [packed[k].name for k in range(3)] == ["frame 1 (line 1)", "frame 2 (line 5)", "frame 3 (line 9)"]
+    path.write_text("".join(text.replace("energy", f"step={k} energy") for k, text in enumerate((two, two, two))))
+    found = inspect_data(path)
+    assert found["timesteps"] == [0, 2]
+    assert "2 frames have the positions of an earlier frame (timesteps 1, 2)." in found["warnings"]
+    assert open_dataset(path)[2].name == "timestep 2"
+
+
+def test_data_without_a_box_have_neither_edges_nor_a_volume(tmp_path) -> None:
+    path = tmp_path / "molecule.xyz"
+    path.write_text('2\nProperties=species:S:1:pos:R:3 pbc="F F F" energy=1\nAr 0 0 0\nAr 0 0 4\n')
+    found = inspect_data(path)
+    assert found["cell_lengths_A"] is None and found["volume_A3"] is None
+    assert not any("cell" in name or "volume" in name for name, _ in describe(str(path))[0][1])
+    slab = 'Lattice="5 0 0 0 6 0 0 0 70" Properties=species:S:1:pos:R:3 pbc="T T F" energy=1'
+    path.write_text(f"1\n{slab}\nAr 0 0 0\n")
+    found = inspect_data(path)
+    assert found["cell_lengths_A"] == [[5.0, 6.0, None]] * 2 and found["volume_A3"] is None
+    assert dict(describe(str(path))[0][1])["edges of the cell, angstrom"] == "5 x 6 x -"
 
 
 def test_the_shortest_distance_is_that_of_all_frames_and_of_none_where_atoms_are_alone(tmp_path) -> None:
@@ -55,7 +87,7 @@ def test_data_in_ev_are_spoken_of_in_ev(tmp_path) -> None:
     path.write_text(
         '2\nProperties=species:S:1:pos:R:3:forces:R:3 pbc="F F F" energy=1.0\nAr 0 0 0 0 0 -100\nAr 0 0 1 0 0 100\n'
     )
-    assert inspect_data(path)["warnings"] == ["forces are huge: 100 eV/angstrom on an atom at timestep 1."]
+    assert inspect_data(path)["warnings"] == ["forces are huge: 100 eV/angstrom on an atom at frame 1 (line 1)."]
 
 
 def test_what_looks_wrong_is_told(write_dump) -> None:

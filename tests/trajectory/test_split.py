@@ -74,7 +74,7 @@ def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
 
 
 def test_one_frame_cannot_be_split() -> None:
-    with pytest.raises(InputError, match="has 1 frames"):
+    with pytest.raises(InputError, match=r"has 1 frame, and"):
         split_frames([1])
 
 

@@ -19,7 +19,7 @@ from gnnformd.cli.options import (
     shown_units,
     use_threads,
 )
-from gnnformd.cli.show import check_writable, number, progress, save_json, say, show_table
+from gnnformd.cli.show import check_writable, number, progress, save_json, say, show_note, show_table
 from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
             rows.append((name, frames, *shown, relative_error(errors, usual), number(milliseconds, 3)))
     show_table(f"Errors of the forces, {units.force_unit}", columns, rows)
     zero = f" F ~ 0: {NEARLY_ZERO}." if nearly_zero else ""
-    say(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.{zero}")
+    show_note(f"{LEGEND} Relative: sum of |dF| over sum of |F|, over components.{zero}")
     say("")
     rows = []
     for dataset in evaluation.datasets:

@@ -35,9 +35,17 @@ METRICS = {
     "validation_virial_rmse_per_atom": ("validation: RMSE of the virial per atom", "per_atom"),
     "validation_rmse": ("validation: RMSE of a component", "force"),
     "train_l1_per_atom": ("training: |dF| per atom", "force"),
+    "validation_mean_force": ("validation: |F| per atom", "force"),
     "validation_score": ("validation: score that the model was chosen by", None),
 }
 """What the columns of ``metrics.csv`` are, and the attribute of `ShownUnits` that has their unit."""
+
+ERRORS = {
+    "validation_l1_per_atom": "validation |dFx|+|dFy|+|dFz|",
+    "validation_mean_force": "validation |Fx|+|Fy|+|Fz|",
+    "train_l1_per_atom": "training |dFx|+|dFy|+|dFz|",
+}
+"""What the errors of a training are in a model card."""
 
 Facts = list[tuple[str, Any]]
 Part = tuple[str, Facts]
@@ -85,6 +93,7 @@ def _model(name: str) -> Part:
         ("conservative", "yes" if loaded.model.conservative else "no"),
         ("settings", _listed(card.settings.model_dump())),
         *((f"trained on {k}", _listed(_training(part, shown))) for k, part in enumerate(card.trained_on, start=1)),
+        *([] if card.why_unusable is None else [("warning", card.why_unusable)]),
         *([] if card.stability is None else [("stability", _stability(card.stability))]),
         ("format version", card.format_version),
     ]
@@ -106,9 +115,9 @@ def _training(entry: Mapping[str, Any], units: ShownUnits) -> dict[str, Any]:
         found["closest pairs (angstrom)"] = {
             f"{one}-{other}{BONDED.get(bonds, '')}": distance for bonds, one, other, distance in pairs
         }
-    if "validation_l1_per_atom" in found:
-        error = units.force * found.pop("validation_l1_per_atom")
-        found[f"validation |dFx|+|dFy|+|dFz| per atom ({units.force_unit})"] = error
+    for key, what in ERRORS.items():
+        if key in found:
+            found[f"{what} per atom ({units.force_unit})"] = units.force * found.pop(key)
     return {name.replace("_", " "): value for name, value in found.items()}
 
 
@@ -194,11 +203,8 @@ def _frames(
         ("atoms", _range(found["atoms"])),
         ("of each type", _counts({kind: _range(ends) for kind, ends in found["types"].items()}, names)),
         ("steps", _range(found["timesteps"])),
-        (
-            "edges of the cell, angstrom",
-            " x ".join(_range(ends) for ends in zip(*found["cell_lengths_A"], strict=True)),
-        ),
-        ("volume, angstrom^3", _range(found["volume_A3"])),
+        *([("edges of the cell, angstrom", _edges(found["cell_lengths_A"]))] if found["cell_lengths_A"] else []),
+        *([("volume, angstrom^3", _range(found["volume_A3"]))] if found["volume_A3"] else []),
         ("periodic", _periodicity(found["periodic"])),
         ("molecules", found["molecules"]),
         ("bonds", "unknown" if found["bonds"] is None else found["bonds"]),
@@ -228,6 +234,11 @@ def _range(ends: Sequence[Any] | None) -> str:
         return number(None)
     low, high = (number(end) for end in ends)
     return low if low == high else f"{low} to {high}"
+
+
+def _edges(lengths: Sequence[Sequence[float | None]]) -> str:
+    """Lengths of the lattice vectors; a dash where a direction is not periodic."""
+    return " x ".join(_range(ends) for ends in zip(*lengths, strict=True))
 
 
 def _force_field(field: ForceField | None) -> Facts:

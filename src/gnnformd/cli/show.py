@@ -18,7 +18,17 @@ from rich.progress import Progress as Bars
 from gnnformd.errors import InputError
 from gnnformd.files import write_json
 
-__all__ = ["Progress", "check_writable", "number", "progress", "save_json", "say", "show_facts", "show_table"]
+__all__ = [
+    "Progress",
+    "check_writable",
+    "number",
+    "progress",
+    "save_json",
+    "say",
+    "show_facts",
+    "show_note",
+    "show_table",
+]
 
 SECONDS_BETWEEN_LINES = 5.0
 MIN_TEXT = 24  # narrowest column of text that is broken into lines
@@ -37,6 +47,13 @@ def say(text: str, *, error: bool = False) -> None:
             break_on_hyphens=False,
         )
     console.print(text)
+
+
+def show_note(text: str) -> None:
+    """Print a sentence below a table, broken between words where tables are, also without a terminal."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    for line in textwrap.wrap(text, console.width, break_long_words=False, break_on_hyphens=False):
+        console.print(line)
 
 
 class Progress:
@@ -81,10 +98,12 @@ def progress(label: str, unit: str) -> Iterator[Progress]:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Format a number for a table; a dash for None or a number that is not finite."""
+    """Format a number for a table, without an exponent up to five digits; a dash for None or what is not finite."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 10**digits <= round(abs(value)) < 1e5 else f"{value:.{digits}g}"
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

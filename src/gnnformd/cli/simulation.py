@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gnnformd.evaluation.results import ObservableResult, SimulationResult
     from gnnformd.model.files.model_file import LoadedModel
     from gnnformd.simulation.lammps.ranks import Ranks
+    from gnnformd.simulation.md_run import MDRun
     from gnnformd.simulation.settings import SimulationSettings
     from gnnformd.units import ShownUnits
 
@@ -151,17 +152,27 @@ def simulate(
 
         with world.together():
             loaded = _load(model, topology, settings.temperature, device, compiled=not torch)
-        with progress("Simulating", "step") as report:
-            data = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report).to_dict()
-        if world.first:
-            from gnnformd.evaluation.results import SimulationResult
+        from gnnformd.simulation.md_run import Interrupted
 
-            result = SimulationResult.from_dict(data, str(out / "simulate.json"))
-            shown = shown_units(units, result.shown_units)
+        try:
+            with progress("Simulating", "step") as report:
+                done = run(loaded, topology, settings, out, compare=compare, resume=resume, progress=report)
+        except Interrupted as interrupt:
+            if world.first and interrupt.run is not None and interrupt.run.steps:
+                _show_simulation(_result(interrupt.run), shown_units(units, interrupt.run.shown_units))
+            raise
+        if world.first:
+            result, shown = _result(done), shown_units(units, done.shown_units)
             _show_simulation(result, shown)
             _write_figures(result, out / "figures", shown)
             say(f"Wrote {out}")
-            save_json(json_file, data)
+            save_json(json_file, done.to_dict())
+
+
+def _result(run: MDRun) -> SimulationResult:
+    from gnnformd.evaluation.results import SimulationResult
+
+    return SimulationResult.from_dict(run.to_dict(), str(run.folder / "simulate.json"))
 
 
 def _load(model: str, start: Path, temperature: float, device: str, *, compiled: bool) -> LoadedModel:

@@ -251,6 +251,8 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     if not is_main_process():  # of the processes that share a training, one prints
         return
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {_error(run.best, units)}")
+    if run.why_unusable is not None:
+        say(run.why_unusable)
     if run.after_best is not None:
         say(_after_best(run.after_best, units))
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")

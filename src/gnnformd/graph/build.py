@@ -59,7 +59,7 @@ def find_edges(frame: Frame, cutoff: float, table: BondTable | None = None) -> S
     ------
     InputError
         The frame cannot be searched: see `neighbor_pairs`, `bond_table` and `refuse_narrow_box`. The message names
-        the timestep.
+        the frame.
     """
     atom_count = len(frame.types)
     try:
@@ -68,7 +68,7 @@ def find_edges(frame: Frame, cutoff: float, table: BondTable | None = None) -> S
         refuse_narrow_box(table, frame.ids, frame.positions, frame.cell, frame.periodic, cutoff)
         i, j, shift = neighbor_pairs(frame.positions, frame.cell, frame.periodic, cutoff)
     except InputError as error:
-        raise InputError(f"timestep {frame.timestep}: {error}") from error
+        raise InputError(f"{frame.name}: {error}") from error
     kinds = bond_kinds(table, i, j, shift, frame.positions, frame.cell)
     index_type = np.min_scalar_type(max(atom_count - 1, 0))
     shift_type = np.min_scalar_type(-1 - int(np.abs(shift).max(initial=0)))
@@ -186,7 +186,7 @@ def _features(frame: Frame, field: ForceField | None) -> tuple[NDArray[np.float6
     if lowest < 1 or highest > len(field.types):
         wrong = lowest if lowest < 1 else highest
         raise InputError(
-            f"timestep {frame.timestep}: atom type {wrong} is not among the {len(field.types)} types of the force "
+            f"{frame.name}: atom type {wrong} is not among the {len(field.types)} types of the force "
             f"field ({', '.join(field.names)}); add it there or use the force field of this system."
         )
     per_type = np.array(field.parameters)

@@ -138,11 +138,11 @@ class _Asked:
             types = self._types.of(frame.types)
             if self._by_type and not 1 <= types.min(initial=1) <= types.max(initial=1) <= len(self._names):
                 raise InputError(
-                    f"{self._data.path}, timestep {frame.timestep}: has an atom type that is none of the model's "
+                    f"{self._data.path}, {frame.name}: has an atom type that is none of the model's "
                     f"({', '.join(self._names)}); use data with these types."
                 )
             if self._by_type:
-                self._seen.check(f"{self._data.path}, timestep {frame.timestep}", replace(frame, types=types))
+                self._seen.check(f"{self._data.path}, {frame.name}", replace(frame, types=types))
         prediction = self._predict(asked)
         forces = prediction.forces.detach().cpu().double().numpy()
         energies, virials = (

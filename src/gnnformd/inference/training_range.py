@@ -64,8 +64,8 @@ def refuse_missing_charges(loaded: LoadedModel, frame: Frame, force_field: Force
     """
     if frame.charges is None and force_field is None and needs_charges(loaded):
         raise InputError(
-            f"the model {loaded.path} has the Coulomb energy of the atoms' charges, which are not known (timestep "
-            f"{frame.timestep}); give a LAMMPS data file with charges as topology, a force field, or name their column "
+            f"the model {loaded.path} has the Coulomb energy of the atoms' charges, which are not known "
+            f"({frame.name}); give a LAMMPS data file with charges as topology, a force field, or name their column "
             "(charges=NAME)."
         )
 

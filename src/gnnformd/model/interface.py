@@ -74,10 +74,14 @@ class LongRange:
     fixed_charges
         Whether the charges are those of the data, so that another program can compute this part; else the network
         predicts them.
+    mesh_from
+        Atoms of a periodic box from which engines may compute this part on a mesh, where the forces of all atoms add up
+        to a small force that is not zero.
     """
 
     splitting: float
     fixed_charges: bool
+    mesh_from: float
 
 
 class ForceModel(nn.Module, ABC):
@@ -124,6 +128,21 @@ class ForceModel(nn.Module, ABC):
     def long_range(self) -> LongRange | None:
         """The part of the energy that reaches beyond the cutoff; None if there is none."""
         return None
+
+    def keeps_momentum(self, atoms: int, *, periodic: bool) -> bool:
+        """Whether the forces on all atoms of a system sum to zero but for rounding, whatever engine evaluates them.
+
+        They do not where they are no gradient, and where a long-range part is computed on a mesh.
+
+        Parameters
+        ----------
+        atoms
+            N.
+        periodic
+            Whether the box is periodic in all directions.
+        """
+        far = self.long_range
+        return self.conservative and (far is None or not periodic or atoms < far.mesh_from)
 
     @property
     def needs_other_domains(self) -> bool:

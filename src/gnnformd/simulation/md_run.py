@@ -12,7 +12,7 @@ from gnnformd.evaluation.liquid.compare import RunComparison
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
 from gnnformd.simulation.guard import Departures
 
-__all__ = ["OUTSIDE", "EngineRun", "MDRun"]
+__all__ = ["OUTSIDE", "EngineRun", "Interrupted", "MDRun"]
 
 OUTSIDE = "outside.dump"
 """File of the frames outside the range of the training data."""
@@ -131,6 +131,20 @@ class MDRun:
         }
         finite: dict[str, Any] = _finite(data)
         return finite
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended a run early; a note says how far it came and how to go on.
+
+    Attributes
+    ----------
+    run
+        What was done until then; None on all MPI ranks but the first.
+    """
+
+    def __init__(self, run: MDRun | None) -> None:
+        super().__init__(run)
+        self.run = run
 
 
 def _finite(value: Any) -> Any:

@@ -22,7 +22,7 @@ from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.thermo import temperature_range
 from gnnformd.simulation.lammps.ranks import Ranks
 from gnnformd.simulation.lammps.restart import COUNTED, RESTART, check_same_run
-from gnnformd.simulation.md_run import OUTSIDE, EngineRun, MDRun
+from gnnformd.simulation.md_run import OUTSIDE, EngineRun, Interrupted, MDRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
 from gnnformd.simulation.start_file import as_data_file
@@ -53,7 +53,8 @@ def simulate(
 
     A run that becomes unphysical (forces or positions that are not finite, a temperature ten times too high) ends at
     that step and is returned with ``stable`` false and the reason: that is a result about the model. Ctrl-C ends the
-    run after the current step; everything up to there is written, then KeyboardInterrupt is raised again.
+    run after the current step; everything up to there is written, then `Interrupted` is raised, which has the run.
+    Where the first forces are refused, nothing is written and the files of an earlier run stay.
 
     Under MPI every rank calls it with the same arguments; the first one writes and compares, and all get the same
     result or the same exception.
@@ -122,14 +123,22 @@ def _simulate(
         if ranks.first:
             start.warn_of_units(velocities=settings.velocities == "file")
             start.warn_of_other_masses(loaded, types)
+            if loaded.card.why_unusable is not None:
+                warnings.warn(f"{loaded.path}: {loaded.card.why_unusable}", stacklevel=2)
             _warn_of_temperature(loaded, settings, reference)
             start.warn_of_empty_space()
             sources = [topology] if reference is None else [topology, reference.trajectory]
             manifest = _manifest(loaded, topology, settings, compare, types)
             if resume:
                 check_same_run(out / _MANIFEST, manifest)
-            _prepare(out, manifest, sources, _WRITTEN_LAST if resume else _WRITTEN)
-    engine = _run(loaded, start, types, settings, out, ranks, resume, progress)
+            _check_folder(out, sources)
+
+    def begin() -> None:
+        with ranks.together():
+            if ranks.first:
+                _prepare(out, manifest, _WRITTEN_LAST if resume else _WRITTEN)
+
+    engine = _run(loaded, start, types, settings, out, ranks, resume, begin, progress)
     run = None
     with ranks.together():
         if ranks.first:
@@ -138,10 +147,20 @@ def _simulate(
             run = _compared(loaded, start, types, settings, out, engine, reference)
             write_json(out / "simulate.json", run.to_dict())
         if engine.interrupted:
-            raise KeyboardInterrupt
+            interrupt = Interrupted(run)
+            interrupt.add_note(_what_is_done(out, engine.steps, settings))
+            raise interrupt
     result = ranks.share(run)
     assert result is not None
     return result
+
+
+def _what_is_done(out: Path, steps: int, settings: SimulationSettings) -> str:
+    """Say how far an interrupted run came and how to go on."""
+    found = f"{steps} of {settings.steps} steps are done, and all files in {out} are complete"
+    if (out / RESTART).exists():
+        return f"{found}; the same command with --resume goes on from there."
+    return f"{found}; there is no restart file to go on from (runs of LAMMPS that stay stable write one)."
 
 
 def _warn_of_temperature(loaded: LoadedModel, settings: SimulationSettings, reference: ReferenceRun | None) -> None:
@@ -189,6 +208,7 @@ def _run(
     out: Path,
     ranks: Ranks,
     resume: bool,
+    begin: Callable[[], None],
     progress: Callable[[int, int], None] | None,
 ) -> EngineRun:
     if settings.engine == "lammps":
@@ -196,10 +216,10 @@ def _run(
 
         with plain_path(start.path) as file, plain_path(out) as folder:
             start = replace(start, path=file)
-            return run_lammps(loaded, start, types, settings, folder, ranks, resume=resume, progress=progress)
+            return run_lammps(loaded, start, types, settings, folder, ranks, begin, resume=resume, progress=progress)
     from gnnformd.simulation.ase.engine import run_ase
 
-    return run_ase(loaded, start, types, settings, out, progress=progress)
+    return run_ase(loaded, start, types, settings, out, begin, progress=progress)
 
 
 def _compared(
@@ -255,19 +275,22 @@ def _manifest(
     }
 
 
-def _prepare(out: Path, manifest: Mapping[str, Any], sources: Sequence[Path], old: Sequence[str]) -> None:
-    """Create the folder, or delete the files of an earlier run in it; nothing else is ever deleted."""
+def _check_folder(out: Path, sources: Sequence[Path]) -> None:
+    """Refuse a folder with files of others, or with a file that this run needs and would overwrite."""
     existing = [out / name for name in _WRITTEN if (out / name).exists()]
     if existing and not (out / _MANIFEST).exists():
         raise InputError(f"{existing[0]}: was not written by a simulation; choose another folder than {out}.")
     for source in sources:
         if source.resolve().parent == out.resolve() and source.name in _WRITTEN:
             raise InputError(f"{source}: would be overwritten by this run; choose another folder than {out}.")
+
+
+def _prepare(out: Path, manifest: Mapping[str, Any], old: Sequence[str]) -> None:
+    """Write what is run, and delete the files of an earlier run in the folder; nothing else is ever deleted."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / _MANIFEST, yaml.safe_dump(dict(manifest), sort_keys=False))
-        for path in existing:
-            if path.name in old:
-                path.unlink()
+        for name in old:
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder.") from error

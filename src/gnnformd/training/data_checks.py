@@ -174,13 +174,14 @@ def learned_frames(
     asked = np.array([True, bool(settings.energy_weight), bool(settings.virial_weight)])
     known = np.array([datasets[which].known[frame] for which, frame in training])
     weights = np.array([datasets[which].weights[frame] for which, frame in training])
-    for column, name in ((1, "energy"), (2, "virial")):
+    for column, target in ((1, "energy"), (2, "virial")):
         if asked[column] and not known[:, column].any():
             which, index = min((*training, *validation))
-            step = datasets[which][index].timestep
+            frame = datasets[which][index]
+            name = frame.name if frame.line is not None else f"frame {index + 1} ({frame.name})"
             raise InputError(
-                f"{datasets[which].path}: frame {index + 1} (timestep {step}) has no {name}; "
-                f"add it to the data or set training.{name}_weight to 0."
+                f"{datasets[which].path}: {name} has no {target}; "
+                f"add it to the data or set training.{target}_weight to 0."
             )
     kept = (known & asked & (weights > 0)).any(1)
     if not (known[:, 0] & kept).any():
@@ -190,16 +191,19 @@ def learned_frames(
         raise InputError("data: no validation frame has forces; choose others with data.split or data.validation.")
     if is_main_process():
         if len(left) < len(training):
+            count = len(training) - len(left)
+            have, are = ("has", "is") if count == 1 else ("have", "are")
             warnings.warn(
-                f"data: {len(training) - len(left)} of {len(training)} training frames have weight zero, or none of "
-                "the targets that are learned, and are left out.",
+                f"data: {count} of {len(training)} training frames {have} weight zero, or none of the targets that are "
+                f"learned, and {are} left out.",
                 stacklevel=3,
             )
         for column, name in enumerate(("forces", "energy", "virial")):
             missing = int((~known[kept, column]).sum())
             if asked[column] and missing:
+                have, else_ = ("has", "it has") if missing == 1 else ("have", "they have")
                 warnings.warn(
-                    f"data: {missing} of {len(left)} training frames have no {name}; what else they have is learned.",
+                    f"data: {missing} of {len(left)} training frames {have} no {name}; what else {else_} is learned.",
                     stacklevel=3,
                 )
     return left, validation

@@ -23,7 +23,7 @@ from gnnformd.training.soap import Soap
 
 __all__ = ["ForceFitting"]
 
-TOTALS = 15
+TOTALS = 16
 MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
@@ -45,7 +45,7 @@ class ForceFitting(lightning.LightningModule):
         Sums of absolute errors of forces along x, y, z, number of frames with forces, of their atoms, and of frames
         with an energy, sums over them of the error per atom and of its square, number of components of virials, sum
         over them of the squared error per atom, sums over batches of the warm-up penalties in all and along x, y, z,
-        sum of the squared errors of components of forces, (15,).
+        sum of the squared errors of components of forces, sum of their absolute values in the data, (16,).
     validated
         Whether the running epoch was validated.
     """
@@ -152,11 +152,12 @@ class ForceFitting(lightning.LightningModule):
         real = errors.new_tensor(portion.weights) * graph.known_targets  # (3, B)
         atoms = graph.atoms_per_graph
         penalties = self._penalties(prediction, portion).to(errors)
-        squares = errors.new_zeros(graph.graph_count)
+        squares, sizes = errors.new_zeros(2, graph.graph_count)
         if graph.forces is not None:
+            sizes = graph.sum_per_graph(graph.forces.nan_to_num().abs()).to(errors).sum(1)  # (B,)
             squares = graph.sum_per_graph(error_of(prediction.forces, graph.forces).square()).to(errors).sum(1)  # (B,)
         parts = [real[0] @ errors, real[0].sum()[None], (atoms * real[0]).sum()[None], errors.new_zeros(5), penalties]
-        parts.append((real[0] @ squares)[None])
+        parts.append(torch.stack([real[0] @ squares, real[0] @ sizes]))
         if prediction.energies is not None and graph.energies is not None:
             energy = error_of(prediction.energies, graph.energies).to(errors) / atoms  # (B,)
             parts[3][:3] = torch.stack([real[1].sum(), real[1] @ energy, real[1] @ energy.square()])

@@ -19,6 +19,7 @@ __all__ = ["Stopwatch", "TrainingProgress"]
 
 MAX_VALIDATIONS = 20  # of an annealed training
 MAX_RESERVE = 0.2  # share of the time budget kept for the last validation
+CALM = 0.1  # share by which the expected number of steps has to be wrong before another one is told
 
 
 class Stopwatch:
@@ -47,8 +48,8 @@ class TrainingProgress(lightning.Callback):
 
     At progress 1 the training ends, with a validation and a checkpoint. With schedule ``cosine`` the learning rate
     follows the progress from step to step, and the ends of epochs are validated at most twenty times, evenly over the
-    training. Time for the last validation is reserved within the minutes; the first step, in which loops are compiled,
-    comes on top of them.
+    training. Time for the last validation is reserved within the minutes; the first step and the first batch of the
+    first validation, in which loops are compiled, come on top of them.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ class TrainingProgress(lightning.Callback):
     stopwatch
         Time of the training.
     listener
-        Called with steps done and steps expected in total.
+        Called with steps done and steps expected in total (0 where that is not known yet). Where time is the limit, the
+        latter is an estimate with two digits, which changes only where it turns out to be wrong by a tenth.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class TrainingProgress(lightning.Callback):
         self._stage = 0
         self._first_step_start: float | None = None
         self._validation_start = 0.0
+        self._first_validation_start: float | None = None
         self._reserve = 0.0
+        self._expected = 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Measure the progress, which is not zero after a resume."""
@@ -103,7 +107,7 @@ class TrainingProgress(lightning.Callback):
         self._measure(trainer)
         step = trainer.global_step
         if self.listener is not None and trainer.is_global_zero and step:
-            self.listener(step, max(step, round(step / self._progress)))
+            self.listener(step, self._expected_steps(step))
         trainer.should_stop = trainer.should_stop or self._progress >= 1
         if self.annealed:
             due = trainer.should_stop or self._current_stage() > self._stage
@@ -113,6 +117,32 @@ class TrainingProgress(lightning.Callback):
         """Record the time."""
         self._validation_start = self.stopwatch.seconds
         self._stage = self._current_stage()
+
+    def on_validation_batch_start(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Record the time of the first batch."""
+        if self._first_validation_start is None:
+            self._first_validation_start = self.stopwatch.seconds
+
+    def on_validation_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Do not count the first batch."""
+        if self._first_validation_start is not None and self._first_validation_start < math.inf:
+            self.stopwatch.leave_out(self.stopwatch.seconds - self._first_validation_start)
+            self._first_validation_start = math.inf
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Record how long the validation took."""
@@ -127,6 +157,18 @@ class TrainingProgress(lightning.Callback):
         share = self.stopwatch.seconds / (budget - min(self._reserve, MAX_RESERVE * budget))
         slowest = trainer.strategy.reduce(torch.tensor(share, device=trainer.strategy.root_device), reduce_op="max")
         self._progress = min(1.0, max(self._progress, float(slowest)))
+
+    def _expected_steps(self, step: int) -> int:
+        """Return the number of steps in total, at the end those that were done; 0 where nothing is known yet."""
+        if self._progress in (0, 1):
+            return int(self._progress) * step
+        if self._progress <= step / self._planned:  # the steps are the limit, not the time
+            return round(self._planned)
+        found = step / self._progress
+        if step >= self._expected or abs(found - self._expected) > CALM * self._expected:
+            digit = 10 ** max(math.floor(math.log10(found)) - 1, 0)
+            self._expected = digit * math.ceil(found / digit)
+        return self._expected
 
     def _current_stage(self) -> int:
         return int(MAX_VALIDATIONS * self._progress + 1e-9)

@@ -64,7 +64,8 @@ class EpochRecord:
     learning_rate
         Of this epoch, or at its start where it changes from step to step.
     seconds
-        Since the start of the training, without interruptions and without first steps, in which loops are compiled.
+        Since the start of the training, without interruptions and without first steps and first batches of validation,
+        in which loops are compiled.
     validation_energy_rmse_per_atom
         Root mean square error of the energy per atom after subtraction of its mean over the frames, kcal/mol; None
         where model or data have no energy or there is a single validation frame.
@@ -77,6 +78,9 @@ class EpochRecord:
     validation_score
         The model is of the epoch where it is lowest: `validation_loss`, times the error of the energy to the power of
         the share that it has in automatic losses where energies are learned; None in older files, which mean the loss.
+    validation_mean_force
+        ``|Fx| + |Fy| + |Fz|`` of the data averaged over the atoms of validation frames, kcal/mol/angstrom, beside which
+        `validation_l1_per_atom` is large or small; None in older files.
     """
 
     epoch: int
@@ -93,6 +97,7 @@ class EpochRecord:
     train_l1_per_atom: float | None = None
     validation_rmse: float | None = None
     validation_score: float | None = None
+    validation_mean_force: float | None = None
 
     @property
     def score(self) -> float:
@@ -154,6 +159,7 @@ class RunLog(lightning.Callback):
             validation_rmse=math.sqrt(float(validation[14] / (3 * validation[4]))),
             validation_score=per_frame[0]
             * (energy**ENERGY_SHARE if energy and pl_module.settings.energy_weight else 1.0),
+            validation_mean_force=float(validation[15] / validation[4]),
         )
         self.records.append(record)
         for logger in trainer.loggers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from gnnformd.errors import InputError
 from gnnformd.files import locked_folder
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
+from gnnformd.model.files.usability import why_unusable
 from gnnformd.model.interface import ForceModel, weight_of
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
@@ -96,6 +98,12 @@ class TrainedRun:
     def model(self) -> Path:
         """The model file."""
         return self.folder / "model.safetensors"
+
+    @property
+    def why_unusable(self) -> str | None:
+        """See `gnnformd.model.files.usability.why_unusable`."""
+        best = self.best
+        return why_unusable(best.validation_l1_per_atom, best.validation_mean_force, best.train_l1_per_atom)
 
     @property
     def after_best(self) -> AfterBest | None:
@@ -349,6 +357,7 @@ class _Fit:
             "epoch": best.epoch,
             "epochs": records[-1].epoch,
             "validation_l1_per_atom": best.validation_l1_per_atom,
+            **_known(train_l1_per_atom=best.train_l1_per_atom, validation_mean_force=best.validation_mean_force),
         }
         card = ModelCard(
             settings=self.model,
@@ -357,6 +366,10 @@ class _Fit:
             trained_on=(*(() if self.start is None else self.start.card.trained_on), this),
         )
         save_model(self.out / "model.safetensors", network, card)
+
+
+def _known(**values: float | None) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
 def _temperatures(datasets: Sequence[PackedDataset]) -> dict[str, list[float]]:

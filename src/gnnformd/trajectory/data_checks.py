@@ -54,7 +54,7 @@ class DataChecks:
     ----------
     shortest_distance, largest_force
         Shortest distance of two atoms (angstrom; infinity where it is above 10) and largest norm of a force
-        (kcal/mol/angstrom), each with its timestep.
+        (kcal/mol/angstrom), each with the name of its frame.
     largest_net_force
         Largest norm of the sum of all forces of a frame, kcal/mol/angstrom.
     """
@@ -62,22 +62,22 @@ class DataChecks:
     def __init__(self, force_field: ForceField | None = None, units: str = "real") -> None:
         self.force_field = force_field
         self._force_unit, self._force_factor = _FORCE_UNITS.get(units, ("kcal/mol/angstrom", 1.0))
-        self.shortest_distance: tuple[float, int] = (math.inf, 0)
-        self.largest_force: tuple[float, int] = (0.0, 0)
+        self.shortest_distance: tuple[float, str] = (math.inf, "")
+        self.largest_force: tuple[float, str] = (0.0, "")
         self.largest_net_force = 0.0
         self._frames = self._with_forces = self._of_many_atoms = self._energies_alone = 0
         self._net_force = 0.0  # sum over frames of |sum F| / sqrt(sum F^2), about 1 for independent forces
         self._squares = np.zeros(2)  # mean squares of the forces, and of those of the force field
         self._compared = 0
-        self._net_charge: tuple[float, int] = (0.0, 0)
+        self._net_charge: tuple[float, str] = (0.0, "")
         self._seen: set[int] = set()
-        self._repeated: list[int] = []
+        self._repeated: list[str] = []
         self._first: Frame | None = None
         self._unchanged = True
         self._without_bonds = False
-        self._largest_stress: tuple[float, int] = (0.0, 0)
-        self._skewed_virial: int | None = None
-        self._wrong_virial: int | None = None
+        self._largest_stress: tuple[float, str] = (0.0, "")
+        self._skewed_virial: str | None = None
+        self._wrong_virial: str | None = None
 
     def add(self, frame: Frame) -> None:
         """Check a frame."""
@@ -91,17 +91,17 @@ class DataChecks:
             self._add_virial(frame, frame.virial)
         charge = net_charge(frame, self.force_field)
         if abs(charge) > abs(self._net_charge[0]):
-            self._net_charge = charge, frame.timestep
+            self._net_charge = charge, frame.name
         if self.force_field is not None and self.force_field.bonds and frame.bonds is None:
             self._without_bonds = True
 
     def _add_positions(self, frame: Frame) -> None:
         distance = _shortest_distance(frame, self.shortest_distance[0])
         if distance < self.shortest_distance[0]:
-            self.shortest_distance = distance, frame.timestep
+            self.shortest_distance = distance, frame.name
         key = frame_key(frame)
         if key in self._seen:
-            self._repeated.append(frame.timestep)
+            self._repeated.append(frame.name)
         self._seen.add(key)
         self._first = frame if self._first is None else self._first
         self._unchanged &= _same(self._first, frame)
@@ -111,7 +111,7 @@ class DataChecks:
         self._of_many_atoms += len(forces) > 1
         norms, total = np.linalg.norm(forces, axis=1), float(np.linalg.norm(forces.sum(axis=0)))
         if norms.max() > self.largest_force[0]:
-            self.largest_force = float(norms.max()), frame.timestep
+            self.largest_force = float(norms.max()), frame.name
         self.largest_net_force = max(self.largest_net_force, total)
         size = float(np.linalg.norm(norms))  # expected |sum F| of independent forces
         self._net_force += total / size if size > 0 and len(norms) > 2 else 0.0
@@ -125,42 +125,40 @@ class DataChecks:
         size = float(np.abs(virial).max())
         if all(frame.periodic):
             stress = size / abs(float(np.linalg.det(frame.cell))) * _GPA
-            self._largest_stress = max(self._largest_stress, (stress, frame.timestep))
+            self._largest_stress = max(self._largest_stress, (stress, frame.name))
         if float(np.abs(virial - virial.T).max()) > _MAX_ASYMMETRY * size:
-            self._skewed_virial = frame.timestep
+            self._skewed_virial = frame.name
         if not any(frame.periodic) and frame.forces is not None:
             middle = frame.positions - frame.positions.mean(axis=0)
             known = middle.T @ frame.forces
             size = max(size, float(np.abs(known).max()))
             if float(np.abs(virial + virial.T - known - known.T).max()) > 2 * _MAX_ASYMMETRY * size:
-                self._wrong_virial = frame.timestep
+                self._wrong_virial = frame.name
 
     def problems(self) -> list[str]:
         """Describe the problems and possible causes, a sentence each."""
         found = []
         missing = self._frames - self._with_forces - (self._energies_alone if self._with_forces else 0)
         if missing:
-            found.append(f"{missing} of {self._frames} frames have no forces and cannot be trained on.")
+            have = "has" if missing == 1 else "have"
+            found.append(f"{missing} of {self._frames} frames {have} no forces and cannot be trained on.")
         if self.shortest_distance[0] < OVERLAP:
-            distance, timestep = self.shortest_distance
-            found.append(f"atoms overlap: two are {distance:.3g} angstrom apart at timestep {timestep}.")
+            distance, name = self.shortest_distance
+            found.append(f"atoms overlap: two are {distance:.3g} angstrom apart at {name}.")
         return found + self._force_problems() + self._virial_problems() + self._frame_problems()
 
     def _virial_problems(self) -> list[str]:
         found = []
-        stress, timestep = self._largest_stress
+        stress, name = self._largest_stress
         if stress > _MAX_STRESS:
-            found.append(
-                f"the stress is huge: {stress:.3g} GPa at timestep {timestep}; is it in eV/angstrom^3, not in bar or "
-                "GPa?"
-            )
+            found.append(f"the stress is huge: {stress:.3g} GPa at {name}; is it in eV/angstrom^3, not in bar or GPa?")
         if self._skewed_virial is not None:
             found.append(
-                f"the virial is not symmetric at timestep {self._skewed_virial}; are its components in the right order?"
+                f"the virial is not symmetric at {self._skewed_virial}; are its components in the right order?"
             )
         if self._wrong_virial is not None:
             found.append(
-                f"the virial of atoms in empty space is not the sum of positions times forces at timestep "
+                f"the virial of atoms in empty space is not the sum of positions times forces at "
                 f"{self._wrong_virial}; are its sign and its units right?"
             )
         return found
@@ -168,9 +166,9 @@ class DataChecks:
     def _force_problems(self) -> list[str]:
         found = []
         if self.largest_force[0] > _MAX_FORCE:
-            size, timestep = self.largest_force
+            size, name = self.largest_force
             size *= self._force_factor
-            found.append(f"forces are huge: {size:.3g} {self._force_unit} on an atom at timestep {timestep}.")
+            found.append(f"forces are huge: {size:.3g} {self._force_unit} on an atom at {name}.")
         if self._of_many_atoms and self.largest_force[0] == 0:  # a single atom has none by symmetry
             found.append("all forces are zero; was the dump written before they were computed?")
         elif self._net_force > _MAX_NET_FORCE * self._with_forces:
@@ -189,13 +187,14 @@ class DataChecks:
     def _frame_problems(self) -> list[str]:
         found = []
         if self._repeated:
-            steps = ", ".join(map(str, self._repeated[:5])) + (", ..." if len(self._repeated) > 5 else "")
-            found.append(f"{len(self._repeated)} frames have the positions of an earlier frame (timesteps {steps}).")
+            shown = ", ".join(_listed(self._repeated[:5])) + (", ..." if len(self._repeated) > 5 else "")
+            which = "1 frame has" if len(self._repeated) == 1 else f"{len(self._repeated)} frames have"
+            found.append(f"{which} the positions of an earlier frame ({shown}).")
         elif self._frames > 1 and self._unchanged:
             found.append(f"all frames are the same: no atom moves by {_MIN_DISPLACEMENT:g} angstrom.")
         if abs(self._net_charge[0]) > _MAX_NET_CHARGE:
-            charge, timestep = self._net_charge
-            found.append(f"the charges do not sum to zero but to {charge:.4g} e at timestep {timestep}.")
+            charge, name = self._net_charge
+            found.append(f"the charges do not sum to zero but to {charge:.4g} e at {name}.")
         if self._without_bonds:
             found.append(
                 "the force field has bonds, but those of the atoms are unknown, so every pair counts as not bonded; "
@@ -210,12 +209,12 @@ def check_split(training: Sequence[int], validation: Sequence[int]) -> list[str]
     known = set(training)
     both = sum(key in known for key in validation)
     if both:
-        found.append(
-            f"{both} of {len(validation)} validation frames are also training frames; the error will be too low."
-        )
+        are = "is also a training frame" if both == 1 else "are also training frames"
+        found.append(f"{both} of {len(validation)} validation frames {are}; the error will be too low.")
     again = len(training) - len(set(training))
     if again:
-        found.append(f"{again} of {len(training)} training frames have the positions of another one.")
+        have = "has" if again == 1 else "have"
+        found.append(f"{again} of {len(training)} training frames {have} the positions of another one.")
     return found
 
 
@@ -225,6 +224,13 @@ def _same(one: Frame, other: Frame) -> bool:
         return False
     changes = [other.positions - one.positions, other.cell - one.cell if any(one.periodic) else np.zeros(1)]
     return all(bool(np.abs(change).max(initial=0.0) < _MIN_DISPLACEMENT) for change in changes)
+
+
+def _listed(names: Sequence[str]) -> list[str]:
+    """Names of frames one after the other; the word ``timestep`` stands once."""
+    if len(names) > 1 and all(name.startswith("timestep ") for name in names):
+        return [f"timesteps {names[0].split()[1]}", *(name.split()[1] for name in names[1:])]
+    return list(names)
 
 
 def frame_key(frame: Frame) -> int:

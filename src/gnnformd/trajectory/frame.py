@@ -76,7 +76,7 @@ class Frame:
     Attributes
     ----------
     timestep
-        Step number of the simulation.
+        Step number of the simulation; where the file names none, the number of the frame in the file, from 1.
     cell
         Rows are the lattice vectors, angstrom, (3, 3); triclinic boxes are lower triangular as in LAMMPS.
     origin
@@ -107,6 +107,8 @@ class Frame:
         Kind of configuration, as data sets name it ("bulk", "surface", "IsolatedAtom"), or None.
     weights
         In a training. A target is None where its weight in the file is zero.
+    line
+        Where the file names no step, its line where the frame begins, 0 where the file has no lines; else None.
     """
 
     timestep: int
@@ -125,3 +127,11 @@ class Frame:
     velocities: Float | None = None
     config_type: str | None = None
     weights: TargetWeights = EQUAL_WEIGHTS
+    line: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What sentences call it: ``timestep 50``, ``frame 3 (line 120)`` or ``frame 3``."""
+        if self.line is None:
+            return f"timestep {self.timestep}"
+        return f"frame {self.timestep} (line {self.line})" if self.line else f"frame {self.timestep}"

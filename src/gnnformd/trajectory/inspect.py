@@ -38,14 +38,16 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     Returns
     -------
     dict
-        ``files``, ``frames``, ``timesteps`` (first, last), ``atoms`` (min, max), ``types`` (atoms of each type in a
-        frame: min, max), ``elements`` (names of the types, or None), ``units`` (unit style of the file, from which all
-        numbers are converted), ``molecules``, ``bonds`` (None where unknown),
-        ``cell_lengths_A`` and ``volume_A3`` (min, max), ``periodic`` (frames of each kind of periodicity, under its
-        directions: ``xyz``, ``xy``, an empty text), ``force`` (``mean``, ``rms`` and ``largest``
-        norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces), ``closest_pair_A`` (None
-        where it is above 10 angstrom), ``energy_kcal_per_mol`` (min, max) and ``temperature_K`` (min, mean, max), both
-        None where unknown, ``config_types`` (frames of each), ``isolated_atoms`` (their energies by name, kcal/mol;
+        ``files``, ``frames``, ``timesteps`` (first, last; None where the data name none), ``atoms`` (min, max),
+        ``types`` (atoms of each type in a frame: min, max), ``elements`` (names of the types, or None), ``units`` (unit
+        style of the file, from which all numbers are converted), ``molecules``, ``bonds`` (None where unknown),
+        ``cell_lengths_A`` (min, max; of periodic directions, None for the others and where there are none) and
+        ``volume_A3`` (min, max; of frames that are periodic in all directions, else None), ``periodic`` (frames of
+        each kind of periodicity, under its directions: ``xyz``, ``xy``, an empty text), ``force`` (``mean``, ``rms``
+        and ``largest`` norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces),
+        ``closest_pair_A`` (None where it is above 10 angstrom), ``energy_kcal_per_mol`` (min, max) and
+        ``temperature_K`` (min, mean, max), both None where unknown, ``config_types`` (frames of each),
+        ``isolated_atoms`` (their energies by name, kcal/mol;
         they count as frames), and ``warnings``, a list of sentences.
 
     Raises
@@ -105,7 +107,7 @@ class _Summary:
     atoms: _Range = field(default_factory=_Range)
     types: dict[int, _Range] = field(default_factory=dict)
     periodic: dict[str, int] = field(default_factory=dict)
-    lengths: _Range = field(default_factory=_Range)
+    lengths: tuple[_Range, _Range, _Range] = field(default_factory=lambda: (_Range(), _Range(), _Range()))
     volume: _Range = field(default_factory=_Range)
     energy: _Range = field(default_factory=_Range)
     force_norms: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # count, sum, sum of squares
@@ -125,8 +127,11 @@ class _Summary:
         if frame.config_type is not None:
             self.config_types[frame.config_type] = self.config_types.get(frame.config_type, 0) + 1
         self.atoms.add(len(frame.ids))
-        self.lengths.add(np.linalg.norm(frame.cell, axis=1))
-        self.volume.add(abs(np.linalg.det(frame.cell)))
+        for length, vector, periodic in zip(self.lengths, frame.cell, frame.periodic, strict=True):
+            if periodic:  # else the vector only encloses the atoms
+                length.add(np.linalg.norm(vector))
+        if all(frame.periodic):
+            self.volume.add(abs(np.linalg.det(frame.cell)))
         if frame.energy is not None:
             self.energy.add(frame.energy)
         if frame.forces is not None:
@@ -139,6 +144,7 @@ class _Summary:
         assert first is not None
         molecules = None if first.molecule_ids is None else len(np.unique(first.molecule_ids[first.molecule_ids > 0]))
         count, total, squares = self.force_norms
+        ends = [length.to_list() or [None, None] for length in self.lengths]
         force = {
             "mean": total / count,
             "rms": math.sqrt(squares / count),
@@ -147,12 +153,12 @@ class _Summary:
         } if count else None  # fmt: skip
         return {
             "frames": self.frames,
-            "timesteps": [first.timestep, self.last_timestep],
+            "timesteps": [first.timestep, self.last_timestep] if first.line is None else None,
             "atoms": self.atoms.to_list(),
             "types": {kind: self.types[kind].to_list() for kind in sorted(self.types)},
             "molecules": molecules,
             "bonds": None if first.bonds is None else len(first.bonds),
-            "cell_lengths_A": self.lengths.to_list(),
+            "cell_lengths_A": list(map(list, zip(*ends, strict=True))) if any(map(any, ends)) else None,
             "volume_A3": self.volume.to_list(),
             "periodic": self.periodic,
             "force": force,

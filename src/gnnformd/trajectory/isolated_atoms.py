@@ -63,7 +63,7 @@ class IsolatedAtoms:
         """
         if len(frame.types) != 1 and _called_isolated(frame):
             raise InputError(
-                f"{source}: the frame with timestep {frame.timestep} has config_type '{frame.config_type}', but "
+                f"{source}: {frame.name} has config_type '{frame.config_type}', but "
                 f"{len(frame.types)} atoms; correct one of them."
             )
         return is_isolated_atom(frame)

@@ -182,7 +182,7 @@ class _Labels:
         return replace(frame, molecule_ids=self._molecules, bonds=self._bonds)
 
     def _from_topology(self, frame: Frame, topology: Topology) -> Frame:
-        where = f"{self._source.file}, timestep {frame.timestep}"
+        where = f"{self._source.file}, {frame.name}"
         if not np.array_equal(frame.ids, topology.ids):
             raise InputError(
                 f"{where}: its {len(frame.ids)} atoms are not the {len(topology.ids)} atoms of "

@@ -73,7 +73,9 @@ def split_frames(
     chosen = _chosen(lengths, frames)
     total = sum(len(c) for c in chosen)
     if total < 2:
-        raise InputError(f"the data has {total} frames, and a training needs at least 2; add data.")
+        raise InputError(
+            f"the data has {total} frame{'' if total == 1 else 's'}, and a training needs at least 2; add data."
+        )
     count = min(max(round(validation_fraction * total), 1), total - 1)
     everything = [(d, f) for d, of_one in enumerate(chosen) for f in of_one]
     if method == "shuffled":

@@ -21,7 +21,7 @@ from gnnformd.evaluation.report.report import write_report
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.files.model_file import load_model, read_card
-from gnnformd.model.files.stability import StabilityCheck
+from gnnformd.model.files.stability import CheckedRun, StabilityCheck
 from gnnformd.model.interface import Prediction
 from gnnformd.reference.generate import generate
 from gnnformd.simulation.stability import check, temperature
@@ -106,7 +106,7 @@ def test_atoms_that_fall_into_each_other_are_named_with_their_distance(tmp_path:
     loaded = load(Attraction(5.0), closest_pairs=CLOSEST)
     wrong: list[Atoms] = []
     data = open_dataset(crystal(tmp_path / "argon.xyz", temperature=60))
-    found = check_stability(loaded, [data], seconds=2.0, wrong=wrong)
+    found = check_stability(loaded, [data], seconds=3.0, wrong=wrong)
     assert found.outcome in ("outside", "broke")
     assert "runs" in found.verdict and len(found.verdict) <= 80
     failed = found.first_failure
@@ -285,6 +285,22 @@ def test_bonds_of_fixed_length_and_unknown_masses_are_reasons_not_to_check(tmp_p
     loaded = replace(loaded, card=replace(loaded.card, type_names=("a", "b")))
     found = check_stability(loaded, [open_dataset(tmp_path / "liquid.dump")], seconds=1.0)
     assert found.skipped is not None and "mass of atoms of type" in found.skipped
+
+
+def test_the_first_line_says_that_a_check_was_shortened() -> None:
+    whole = CheckedRun("frame 1 of a.xyz", "nvt", 300.0, 2.0, "passed")
+    found = StabilityCheck((whole,), planned=1)
+    assert found.verdict == "Stability: 1 of 1 runs of 2 ps passed (NVT; 300 K)."
+    shorter = replace(found, runs=(replace(whole, picoseconds=0.5),))
+    assert shorter.verdict == "Stability: shortened check, 1 of 1 runs of 0.5 ps (not 2 ps) passed."
+    assert shorter.details == ["Runs: NVT; 300 K."]
+    estimated = replace(found, temperature_source=temperature.ESTIMATED)
+    assert estimated.verdict == "Stability: 1 of 1 runs of 2 ps passed (NVT; about 300 K)."
+    # as long as they should be, but only a half of them
+    fewer = replace(found, planned=2)
+    assert fewer.verdict == "Stability: shortened check, 1 of 1 runs of 2 ps passed."
+    broken = replace(whole, picoseconds=0.1, outcome="broke", cause="energy", at_picoseconds=0.1, reason="it drifts")
+    assert replace(found, runs=(broken,)).verdict == "Stability: 1 of 1 runs broke (NVT; 300 K)."
 
 
 def test_the_time_is_a_tenth_of_the_training_and_bounded() -> None:

@@ -66,7 +66,7 @@ def test_a_folder_gives_the_frames_that_ase_gives_from_extxyz(folder: Path, tmp_
     pairs = list(zip(read_frames(folder), read_frames(tmp_path / "water.xyz"), strict=True))
     assert len(pairs) == 5
     for step, (frame, other) in enumerate(pairs):
-        assert frame.timestep == step
+        assert (frame.timestep, frame.name) == (step + 1, f"frame {step + 1}")
         assert frame.types.tolist() == other.types.tolist() == [2, 1, 1, 2, 1, 1]
         assert frame.periodic == other.periodic == (True, True, True)
         for name in ("positions", "cell", "forces", "energy", "virial"):

@@ -154,6 +154,17 @@ def test_nothing_is_left_where_the_data_is_wrong(write_dump, tmp_path: Path) -> 
     assert list((tmp_path / ".gnnformd-cache").iterdir()) == []
 
 
+def test_what_a_killed_process_left_is_removed_also_where_its_pack_is_complete(write_dump, tmp_path: Path) -> None:
+    path = write_dump()
+    folder = open_dataset(path).folder
+    for name in (folder.name, f"{folder.name.rpartition('-')[0]}-0123456789"):  # of now, and of earlier contents
+        (folder.parent / f".{name}.work-abc").mkdir()
+    (folder.parent / f".other.dump-{folder.name}.work-abc").mkdir()
+    assert open_dataset(path).folder == folder
+    left = [entry.name for entry in folder.parent.iterdir() if entry.name.startswith(".")]
+    assert [name for name in left if ".work-" in name] == [f".other.dump-{folder.name}.work-abc"]
+
+
 def test_data_without_forces_is_refused(write_dump) -> None:
     with pytest.raises(InputError, match="the forces are missing"):
         open_dataset(write_dump(columns="id type x y z"))

@@ -289,8 +289,9 @@ def _check(loaded: LoadedModel, dataset: PackedDataset, indices: Sequence[int]) 
     if without == len(indices):
         raise InputError(f"{dataset.path}: frame {indices[0]} has no forces to compare with; dump fx, fy and fz.")
     if without:
+        have = "has" if without == 1 else "have"
         warnings.warn(
-            f"{dataset.path}: {without} of {len(indices)} frames have no forces; errors of forces are those of the "
+            f"{dataset.path}: {without} of {len(indices)} frames {have} no forces; errors of forces are those of the "
             "others.",
             stacklevel=3,
         )

@@ -156,22 +156,18 @@ class _PairCounter:
 
     def _check(self, frame: Frame) -> None:
         if not np.array_equal(frame.types, self.types):
-            raise InputError(
-                f"timestep {frame.timestep}: the atoms differ from those of the first frame; give one system."
-            )
+            raise InputError(f"{frame.name}: the atoms differ from those of the first frame; give one system.")
         if not all(frame.periodic):
             raise InputError(
-                f"timestep {frame.timestep}: the box is not periodic, so g(r) has no mean density; give a periodic one."
+                f"{frame.name}: the box is not periodic, so g(r) has no mean density; give a periodic one."
             )
         if self.r_max > narrowest_width(frame) / 2:
             raise InputError(
-                f"timestep {frame.timestep}: g(r) up to {self.r_max:.2f} angstrom needs a box at least twice as wide, "
+                f"{frame.name}: g(r) up to {self.r_max:.2f} angstrom needs a box at least twice as wide, "
                 f"but this box is {narrowest_width(frame):.2f} wide; choose a smaller r_max."
             )
         if self.exclude and frame.molecule_ids is None:
-            raise InputError(
-                f"timestep {frame.timestep}: the molecules are unknown and cannot be left out; give a topology."
-            )
+            raise InputError(f"{frame.name}: the molecules are unknown and cannot be left out; give a topology.")
 
 
 @compiled

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gnnformd.errors import InputError
+from gnnformd.model.files.usability import why_unusable
 
 __all__ = ["ORIGINAL_ATOMS", "ORIGINAL_LOG", "History", "read_history", "read_metrics", "read_training_log"]
 
@@ -48,6 +49,8 @@ class History:
         Root mean square error of a component of a force, kcal/mol/angstrom.
     validation_score
         What the epoch of the model was chosen by: the loss, or the loss and the error of the energy.
+    validation_mean_force
+        ``|Fx| + |Fy| + |Fz|`` of the validation data, mean over atoms, kcal/mol/angstrom.
     per_axis
         Share of `validation_loss` along x, y and z.
     learning_rate, seconds
@@ -62,6 +65,7 @@ class History:
     train_l1_per_atom: tuple[float, ...]
     validation_rmse: tuple[float, ...]
     validation_score: tuple[float, ...]
+    validation_mean_force: tuple[float, ...]
     per_axis: Mapping[str, tuple[float, ...]]
     learning_rate: tuple[float, ...]
     seconds: tuple[float, ...]
@@ -72,6 +76,15 @@ class History:
         scores = self.validation_loss if all(map(math.isnan, self.validation_score)) else self.validation_score
         known = [math.inf if math.isnan(v) else v for v in scores]
         return known.index(min(known))
+
+    @property
+    def why_unusable(self) -> str | None:
+        """See `gnnformd.model.files.usability.why_unusable`."""
+        error, force, training = (
+            None if math.isnan(values[self.best]) else values[self.best]
+            for values in (self.validation_l1_per_atom, self.validation_mean_force, self.train_l1_per_atom)
+        )
+        return why_unusable(error, force, training)
 
     @property
     def atoms(self) -> float:
@@ -124,6 +137,7 @@ def read_metrics(path: Path) -> History | None:
         train_l1_per_atom=column("train_l1_per_atom"),
         validation_rmse=column("validation_rmse"),
         validation_score=column("validation_score"),
+        validation_mean_force=column("validation_mean_force"),
         per_axis={axis: column(f"validation_{axis}") for axis in "xyz"},
         learning_rate=column("learning_rate"),
         seconds=column("seconds"),
@@ -159,6 +173,7 @@ def read_training_log(path: Path) -> History | None:
         train_l1_per_atom=nothing,
         validation_rmse=nothing,
         validation_score=nothing,
+        validation_mean_force=nothing,
         per_axis={axis: _floats(path, [a[k] for a in axes]) for k, axis in enumerate("xyz")},
         learning_rate=_floats(path, [f"{e[3]}e{e[4]}" for e in epochs]),
         seconds=nothing,

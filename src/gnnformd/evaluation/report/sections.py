@@ -114,6 +114,11 @@ def _summaries(known: Sequence[tuple[str, DataSummary]], units: ShownUnits) -> R
 def training_section(found: ResultFolder, page: Page) -> Raw:
     """Best epoch of each run, and its curves."""
     parts = [_training_table(found.runs, page.units)] if found.runs else []
+    parts += [
+        Raw(f'<p><b>{escape(run.name)}</b>: <b class="bad">{escape(reason)}</b></p>')
+        for run in found.runs
+        if (reason := run.history.why_unusable) is not None
+    ]
     for run in found.runs:
         history = run.history
         if len(history.epoch) < 2:

@@ -32,10 +32,14 @@ def _training(found: ResultFolder, units: ShownUnits) -> str:
     names = [f"(“{run.name}”, epoch {_best_epoch(run)})" for run in found.runs]
     unit = f"{units.force_symbol} per atom"
     if len(found.runs) == 1:
-        return f"One network was trained; its best validation error is {errors[0]} {unit} {names[0]}, {SUM}."
+        text = f"One network was trained; its best validation error is {errors[0]} {unit} {names[0]}, {SUM}."
+        reason = found.runs[0].history.why_unusable
+        return text if reason is None else f"{text} {reason}"
     listed = joined([f"{error} {name}" for error, name in zip(errors, names, strict=True)])
     many = _in_words(len(found.runs))
-    return f"{many} networks were trained; their best validation errors are {listed} {unit}, {SUM}."
+    text = f"{many} networks were trained; their best validation errors are {listed} {unit}, {SUM}."
+    useless = [f"“{run.name}”" for run in found.runs if run.history.why_unusable is not None]
+    return text if not useless else f"{text} Not usable, with errors about as large as the forces: {joined(useless)}."
 
 
 def _accuracy(found: ResultFolder) -> str:

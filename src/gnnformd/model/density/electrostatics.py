@@ -16,6 +16,7 @@ __all__ = ["Electrostatics", "weights_of"]
 ACCURACY = 3.0  # erfc(3.0) = 2.2e-5; the network learns what is left out within its cutoff
 WAVES = 3.8  # exp(-3.8^2) = 5e-7
 MESH_FROM = 3000  # atoms; fewer are faster summed over wave vectors
+FLOAT32_MESH = 10  # in float32 a mesh of compiled loops serves systems so many times smaller; float64 stays exact
 SWITCH = 0.85  # share of the cutoff from which the pair part fades out
 
 
@@ -47,6 +48,10 @@ class Electrostatics(nn.Module):
         self.cutoff = cutoff
         self.splitting = accuracy / cutoff
         self.reach = 2 * max(accuracy, WAVES) * self.splitting
+
+    def compiled_mesh_from(self, dtype: torch.dtype) -> float:
+        """Return the number of atoms from which compiled loops, or any engine, use a mesh for numbers of this type."""
+        return self.mesh_from / (FLOAT32_MESH if dtype == torch.float32 else 1)
 
     def pair_energies(
         self, distance: Tensor, soft: Tensor, charge_product: Tensor, bond_kind: Tensor, special_coul: Tensor

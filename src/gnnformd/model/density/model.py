@@ -113,7 +113,9 @@ class DensityModel(ForceModel):
         """See `ForceModel.long_range`."""
         if self.electrostatics is None:
             return None
-        return LongRange(self.electrostatics.splitting, self.settings.electrostatics == "fixed")
+        fixed = self.settings.electrostatics == "fixed"
+        mesh_from = self.electrostatics.compiled_mesh_from(self.contacts.distances.dtype)
+        return LongRange(self.electrostatics.splitting, fixed, mesh_from)
 
     @property
     def contact_distances(self) -> Tensor | None:

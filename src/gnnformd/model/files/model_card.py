@@ -15,6 +15,7 @@ from gnnformd.errors import InputError, fault_of
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.files.stability import StabilityCheck
+from gnnformd.model.files.usability import why_unusable
 from gnnformd.model.settings import (
     DensitySettings,
     GamdSettings,
@@ -31,6 +32,9 @@ density networks are a polynomial and a perceptron; 4: the Coulomb energy is spl
 GAMD networks say what their residual layers add to, which before was always the plain input; 6: it is always the
 normalized input, and GraphNorm averages over all graphs that are evaluated together; fitted potentials of density
 networks have names of their own; 7: energies of atoms of density networks have a floor."""
+
+ERRORS = ("validation_l1_per_atom", "validation_mean_force", "train_l1_per_atom")
+"""Keys of a training in a card: how large errors and forces were, kcal/mol/angstrom."""
 
 _KINDS = tuple(settings.model_fields["kind"].default for settings in (GamdSettings, DensitySettings))
 
@@ -51,7 +55,9 @@ class ModelCard:
         One mapping per training: names of the data (never paths), their ``units``, frames, atoms, epochs, errors,
         digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type),
         ``closest_pairs`` (bonds between the two, types, angstrom), ``largest_charge`` (e) and ``temperature_K``
-        (lowest, mean, highest); where its stability was checked, ``stability`` (see `StabilityCheck`).
+        (lowest, mean, highest); where its stability was checked, ``stability`` (see `StabilityCheck`). Errors of
+        forces (``validation_l1_per_atom``, ``train_l1_per_atom``) and ``validation_mean_force`` are those of
+        `EpochRecord`.
     units
         Of the numbers in the file, always ``real``.
     format_version
@@ -116,6 +122,12 @@ class ModelCard:
         """What short simulations after the last training showed; None where there were none."""
         found = self.trained_on[-1].get("stability") if self.trained_on else None
         return None if found is None else StabilityCheck.from_dict(found)
+
+    @property
+    def why_unusable(self) -> str | None:
+        """Why the model is of no use after its last training; None where it is, or where it is not known."""
+        last = self.trained_on[-1] if self.trained_on else {}
+        return why_unusable(*(last.get(name) for name in ERRORS))
 
     def with_stability(self, found: StabilityCheck) -> ModelCard:
         """Card with the result of short simulations after the last training."""
@@ -207,6 +219,9 @@ def _check_extent(entry: Mapping[str, Any], source: str) -> None:
         for pair in pairs
     ):
         raise _damaged(source, "'closest_pairs' is no list of bonds, two types and a distance")
+    for name in ERRORS:
+        if name in entry and not (isinstance(entry[name], (int, float)) and 0.0 <= entry[name] < math.inf):
+            raise _damaged(source, f"'{name}' is no error or force")
     if "stability" in entry:
         try:
             StabilityCheck.from_dict(entry["stability"])

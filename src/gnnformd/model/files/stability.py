@@ -108,7 +108,7 @@ class StabilityCheck:
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """One sentence; of a shortened check it says so, and `details` have ensembles and temperatures."""
         if self.outcome is None:
             return f"Stability: not checked: {self.skipped or 'there was no time'}."
         count, number = len(self.runs), sum(run.outcome == self.outcome for run in self.runs)
@@ -117,18 +117,28 @@ class StabilityCheck:
             "outside": "came closer than the data",
             "broke": "broke",
         }[self.outcome]
+        if self.shortened:
+            return f"Stability: shortened check, {number} of {count} runs {what}."
         return f"Stability: {number} of {count} runs {what} ({self._conditions})."
+
+    @property
+    def shortened(self) -> bool:
+        """Whether runs were left out or ended before their time, though nothing was wrong."""
+        early = (run.picoseconds < self.full_picoseconds - 1e-6 and run.outcome != "broke" for run in self.runs)
+        return len(self.runs) < self.planned or any(early)
 
     @property
     def _lengths(self) -> str:
         shortest, longest = (choose(run.picoseconds for run in self.runs) for choose in (min, max))
-        return f"{longest:.2g} ps" if shortest > 0.95 * longest else f"{shortest:.2g} to {longest:.2g} ps"
+        found = f"{longest:.2g} ps" if shortest > 0.95 * longest else f"{shortest:.2g} to {longest:.2g} ps"
+        return found if shortest > 0.95 * self.full_picoseconds else f"{found} (not {self.full_picoseconds:g} ps)"
 
     @property
     def _conditions(self) -> str:
         ensembles = [name.upper() for name in ("nve", "nvt", "npt") if any(run.ensemble == name for run in self.runs)]
         temperatures = sorted({run.temperature_K for run in self.runs})
-        return f"{'/'.join(ensembles)}; {' and '.join(f'{value:.4g}' for value in temperatures)} K"
+        about = "about " if self.temperature_source.startswith("estimated") else ""
+        return f"{'/'.join(ensembles)}; {about}{' and '.join(f'{value:.4g}' for value in temperatures)} K"
 
     @property
     def first_failure(self) -> CheckedRun | None:
@@ -146,6 +156,8 @@ class StabilityCheck:
             found.append(f"{failed.where}: {failed.reason}")
             if failed.cause is not None:
                 found.append(_ADVICE[failed.cause].format(timestep=max(self.timesteps_fs, default=1.0)))
+        if self.shortened and self.runs:
+            found.append(f"Runs: {self._conditions}.")
         return [*found, *self.notes]
 
     def to_dict(self) -> dict[str, Any]:

@@ -71,10 +71,15 @@ class _Run:
         """K."""
         return kinetic_temperature(self.masses, self.atoms.get_velocities() * units.fs)
 
-    def integrate(self) -> None:
-        """Run to the end, to an interrupt, or to an exception."""
+    def integrate(self, begin: Callable[[], None]) -> None:
+        """Run to the end, to an interrupt, or to an exception; ``begin`` is called before anything is written."""
         atoms, settings = self.atoms, self.settings
-        atoms.get_forces()  # an error at the first evaluation leaves no files
+        try:
+            atoms.get_forces()  # an error at the first evaluation leaves no files
+        except (Unstable, CalculationFailed):
+            begin()  # that is a result
+            raise
+        begin()
         with (self.out / "trajectory.dump").open("w") as dump, (self.out / "thermo.csv").open("w") as thermo:
             thermo.write(",".join(THERMO_COLUMNS) + "\n")
             for step, _ in enumerate(self._dynamics().irun(settings.steps)):
@@ -183,13 +188,14 @@ def run_ase(
     types: TypeMap,
     settings: SimulationSettings,
     out: Path,
+    begin: Callable[[], None],
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> EngineRun:
     """Run and write ``trajectory.dump`` and ``thermo.csv``.
 
-    Velocity Verlet, or Langevin dynamics for ``nvt``. The center of mass is held where the thermostat, or a model
-    without an energy, would change its momentum.
+    Velocity Verlet, or Langevin dynamics for ``nvt``. The center of mass is held where the thermostat, or forces that
+    do not sum to zero (see `ForceModel.keeps_momentum`), would change its momentum.
 
     Parameters
     ----------
@@ -203,6 +209,8 @@ def run_ase(
         What to run.
     out
         Existing folder.
+    begin
+        Called once before anything is written, when the first forces are known.
     progress
         Called with steps done and steps to do.
 
@@ -219,7 +227,7 @@ def run_ase(
     reason = None
     with stop_on_interrupt(run.interrupt):
         try:
-            run.integrate()
+            run.integrate(begin)
         except Unstable as error:
             stopped, reason = error.step, error.reason
         except CalculationFailed as error:
@@ -235,6 +243,7 @@ def run_ase(
         stopped_at_step=stopped,
         reason=reason,
         interrupted=run.interrupted,
+        center_held=bool(run.atoms.constraints),
         departures=run.departures,
     )
 
@@ -260,6 +269,7 @@ def _atoms(loaded: LoadedModel, start: Start, types: TypeMap, settings: Simulati
         Stationary(atoms, preserve_temperature=False)
         now = kinetic_temperature(atoms.get_masses(), atoms.get_velocities() * units.fs)
         atoms.set_velocities(atoms.get_velocities() * np.sqrt(settings.temperature / now))
-    if settings.ensemble == "nvt" or not loaded.model.conservative:
+    whole = loaded.model.keeps_momentum(len(atoms), periodic=all(start.periodic))
+    if settings.ensemble == "nvt" or not whole:
         atoms.set_constraint(FixCom())
     return atoms

@@ -102,7 +102,8 @@ class Coupling:
         Whether `stop` ended the last run.
     keeps_momentum
         Whether forces sum to zero but for rounding; else ``fix momentum`` keeps the system where it is. They do not for
-        forces that are no gradient, and for PPPM with ``diff ad``, which is used where the box is not tilted.
+        forces that are no gradient, for PPPM with ``diff ad``, which is used where the box is not tilted, and for
+        charges that are learned in large systems, whose long-range part is computed on a mesh.
 
     Raises
     ------

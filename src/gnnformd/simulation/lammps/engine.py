@@ -44,6 +44,8 @@ __all__ = ["read_start", "run_lammps", "set_ensemble"]
 NVE_ACCURACY = 5e-6
 """Of PPPM, where nothing takes out the heat of its errors: with 1e-5 water drifts by 1 % of kT per atom and ns."""
 
+LOG = "log.lammps"
+
 THERMOSTAT_STEPS = 100
 """Relaxation time of the thermostat in steps, as LAMMPS's manual advises; the barostat takes ten times as long."""
 
@@ -55,6 +57,7 @@ def run_lammps(
     settings: SimulationSettings,
     out: Path,
     ranks: Ranks,
+    begin: Callable[[], None],
     *,
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -82,6 +85,8 @@ def run_lammps(
         Existing folder.
     ranks
         The processes that run LAMMPS.
+    begin
+        Called once before anything is written, when the first forces are known; on every rank.
     resume
         Go on from ``restart.lammps`` in the folder, up to ``settings.steps`` in all.
     progress
@@ -94,7 +99,15 @@ def run_lammps(
     ModelFailure
         The model raised an exception.
     """
-    lmp = open_lammps([] if resume else ["-log", str(out / "log.lammps")])
+    log = out / f".{LOG}"  # it gets its name when the run begins
+    lmp = open_lammps([] if resume else ["-log", str(log)])
+
+    def begin_files() -> None:
+        begin()
+        with ranks.together():
+            if ranks.first and not resume:
+                log.replace(out / LOG)
+
     try:
         first = _read_restart(lmp, out, settings) if resume else read_start(lmp, start, types, loaded, settings)
         clock = Clock(progress, settings.steps, first)
@@ -119,6 +132,7 @@ def run_lammps(
         )
         coupling.departures = departures
         unstable = None
+        began = False
         asked: list[bool] = []  # each run of LAMMPS takes back an earlier stop
 
         def stop() -> None:
@@ -131,10 +145,15 @@ def run_lammps(
                     lmp, settings, keeps_momentum=coupling.keeps_momentum
                 )  # before LAMMPS drops what a restart file says of the thermostat
                 coupling.run(0)  # the first forces, before any output: what is wrong at once leaves no files
-                _set_up(lmp, coupling, restarts, loaded, settings, out, first if resume else None)
+                _check_virial(coupling, loaded, settings)
+                began = True
+                begin_files()
+                _set_up(lmp, coupling, restarts, settings, out, first if resume else None)
                 coupling.run(0 if ranks.share(bool(asked)) else settings.steps - first)
             except Unstable as error:
                 unstable = error
+                if not began:
+                    begin_files()
         if unstable is None:
             # else PPPM would start anew for each of these files
             for command in without_forces(loaded.model.cutoff):
@@ -158,6 +177,8 @@ def run_lammps(
         raise
     finally:
         lmp.close()
+        if ranks.first:
+            log.unlink(missing_ok=True)
 
 
 def read_start(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, settings: SimulationSettings) -> int:
@@ -194,7 +215,7 @@ def read_start(lmp: lammps, start: Start, types: TypeMap, loaded: LoadedModel, s
 def _read_restart(lmp: lammps, out: Path, settings: SimulationSettings) -> int:
     """Read the restart file, log where the run logged before, and return the step."""
     with lammps_errors(str(out / RESTART)):
-        for command in (f'log "{out / "log.lammps"}" append', f'read_restart "{out / RESTART}"'):
+        for command in (f'log "{out / LOG}" append', f'read_restart "{out / RESTART}"'):
             lmp.command(command)
     step = int(lmp.extract_global("ntimestep"))
     lmp.command(f"timestep {settings.timestep!r}")
@@ -227,20 +248,23 @@ def set_ensemble(lmp: lammps, settings: SimulationSettings, *, keeps_momentum: b
             lmp.command(command)
 
 
+def _check_virial(coupling: Coupling, loaded: LoadedModel, settings: SimulationSettings) -> None:
+    """Refuse a constant pressure where the pressure is not known."""
+    if settings.ensemble == "npt" and not coupling.has_virial:
+        raise InputError(
+            f"--ensemble npt: the model {loaded.path} has no virial, so its pressure is not known; choose nvt or nve."
+        )
+
+
 def _set_up(
     lmp: lammps,
     coupling: Coupling,
     restarts: Restarts,
-    loaded: LoadedModel,
     settings: SimulationSettings,
     out: Path,
     going_on_from: int | None,
 ) -> None:
     """Set the output up."""
-    if settings.ensemble == "npt" and not coupling.has_virial:
-        raise InputError(
-            f"--ensemble npt: the model {loaded.path} has no virial, so its pressure is not known; choose nvt or nve."
-        )
     title, names = None, list(THERMO_COLUMNS)
     if going_on_from is not None:
         with coupling.ranks.together():

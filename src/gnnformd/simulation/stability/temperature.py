@@ -32,6 +32,10 @@ __all__ = ["configurational_temperature", "highest_temperature", "near_equilibri
 Float = NDArray[np.float64]
 
 USUAL = 300.0
+ESTIMATED = (
+    "estimated from the forces of the data and the curvature of this model's energy, since the data do not say it (a "
+    "poor model estimates it wrongly)"
+)
 LOWEST, HIGHEST = 50.0, 3000.0
 """K; an estimate outside is no temperature of a simulation."""
 
@@ -82,7 +86,7 @@ def highest_temperature(
     if estimates:
         found = _without_fluctuation(float(np.mean(estimates)), max(estimates), atoms)
         if found >= LOWEST:
-            return float(f"{min(found, HIGHEST):.2g}"), "estimated from the forces of the data, which do not say it"
+            return float(f"{min(found, HIGHEST):.2g}"), ESTIMATED
     return USUAL, "taken as usual, since the data do not say it"
 
 

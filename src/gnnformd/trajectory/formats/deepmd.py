@@ -68,13 +68,13 @@ def read_deepmd(folder: Path, *, require_forces: bool = True, elements: ElementT
         raise InputError(
             f"{folder}: contains no folder 'set.*' with frames; add set.000 with coord.npy, box.npy, force.npy."
         )
-    step, warned = 0, False
+    number, warned = 0, False
     for part in sets:
         arrays = _arrays(part, len(types), periodic=not (folder / "nopbc").is_file(), require_forces=require_forces)
         warned = warned or _warn_of_rounded_energies(part, arrays)
         for k in range(len(arrays["coord"])):
-            yield _frame(arrays, k, types, step, part)
-            step += 1
+            number += 1
+            yield _frame(arrays, k, types, number, part)
 
 
 def _sets(folder: Path) -> list[Path]:
@@ -147,7 +147,7 @@ def _warn_of_rounded_energies(part: Path, arrays: dict[str, NDArray[Any]]) -> bo
     return True
 
 
-def _frame(arrays: dict[str, NDArray[Any]], k: int, types: Int, step: int, part: Path) -> Frame:
+def _frame(arrays: dict[str, NDArray[Any]], k: int, types: Int, number: int, part: Path) -> Frame:
     row = {name: np.array(array[k], dtype=np.float64) for name, array in arrays.items()}
     for name, values in row.items():
         if not np.isfinite(values).all():
@@ -157,7 +157,8 @@ def _frame(arrays: dict[str, NDArray[Any]], k: int, types: Int, step: int, part:
     wide = np.diag(np.ptp(positions, axis=0) + _MARGIN)
     targets = {field: row[name] * KCAL_PER_MOL_PER_EV for field, name in _TARGETS.items() if name in row}
     return Frame(
-        timestep=step,
+        timestep=number,
+        line=0,
         cell=row["box"].reshape(3, 3) if "box" in row else wide,
         origin=np.zeros(3) if "box" in row else low,
         periodic=("box" in row,) * 3,

@@ -82,11 +82,11 @@ def read_extxyz(
     elements, names = elements or ElementTypes(), names or TargetNames()
     learnable = LearnableFrames(required=require_forces)
     empty = True
-    for line, text in _blocks(path):
+    for number, (line, text) in enumerate(_blocks(path), start=1):
         where = f"{path}, line {line}"
         try:
             atoms = _parse(text)
-            frame = frame_of_atoms(atoms, line, where, elements, names)
+            frame = frame_of_atoms(atoms, number, where, elements, names, line=line)
             columns = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
             kept = learnable.keeps(
                 frame,
@@ -179,21 +179,25 @@ def _parse(text: str) -> Any:
     return atoms
 
 
-def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, names: TargetNames) -> Frame:
+def frame_of_atoms(
+    atoms: Any, number: int, where: str, elements: ElementTypes, names: TargetNames, *, line: int = 0
+) -> Frame:
     """Convert ASE's Atoms, in eV and angstrom, to a frame.
 
     Parameters
     ----------
     atoms
         With results in its calculator, in ``info`` and in ``arrays``.
-    line
-        Number of the frame, where it names no step.
+    number
+        Of the frame in the file, where it names no step.
     where
         Beginning of error messages.
     elements
         Assigns type numbers.
     names
         Finds energies, forces, stresses and virials.
+    line
+        Where the frame begins; 0 in files that are not read by lines.
 
     Raises
     ------
@@ -234,8 +238,10 @@ def frame_of_atoms(atoms: Any, line: int, where: str, elements: ElementTypes, na
         value if weight else None for value, weight in zip((forces, energy, virial), weights, strict=True)
     )
     x, y, z = (bool(p) for p in atoms.pbc)
+    step = _step(atoms.info, where)
     return Frame(
-        timestep=_step(atoms.info, line, where),
+        timestep=number if step is None else step,
+        line=line if step is None else None,
         cell=cell,
         origin=origin,
         periodic=(x, y, z),
@@ -280,9 +286,11 @@ def _energy_unit(info: Mapping[str, Any], results: Mapping[str, Any], where: str
     return KCAL_PER_MOL_PER_EV
 
 
-def _step(info: Mapping[str, Any], line: int, where: str) -> int:
-    """Step of the frame; where it has none, the number of its first line."""
-    value = next((info[name] for name in ("step", "timestep", "Timestep", "Step") if name in info), line)
+def _step(info: Mapping[str, Any], where: str) -> int | None:
+    """Step of the frame, None where it names none."""
+    value = next((info[name] for name in ("step", "timestep", "Timestep", "Step") if name in info), None)
+    if value is None:
+        return None
     try:
         step = int(value)
     except (TypeError, ValueError, OverflowError):

@@ -45,7 +45,8 @@ def write_prediction(
     entries = [f'Lattice="{_row(frame.cell.ravel())}"', f'pbc="{" ".join("T" if p else "F" for p in frame.periodic)}"']
     if frame.config_type is not None:
         entries.append("config_type=" + json.dumps(frame.config_type, ensure_ascii=False))
-    entries.append(f"step={frame.timestep}")
+    if frame.line is None:
+        entries.append(f"step={frame.timestep}")
     for prefix, own_energy, own_virial in (("", energy, virial), ("REF_", frame.energy, frame.virial)):
         if own_energy is not None:
             entries.append(f"{prefix}energy={_row([own_energy / KCAL_PER_MOL_PER_EV])}")

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.files import remove_left_work
 from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.type_names import element_of_mass
@@ -208,6 +209,7 @@ class PackedDataset(Sequence[Frame]):
         label: Any = self._label(int(arrays["label"][index]))
         return Frame(
             timestep=int(arrays["timesteps"][index]),
+            line=None if arrays["lines"][index] < 0 else int(arrays["lines"][index]),
             cell=arrays["cells"][index],
             origin=arrays["origins"][index],
             periodic=(x, y, z),
@@ -370,8 +372,10 @@ def _open(
     folders = cache_folders(sources[0].file) if cache is None else [cache]
     for cache_folder in folders:
         if (cache_folder / name / MANIFEST).is_file():
+            remove_left_work(cache_folder, prefix)  # of a process that was killed after its pack was complete
             return PackedDataset(cache_folder / name, Path(names[0]))
     cache_folder = first_writable(folders)
+    remove_left_work(cache_folder, prefix)
     _build(names, topology, cache_folder / name, manifest, sources, keys)
     for stale in cache_folder.glob(glob.escape(prefix) + "*"):
         if stale.name != name:

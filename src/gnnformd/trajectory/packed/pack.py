@@ -19,9 +19,9 @@ from gnnformd.trajectory.frame import Frame
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "load_arrays", "write_pack"]
 
-FORMAT_VERSION = 7  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
+FORMAT_VERSION = 8  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
 # 3: no kinds of configuration, isolated atoms among the frames; 4, 5: one of them without units and names of types
-# 6: no weights
+# 6: no weights; 7: lines as steps of frames without one
 MANIFEST = "pack.json"
 
 PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}
@@ -31,6 +31,7 @@ PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "frame_starts": (np.int64, ()),
     "label": (np.int64, ()),
     "timesteps": (np.int64, ()),
+    "lines": (np.int64, ()),
     "cells": (np.float64, (3, 3)),
     "origins": (np.float64, (3,)),
     "periodic": (np.bool_, (3,)),
@@ -40,7 +41,7 @@ PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "weights": (np.float64, (3,)),
 }
 """One row per frame; ``frame_starts`` has one more, and NaN means unknown. ``config_types`` are rows of the manifest's
-list, -1 where there is none."""
+list, -1 where there is none, and ``lines`` are -1 where frames have a step."""
 
 PER_LABEL: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "ids": (np.int64, ()),
@@ -112,6 +113,7 @@ class _Writer:
             "forces": np.full(np.shape(frame.positions), np.nan) if frame.forces is None else frame.forces,
             "label": self._label(frame),
             "timesteps": frame.timestep,
+            "lines": -1 if frame.line is None else frame.line,
             "cells": frame.cell,
             "origins": frame.origin,
             "periodic": frame.periodic,

@@ -19,7 +19,6 @@ __all__ = ["CoulombSystem", "DomainSystem", "WholeSystem", "fractional", "period
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
-FLOAT32_MESH = 10  # in float32 a mesh serves systems so many times smaller; float64 stays with the exact sum
 
 
 class CoulombSystem(Protocol):
@@ -109,8 +108,9 @@ def fractional(positions: Float, cell: Float) -> Float:
 
 def periodic_sum(model: DensityModel, atoms: int) -> EwaldSum | ParticleMeshEwald:
     """Choose how the long-range part of so many atoms in a periodic box is summed."""
-    coulomb, dtype = model.electrostatics, model.contacts.distances.numpy().dtype
+    coulomb, distances = model.electrostatics, model.contacts.distances
     assert coulomb is not None
-    if atoms * (FLOAT32_MESH if dtype == np.float32 else 1) >= coulomb.mesh_from:
+    dtype = distances.numpy().dtype
+    if atoms >= coulomb.compiled_mesh_from(distances.dtype):
         return ParticleMeshEwald(dtype, coulomb.splitting)
     return EwaldSum(dtype, coulomb.splitting, coulomb.reach)
