@@ -119,7 +119,10 @@ def _simulation_words(manifest: Mapping[str, Any], **changes: Any) -> list[str]:
     settings = {k: v for k, v in manifest["settings"].items() if k != "thermo_every" and v is not None} | changes
     if manifest.get("compare") is not None:
         settings["compare"] = manifest["compare"]
+    copies = settings.pop("repeat", None)
     options = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    if copies is not None and list(copies) != [1, 1, 1]:
+        options += ["--repeat", *map(str, copies)]
     return ["simulate", str(manifest["model"]), str(manifest["topology"]), *options]
 
 
