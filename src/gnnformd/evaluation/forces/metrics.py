@@ -20,6 +20,7 @@ from gnnformd.evaluation.forces.force_errors import (
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.batch import Predictor, needs_physical_features
 from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.data_checks import frame_digest
 
 if TYPE_CHECKING:
@@ -344,8 +345,7 @@ def _type_names(card: ModelCard, dataset: PackedDataset, types: TypeMap) -> tupl
     """Return one distinct name per type of the data."""
     physical = needs_physical_features(card) and dataset.force_field is not None
     field = dataset.force_field
-    names = tuple(field.names if physical and field is not None else types.names(card.type_names))
-    return tuple(n if names.count(n) == 1 else f"{n} ({t})" for t, n in enumerate(names, start=1))
+    return distinct_names(field.names if physical and field is not None else types.names(card.type_names))
 
 
 def _energy_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[float]:
