@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +95,8 @@ class Motion:
     frequency
         Root mean square frequency ``sqrt(<(F / m)^2> / <v^2>)`` of the type of atom where it is highest, rad/fs. None
         without velocities or forces.
+    molecules
+        By type of atom: body of each atom that has velocities, (n,); where it is not there, each atom is its own.
     """
 
     times_ps: Float
@@ -102,6 +104,7 @@ class Motion:
     velocities: dict[str, Float] | None
     center_temperature: Float | None
     frequency: float | None
+    molecules: dict[str, Int] = field(default_factory=dict)
 
     @property
     def interval_ps(self) -> float:
@@ -174,6 +177,7 @@ class _Tracker:
         labels = distinct_names(names)
         self.atoms = {labels[t - 1]: np.flatnonzero(first.types == t) for t in np.unique(first.types).tolist()}
         self.sampled = {name: _evenly_spaced(atoms, max_bodies) for name, atoms in self.atoms.items()}
+        self.molecules = {name: bodies.index[atoms] for name, atoms in self.sampled.items()}
         self.steps: list[int] = []
         self.before: Float | None = None
         self.unwrapped: Float = np.zeros((len(masses), 3))
@@ -223,6 +227,7 @@ class _Tracker:
             velocities={name: np.stack(v) for name, v in self.velocities.items()} if moving else None,
             center_temperature=np.array(self.center_temperatures) if moving else None,
             frequency=max(frequencies) if moving and frequencies else None,
+            molecules=self.molecules,
         )
 
 
