@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -392,6 +393,44 @@ def test_a_table_breaks_no_word_and_no_path(
     assert {word for line in lines for word in line.split()} >= set(words.split())
     assert all(len(line) <= 60 for line in lines if path not in line)
     assert next(line for line in lines if line.strip().startswith("short")).split() == ["short", "2", "3"]
+
+
+def test_a_long_name_leaves_room_for_its_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "drift of the thermostat's conserved energy, kcal/mol per atom and ns"
+    reason = "step 4107: atoms 196 and 340 are 1.49 angstrom apart, closer than all such pairs in training."
+    show_facts("Facts", [("atoms", 384), (name, "0.04(3)"), ("the first of them", reason)])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert next(line for line in lines if "drift" in line).endswith("0.04(3)")
+    assert {*name.split(), *reason.split()} <= {word for line in lines for word in line.split()}
+
+
+@pytest.mark.parametrize(
+    ("times", "busy"),
+    [
+        ({"short_range": 43.1, "network": 2.7, "forces": 43.1, "with_neighbor_search": 16.7, "step": 29.9}, True),
+        ({"short_range": 9.0, "network": 2.7, "forces": 9.0, "with_neighbor_search": 16.7, "step": 12.0}, False),
+        ({"short_range": 9.0, "network": 2.7, "forces": 12.0, "with_neighbor_search": 16.7, "step": 11.0}, False),
+    ],
+)
+def test_benchmark_has_parts_below_what_they_are_parts_of_and_tells_times_that_contradict(
+    model: Path, monkeypatch: pytest.MonkeyPatch, times: dict[str, float], busy: bool
+) -> None:
+    result = {
+        "atoms": 320, "system": "al.data", "edges_per_atom": 60.0, "microseconds_per_atom_step": times, "threads": 1,
+        "ratio_to_lammps": None, "against": None, "lammps": None, "device": "cpu", "operations_per_atom": None,
+        "difference_from_pytorch": None,
+    }  # fmt: skip
+    measured = SimpleNamespace(to_dict=lambda: result)
+    monkeypatch.setattr("gnnformd.simulation.speed.measure.measure_speed", lambda *_, **__: measured)
+    output = run("benchmark", model).output
+    lines = output.splitlines()
+    at = next(k for k, line in enumerate(lines) if "network of each atom" in line)
+    assert lines[at - 1].startswith("  forces")
+    assert ("contradict" in output) == busy
 
 
 @pytest.mark.parametrize("command", [("train", "auto"), ("train", "argon"), ("finetune", "argon", "argon")])

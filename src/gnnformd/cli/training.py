@@ -231,7 +231,7 @@ def _shown_units(config: Config, choice: UnitsChoice | None) -> ShownUnits:
 def _error(record: EpochRecord, units: ShownUnits) -> str:
     l1 = f"L1 {units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
     rmse = record.validation_rmse
-    return l1 if rmse is None else f"RMSE {units.force * rmse:.4g} {units.force_unit}, {l1}"
+    return l1 if rmse is None else f"RMSE {units.force * rmse:.4g}, {l1}"
 
 
 def _say_legend() -> None:
