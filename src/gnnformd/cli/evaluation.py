@@ -107,6 +107,20 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
         show_table(
             f"Errors of the energies, up to a constant, {units.per_atom_unit} per atom", columns_of_energies, rows
         )
+    rows = []
+    for dataset in evaluation.datasets:
+        stresses = [(dataset.path, dataset.stress)]
+        stresses += [(f"  {name}", kind.stress) for name, kind in dataset.per_config_type.items()]
+        rows += [
+            (name, e.frames, *(number(units.stress * size, 3) for size in (e.mae, e.rmse, e.pressure_offset)))
+            for name, e in stresses
+            if e is not None
+        ]
+    if rows:
+        columns_of_stresses = ("data", "frames", "MAE", "RMSE", "pressure")
+        show_table(f"Errors of the stresses, {units.stress_unit}", columns_of_stresses, rows)
+        say("MAE, RMSE: of a component of virial over volume. Pressure: mean of the model's less that of the data.")
+        say("")
 
 
 def _contradict(times: Mapping[str, float]) -> bool:
