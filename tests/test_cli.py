@@ -505,6 +505,22 @@ def test_a_signal_lets_a_training_save_its_best_model(tmp_path: Path) -> None:
     assert load_model(run / "model.safetensors").card.trained_on[0]["sources"] == ["liquid.dump"]
 
 
+def test_a_training_that_is_complete_says_so_when_it_is_resumed(tmp_path: Path) -> None:
+    write_liquid(tmp_path / "liquid.dump")
+    config = {
+        "model": {"kind": "gamd", "width": 4, "layers": 1},
+        "data": {"paths": [str(tmp_path / "liquid.dump")]},
+        "training": {"epochs": 2, "accelerator": "cpu", "threads": 1, "loggers": [], "stability_check": False},
+    }
+    (tmp_path / "my.yaml").write_text(json.dumps(config))
+    words = ("train", tmp_path / "my.yaml", "--out", tmp_path / "run")
+    assert "Nothing was left" not in run(*words).output
+    output = run(*words, "--resume").output
+    assert "Nothing was left to train: the training has had its 2 epochs. --max-minutes or --set" in output
+    longer = run(*words, "--resume", "--set", "training.epochs=3").output
+    assert "epoch 3" in longer and "Nothing was left" not in longer
+
+
 def wait_until(condition, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():

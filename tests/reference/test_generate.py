@@ -201,6 +201,10 @@ def test_a_folder_that_is_taken_is_refused_and_overwritten_only_on_request(argon
         generate(argon_input(), user_run.folder)
     replaced = generate(argon_input(), user_run.folder, overwrite=True)
     assert ReferenceRun.open(user_run.folder).manifest["seed"] == replaced.manifest["seed"] == "42"
+    with pytest.raises(
+        InputError, match=r"trajectory.dump: is a file, not a reference run; give a folder made by 'gnn"
+    ):
+        ReferenceRun.open(user_run.trajectory)
     (user_run.folder / "reference.yaml").unlink()
     with pytest.raises(InputError, match="contains other files"):
         generate(argon_input(), user_run.folder, overwrite=True)

@@ -262,6 +262,16 @@ def test_the_accuracy_has_energies_and_kinds_of_configuration(demo):
     assert "16 to 32" in text
 
 
+def test_a_run_without_a_reference_has_no_columns_for_one(demo):
+    alone = {
+        "temperature, K": _observable(301.5, 2.25, None, None, None, None),
+        "center-of-mass temperature, K": _observable(1e-26, None, 0.0, None, None, "below 3"),
+    }
+    (demo / "simulate.json").write_text(json.dumps(_simulation(observables=alone, verdict=None)))
+    text, _, _ = _parsed(write_report(demo))
+    assert "observable model verdict temperature, K 302(2) – center-of-mass temperature, K 1e-26 below 3" in text
+
+
 def test_numbers_that_are_missing_leave_gaps(demo):
     data = json.loads((demo / "evaluate-water.json").read_text())
     data["datasets"][0]["force"]["relative_l1"] = None
