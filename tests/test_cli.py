@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -400,6 +401,44 @@ def test_a_table_breaks_no_word_and_no_path(
     assert next(line for line in lines if line.strip().startswith("short")).split() == ["short", "2", "3"]
 
 
+def test_a_long_name_leaves_room_for_its_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "drift of the thermostat's conserved energy, kcal/mol per atom and ns"
+    reason = "step 4107: atoms 196 and 340 are 1.49 angstrom apart, closer than all such pairs in training."
+    show_facts("Facts", [("atoms", 384), (name, "0.04(3)"), ("the first of them", reason)])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert next(line for line in lines if "drift" in line).endswith("0.04(3)")
+    assert {*name.split(), *reason.split()} <= {word for line in lines for word in line.split()}
+
+
+@pytest.mark.parametrize(
+    ("times", "busy"),
+    [
+        ({"short_range": 43.1, "network": 2.7, "forces": 43.1, "with_neighbor_search": 16.7, "step": 29.9}, True),
+        ({"short_range": 9.0, "network": 2.7, "forces": 9.0, "with_neighbor_search": 16.7, "step": 12.0}, False),
+        ({"short_range": 9.0, "network": 2.7, "forces": 12.0, "with_neighbor_search": 16.7, "step": 11.0}, False),
+    ],
+)
+def test_benchmark_has_parts_below_what_they_are_parts_of_and_tells_times_that_contradict(
+    model: Path, monkeypatch: pytest.MonkeyPatch, times: dict[str, float], busy: bool
+) -> None:
+    result = {
+        "atoms": 320, "system": "al.data", "edges_per_atom": 60.0, "microseconds_per_atom_step": times, "threads": 1,
+        "ratio_to_lammps": None, "against": None, "lammps": None, "device": "cpu", "operations_per_atom": None,
+        "difference_from_pytorch": None,
+    }  # fmt: skip
+    measured = SimpleNamespace(to_dict=lambda: result)
+    monkeypatch.setattr("gnnformd.simulation.speed.measure.measure_speed", lambda *_, **__: measured)
+    output = run("benchmark", model).output
+    lines = output.splitlines()
+    at = next(k for k, line in enumerate(lines) if "network of each atom" in line)
+    assert lines[at - 1].startswith("  forces")
+    assert ("contradict" in output) == busy
+
+
 @pytest.mark.parametrize("command", [("train", "auto"), ("train", "argon"), ("finetune", "argon", "argon")])
 def test_a_folder_with_a_training_is_refused_before_anything_is_read(tmp_path: Path, command: tuple[str, ...]) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
@@ -474,6 +513,22 @@ def test_a_signal_lets_a_training_save_its_best_model(tmp_path: Path) -> None:
     run = tmp_path / "run"
     stopped(signal.SIGTERM, (run / "checkpoints" / "last.ckpt").exists, "train", tmp_path / "my.yaml", "--out", run)
     assert load_model(run / "model.safetensors").card.trained_on[0]["sources"] == ["liquid.dump"]
+
+
+def test_a_training_that_is_complete_says_so_when_it_is_resumed(tmp_path: Path) -> None:
+    write_liquid(tmp_path / "liquid.dump")
+    config = {
+        "model": {"kind": "gamd", "width": 4, "layers": 1},
+        "data": {"paths": [str(tmp_path / "liquid.dump")]},
+        "training": {"epochs": 2, "accelerator": "cpu", "threads": 1, "loggers": [], "stability_check": False},
+    }
+    (tmp_path / "my.yaml").write_text(json.dumps(config))
+    words = ("train", tmp_path / "my.yaml", "--out", tmp_path / "run")
+    assert "Nothing was left" not in run(*words).output
+    output = run(*words, "--resume").output
+    assert "Nothing was left to train: the training has had its 2 epochs. --max-minutes or --set" in output
+    longer = run(*words, "--resume", "--set", "training.epochs=3").output
+    assert "epoch 3" in longer and "Nothing was left" not in longer
 
 
 def wait_until(condition, seconds: float = 60.0) -> None:

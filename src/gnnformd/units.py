@@ -215,6 +215,8 @@ class ShownUnits:
         How many of them are one kcal/mol/angstrom, and one kcal/mol.
     force_symbol, per_atom_symbol
         As they stand in figures.
+    stress_unit, stress
+        Of stresses, and how many of it are one kcal/mol/angstrom^3.
     """
 
     force_unit: str
@@ -225,12 +227,17 @@ class ShownUnits:
     per_atom: float
     force_symbol: str
     per_atom_symbol: str
+    stress_unit: str
+    stress: float
 
 
 _MEV = 1000 / KCAL_PER_MOL_PER_EV
+_GPA = PRESSURE_ATM * 101325e-9
 
 SHOWN = {
-    "real": ShownUnits("kcal/mol/angstrom", 1.0, "kcal/mol", 1.0, "kcal/mol", 1.0, "kcal mol⁻¹ Å⁻¹", "kcal mol⁻¹"),
-    "metal": ShownUnits("meV/angstrom", _MEV, "eV", _MEV / 1000, "meV", _MEV, "meV Å⁻¹", "meV"),
+    "real": ShownUnits(
+        "kcal/mol/angstrom", 1.0, "kcal/mol", 1.0, "kcal/mol", 1.0, "kcal mol⁻¹ Å⁻¹", "kcal mol⁻¹", "atm", PRESSURE_ATM
+    ),
+    "metal": ShownUnits("meV/angstrom", _MEV, "eV", _MEV / 1000, "meV", _MEV, "meV Å⁻¹", "meV", "GPa", _GPA),
 }
 """Units that results can be shown in."""

@@ -8,7 +8,7 @@ import pytest
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
-from gnnformd.evaluation.forces.metrics import ConfigTypeErrors, EnergyMetrics, evaluate
+from gnnformd.evaluation.forces.metrics import ConfigTypeErrors, EnergyMetrics, StressMetrics, evaluate
 from gnnformd.evaluation.results import CurvesResult, EvaluationResult, SimulationResult
 from gnnformd.trajectory.frame import Frame
 
@@ -62,8 +62,10 @@ def test_what_evaluate_and_curves_write_is_read_back(written):
     assert dataset.parity.predicted == entry["parity"]["predicted"]
     kind, energy = ConfigTypeErrors(3, None, EnergyMetrics(0.2, -7.0, 0.1, 2)), EnergyMetrics(0.4, 1.0, 0.3, 5)
     entry |= {"energy": vars(energy), "per_config_type": {"melt": kind.to_dict()}}
+    entry |= {"stress": vars(StressMetrics(0.1, 0.2, -0.05, 4))}
     (dataset,) = EvaluationResult.from_dict(data, "evaluate.json").datasets
     assert (dataset.energy.rmse_per_atom, dataset.energy.mae_per_atom, dataset.energy.frames) == (0.4, 0.3, 5)
+    assert (dataset.stress.mae, dataset.stress.rmse, dataset.stress.pressure_offset) == (0.1, 0.2, -0.05)
     melt = dataset.per_config_type["melt"]
     assert (melt.frames, melt.force, melt.energy.rmse_per_atom) == (3, None, 0.2)
     data = written[CurvesResult]

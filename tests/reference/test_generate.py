@@ -7,7 +7,7 @@ from gnnformd.errors import InputError
 from gnnformd.reference.generate import generate
 from gnnformd.reference.library import open_lammps, potentials_folder
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.data_file import periodic_directions, read_topology
 from gnnformd.trajectory.read import read_frames
 from gnnformd.units import BOLTZMANN, PRESSURE_ATM
 
@@ -242,6 +242,10 @@ def test_a_folder_that_is_taken_is_refused_and_overwritten_only_on_request(argon
         generate(argon_input(), user_run.folder)
     replaced = generate(argon_input(), user_run.folder, overwrite=True)
     assert ReferenceRun.open(user_run.folder).manifest["seed"] == replaced.manifest["seed"] == "42"
+    with pytest.raises(
+        InputError, match=r"trajectory.dump: is a file, not a reference run; give a folder made by 'gnn"
+    ):
+        ReferenceRun.open(user_run.trajectory)
     (user_run.folder / "reference.yaml").unlink()
     with pytest.raises(InputError, match="contains other files"):
         generate(argon_input(), user_run.folder, overwrite=True)
@@ -338,6 +342,19 @@ def test_forces_energy_and_virial_are_those_before_fixes(argon_input, tmp_path, 
         assert table["potential_energy"][k] == pytest.approx(energy, rel=1e-10)
         assert table["virial_xx"][k] == pytest.approx(virial[0, 0], rel=1e-9)
         assert table["virial_yz"][k] == pytest.approx(virial[1, 2], rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(("flags", "periodic"), [("p p f", (True, True, False)), ("s p m", (False, True, False))])
+def test_the_data_file_says_in_which_directions_a_run_was_not_periodic(argon_input, tmp_path, flags, periodic):
+    # without a word a slab became a crystal with a gap, and a simulation from it had a volume and a pressure
+    run = generate(argon_input(("fix 1 all nve", f"change_box all boundary {flags}\nfix 1 all nve")), tmp_path / "run")
+    assert periodic_directions(run.topology) == periodic
+    frame = next(iter(read_frames(run.folder)))
+    assert frame.periodic == periodic
+
+
+def test_the_data_file_of_a_periodic_run_has_no_boundary(user_run):
+    assert "boundary" not in user_run.topology.read_text()
 
 
 def test_a_fix_whose_order_cannot_be_followed_is_refused(argon_input, tmp_path):

@@ -242,8 +242,8 @@ def _is_of_short_reach(facts: DataFacts) -> bool:
 def _electrostatics(facts: DataFacts) -> Choice:
     whole, open_ = facts.periodic
     if not facts.charges:
-        asked = " that are asked for (data.keys)" if facts.by_name else ""
-        return Choice("model.electrostatics", "none", f"the data have no charges{asked}")
+        unless = ", or data.keys.charges does not name them" if facts.by_name else ""
+        return Choice("model.electrostatics", "none", f"the data have no charges{unless}")
     if facts.charges_change:
         return Choice("model.electrostatics", "none", "charges change from frame to frame, and would not be known")
     if facts.sampled not in (whole, open_):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from gnnformd.units import ShownUnits
 
 __all__ = ["LEGEND", "show_evaluation"]
+
+SLOWER = 0.9
+"""Share of the time of forces below which the time of something that includes them contradicts it."""
 
 LEGEND = "MAE, RMSE: of a component of a force. L1: |dFx| + |dFy| + |dFz|, mean over atoms."
 
@@ -103,6 +107,26 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
         show_table(
             f"Errors of the energies, up to a constant, {units.per_atom_unit} per atom", columns_of_energies, rows
         )
+    rows = []
+    for dataset in evaluation.datasets:
+        stresses = [(dataset.path, dataset.stress)]
+        stresses += [(f"  {name}", kind.stress) for name, kind in dataset.per_config_type.items()]
+        rows += [
+            (name, e.frames, *(number(units.stress * size, 3) for size in (e.mae, e.rmse, e.pressure_offset)))
+            for name, e in stresses
+            if e is not None
+        ]
+    if rows:
+        columns_of_stresses = ("data", "frames", "MAE", "RMSE", "pressure")
+        show_table(f"Errors of the stresses, {units.stress_unit}", columns_of_stresses, rows)
+        say("MAE, RMSE: of a component of virial over volume. Pressure: mean of the model's less that of the data.")
+        say("")
+
+
+def _contradict(times: Mapping[str, float]) -> bool:
+    """Whether forces take longer than what includes them; a step has PPPM in the place of the model's Ewald sum."""
+    parts = {"with_neighbor_search": "forces", "step": "short_range"}
+    return any(times[whole] < SLOWER * times[part] for whole, part in parts.items() if whole in times)
 
 
 @app.command()
@@ -228,7 +252,8 @@ def benchmark(
         "step": "step of LAMMPS with these forces",
         "coupling": "  of it PPPM, lists, moving, coupling",
     }
-    if times["short_range"] == times["forces"]:
+    if times["short_range"] == times["forces"]:  # the network is a part of the forces then
+        names = {"forces": names["forces"], "network": names["network"], **names}
         del names["short_range"]
     columns: tuple[str, ...] = ("what", "us/atom/step", f"over {other['pair_style']}" if other else "over LAMMPS")
     rows: list[tuple[object, ...]] = [
@@ -243,6 +268,11 @@ def benchmark(
     show_table(title, columns, rows)
     if structure is not None and ("step" not in times or (other and other["microseconds_per_atom_step"] is None)):
         say("The machine was too busy to tell the time of a step of LAMMPS; close other programs and measure again.")
+    elif _contradict(times):
+        say(
+            "Some of these times contradict others: forces take longer than what includes them, so the machine "
+            "was busy while they were measured; close other programs and measure again."
+        )
     if other is not None:
         shown = shown_units(None, other["units"])
         mae, rmse, rms = (number(shown.force * other[name]) for name in ("force_mae", "force_rmse", "force_rms"))

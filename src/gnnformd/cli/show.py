@@ -8,6 +8,7 @@ import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -133,19 +134,21 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 
 def show_facts(title: str, facts: Iterable[tuple[str, Any]]) -> None:
-    """Print names and values; long values are broken between words alone."""
+    """Print names and values; long ones of both are broken between words alone."""
     console = Console(markup=False, highlight=False, soft_wrap=True)
     known = [(name, value if isinstance(value, str) else number(value)) for name, value in facts]
-    left = max((len(name) for name, _ in known), default=0) + 5
+    longest, widest = (max(map(len, column), default=0) for column in zip(*known, strict=True)) if known else (0, 0)
+    left = 5 + min(longest, max(console.width - 5 - min(widest, MIN_TEXT), MIN_TEXT))
+    room = max(console.width - left, MIN_TEXT)
     lines = [title, ""]
     for name, value in known:
-        room = max(console.width - left, MIN_TEXT)
+        names = textwrap.wrap(name, left - 5, break_long_words=False, break_on_hyphens=False)
         parts = [
             part
             for row in value.splitlines() or [""]
             for part in textwrap.wrap(row, room, break_long_words=False, break_on_hyphens=False) or [""]
         ]
-        lines += [f"  {name if k == 0 else '':<{left - 2}}{part}" for k, part in enumerate(parts)]
+        lines += [f"  {head:<{left - 2}}{part}" for head, part in zip_longest(names, parts, fillvalue="")]
     _print(console, [*lines, ""])
 
 

@@ -19,6 +19,7 @@ from gnnformd.errors import InputError
 if TYPE_CHECKING:
     from gnnformd.config import Config
     from gnnformd.training.run_log import EpochRecord
+    from gnnformd.training.settings import TrainingSettings
     from gnnformd.training.train import AfterBest, TrainedRun
     from gnnformd.units import ShownUnits
 
@@ -82,6 +83,7 @@ def train(
     if automatic:
         say(f"All settings will be in {folder / 'config.yaml'}, with which 'gnnformd train' does the same.")
     _say_legend()
+    epochs = _Epochs(shown)
     with _tell_what_is_left(folder), progress(f"Training, {folder.name}", "step") as report:
         done = run(
             settings.model,
@@ -89,10 +91,11 @@ def train(
             settings.training,
             folder,
             resume=checkpoint or resume,
-            listener=lambda record: _say_epoch(record, shown),
+            listener=epochs,
             progress=report,
             stage=report.stage,
         )
+    epochs.say_if_none(done, settings.training)
     _say_where(done, shown)
     _test(done, settings, shown)
     _check_stability(done, settings)
@@ -121,6 +124,7 @@ def finetune(
     from gnnformd.training.train import finetune as run
 
     _say_legend()
+    epochs = _Epochs(shown)
     with _tell_what_is_left(folder), progress(f"Training, {folder.name}", "step") as report:
         done = run(
             model,
@@ -129,10 +133,11 @@ def finetune(
             settings.training,
             folder,
             resume=checkpoint or resume,
-            listener=lambda record: _say_epoch(record, shown),
+            listener=epochs,
             progress=report,
             stage=report.stage,
         )
+    epochs.say_if_none(done, settings.training)
     _say_where(done, shown)
     _test(done, settings, shown)
     _check_stability(done, settings)
@@ -231,7 +236,7 @@ def _shown_units(config: Config, choice: UnitsChoice | None) -> ShownUnits:
 def _error(record: EpochRecord, units: ShownUnits) -> str:
     l1 = f"L1 {units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
     rmse = record.validation_rmse
-    return l1 if rmse is None else f"RMSE {units.force * rmse:.4g} {units.force_unit}, {l1}"
+    return l1 if rmse is None else f"RMSE {units.force * rmse:.4g}, {l1}"
 
 
 def _say_legend() -> None:
@@ -241,8 +246,34 @@ def _say_legend() -> None:
         say("Errors of the validation forces: RMSE of a component; L1: |dFx| + |dFy| + |dFz|, mean over atoms.")
 
 
-def _say_epoch(record: EpochRecord, units: ShownUnits) -> None:
-    say(f"epoch {record.epoch}: {_error(record, units)}, {record.seconds:.0f} s")
+class _Epochs:
+    """Prints a line for each epoch, and one where there was none.
+
+    Parameters
+    ----------
+    units
+        Of the errors.
+    """
+
+    def __init__(self, units: ShownUnits) -> None:
+        self.units, self.count = units, 0
+
+    def __call__(self, record: EpochRecord) -> None:
+        self.count += 1
+        say(f"epoch {record.epoch}: {_error(record, self.units)}, {record.seconds:.0f} s")
+
+    def say_if_none(self, run: TrainedRun, settings: TrainingSettings) -> None:
+        """Say that a continued training was already complete, and how it can be longer."""
+        from gnnformd.training.run_folder import is_main_process
+
+        if self.count or not is_main_process():
+            return
+        limits = {"epochs": settings.epochs, "minutes": settings.max_minutes}
+        had = " or ".join(f"{limit:g} {name}" for name, limit in limits.items() if limit is not None)
+        say(
+            f"Nothing was left to train: the training has had its {had or f'{len(run.records)} epochs'}. "
+            "--max-minutes or --set training.epochs make it longer."
+        )
 
 
 def _say_where(run: TrainedRun, units: ShownUnits) -> None:

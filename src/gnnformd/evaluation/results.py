@@ -107,12 +107,22 @@ class EnergyErrors(_Part):
     frames: int | None = None
 
 
+class StressErrors(_Part):
+    """Errors of stresses, kcal/mol/angstrom^3; see `gnnformd.evaluation.forces.metrics.StressMetrics`."""
+
+    mae: float
+    rmse: float
+    pressure_offset: float
+    frames: int
+
+
 class ConfigTypeResult(_Part):
     """Errors on the frames of one kind of configuration."""
 
     frames: int
     force: ForceErrors | None = None
     energy: EnergyErrors | None = None
+    stress: StressErrors | None = None
 
 
 class _Parity(_Part):
@@ -128,8 +138,10 @@ class DatasetResult(_Part):
     path: str
     frames: int
     atoms: int
+    most_atoms: int | None = None
     force: _ForceErrorsByType
     energy: EnergyErrors | None = None
+    stress: StressErrors | None = None
     per_config_type: dict[str, ConfigTypeResult] = {}
     seconds_per_frame: float | None
     parity: _Parity | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from gnnformd.errors import InputError
 from gnnformd.units import Units
 
-__all__ = ["convert_data_file", "say_names", "say_units"]
+__all__ = ["convert_data_file", "say_boundary", "say_names", "say_units"]
 
 _UNITS = re.compile(r"\bunits\s*[= ]\s*\w+", re.IGNORECASE)
 """As the title of a data file says them (see `gnnformd.trajectory.formats.data_file.units_of_data_file`)."""
@@ -113,6 +113,21 @@ def say_names(data_file: Path, names: Sequence[str]) -> None:
                 for name, row in zip(names, islice(read, len(names)), strict=True):
                     write.write(f"{row.rstrip()}  # {name}\n" if [name] == name.split() and not name.isdigit() else row)
                 break
+        shutil.copyfileobj(read, write, 1 << 20)
+    beside.replace(data_file)
+
+
+def say_boundary(data_file: Path, periodic: Sequence[bool]) -> None:
+    """Write into the title of a data file which directions are not periodic, of which ``write_data`` says nothing.
+
+    ``m``: LAMMPS's box follows the atoms and stays as wide as it was.
+    """
+    if all(periodic):
+        return
+    beside = data_file.with_name(f".{data_file.name}.bounded")
+    with data_file.open() as read, beside.open("w") as write:
+        flags = " ".join("p" if flag else "m" for flag in periodic)
+        write.write(f"{next(read).rstrip()}, boundary = {flags}\n")
         shutil.copyfileobj(read, write, 1 << 20)
     beside.replace(data_file)
 

@@ -34,6 +34,7 @@ def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
         "units": lmp.extract_global("units"),
         "lammps_version": lmp.version(),
         "atoms": int(lmp.get_natoms()),
+        "periodic": [flag == 1 for flag in lmp.extract_box()[5]],
         "timestep": lmp.extract_global("dt"),
         "variables": variables,
         "pair_style": str(lmp.extract_global("pair_style")),

@@ -12,7 +12,7 @@ import yaml
 from gnnformd import __version__
 from gnnformd.errors import InputError
 from gnnformd.files import move_folder, work_folder
-from gnnformd.reference.convert import convert_data_file, say_names, say_units
+from gnnformd.reference.convert import convert_data_file, say_boundary, say_names, say_units
 from gnnformd.reference.fixes import check_order
 from gnnformd.reference.instrument import Instrumented, check_units, instrument, units_of_style
 from gnnformd.reference.launch import run_lammps
@@ -243,6 +243,7 @@ def _complete(
         convert_data_file(native, run.topology, units, str(script.path))
         say_units(run.trajectory, units)
     say_names(run.topology, names)
+    say_boundary(run.topology, result["periodic"])
     return {
         "description": f"LAMMPS input {script.path.name}",
         "format_version": 1,

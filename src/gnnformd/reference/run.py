@@ -71,5 +71,10 @@ class ReferenceRun:
         """
         path = folder / "reference.yaml"
         if not path.is_file():
+            if folder.is_file():
+                raise InputError(
+                    f"{folder}: is a file, not a reference run; give a folder made by 'gnnformd generate', which has "
+                    "temperatures and pressures beside the frames."
+                )
             raise InputError(f"{path}: no such file; give a folder made by 'gnnformd generate'.")
         return cls(folder, read_mapping(path))

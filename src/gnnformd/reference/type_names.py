@@ -9,7 +9,7 @@ from pathlib import Path
 from gnnformd.errors import InputError
 from gnnformd.reference.script import words
 
-__all__ = ["element_of_mass", "names_of_types", "united_atom"]
+__all__ = ["distinct_names", "element_of_mass", "names_of_types", "united_atom"]
 
 _TOLERANCE = 0.05
 """Largest difference of a mass from that of an element, g/mol; files round, LAMMPS's Ni has 58.71 instead of 58.693."""
@@ -24,6 +24,17 @@ def element_of_mass(mass: float) -> str | None:
 
     number, difference = _nearest_element(mass)
     return str(chemical_symbols[number]) if difference <= _TOLERANCE and united_atom(mass) is None else None
+
+
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names that tell all types apart: those that several types share get the number of the type.
+
+    Examples
+    --------
+    >>> distinct_names(["C", "O", "H", "H"])
+    ('C', 'O', 'H (3)', 'H (4)')
+    """
+    return tuple(n if list(names).count(n) == 1 else f"{n} ({t})" for t, n in enumerate(names, start=1))
 
 
 def united_atom(mass: float) -> float | None:

@@ -4,11 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ase import units
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.graph.build import build_graph
+from gnnformd.model.interface import ForceModel, Prediction
 from gnnformd.trajectory.frame import Frame
+from gnnformd.units import KCAL_PER_MOL_PER_EV, SHOWN
 
 
 def _frame(stand_ins, seed, molecules=8, error=0.0, energy=True):
@@ -78,6 +81,53 @@ def test_a_wrong_scale_of_the_energy_is_an_error(stand_ins):
     expected = 0.5 * np.std([f.energy / 24 for f in data.frames])
     energy = evaluate(stand_ins.load(model), [data]).datasets[0].energy
     assert energy.rmse_per_atom == pytest.approx(expected, rel=1e-9)
+
+
+class _Pressed(ForceModel):
+    """No forces, and the same stress everywhere."""
+
+    conservative, layers, cutoff = True, 1, 3.0
+
+    def __init__(self, stress):
+        super().__init__()
+        self.stress = torch.tensor(stress)
+
+    def forward(self, graph):
+        volumes = torch.linalg.det(graph.cells).abs()
+        return Prediction(
+            torch.zeros_like(graph.positions), torch.zeros(len(volumes)), volumes[:, None, None] * self.stress
+        )
+
+
+def test_errors_of_stresses_are_those_of_virial_over_volume_and_pressures_are_off_by_a_third_of_the_trace(stand_ins):
+    # in eV/angstrom^3: what ASE calls 0.02 eV/angstrom^3 is 3.2 GPa
+    off = np.array([[0.03, 0.01, 0.0], [0.01, 0.02, -0.02], [0.0, -0.02, -0.01]]) * KCAL_PER_MOL_PER_EV
+    base = _frame(stand_ins, 0)
+    strained = [base.cell @ (np.eye(3) + 0.02 * k * np.outer([1, 0, 0], [1, 1, 0])) for k in range(4)]
+    frames = [
+        replace(base, timestep=k, cell=cell, virial=np.zeros((3, 3)), config_type="sheared" if k else "cubic")
+        for k, cell in enumerate(strained)
+    ]
+    frames += [replace(base, timestep=4), replace(frames[0], timestep=5, periodic=(True, True, False))]
+    data = stand_ins.MemoryDataset(frames, stand_ins.WATER)
+    found = evaluate(stand_ins.load(_Pressed(off)), [data]).datasets[0]
+    assert found.stress.frames == 4  # one has no virial, and a slab has no volume
+    mae, rmse = 0.09 / 6 / units.GPa, np.sqrt(0.0019 / 6) / units.GPa
+    to_gpa = SHOWN["metal"].stress
+    assert to_gpa * found.stress.mae == pytest.approx(mae, rel=1e-5)  # LAMMPS's constants are of 2006
+    assert to_gpa * found.stress.rmse == pytest.approx(rmse, rel=1e-5)
+    assert to_gpa * found.stress.pressure_offset == pytest.approx(0.04 / 3 / units.GPa, rel=1e-5)
+    assert SHOWN["real"].stress * 101325e-9 == pytest.approx(to_gpa)
+    assert [found.per_config_type[kind].stress.frames for kind in ("cubic", "sheared")] == [1, 3]
+    assert evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), [data]).datasets[0].stress is None  # has no virial
+
+
+def test_the_size_of_systems_is_that_of_the_smallest_and_the_largest(stand_ins):
+    data = stand_ins.MemoryDataset(
+        [_frame(stand_ins, k, molecules=m) for k, m in enumerate((8, 4, 6))], stand_ins.WATER
+    )
+    found = evaluate(stand_ins.load(stand_ins.ClassicalModel(3.0)), [data]).datasets[0]
+    assert (found.atoms, found.most_atoms) == (12, 24)
 
 
 def test_without_energies_in_the_data_or_with_one_frame_there_is_no_energy_error(stand_ins):
@@ -165,4 +215,4 @@ def test_errors_of_each_kind_of_configuration_are_told_apart(stand_ins):
     assert found.energy.offset_per_atom == pytest.approx(-0.8)
     assert cold.energy.mae_per_atom == pytest.approx(0.8) and hot.energy.rmse_per_atom == pytest.approx(1.6)
     assert found.energy.mae_per_atom == pytest.approx((4 * 0.8 + 2 * 1.6) / 6)
-    assert set(found.to_dict()["per_config_type"]["hot"]) == {"frames", "force", "energy"}
+    assert set(found.to_dict()["per_config_type"]["hot"]) == {"frames", "force", "energy", "stress"}

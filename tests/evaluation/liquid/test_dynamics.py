@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from gnnformd.evaluation.liquid.dynamics import (
     spectrum,
     spectrum_interval_fs,
     velocity_blocks,
+    velocity_curve,
 )
+from gnnformd.evaluation.liquid.md_curves import largest_difference
 from gnnformd.evaluation.liquid.motion import Motion
 
 
@@ -147,6 +150,33 @@ def test_a_langevin_velocity_decays_exponentially():
     assert len(blocks) == 8
     assert lags[-1] == pytest.approx(2.0)
     assert blocks.mean(axis=0)[:30] == pytest.approx(np.exp(-lags[:30] / 0.1), abs=0.02)
+
+
+def vibrating(seed, molecules=40, atoms=3):
+    """Two modes that never exchange energy: it is that which Boltzmann's distribution gave each molecule."""
+    generator, time = np.random.default_rng(seed), np.arange(400)[:, None, None, None] * 0.005
+    found = np.zeros((400, molecules, atoms, 3))
+    for period in (0.031, 0.27):
+        energy, phase = generator.exponential(size=(molecules, 1, 1)), generator.random((molecules, 1, 3))
+        found += np.sqrt(energy) * np.cos(2 * np.pi * (time / period + phase))
+    return replace(
+        motion(velocities=found.reshape(400, -1, 3), interval=0.005),
+        molecules={"Ar": np.repeat(np.arange(molecules), atoms)},
+    )
+
+
+def test_molecules_that_keep_their_vibrational_energy_do_not_differ_by_it():
+    runs = [velocity_curve(vibrating(seed), "Ar", 0.25) for seed in range(60)]
+    apart = [largest_difference(one, other).difference > 2 for one, other in zip(runs[::2], runs[1::2], strict=True)]
+    assert sum(apart) <= 4  # 4.6 % of 30
+    scatter = np.std([run.value for run in runs], axis=0, ddof=1)[1:]
+    assert np.mean([run.error[1:] for run in runs], axis=0) / scatter == pytest.approx(1.0, abs=0.35)
+
+
+def test_atoms_of_one_molecule_are_no_independent_values():
+    run = vibrating(0)
+    alone = velocity_curve(replace(run, molecules={}), "Ar", 0.25)  # three atoms of a molecule move alike here
+    assert (velocity_curve(run, "Ar", 0.25).error[5:] > 1.2 * alone.error[5:]).all()
 
 
 def test_the_spectrum_of_a_vibration_has_its_peak_at_the_right_wavenumber_and_is_normalised():

@@ -35,6 +35,11 @@ def test_bonds_and_angles_are_sorted_by_the_names_of_their_types_whatever_their_
     assert list(by_types(np.array([[1, 0, 2]]), types, ["O", "H"])) == ["H-O-H"]
 
 
+def test_bonds_to_two_kinds_of_hydrogen_are_two_kinds_of_bond():
+    found = by_types(np.array([[0, 1], [0, 2]]), np.array([1, 2, 3]), ["C", "H", "H"])
+    assert {name: rows.tolist() for name, rows in found.items()} == {"C-H (2)": [0], "C-H (3)": [1]}
+
+
 def test_a_histogram_integrates_to_one_and_counts_what_lies_outside_in_its_ends():
     values = np.random.default_rng(1).normal(1.0, 0.1, (4, 500))
     edges = np.linspace(0.9, 1.1, 21)

@@ -61,6 +61,21 @@ def test_bonded_atoms_move_as_one_body_named_by_its_formula():
     assert np.abs(found.paths["Na"]).max() < 1e-6
 
 
+def test_velocities_of_types_of_one_name_are_kept_apart_and_their_molecule_has_one_formula():
+    # methanol with OPLS's two types of hydrogen
+    types, names = np.array([1, 2, 3, 4, 4, 4]), ["C", "O", "H", "H"]
+    bodies = molecules(types, np.array([[0, 1], [1, 2], [0, 3], [0, 4], [0, 5]]), names)
+    assert set(bodies.names) == {"CH4O"}
+    generator = np.random.default_rng(4)
+    path, velocities = generator.random((5, 6, 3)), generator.normal(size=(5, 6, 3))
+    found = follow(frames(path, types=types, velocities=velocities), 1.0, np.ones(6), bodies, names, count=5)
+    assert {name: v.shape for name, v in found.velocities.items()} == {
+        "C": (5, 1, 3), "O": (5, 1, 3), "H (3)": (5, 1, 3), "H (4)": (5, 3, 3)
+    }  # fmt: skip
+    center = velocities.mean(axis=1)
+    assert found.velocities["H (3)"][:, 0] == pytest.approx(velocities[:, 2] - center, abs=1e-12)
+
+
 def test_the_drift_of_the_whole_box_is_taken_off_positions_and_velocities_and_told_in_kelvin():
     path = np.full((20, 5, 3), 1.0) + np.arange(20)[:, None, None] * 0.4
     velocity = np.full((20, 5, 3), 1e-3)

@@ -56,6 +56,16 @@ def test_g_agrees_with_brute_force_over_images(cell, apart, r_max):
         np.testing.assert_allclose(found[name].g[0], _by_images(frame, a, b, r_max, 20, apart), rtol=1e-9, atol=1e-9)
 
 
+def test_types_of_one_name_keep_their_own_g():
+    # two kinds of hydrogen, as in methanol: neither takes the place of the other
+    frame = _gas(120, CUBE, 7, types=np.tile([1, 2, 3], 40))
+    found = radial_distribution([frame], ["O", "H", "H"], r_max=5.0, bins=20)
+    pairs = {"O-H (2)": (1, 2), "O-H (3)": (1, 3), "H (2)-H (2)": (2, 2), "H (2)-H (3)": (2, 3), "H (3)-H (3)": (3, 3)}
+    assert list(found) == ["O-O", *pairs]
+    for name, (a, b) in pairs.items():
+        np.testing.assert_allclose(found[name].g[0], _by_images(frame, a, b, 5.0, 20, False), rtol=1e-9, atol=1e-9)
+
+
 def test_an_ideal_gas_has_g_of_one_everywhere_even_in_a_breathing_box():
     frames = (_gas(400, CUBE * (1 + 0.1 * np.sin(k)), k, types=np.tile([1, 1, 2, 2], 100)) for k in range(60))
     found = radial_distribution(frames, r_max=5.0, bins=10)

@@ -91,6 +91,17 @@ def test_a_broken_bound_counts_whatever_else_agrees():
     assert overall({"a": Observable(known(0.0), known(0.1)), "drift": drift}).text == "differs: drift (above 1)"
 
 
+def test_what_is_within_its_bound_is_no_comparison_with_the_reference():
+    # the center of mass of every run is at rest: that alone calls no two liquids the same
+    resting = Observable(Estimate.exactly(1e-25), Estimate.exactly(0.0), bound=3.0)
+    same, silent = Observable(known(0.0), known(0.1)), Observable(Estimate(0.0), known(1.0))
+    assert overall({"at rest": resting, "temperature": silent}).answer == "too short"
+    assert overall({"at rest": resting}) is None
+    assert (
+        overall({"at rest": resting, "temperature": same}).text == "same within 2 standard errors, 1 of 1 observables"
+    )
+
+
 def test_unknown_errors_are_nothing_in_json():
     data = Observable(Estimate(1.0), known(2.0)).to_dict()
     assert math.isnan(data["standard_error"]) and math.isnan(data["difference"])

@@ -99,6 +99,21 @@ def test_data_that_are_not_there_are_in_no_command(tmp_path):
     assert suggested(tmp_path / "run") == []
 
 
+@pytest.mark.parametrize("copies", [[], ["--repeat", "2", "1", "1"]])
+def test_the_command_of_a_run_can_be_pasted(tmp_path, monkeypatch, copies):
+    monkeypatch.chdir(tmp_path)
+    copper(Path("copper.xyz"))
+    trained(Path("run"), None)
+    words = ["run/model.safetensors", "copper.xyz", "--steps", "3", "--out", "run/md", *copies]
+    assert CliRunner().invoke(app, ["simulate", *words]).exit_code == 0
+    page = unescape(write_report(Path("run")).read_text(encoding="utf-8"))
+    (_, name, *pasted), *_ = [shlex.split(line) for line in re.findall(r"gnnformd simulate [^<\n]*", page)]
+    result = CliRunner().invoke(app, [name, *pasted, "--steps", "2", "--out", "again"])
+    assert result.exit_code == 0, result.output
+    atoms = [yaml.safe_load(Path(folder, "simulate.json").read_text())["atoms"] for folder in ("run/md", "again")]
+    assert atoms == [108 * (2 if copies else 1)] * 2
+
+
 def test_the_refusal_of_benchmark_says_what_would_do(tmp_path):
     trained(tmp_path / "run", None)
     trained(tmp_path / "other", COPPER)

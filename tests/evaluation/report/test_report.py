@@ -245,10 +245,12 @@ def test_the_accuracy_has_energies_and_kinds_of_configuration(demo):
     energy = {"rmse_per_atom": 0.2, "offset_per_atom": -7.0, "mae_per_atom": 0.1, "frames": 12}
     melt = {"frames": 7, "force": entry["force"], "energy": {**energy, "mae_per_atom": 0.05, "frames": 5}}
     alone = {"frames": 3, "force": None, "energy": None}
+    stress = {"mae": 0.01, "rmse": 0.02, "pressure_offset": -0.005, "frames": 12}
     (demo / "evaluate-water.json").write_text(json.dumps(data))
     text, _, _ = _parsed(write_report(demo))
     assert "Errors of the energies" not in text
     entry |= {"energy": energy, "per_config_type": {"melt": melt, "alone": alone}}
+    entry |= {"stress": stress, "atoms": 16, "most_atoms": 32}
     (demo / "evaluate-water.json").write_text(json.dumps(data))
     text, _, _ = _parsed(write_report(demo, units=SHOWN["metal"]))
     percent = f"{100 * entry['force']['relative_l1']:.3g} %"
@@ -256,6 +258,18 @@ def test_the_accuracy_has_energies_and_kinds_of_configuration(demo):
     assert "Errors of the energies, up to a constant, meV per atom." in text
     assert "model data frames MAE RMSE water water-test 12 4.34 8.67 melt 5 2.17 8.67" in text
     assert "alone" not in text
+    assert "model data frames MAE RMSE pressure water water-test 12 0.0695 0.139 -0.0347" in text  # GPa
+    assert "16 to 32" in text
+
+
+def test_a_run_without_a_reference_has_no_columns_for_one(demo):
+    alone = {
+        "temperature, K": _observable(301.5, 2.25, None, None, None, None),
+        "center-of-mass temperature, K": _observable(1e-26, None, 0.0, None, None, "below 3"),
+    }
+    (demo / "simulate.json").write_text(json.dumps(_simulation(observables=alone, verdict=None)))
+    text, _, _ = _parsed(write_report(demo))
+    assert "observable model verdict temperature, K 302(2) – center-of-mass temperature, K 1e-26 below 3" in text
 
 
 def test_numbers_that_are_missing_leave_gaps(demo):

@@ -191,6 +191,18 @@ def test_what_gives_wrong_numbers_is_refused_before_the_first_step(liquid, comma
 
 
 @pytest.mark.parametrize(
+    "command", ["fix n all npt temp 300 300 200 iso 1 1 2000", "change_box all boundary p p m\nfix n all nve"]
+)
+def test_the_default_table_of_a_changing_box_is_left_as_it_is(liquid, command):
+    # LAMMPS adds the volume to it in the first run, and the second is checked with it
+    liquid.commands_string(command)
+    coupling = Coupling(liquid, cases.loaded())
+    coupling.run(1)
+    coupling.run(1)
+    assert liquid.last_thermo()["Volume"] > 0
+
+
+@pytest.mark.parametrize(
     ("command", "sentence"),
     [
         ("fix d all deposit 5 1 10 123 region low", r"fix d \(deposit\)"),

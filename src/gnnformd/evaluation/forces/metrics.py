@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.force_errors import (
@@ -20,6 +21,7 @@ from gnnformd.evaluation.forces.force_errors import (
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.batch import Predictor, needs_physical_features
 from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.data_checks import frame_digest
 
 if TYPE_CHECKING:
@@ -34,13 +36,16 @@ __all__ = [
     "EnergyMetrics",
     "Evaluation",
     "ForceMetrics",
+    "StressMetrics",
     "evaluate",
     "force_metrics",
 ]
 
+Float = NDArray[np.float64]
+
 SAMPLED_ATOMS = 6667  # about 20 000 components
 PARITY_COMPONENTS = 2000
-UNITS = {"force": "kcal/mol/angstrom", "energy": "kcal/mol", "time": "s"}
+UNITS = {"force": "kcal/mol/angstrom", "energy": "kcal/mol", "stress": "kcal/mol/angstrom^3", "time": "s"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,27 @@ class EnergyMetrics:
 
 
 @dataclass(frozen=True)
+class StressMetrics:
+    """Error of the stress: of the virial over the volume, which has no share of the velocities.
+
+    Attributes
+    ----------
+    mae, rmse
+        Mean absolute and root mean square difference of its six components, kcal/mol/angstrom^3.
+    pressure_offset
+        Mean of the pressure of the model less that of the data, kcal/mol/angstrom^3: how far pressures at constant
+        volume are off.
+    frames
+        Frames that have a virial and are periodic in all directions.
+    """
+
+    mae: float
+    rmse: float
+    pressure_offset: float
+    frames: int
+
+
+@dataclass(frozen=True)
 class ConfigTypeErrors:
     """Errors on the frames of one kind of configuration.
 
@@ -80,11 +106,14 @@ class ConfigTypeErrors:
         Errors of the forces; None where no frame has forces.
     energy
         Error of the energy, after the offset of the whole dataset has been subtracted; None where there is none.
+    stress
+        Error of the stress; None where there is none.
     """
 
     frames: int
     force: ForceMetrics | None
     energy: EnergyMetrics | None
+    stress: StressMetrics | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers under their names."""
@@ -92,6 +121,7 @@ class ConfigTypeErrors:
             "frames": self.frames,
             "force": None if self.force is None else self.force.to_dict(),
             "energy": None if self.energy is None else dict(vars(self.energy)),
+            "stress": None if self.stress is None else dict(vars(self.stress)),
         }
 
 
@@ -105,12 +135,14 @@ class DatasetEvaluation:
         Path of the data.
     frames
         Frames evaluated.
-    atoms
-        Atoms in the first of them.
+    atoms, most_atoms
+        Atoms in the smallest and in the largest of them.
     force
         Errors of the forces.
     energy
         Error of the energy; None where model or data have none, or a single frame has one.
+    stress
+        Error of the stress; None where model or data have no virial, or no frame is periodic in all directions.
     seconds_per_frame
         Wall time of the neighbor search, the features and the network, per frame, after a
         warm-up: one frame is predicted before, and the first batch is left out where there are more.
@@ -123,8 +155,10 @@ class DatasetEvaluation:
     path: str
     frames: int
     atoms: int
+    most_atoms: int
     force: ForceMetrics
     energy: EnergyMetrics | None
+    stress: StressMetrics | None
     seconds_per_frame: float
     samples: ForceSamples
     per_config_type: dict[str, ConfigTypeErrors]
@@ -135,8 +169,10 @@ class DatasetEvaluation:
             "path": self.path,
             "frames": self.frames,
             "atoms": self.atoms,
+            "most_atoms": self.most_atoms,
             "force": self.force.to_dict(),
             "energy": None if self.energy is None else dict(vars(self.energy)),
+            "stress": None if self.stress is None else dict(vars(self.stress)),
             "seconds_per_frame": self.seconds_per_frame,
             "parity": self.samples.to_dict(PARITY_COMPONENTS),
             "per_config_type": {name: errors.to_dict() for name, errors in self.per_config_type.items()},
@@ -231,6 +267,8 @@ def _evaluate_one(
     of_kind: dict[str, ForceErrorAccumulator] = {}
     kinds: list[str | None] = []
     energy_errors: list[float] = []  # per atom, one a frame, NaN without energy
+    stress_errors: list[Float | None] = []  # (6,), one a frame
+    sizes: list[int] = []
     seconds: list[tuple[float, int]] = []
     predict = Predictor(loaded, dataset.force_field, types)
     predict([_frame(loaded, dataset, types, seen, indices[0])])  # compiles
@@ -241,6 +279,8 @@ def _evaluate_one(
         forces = prediction.forces.detach().cpu().double().numpy()  # waits for the device
         seconds.append((time.perf_counter() - begin, len(batch)))
         energy_errors.extend(_energy_errors(prediction, batch))
+        stress_errors.extend(_stress_errors(prediction, batch))
+        sizes.extend(len(frame.types) for frame in batch)
         start_of_frame = 0
         for frame in batch:
             predicted = forces[start_of_frame : start_of_frame + len(frame.types)]
@@ -257,9 +297,11 @@ def _evaluate_one(
     return DatasetEvaluation(
         path=str(dataset.path),
         frames=len(indices),
-        atoms=len(dataset[indices[0]].types),
+        atoms=min(sizes),
+        most_atoms=max(sizes),
         force=errors.metrics(),
         energy=energy,
+        stress=_stress_metrics(stress_errors),
         seconds_per_frame=sum(t for t, _ in timed) / sum(n for _, n in timed),
         samples=errors.samples(),
         per_config_type={
@@ -267,6 +309,7 @@ def _evaluate_one(
                 kinds.count(name),
                 of_kind[name].metrics() if name in of_kind else None,
                 _energy_of_kind(energy, energy_errors, kinds, name),
+                _stress_metrics([e for e, kind in zip(stress_errors, kinds, strict=True) if kind == name]),
             )
             for name in sorted({kind for kind in kinds if kind is not None})
         },
@@ -345,8 +388,7 @@ def _type_names(card: ModelCard, dataset: PackedDataset, types: TypeMap) -> tupl
     """Return one distinct name per type of the data."""
     physical = needs_physical_features(card) and dataset.force_field is not None
     field = dataset.force_field
-    names = tuple(field.names if physical and field is not None else types.names(card.type_names))
-    return tuple(n if names.count(n) == 1 else f"{n} ({t})" for t, n in enumerate(names, start=1))
+    return distinct_names(field.names if physical and field is not None else types.names(card.type_names))
 
 
 def _energy_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[float]:
@@ -357,6 +399,34 @@ def _energy_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[f
     predicted = prediction.energies.detach().cpu().double().numpy()  # (B,)
     for energy, frame in zip(predicted, batch, strict=True):
         yield np.nan if frame.energy is None else float(energy - frame.energy) / len(frame.types)
+
+
+def _stress_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[Float | None]:
+    """Predicted less known xx, yy, zz, yz, xz, xy of the stress of each frame, positive under compression."""
+    if prediction.virials is None:
+        yield from [None] * len(batch)
+        return
+    predicted = prediction.virials.detach().cpu().double().numpy()  # (B, 3, 3)
+    for virial, frame in zip(predicted, batch, strict=True):
+        if frame.virial is None or not all(frame.periodic):
+            yield None
+            continue
+        difference = (virial - frame.virial) / abs(np.linalg.det(frame.cell))
+        symmetric = (difference + difference.T) / 2
+        yield symmetric[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+
+
+def _stress_metrics(errors: Sequence[Float | None]) -> StressMetrics | None:
+    known = [error for error in errors if error is not None]
+    if not known:
+        return None
+    left = np.stack(known)  # (T, 6)
+    return StressMetrics(
+        mae=float(np.abs(left).mean()),
+        rmse=float(np.sqrt(np.square(left).mean())),
+        pressure_offset=float(left[:, :3].mean()),
+        frames=len(left),
+    )
 
 
 def _energy_metrics(errors: Sequence[float]) -> EnergyMetrics | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gnnformd.evaluation.liquid.md_curves import MeasuredCurve
 from gnnformd.evaluation.liquid.motion import Motion
-from gnnformd.evaluation.liquid.statistics import MAX_BLOCKS, Estimate, mean_of_blocks
+from gnnformd.evaluation.liquid.statistics import MAX_BLOCKS, MIN_BLOCKS, Estimate, mean_of_blocks
 
 __all__ = [
     "A2_PER_PS",
@@ -22,6 +22,7 @@ __all__ = [
     "spectrum",
     "spectrum_interval_fs",
     "velocity_blocks",
+    "velocity_curve",
 ]
 
 Float = NDArray[np.float64]
@@ -215,20 +216,65 @@ def velocity_blocks(motion: Motion, atom: str, segment: float) -> tuple[Float, F
     lags_ps, blocks
         (n,), and (B, n).
     """
+    lags, found = _velocity_products(motion, atom, segment)
+    return lags, _normalised(found)
+
+
+def velocity_curve(motion: Motion, atom: str, segment: float) -> MeasuredCurve:
+    """Normalised velocity autocorrelation with its standard error.
+
+    The error is the larger of two: that of the time segments, and that among molecules. A stiff bond keeps its
+    vibrational energy for many ps; segments of a shorter run are then alike, but its molecules are not.
+
+    Parameters
+    ----------
+    motion, atom, segment
+        As for `velocity_blocks`.
+    """
+    lags, found = _velocity_products(motion, atom, segment)
+    curve = MeasuredCurve.of_blocks(lags, _normalised(found))
+    per_atom = found.mean(axis=0)  # (n, A)
+    bodies = motion.molecules.get(atom, np.arange(per_atom.shape[1]))
+    return replace(curve, error=np.fmax(curve.error, _error_among_molecules(per_atom, bodies)))
+
+
+def _velocity_products(motion: Motion, atom: str, segment: float) -> tuple[Float, Float]:
+    """``< v(t0) . v(t0 + t) >`` of each atom in each time segment: lags (n,), products (B, n, A)."""
     if motion.velocities is None:
         raise ValueError("the trajectory has no velocities")
     parts = _segments(motion.velocities[atom], motion, segment)
     length = len(parts[0])
     kept = 1 + min((length - 1) // 2, int(LONGEST_LAG_PS / motion.interval_ps + 1e-9))
-    blocks = []
-    for part in parts:
-        series = part.reshape(length, -1)  # (L, 3 n)
-        spectrum = np.fft.rfft(series, 2 * length, axis=0)
-        correlation = np.fft.irfft((np.abs(spectrum) ** 2).sum(axis=1), 2 * length)[:kept]
-        correlation /= np.arange(length, length - kept, -1)
-        blocks.append(correlation / correlation[0])
+    origins = np.arange(length, length - kept, -1)
+    found = []
+    for part in parts:  # (L, A, 3)
+        power = (np.abs(np.fft.rfft(part, 2 * length, axis=0)) ** 2).sum(axis=2)
+        found.append(np.fft.irfft(power, 2 * length, axis=0)[:kept] / origins[:, None])
     lags: Float = np.arange(kept, dtype=np.float64) * motion.interval_ps
-    return lags, np.array(blocks)
+    return lags, np.array(found)
+
+
+def _normalised(products: Float) -> Float:
+    total = products.sum(axis=2)  # (B, n)
+    blocks: Float = total / total[:, :1]
+    return blocks
+
+
+def _error_among_molecules(products: Float, bodies: NDArray[np.int64]) -> Float:
+    """Return the standard error of the ratio of two sums over molecules, (n,); NaN where there are too few of them.
+
+    With the sums ``c_g(t)`` over the atoms of molecule g and ``C(t) = sum_g c_g(t) / sum_g c_g(0)``, it is
+    ``sqrt(G / (G - 1) sum_g (c_g(t) - C(t) c_g(0))^2) / sum_g c_g(0)``.
+    """
+    _, index = np.unique(bodies, return_inverse=True)
+    count = int(index.max()) + 1
+    if count < MIN_BLOCKS:
+        return np.full(len(products), np.nan)
+    of_molecule = np.stack([np.bincount(index, weights=row, minlength=count) for row in products])  # (n, G)
+    total = of_molecule.sum(axis=1)
+    left = of_molecule - (total / total[0])[:, None] * of_molecule[0]
+    error: Float = np.sqrt(count / (count - 1) * np.square(left).sum(axis=1)) / total[0]
+    return error
 
 
 def spectrum_interval_fs(motion: Motion) -> float:

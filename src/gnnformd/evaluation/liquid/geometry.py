@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnformd.reference.type_names import distinct_names
+
 if TYPE_CHECKING:
     from gnnformd.trajectory.frame import Frame
 
@@ -58,12 +60,13 @@ def by_types(members: Int, types: Int, names: Sequence[str]) -> dict[str, Int]:
     types
         LAMMPS types of the atoms, (N,).
     names
-        ``names[t - 1]`` names type t.
+        ``names[t - 1]`` names type t; types of one name are told apart by their numbers.
     """
+    labels = distinct_names(names)
     found: dict[str, list[int]] = {}
     for row, kinds in enumerate(types[members].tolist()):
         ordered = min(kinds, kinds[::-1])
-        found.setdefault("-".join(names[t - 1] for t in ordered), []).append(row)
+        found.setdefault("-".join(labels[t - 1] for t in ordered), []).append(row)
     return {name: np.array(rows) for name, rows in found.items()}
 
 

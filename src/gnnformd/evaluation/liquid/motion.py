@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.reference.type_names import distinct_names
 from gnnformd.units import BOLTZMANN, FORCE_TO_ACCELERATION, VELOCITY_SQUARED_TO_ENERGY
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Bodies:
     index
         Body of each atom, (N,).
     names
-        Formula of each body, ``H2O`` or ``Ar``.
+        Formula of each body, ``H2O`` or ``Ar``; atoms of several types of one name are counted together.
     """
 
     index: Int
@@ -66,8 +68,14 @@ def molecules(types: Int, bonds: Int | None, names: Sequence[str]) -> Bodies:
 
 
 def _formula(counts: Sequence[int], names: Sequence[str]) -> str:
-    parts = sorted((name, n) for name, n in zip(names, counts, strict=True) if n)
-    return "".join(name + (str(n) if n > 1 else "") for name, n in parts)
+    """Carbon first, then hydrogen, then all others by the alphabet (Hill); without carbon all by the alphabet."""
+    total = Counter[str]()
+    for name, n in zip(names, counts, strict=True):
+        if n:
+            total[name] += n
+    first = ("C", "H") if "C" in total else ()
+    ordered = [name for name in first if name in total] + sorted(name for name in total if name not in first)
+    return "".join(name + (str(total[name]) if total[name] > 1 else "") for name in ordered)
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,8 @@ class Motion:
     frequency
         Root mean square frequency ``sqrt(<(F / m)^2> / <v^2>)`` of the type of atom where it is highest, rad/fs. None
         without velocities or forces.
+    molecules
+        By type of atom: body of each atom that has velocities, (n,); where it is not there, each atom is its own.
     """
 
     times_ps: Float
@@ -94,6 +104,7 @@ class Motion:
     velocities: dict[str, Float] | None
     center_temperature: Float | None
     frequency: float | None
+    molecules: dict[str, Int] = field(default_factory=dict)
 
     @property
     def interval_ps(self) -> float:
@@ -132,7 +143,7 @@ def follow(
     bodies
         What diffuses.
     names
-        ``names[t - 1]`` names type t.
+        ``names[t - 1]`` names type t; types of one name are told apart by their numbers.
     count
         Approximate number of frames, which sets the size of the subset.
 
@@ -163,8 +174,10 @@ class _Tracker:
         }
         self.rows = np.concatenate(list(self.chosen.values()))
         self.weights = _center_weights(bodies.index, masses, self.rows)
-        self.atoms = {names[t - 1]: np.flatnonzero(first.types == t) for t in np.unique(first.types).tolist()}
+        labels = distinct_names(names)
+        self.atoms = {labels[t - 1]: np.flatnonzero(first.types == t) for t in np.unique(first.types).tolist()}
         self.sampled = {name: _evenly_spaced(atoms, max_bodies) for name, atoms in self.atoms.items()}
+        self.molecules = {name: bodies.index[atoms] for name, atoms in self.sampled.items()}
         self.steps: list[int] = []
         self.before: Float | None = None
         self.unwrapped: Float = np.zeros((len(masses), 3))
@@ -214,6 +227,7 @@ class _Tracker:
             velocities={name: np.stack(v) for name, v in self.velocities.items()} if moving else None,
             center_temperature=np.array(self.center_temperatures) if moving else None,
             frequency=max(frequencies) if moving and frequencies else None,
+            molecules=self.molecules,
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.numba_jit import compiled
+from gnnformd.reference.type_names import distinct_names
 
 if TYPE_CHECKING:
     from gnnformd.trajectory.frame import Frame
@@ -68,7 +69,8 @@ def radial_distribution(
     frames
         Periodic in all directions, all of the same atoms; streamed.
     type_names
-        ``type_names[t - 1]`` names type t; the numbers of the types by default.
+        ``type_names[t - 1]`` names type t; the numbers of the types by default. Types of one name are told apart by
+        their numbers, ``H (3)`` and ``H (4)``.
     r_max
         angstrom; by default 15, or a little less than half the narrowest width of the first box, so that it may shrink
         by 5 %.
@@ -124,7 +126,7 @@ class _PairCounter:
         self.volumes.append(abs(float(np.linalg.det(frame.cell))))
 
     def result(self, names: Sequence[str] | None) -> dict[str, RadialDistribution]:
-        names = [str(t) for t in range(1, self.type_count + 1)] if names is None else list(names)
+        names = distinct_names([str(t) for t in range(1, self.type_count + 1)] if names is None else names)
         possible, volumes = self._possible_pairs(), np.array(self.volumes)
         counts = np.stack(self.counts)  # (T, pairs of types, n)
         shells = 4 / 3 * np.pi * np.diff(self.edges**3)  # (n,)

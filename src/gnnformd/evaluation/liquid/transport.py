@@ -19,6 +19,7 @@ from gnnformd.evaluation.liquid.dynamics import (
     spectrum,
     spectrum_interval_fs,
     velocity_blocks,
+    velocity_curve,
 )
 from gnnformd.evaluation.liquid.md_curves import MeasuredCurve, curve_to_dict, largest_difference
 from gnnformd.evaluation.liquid.motion import Motion, follow, molecules
@@ -173,14 +174,12 @@ def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, segmen
             else "a spectrum of the velocities also needs the forces; add 'fx fy fz' to the dump."
         )
     for atom in ours.velocities or {}:
-        lags, blocks = velocity_blocks(ours, atom, segment)
-        mine, known = MeasuredCurve.of_blocks(lags, blocks), None
-        mine_spectrum, known_spectrum = spectrum(lags, blocks) if fine else None, None
+        mine, known = velocity_curve(ours, atom, segment), None
+        mine_spectrum, known_spectrum = spectrum(*velocity_blocks(ours, atom, segment)) if fine else None, None
         if theirs is not None and comparable:
-            other_lags, other_blocks = velocity_blocks(theirs, atom, segment)
-            known = _at_lags(lags, MeasuredCurve.of_blocks(other_lags, other_blocks))
+            known = _at_lags(mine.x, velocity_curve(theirs, atom, segment))
             found.observables[f"largest gap of v(0).v(t), {atom}"] = largest_difference(mine, known)
-            known_spectrum = spectrum(other_lags, other_blocks) if fine else None
+            known_spectrum = spectrum(*velocity_blocks(theirs, atom, segment)) if fine else None
         family = "velocity_autocorrelation"
         found.curves.setdefault(family, {})[atom] = curve_to_dict(family, mine, known)
         if mine_spectrum is not None:

@@ -178,10 +178,14 @@ def overall(observables: Mapping[str, Observable]) -> Verdict | None:
     if different:
         parts = (f"{name} ({verdicts[name].text.removeprefix('differs: ')})" for name in different)
         return Verdict("differs", f"differs: {'; '.join(parts)}")
-    compared = len(verdicts) - len(too_short)
-    counted = f"{compared} of {len(verdicts)} observables"
+    bounded = {name for name, o in observables.items() if o.bound is not None} - set(too_short)
+    total = len(verdicts) - len(bounded)  # what is within its bound is not compared with the reference
+    if not total:
+        return None
+    compared = total - len(too_short)
+    counted = f"{compared} of {total} observables"
     would_do = _would_do(observables, too_short)
-    if 2 * compared < len(verdicts):
+    if 2 * compared < total:
         return Verdict("too short", f"{TOO_SHORT}: only {counted} can be compared{would_do and f'; {would_do}'}")
     apart = [f"{name}, {abs(z):.1f}" for name, o in observables.items() if abs(z := o.difference) > MAX_DEVIATION]
     chance = f" (more than 2 standard errors apart, no more than by chance: {'; '.join(apart)})" if apart else ""

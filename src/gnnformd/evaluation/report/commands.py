@@ -83,7 +83,8 @@ def _with_model(found: ResultFolder, model: Path, data: Sequence[KnownData]) -> 
         steps.append((f"Measure its errors{other}:", command))
     if known is not None:
         command = _line("predict", model, known.path, top / "predictions.xyz", *known.options)
-        steps.append(("Write its energies and forces beside those of the data, for plots of your own:", command))
+        seen = " (it was trained on these)" if known.trained_on else ""
+        steps.append((f"Write its energies and forces beside those of the data{seen}, for plots of your own:", command))
     if field is not None and not found.curves and pair_cases(field):
         command = _line("curves", model, "--json", top / "curves.json")
         steps.append(("Look at the force between two atoms:", command))
@@ -119,7 +120,10 @@ def _simulation_words(manifest: Mapping[str, Any], **changes: Any) -> list[str]:
     settings = {k: v for k, v in manifest["settings"].items() if k != "thermo_every" and v is not None} | changes
     if manifest.get("compare") is not None:
         settings["compare"] = manifest["compare"]
+    copies = settings.pop("repeat", None)
     options = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    if copies is not None and list(copies) != [1, 1, 1]:
+        options += ["--repeat", *map(str, copies)]
     return ["simulate", str(manifest["model"]), str(manifest["topology"]), *options]
 
 

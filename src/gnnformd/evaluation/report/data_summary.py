@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from gnnformd.evaluation.liquid.energy_drift import GRAMS_PER_CM3
 from gnnformd.evaluation.liquid.thermo_table import ThermoSeries
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.thermo import dumped_steps
+from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.read import read_frames
 
 __all__ = ["DataSummary", "summarize"]
@@ -73,7 +74,7 @@ def summarize(folder: Path) -> DataSummary | None:
             return None
         field = run.force_field
         count = int(frames[0].types.max())
-        names = list(field.names) if field is not None else [f"type {t}" for t in range(1, count + 1)]
+        names = distinct_names(field.names if field else [f"type {t}" for t in range(1, count + 1)])
         norms: dict[str, list[Float]] = {name: [] for name in names}
         densities, shortest = [], np.full((4, count, count), np.inf)
         for frame in frames:
@@ -105,7 +106,7 @@ def _histogram(values: Float) -> tuple[Float, Float]:
     return (edges[1:] + edges[:-1]) / 2, counts / len(values)
 
 
-def _closest(shortest: Float, names: list[str]) -> dict[str, float]:
+def _closest(shortest: Float, names: Sequence[str]) -> dict[str, float]:
     """Not bonded: 1-4 pairs and all that are farther apart along the molecule."""
     found = {}
     for one in range(len(shortest[0])):

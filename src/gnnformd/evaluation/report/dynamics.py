@@ -106,17 +106,13 @@ def _verdicts(run: SimulationResult) -> list[str]:
 def _observables(run: SimulationResult) -> Raw:
     if not run.observables:
         return Raw("")
-    rows = [
-        (
-            name,
-            with_error(o.value, o.standard_error),
-            with_error(o.reference, o.reference_standard_error),
-            number(o.difference, 2),
-            _verdict(o.verdict),
-        )
-        for name, o in run.observables.items()
-    ]
-    return table(("observable", "model", "reference", "apart", "verdict"), rows, text=(0, 4), wrap=4)
+    compared = run.verdict is not None or any(o.difference is not None for o in run.observables.values())
+    rows = []
+    for name, o in run.observables.items():
+        reference = (with_error(o.reference, o.reference_standard_error), number(o.difference, 2)) if compared else ()
+        rows.append((name, with_error(o.value, o.standard_error), *reference, _verdict(o.verdict)))
+    columns = ("observable", "model", *(("reference", "apart") if compared else ()), "verdict")
+    return table(columns, rows, text=(0, len(columns) - 1), wrap=len(columns) - 1)
 
 
 def _verdict(verdict: str | None) -> str:

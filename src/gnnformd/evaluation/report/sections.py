@@ -177,7 +177,9 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *,
         model = short_name(result.content.model)
         for entry in result.content.datasets:
             name, force, seconds = short_name(entry.path), entry.force, entry.seconds_per_frame
-            counts = (count(entry.frames), count(entry.atoms))
+            most = entry.most_atoms or entry.atoms
+            atoms = count(most) if most == entry.atoms else f"{count(entry.atoms)} to {count(most)}"
+            counts = (count(entry.frames), atoms)
             milliseconds = number(None if seconds is None else 1000 * seconds)
             rows.append((model, name, *counts, *_errors(force, page.units, usual), milliseconds))
             kinds = force.per_type if len(force.per_type) > 1 else {}
@@ -197,8 +199,8 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *,
     text = ACCURACY + (ORIGINAL if original else "")
     if any("F ~ 0" in row for row in rows):
         text += f" <b>F ~ 0</b>: {NEARLY_ZERO}."
-    energies = _energies(results, page.units)
-    return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{energies}{grid(plots, 2)}")
+    others = _energies(results, page.units) + _stresses(results, page.units)
+    return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{others}{grid(plots, 2)}")
 
 
 def _energies(results: Sequence[Result[EvaluationResult]], units: ShownUnits) -> Raw:
@@ -217,6 +219,26 @@ def _energies(results: Sequence[Result[EvaluationResult]], units: ShownUnits) ->
         return Raw("")
     text = f"Errors of the energies, up to a constant, {units.per_atom_symbol} per atom."
     return Raw(f"<p>{text}</p>{table(('model', 'data', 'frames', 'MAE', 'RMSE'), rows, text=(0, 1))}")
+
+
+def _stresses(results: Sequence[Result[EvaluationResult]], units: ShownUnits) -> Raw:
+    """Table of the errors of stresses, empty where there are none."""
+    rows: list[tuple[str, ...]] = []
+    for result in results:
+        for entry in result.content.datasets:
+            parts = {kind: part.stress for kind, part in entry.per_config_type.items()}
+            names = [(short_name(result.content.model), short_name(entry.path)), *((f"\t{kind}", "") for kind in parts)]
+            for name, stress in zip(names, [entry.stress, *parts.values()], strict=True):
+                if stress is not None:
+                    sizes = (stress.mae, stress.rmse, stress.pressure_offset)
+                    rows.append((*name, count(stress.frames), *(number(units.stress * size) for size in sizes)))
+    if not rows:
+        return Raw("")
+    text = (
+        f"Errors of the stresses (virial over volume), {units.stress_unit}; pressure: mean of the model's less that of "
+        "the data."
+    )
+    return Raw(f"<p>{text}</p>{table(('model', 'data', 'frames', 'MAE', 'RMSE', 'pressure'), rows, text=(0, 1))}")
 
 
 def _errors(force: ForceErrors, units: ShownUnits, usual: float) -> tuple[str, ...]:

@@ -12,8 +12,10 @@ from gnnformd.errors import InputError
 from gnnformd.evaluation.report.plots import Spec
 from gnnformd.evaluation.results import SimulationResult
 from gnnformd.reference.thermo import dumped_steps
+from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.frame import Frame
+from gnnformd.yaml_files import read_mapping
 
 __all__ = ["trajectory_view"]
 
@@ -40,7 +42,7 @@ def trajectory_view(folder: Path, run: SimulationResult) -> Spec | None:
     folder
         Of the run.
     run
-        Its results: names of types and lengths of bonds come from the curves.
+        Its results: lengths of bonds come from the curves.
     """
     path = folder / "trajectory.dump"
     if not path.is_file() or path.stat().st_size > MAX_BYTES or 2 * run.atoms > MAX_POSITIONS:
@@ -55,7 +57,7 @@ def trajectory_view(folder: Path, run: SimulationResult) -> Spec | None:
     if not frames or any(len(frame.types) != len(frames[0].types) for frame in frames):
         return None
     types = np.unique(frames[0].types).tolist()
-    names = _names(types, run)
+    names = _names(folder, types, run)
     rows = [np.flatnonzero(frames[0].types == t) for t in types]
     order = np.concatenate(rows)
     longest = {kind: MARGIN * max(curve.x) for kind, curve in run.curves.get("bond_lengths", {}).items() if curve.x}
@@ -64,8 +66,8 @@ def trajectory_view(folder: Path, run: SimulationResult) -> Spec | None:
         {
             "name": name,
             "count": len(row),
-            "color": COLORS.get(name, OTHERS[k % len(OTHERS)]),
-            "size": SIZES.get(name, SIZE),
+            "color": COLORS.get(name.split(" ")[0], OTHERS[k % len(OTHERS)]),  # of two types of hydrogen, 'H (3)'
+            "size": SIZES.get(name.split(" ")[0], SIZE),
         }
         for k, (name, row) in enumerate(zip(names, rows, strict=True))
     ]
@@ -79,8 +81,13 @@ def trajectory_view(folder: Path, run: SimulationResult) -> Spec | None:
     }
 
 
-def _names(types: Sequence[int], run: SimulationResult) -> list[str]:
-    """Name the types by the pairs of equal ones in g(r), which has them in the order of the types."""
+def _names(folder: Path, types: Sequence[int], run: SimulationResult) -> list[str]:
+    """Name the types as ``simulate.yaml`` does, else by the pairs of equal ones in g(r), in the order of the types."""
+    path = folder / "simulate.yaml"
+    known = read_mapping(path).get("type_names") if path.is_file() else None
+    if isinstance(known, list) and len(known) >= types[-1]:
+        labels = distinct_names([str(name) for name in known])
+        return [labels[t - 1] for t in types]
     pairs = run.curves.get("rdf", {})
     halves = [pair[: len(pair) // 2] for pair in pairs]
     equal = [half for half, pair in zip(halves, pairs, strict=True) if pair == f"{half}-{half}"]

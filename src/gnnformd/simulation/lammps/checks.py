@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Inventory", "check_command", "check_force_field", "check_instance", "check_inventory"]
 
 _DEFAULT_THERMO = ("Step", "Temp", "E_pair", "E_mol", "TotEng", "Press")
+_CHANGING_BOX = (*_DEFAULT_THERMO, "Volume")  # shrink-wrapped, or under a barostat
 _PARTS_IN_THERMO = {
     "E_vdwl": "evdwl",
     "E_coul": "ecoul",
@@ -215,7 +216,7 @@ def _check_forces_in_variables(inventory: Inventory, before: set[str]) -> None:
 def _check_parts(inventory: Inventory) -> None:
     """Refuse parts of the energy, which do not hold the model's; LAMMPS's default table is left as it is."""
     parts = [_PARTS_IN_THERMO[column] for column in inventory.thermo if column in _PARTS_IN_THERMO]
-    if parts and inventory.thermo != _DEFAULT_THERMO:
+    if parts and inventory.thermo not in (_DEFAULT_THERMO, _CHANGING_BOX):
         raise InputError(
             f"thermo_style prints {parts[0]}, which does not hold the model's energy; write pe, or pass "
             "allow=('thermo',) to Coupling."
