@@ -34,6 +34,9 @@ def approaches(graph, types=2):
 
 def no_part_at_zero(model):
     """Give a fresh model the parts that start at zero, so that all of it counts."""
+    for layer in model.network.layers:
+        if layer.couplings is not None:
+            torch.nn.init.normal_(layer.couplings.weight, std=0.1)
     for readout in model.network.readouts:
         torch.nn.init.normal_(readout.last.weight)
     torch.nn.init.normal_(model.fitted_pairs.coefficients)

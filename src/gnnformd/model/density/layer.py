@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from gnnformd.model.density.couplings import coupling_tensor, couplings_up_to
 from gnnformd.model.density.harmonics import product_tensors, product_vectors
 
 __all__ = ["PRODUCTS", "DensityLayer", "Readout"]
@@ -23,7 +24,8 @@ class DensityLayer(nn.Module):
     functions, g depends on the center). There is one mixture of degree 0, s, and there are two of each of the others:
     v and w, q and p, a and b, c and d. Invariants are ``s`` (two bodies), ``sum_m v_m w_m`` and so on for each degree,
     ``s s`` (three bodies) and, at body order 4, ``s s s``, ``s`` times each of those sums, ``sum_m (v w)_2m q_m`` and
-    ``sum_m (q p)_2m p_m``, where ``( )_2`` is the part of degree 2 of a product. The energy is a linear map of all of
+    ``sum_m (q p)_2m p_m``, where ``( )_2`` is the part of degree 2 of a product, and the same for other degrees (see
+    `gnnformd.model.density.couplings`). The energy is a linear map of all of
     them; scalars are a perceptron of s, v.w, q.p and of what describes the center.
 
     Parameters
@@ -43,8 +45,8 @@ class DensityLayer(nn.Module):
 
     Attributes
     ----------
-    products
-        Names of the invariants, from `PRODUCTS`.
+    products, coupled
+        Names of the invariants, from `PRODUCTS` and from `gnnformd.model.density.couplings.COUPLINGS`.
     mean
         Maps node inputs to the mean of the densities of degree 0, (P, C K).
     spread
@@ -72,6 +74,11 @@ class DensityLayer(nn.Module):
         )
         self.gates = nn.Linear(node_inputs, len(self.degrees) * features)
         self.polynomial = nn.Linear(len(self.products) * features, 1, bias=False)
+        self.coupled = couplings_up_to(l_max) if body_order == 4 else ()
+        self.couplings = None
+        if self.coupled:
+            self.couplings = nn.Linear(len(self.coupled) * features, 1, bias=False)
+            nn.init.zeros_(self.couplings.weight)  # those of models without couplings
         self.first = nn.Linear(self.perceived + node_inputs, width)
         self.second = nn.Linear(width, width)
         self.register_buffer("mean", torch.zeros(node_inputs, inputs))
@@ -108,9 +115,14 @@ class DensityLayer(nn.Module):
             from gnnformd.model.density.compiled_polynomial import compiled_polynomial, loops_serve
 
             if loops_serve(mixed, len(self.products)):
-                return compiled_polynomial(mixed, self.polynomial.weight.view(len(self.products), -1))
+                weights = [self.polynomial.weight.view(len(self.products), -1)]
+                if self.couplings is not None:
+                    weights.append(self.couplings.weight.view(len(self.coupled), -1))
+                return compiled_polynomial(mixed, weights[0] if len(weights) == 1 else torch.cat(weights))
         invariants = self._products(mixed)  # (N, I)
         energy: Tensor = self.polynomial(invariants)
+        if self.couplings is not None:
+            energy = energy + self.couplings(self._couplings(mixed))
         return energy.squeeze(1), invariants[:, : self.perceived]
 
     @torch.no_grad()
@@ -152,6 +164,16 @@ class DensityLayer(nn.Module):
             elif name == "qpp":
                 values[name] = (product_tensors(q, p) * p).sum(0)
         return torch.cat([values[name] for name in self.products], dim=1)
+
+    def _couplings(self, mixed: Tensor) -> Tensor:
+        """Invariants of three mixed densities of different degrees, (N, I)."""
+        mixtures = dict(zip("svwqpabcd", torch.split(mixed, [2 * degree + 1 for degree in self.degrees]), strict=False))
+        values = []
+        for name in self.coupled:
+            x, y, z = (mixtures[part] for part in name)
+            left = torch.einsum("xyz,xnf->yznf", coupling_tensor(name).to(mixed), x)
+            values.append(((left * y[:, None]).sum(0) * z).sum(0))
+        return torch.cat(values, dim=1)
 
 
 def _first(rows: Tensor, count: int) -> Tensor:

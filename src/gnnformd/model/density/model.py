@@ -40,6 +40,9 @@ in the data alone: the network has to take that back elsewhere, and learns slowe
 _FLOOR = ("network.floor.start", "network.floor.depth")
 """Weights that model files up to format version 6 do not have: their energies are not bounded."""
 
+_COUPLINGS = ("network.layers.0.couplings.weight",)
+"""Weights that model files up to format version 7 do not have: couplings of degrees 3 and 4, which start at zero."""
+
 
 @dataclass(frozen=True)
 class _Coordinates:
@@ -168,7 +171,7 @@ class DensityModel(ForceModel):
     @classmethod
     def added_weights(cls, version: int) -> tuple[str, ...]:
         """See `ForceModel.added_weights`."""
-        return _FLOOR if version < 7 else ()
+        return (*(_FLOOR if version < 7 else ()), *(_COUPLINGS if version < 8 else ()))
 
     def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:
         """How close two atoms of these types (from 0) came in the training data, angstrom; None if they never met."""

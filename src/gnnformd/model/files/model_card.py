@@ -26,12 +26,13 @@ from gnnformd.model.settings import (
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 """1: no checksum; 2: a checksum of card and weights; 3: GAMD networks share the edge encoder of their later layers, and
 density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4; 5:
 GAMD networks say what their residual layers add to, which before was always the plain input; 6: it is always the
 normalized input, and GraphNorm averages over all graphs that are evaluated together; fitted potentials of density
-networks have names of their own; 7: energies of atoms of density networks have a floor."""
+networks have names of their own; 7: energies of atoms of density networks have a floor; 8: their layers
+couple densities of three different degrees."""
 
 ERRORS = ("validation_l1_per_atom", "validation_mean_force", "train_l1_per_atom")
 """Keys of a training in a card: how large errors and forces were, kcal/mol/angstrom."""

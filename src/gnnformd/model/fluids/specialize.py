@@ -181,6 +181,8 @@ def _silence(model: DensityModel) -> None:
     for layer in model.network.layers:
         assert isinstance(layer, DensityLayer)
         nn.init.zeros_(layer.polynomial.weight)
+        if layer.couplings is not None:
+            nn.init.zeros_(layer.couplings.weight)
     for readout in model.network.readouts:
         assert isinstance(readout, Readout)
         nn.init.zeros_(readout.last.weight)

@@ -34,14 +34,15 @@ __all__ = ["block_energies", "make_workspace", "network_alone", "saturate"]
 def make_workspace(degree: int, features: int, width: int, like: Floats) -> NetworkWorkspace:
     """Memory for the network of a block with so high a degree, F features and perceptrons of width W."""
     rows = np.zeros((MIXED_COUNTS[degree] + INVARIANTS, ATOMS * features), like.dtype)
-    return NetworkWorkspace(rows, np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS))
+    scratch = np.zeros(MIXED_COUNTS[degree] * lanes_of(like), like.dtype)
+    return NetworkWorkspace(rows, np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS), scratch)
 
 
 @kernel
 def block_energies(densities: Floats, s: int, layer: Layer[NetworkWeights], workspace: NetworkWorkspace) -> None:
     """Energies of a block of centers of species s, to the workspace; the densities are replaced by the gradient."""
     polynomial, energies, floor = layer.network.polynomial, workspace.energies, layer.network.floor[s]
-    mixed = mixed_densities(workspace.rows)
+    mixed = mixed_densities(workspace)
     mix(densities, layer.layout, layer.mixing, s, mixed)
     for a in range(ATOMS):
         energy = fill(densities, 0.0)

@@ -66,7 +66,7 @@ def layer_outputs(
     activations, energies = workspace.activations, workspace.energies
     width, channels = len(weights.second_bias), len(weights.message_bias)
     energies[:] = 0.0
-    _first_activation(mixed_densities(workspace.rows), s, weights, workspace)
+    _first_activation(mixed_densities(workspace), s, weights, workspace)
     matmul(activations[0], ATOMS, width, weights.second, width, scalars)
     add_row(scalars, ATOMS, width, weights.second_bias)
     if len(before) > 0:
@@ -108,7 +108,7 @@ def layer_vjp(
         With mixed densities, which are replaced by the gradient in them.
     """
     rows, activations, width = workspace.rows, workspace.activations, len(weights.second_bias)
-    mixed = mixed_densities(rows)
+    mixed = mixed_densities(workspace)
     _first_activation(mixed, s, weights, workspace)
     if on_energies.any():
         matmul(scalars, ATOMS, width, weights.hidden, width, activations[2])

@@ -104,7 +104,7 @@ def layer_forward(
     sums = _make_sums(hood.columns, layout, like)
     densities = np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + layout.padded, like.dtype)
     workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(weights.second_bias), like)
-    mixed = mixed_densities(workspace.rows)
+    mixed = mixed_densities(workspace)
     own_mixed = workspace.rows[: len(workspace.rows) - INVARIANTS].ravel()
     messages, nearest, nothing = np.zeros(ATOMS * channels, like.dtype), np.array([1.0, 0.0, 0.0]), densities[:0]
     silent = _without_energies(pairs)
@@ -180,7 +180,7 @@ def layer_backward(
     sums = _make_sums(hood.columns, layout, like)
     densities = np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + layout.padded, like.dtype)
     workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(weights.second_bias), like)
-    mixed = mixed_densities(workspace.rows)
+    mixed = mixed_densities(workspace)
     own_mixed = workspace.rows[: len(workspace.rows) - INVARIANTS].ravel()
     messages = np.zeros(ATOMS * len(weights.message_bias), like.dtype)
     on_energies = np.zeros(ATOMS, like.dtype)

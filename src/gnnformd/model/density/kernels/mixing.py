@@ -10,6 +10,7 @@ from gnnformd.model.density.kernels.structures import (
     Layout,
     MixedDensities,
     MixingWeights,
+    NetworkWorkspace,
 )
 from gnnformd.numba_jit import kernel
 
@@ -17,8 +18,9 @@ __all__ = ["add_row", "mix", "mix_vjp", "mixed_densities"]
 
 
 @kernel
-def mixed_densities(rows: Floats) -> MixedDensities:
-    """Look at the rows of a `NetworkWorkspace` as mixed densities and invariants."""
+def mixed_densities(workspace: NetworkWorkspace) -> MixedDensities:
+    """Look at the rows of a workspace as mixed densities and invariants."""
+    rows = workspace.rows
     features, last = rows.shape[1] // ATOMS, rows.shape[0] - INVARIANTS
     vectors, tensors, thirds, fourths = rows[1:7], rows[7:17], rows[17 : min(31, last)], rows[31:last]
     return MixedDensities(
@@ -29,6 +31,8 @@ def mixed_densities(rows: Floats) -> MixedDensities:
         fourths.ravel(),
         rows[last:].ravel(),
         features,
+        rows.ravel(),
+        workspace.scratch,
     )
 
 

@@ -2,13 +2,22 @@
 
 Mixed densities are (M, N, F) in one row: scalars, two vectors, two tensors and, where there are any, two mixtures each
 of degree 3 and 4. The equations are those of `gnnformd.model.density.layer.DensityLayer`; weights are (P, F) in the
-order of `gnnformd.model.density.layer.PRODUCTS`. F is a multiple of the length of a vector (`lanes_of`).
+order of `gnnformd.model.density.layer.PRODUCTS`, then those of the couplings (`gnnformd.model.density.couplings`). F is
+a multiple of the length of a vector (`lanes_of`).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from gnnformd.model.density.kernels.couplings import (
+    COUPLING_COUNTS,
+    ROW_CODES,
+    coupling_values,
+    couplings,
+    couplings_second,
+    couplings_vjp,
+)
 from gnnformd.model.density.kernels.simd import Vector, fill, lanes_of, load, store
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import Floats
@@ -33,6 +42,7 @@ __all__ = ["PolynomialGradients", "polynomial", "polynomial_second", "polynomial
 
 SECOND = 7  # rows from the first component of the first mixture of degree 2 on
 THIRD, FOURTH = 17, 31  # the same for degrees 3 and 4
+WITH_SECONDS, WITH_THIRDS = 9, 13  # products and couplings of layers up to degree 2 and 3
 
 
 class PolynomialGradients(NamedTuple):
@@ -59,11 +69,19 @@ def _add_to(values: Floats, offset: int, more: Vector) -> None:
 
 
 @kernel
+def _coupling_count(products: int) -> int:
+    """How many of the products are couplings."""
+    return COUPLING_COUNTS[2 if products == WITH_SECONDS else 3 if products == WITH_THIRDS else 4]
+
+
+@kernel
 def polynomial(
     atoms: tuple[int, int], mixed: Floats, weights: Floats, features: int, energies: Floats, perceived: Floats
 ) -> None:
     """Energies (N,) and the invariants s, v.w, q.p that the perceptron is given, (N, 3F), of atoms in a range."""
     products, step = len(weights) // features, len(energies) * features
+    count = _coupling_count(products)
+    first = (products - count) * features
     for n in range(atoms[0], atoms[1]):
         energy = fill(mixed, 0.0)
         for f in range(0, features, lanes_of(mixed)):
@@ -82,12 +100,13 @@ def polynomial(
             energy = energy + qp * (load(weights, 2 * features + f) + s * load(weights, 6 * features + f))
             energy = energy + load(weights, 7 * features + f) * dot5(product_vectors(v, w), q)
             energy = energy + load(weights, 8 * features + f) * dot5(product_tensors(q, p), p)
-            if products > 9:
+            if products > WITH_SECONDS:
                 ab = _dot(mixed, mixed, 7, at + THIRD * step, at + (THIRD + 7) * step, step)
                 energy = energy + ab * (load(weights, 9 * features + f) + s * load(weights, 10 * features + f))
-            if products > 11:
+            if products > WITH_THIRDS:
                 cd = _dot(mixed, mixed, 9, at + FOURTH * step, at + (FOURTH + 9) * step, step)
                 energy = energy + cd * (load(weights, 11 * features + f) + s * load(weights, 12 * features + f))
+            energy = energy + couplings(mixed, ROW_CODES, step, at, count, weights, first + f, features)
         energies[n] = total(energy)
 
 
@@ -120,6 +139,8 @@ def polynomial_vjp(
     ``on_energies`` (N,) and ``on_perceived`` (N 3F) are the gradients in what `polynomial` writes.
     """
     products, step = len(weights) // features, len(on_energies) * features
+    count = _coupling_count(products)
+    first = (products - count) * features
     for n in range(atoms[0], atoms[1]):
         on_energy = fill(mixed, on_energies[n])
         for f in range(0, features, lanes_of(mixed)):
@@ -152,14 +173,14 @@ def polynomial_vjp(
             _add_to(out_weights, 6 * features + f, own * qp)
             _add_to(out_weights, 7 * features + f, on_energy * dot5(products_vw, q))
             _add_to(out_weights, 8 * features + f, on_energy * dot5(products_pp, q))
-            if products > 9:
+            if products > WITH_SECONDS:
                 c10 = on_energy * load(weights, 10 * features + f)
                 factor = on_energy * load(weights, 9 * features + f) + s * c10
                 ab = _exchange(mixed, 7, at + THIRD * step, step, factor, out_mixed)
                 g0 = g0 + c10 * ab
                 _add_to(out_weights, 9 * features + f, on_energy * ab)
                 _add_to(out_weights, 10 * features + f, own * ab)
-            if products > 11:
+            if products > WITH_THIRDS:
                 c12 = on_energy * load(weights, 12 * features + f)
                 factor = on_energy * load(weights, 11 * features + f) + s * c12
                 cd = _exchange(mixed, 9, at + FOURTH * step, step, factor, out_mixed)
@@ -167,6 +188,10 @@ def polynomial_vjp(
                 _add_to(out_weights, 11 * features + f, on_energy * cd)
                 _add_to(out_weights, 12 * features + f, own * cd)
             store(out_mixed, at, g0)
+            coupling_values(mixed, step, at, count, on_energy, out_weights, first + f, features)
+            couplings_vjp(
+                mixed, ROW_CODES, step, at, count, weights, first + f, features, on_energy, out_mixed, step, at
+            )
 
 
 @kernel
@@ -196,6 +221,8 @@ def polynomial_second(
     Those in the weights are added, the others are written.
     """
     products, step = len(weights) // features, len(on_energies) * features
+    count = _coupling_count(products)
+    first = (products - count) * features
     for n in range(atoms[0], atoms[1]):
         on_energy, of_energy = fill(mixed, on_energies[n]), fill(mixed, 0.0)
         for f in range(0, features, lanes_of(mixed)):
@@ -244,7 +271,7 @@ def polynomial_second(
             on_p = scale5(2.0 * c8, add5(product_tensors(dq, p), product_tensors(q, dp)))
             store5(out.mixed, at + SECOND * step, step, add5(on_q, add5(scale5(g2, dp), scale5(ds * c6, p))))
             store5(out.mixed, at + 12 * step, step, add5(on_p, add5(scale5(g2, dq), scale5(ds * c6, q))))
-            if products > 9:
+            if products > WITH_SECONDS:
                 here, there = at + THIRD * step, at + (THIRD + 7) * step
                 w9, w10 = load(weights, 9 * features + f), load(weights, 10 * features + f)
                 ab = _dot(mixed, mixed, 7, here, there, step)
@@ -255,7 +282,7 @@ def polynomial_second(
                 _add_to(out.weights, 10 * features + f, on_energy * d10)
                 on_s = on_s + c10 * dab
                 _exchange_along(mixed, change, 7, here, step, on_energy * w9 + s * c10, ds * c10, out.mixed)
-            if products > 11:
+            if products > WITH_THIRDS:
                 here, there = at + FOURTH * step, at + (FOURTH + 9) * step
                 w11, w12 = load(weights, 11 * features + f), load(weights, 12 * features + f)
                 cd = _dot(mixed, mixed, 9, here, there, step)
@@ -267,4 +294,7 @@ def polynomial_second(
                 on_s = on_s + c12 * dcd
                 _exchange_along(mixed, change, 9, here, step, on_energy * w11 + s * c12, ds * c12, out.mixed)
             store(out.mixed, at, on_s)
+            of_energy = of_energy + couplings_second(
+                mixed, change, step, at, count, weights, first + f, features, on_energy, out.mixed, out.weights
+            )
         out.energies[n] = total(of_energy)

@@ -433,6 +433,10 @@ class MixedDensities(NamedTuple):
         Those that the perceptron is given, (ATOMS, 3 F), flat.
     features
         F.
+    rows
+        All of them, flat, as in `NetworkWorkspace`.
+    scratch
+        See `NetworkWorkspace`.
     """
 
     scalars: Floats
@@ -442,6 +446,8 @@ class MixedDensities(NamedTuple):
     fourths: Floats
     invariants: Floats
     features: int
+    rows: Floats
+    scratch: Floats
 
 
 class NetworkWorkspace(NamedTuple):
@@ -455,11 +461,14 @@ class NetworkWorkspace(NamedTuple):
         Activations and their derivatives, (4, ATOMS W).
     energies
         Of the centers, kcal/mol, (ATOMS,) float64.
+    scratch
+        For gradients of couplings, one vector of features for each mixed density, flat.
     """
 
     rows: Floats
     activations: Floats
     energies: Doubles
+    scratch: Floats
 
 
 class SumWorkspace(NamedTuple):

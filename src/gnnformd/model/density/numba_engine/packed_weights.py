@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnformd.model.density.couplings import COUPLINGS
 from gnnformd.model.density.kernels.simd import BYTES
 from gnnformd.model.density.kernels.structures import LayerWeights, Layout, MixingWeights, NetworkWeights
 from gnnformd.model.density.layer import PRODUCTS, DensityLayer, Readout
@@ -245,10 +246,13 @@ def _perceptron(model: DensityModel, number: int, inputs: Tensor) -> tuple[Array
     layer, settings, dtype = _layer(model, number), model.settings, dtype_of(model)
     lanes = BYTES // dtype.itemsize
     features, width = _whole(settings.features, lanes), _whole(settings.width, lanes)
-    polynomial = torch.zeros(len(PRODUCTS), features, dtype=torch.float64)
-    rows = [PRODUCTS.index(name) for name in layer.products]
-    terms = layer.polynomial.weight.detach().double().view(len(rows), -1)
-    polynomial[rows, : settings.features] = model.network.energy_scale.double() * terms
+    known_products = (*PRODUCTS, *COUPLINGS)
+    polynomial = torch.zeros(len(known_products), features, dtype=torch.float64)
+    for names, linear in ((layer.products, layer.polynomial), (layer.coupled, layer.couplings)):
+        if linear is not None:
+            rows = [known_products.index(name) for name in names]
+            terms = linear.weight.detach().double().view(len(rows), -1)
+            polynomial[rows, : settings.features] = model.network.energy_scale.double() * terms
     first = layer.first.weight.detach().double()
     perceived = torch.zeros(PERCEIVED, features, width, dtype=torch.float64)
     known = first[:, : layer.perceived].T.reshape(-1, settings.features, settings.width)
