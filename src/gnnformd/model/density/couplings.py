@@ -48,7 +48,7 @@ def coupling_tensor(name: str) -> Tensor:
 
 
 def coupling_terms(name: str) -> tuple[Tensor, Tensor]:
-    """Terms that are not zero: rows of their three factors among all mixed densities, (T, 3), and coefficients, (T,)."""
+    """Terms that are not zero: rows of their factors among all mixed densities, (T, 3), and coefficients, (T,)."""
     tensor = coupling_tensor(name)
     rows = torch.nonzero(tensor) + torch.tensor([FIRST_ROWS[part] for part in name])
     return rows, tensor[tensor != 0]
