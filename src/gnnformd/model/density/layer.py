@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
@@ -79,10 +82,19 @@ class DensityLayer(nn.Module):
         if self.coupled:
             self.couplings = nn.Linear(len(self.coupled) * features, 1, bias=False)
             nn.init.zeros_(self.couplings.weight)  # those of models without couplings
+        for name in self.coupled:
+            self.register_buffer(f"coupling_{name}", coupling_tensor(name).to(self.gates.weight), persistent=False)
         self.first = nn.Linear(self.perceived + node_inputs, width)
         self.second = nn.Linear(width, width)
         self.register_buffer("mean", torch.zeros(node_inputs, inputs))
         self.register_buffer("spread", torch.ones(l_max + 1, inputs))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Convert all numbers; coefficients of couplings from their exact values, not from rounded ones."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name in self.coupled:
+            setattr(self, f"coupling_{name}", coupling_tensor(name).to(self.mean))
+        return self
 
     def forward(
         self, densities: Tensor, node_inputs: Tensor, mixed_before: Tensor | None, *, compiled: bool = False
@@ -171,7 +183,7 @@ class DensityLayer(nn.Module):
         values = []
         for name in self.coupled:
             x, y, z = (mixtures[part] for part in name)
-            left = torch.einsum("xyz,xnf->yznf", coupling_tensor(name).to(mixed), x)
+            left = torch.einsum("xyz,xnf->yznf", self.get_buffer(f"coupling_{name}"), x)
             values.append(((left * y[:, None]).sum(0) * z).sum(0))
         return torch.cat(values, dim=1)
 
