@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from gnnformd.model.density.kernels.couplings import (
-    BLOCK_CODES,
-    COUPLING_COUNTS,
-    add_scratch,
-    couplings,
-    couplings_vjp,
-)
-from gnnformd.model.density.kernels.simd import Vector, fill, lanes_of, load, store
+from gnnformd.model.density.kernels.simd import Vector, load, store
 from gnnformd.model.density.kernels.structures import ATOMS, Floats, MixedDensities
 from gnnformd.model.density.kernels.tensor_products import (
     dot3,
@@ -23,8 +16,6 @@ from gnnformd.model.density.kernels.tensor_products import (
 from gnnformd.numba_jit import kernel
 
 __all__ = ["invariants", "invariants_vjp"]
-
-FIRST = 13  # products before the couplings among the weights
 
 
 @kernel
@@ -47,16 +38,11 @@ def _exchange(mixed: Floats, components: int, offset: int, features: int, step: 
 
 
 @kernel
-def _coupling_count(mixed: MixedDensities) -> int:
-    return COUPLING_COUNTS[4 if len(mixed.fourths) > 0 else 3]
-
-
-@kernel
 def invariants(mixed: MixedDensities, a: int, f: int, weights: Floats) -> Vector:
     """Polynomial of atom ``a`` and the features from ``f`` on; invariants that the perceptron is given are written.
 
-    ``weights`` are those of the polynomial, in the order of `gnnformd.model.density.layer.PRODUCTS`, then of the
-    couplings, (20, F).
+    ``weights`` are those of the polynomial, in the order of `gnnformd.model.density.layer.PRODUCTS`; those of the
+    couplings, behind them, are left to `gnnformd.model.density.kernels.couplings`.
     """
     features = mixed.features
     offset, step = 2 * a * features + f, 2 * ATOMS * features
@@ -77,9 +63,6 @@ def invariants(mixed: MixedDensities, a: int, f: int, weights: Floats) -> Vector
     if len(mixed.fourths) > 0:
         c11, c12 = load(weights, 11 * features + f), load(weights, 12 * features + f)
         low = low + _dot(mixed.fourths, 9, offset, features, step) * (c11 + s * c12)
-    if len(mixed.thirds) > 0:
-        at, count = 2 * a * features + f, _coupling_count(mixed)
-        low = low + couplings(mixed.rows, BLOCK_CODES, features, at, count, weights, FIRST * features + f, features)
     return low + c7 * dot5(product_vectors(v, w), q) + c8 * dot5(product_tensors(q, p), p)
 
 
@@ -94,27 +77,9 @@ def invariants_vjp(mixed: MixedDensities, a: int, f: int, weights: Floats) -> No
     mixed
         With the gradient of the perceptron in its invariants.
     weights
-        Of the polynomial, (20, F).
+        Of the polynomial, (13, F) and more.
     """
     features = mixed.features
-    at, rows = 2 * a * features + f, len(mixed.scratch) // lanes_of(mixed.scratch)
-    if len(mixed.thirds) > 0:
-        mixed.scratch[:] = 0.0
-        count, one = _coupling_count(mixed), fill(mixed.scratch, 1.0)
-        couplings_vjp(
-            mixed.rows,
-            BLOCK_CODES,
-            features,
-            at,
-            count,
-            weights,
-            FIRST * features + f,
-            features,
-            one,
-            mixed.scratch,
-            lanes_of(mixed.scratch),
-            0,
-        )
     offset, step = 2 * a * features + f, 2 * ATOMS * features
     v, w = load3(mixed.vectors, offset, step), load3(mixed.vectors, offset + features, step)
     q, p = load5(mixed.tensors, offset, step), load5(mixed.tensors, offset + features, step)
@@ -148,5 +113,3 @@ def invariants_vjp(mixed: MixedDensities, a: int, f: int, weights: Floats) -> No
     for m in range(5):
         store(mixed.tensors, offset + m * step, g2 * p[m] + g3 * on_q[m] + g4 * again[m])
         store(mixed.tensors, offset + features + m * step, g2 * q[m] + 2.0 * g4 * twice[m])
-    if len(mixed.thirds) > 0:
-        add_scratch(mixed.scratch, mixed.rows, at, features, rows)

@@ -5,6 +5,7 @@ A layer gives mixed densities, scalars, messages and energies; see `gnnformd.mod
 
 from __future__ import annotations
 
+from gnnformd.model.density.kernels.couplings import add_block_gradient, block_couplings
 from gnnformd.model.density.kernels.invariants import invariants, invariants_vjp
 from gnnformd.model.density.kernels.matrix import matmul, silu_and_slope
 from gnnformd.model.density.kernels.mixing import add_row, mixed_densities
@@ -43,6 +44,8 @@ def _first_activation(mixed: MixedDensities, s: int, weights: LayerWeights, work
         for f in range(0, mixed.features, lanes_of(mixed.scalars)):
             energy = energy + invariants(mixed, a, f, weights.polynomial)
         energies[a] += total(energy)
+    if len(mixed.scratch) > 0:
+        block_couplings(mixed, weights.polynomial, energies)
     matmul(mixed.invariants, ATOMS, 3 * mixed.features, weights.first, width, activations[2])
     add_row(activations[2], ATOMS, width, weights.first_bias[s])
     silu_and_slope(activations[2], ATOMS * width, activations[0], activations[1])
@@ -127,6 +130,8 @@ def layer_vjp(
         polynomial = weights.polynomial if on_energies[a] == 1.0 else on_energies[a] * weights.polynomial
         for f in range(0, mixed.features, lanes_of(rows)):
             invariants_vjp(mixed, a, f, polynomial)
+        if len(mixed.scratch) > 0:
+            add_block_gradient(mixed, a, on_energies[a])
     own_mixed = rows[: len(rows) - INVARIANTS].ravel()
     add(on_mixed[: len(own_mixed)], own_mixed)
     own_mixed[:] = on_mixed[: len(own_mixed)]

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from gnnformd.model.density.kernels.couplings import (
     COUPLING_COUNTS,
-    ROW_CODES,
     coupling_values,
     couplings,
     couplings_second,
@@ -106,7 +105,7 @@ def polynomial(
             if products > WITH_THIRDS:
                 cd = _dot(mixed, mixed, 9, at + FOURTH * step, at + (FOURTH + 9) * step, step)
                 energy = energy + cd * (load(weights, 11 * features + f) + s * load(weights, 12 * features + f))
-            energy = energy + couplings(mixed, ROW_CODES, step, at, count, weights, first + f, features)
+            energy = energy + couplings(mixed, step, at, count, weights, first + f, features)
         energies[n] = total(energy)
 
 
@@ -189,9 +188,7 @@ def polynomial_vjp(
                 _add_to(out_weights, 12 * features + f, own * cd)
             store(out_mixed, at, g0)
             coupling_values(mixed, step, at, count, on_energy, out_weights, first + f, features)
-            couplings_vjp(
-                mixed, ROW_CODES, step, at, count, weights, first + f, features, on_energy, out_mixed, step, at
-            )
+            couplings_vjp(mixed, step, at, count, weights, first + f, features, on_energy, out_mixed)
 
 
 @kernel

@@ -462,7 +462,7 @@ class NetworkWorkspace(NamedTuple):
     energies
         Of the centers, kcal/mol, (ATOMS,) float64.
     scratch
-        For gradients of couplings, one vector of features for each mixed density, flat.
+        Gradient of the couplings in the mixed densities, (M ATOMS F,); empty in layers up to degree 2.
     """
 
     rows: Floats
