@@ -28,8 +28,8 @@ class DensityLayer(nn.Module):
     v and w, q and p, a and b, c and d. Invariants are ``s`` (two bodies), ``sum_m v_m w_m`` and so on for each degree,
     ``s s`` (three bodies) and, at body order 4, ``s s s``, ``s`` times each of those sums, ``sum_m (v w)_2m q_m`` and
     ``sum_m (q p)_2m p_m``, where ``( )_2`` is the part of degree 2 of a product, and the same for other degrees (see
-    `gnnformd.model.density.couplings`). The energy is a linear map of all of
-    them; scalars are a perceptron of s, v.w, q.p and of what describes the center.
+    `gnnformd.model.density.couplings`). The energy is a linear map of all of them; scalars are a perceptron of s, v.w,
+    q.p and of what describes the center.
 
     Parameters
     ----------

@@ -35,8 +35,8 @@ __all__ = ["block_energies", "make_workspace", "network_alone", "saturate"]
 def make_workspace(degree: int, features: int, width: int, like: Floats) -> NetworkWorkspace:
     """Memory for the network of a block with so high a degree, F features and perceptrons of width W."""
     rows = np.zeros((MIXED_COUNTS[degree] + INVARIANTS, ATOMS * features), like.dtype)
-    scratch = np.zeros(MIXED_COUNTS[degree] * ATOMS * features if degree > 2 else 0, like.dtype)
-    return NetworkWorkspace(rows, np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS), scratch)
+    gradient = np.zeros(MIXED_COUNTS[degree] * ATOMS * features if degree > 2 else 0, like.dtype)
+    return NetworkWorkspace(rows, np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS), gradient)
 
 
 @kernel
@@ -50,13 +50,13 @@ def block_energies(densities: Floats, s: int, layer: Layer[NetworkWeights], work
         for f in range(0, mixed.features, lanes_of(densities)):
             energy = energy + invariants(mixed, a, f, polynomial)
         energies[a] = total(energy)
-    if len(mixed.scratch) > 0:
+    if len(mixed.coupling_gradient) > 0:
         block_couplings(mixed, polynomial, energies)
     _perceptron(mixed, s, layer.network, workspace.activations, energies)
     for a in range(ATOMS):
         for f in range(0, mixed.features, lanes_of(densities)):
             invariants_vjp(mixed, a, f, polynomial)
-        if len(mixed.scratch) > 0:
+        if len(mixed.coupling_gradient) > 0:
             add_block_gradient(mixed, a, 1.0)
         energies[a], slope = saturate(energies[a], floor)
         if slope < 1.0:

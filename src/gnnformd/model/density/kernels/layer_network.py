@@ -44,7 +44,7 @@ def _first_activation(mixed: MixedDensities, s: int, weights: LayerWeights, work
         for f in range(0, mixed.features, lanes_of(mixed.scalars)):
             energy = energy + invariants(mixed, a, f, weights.polynomial)
         energies[a] += total(energy)
-    if len(mixed.scratch) > 0:
+    if len(mixed.coupling_gradient) > 0:
         block_couplings(mixed, weights.polynomial, energies)
     matmul(mixed.invariants, ATOMS, 3 * mixed.features, weights.first, width, activations[2])
     add_row(activations[2], ATOMS, width, weights.first_bias[s])
@@ -130,7 +130,7 @@ def layer_vjp(
         polynomial = weights.polynomial if on_energies[a] == 1.0 else on_energies[a] * weights.polynomial
         for f in range(0, mixed.features, lanes_of(rows)):
             invariants_vjp(mixed, a, f, polynomial)
-        if len(mixed.scratch) > 0:
+        if len(mixed.coupling_gradient) > 0:
             add_block_gradient(mixed, a, on_energies[a])
     own_mixed = rows[: len(rows) - INVARIANTS].ravel()
     add(on_mixed[: len(own_mixed)], own_mixed)

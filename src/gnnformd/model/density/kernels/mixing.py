@@ -32,7 +32,7 @@ def mixed_densities(workspace: NetworkWorkspace) -> MixedDensities:
         rows[last:].ravel(),
         features,
         rows.ravel(),
-        workspace.scratch,
+        workspace.coupling_gradient,
     )
 
 

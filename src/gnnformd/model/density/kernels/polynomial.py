@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from gnnformd.model.density.kernels.couplings import (
     COUPLING_COUNTS,
-    coupling_values,
     couplings,
     couplings_second,
     couplings_vjp,
@@ -23,6 +22,7 @@ from gnnformd.model.density.kernels.structures import Floats
 from gnnformd.model.density.kernels.tensor_products import (
     add3,
     add5,
+    add_to,
     dot3,
     dot5,
     load3,
@@ -41,7 +41,7 @@ __all__ = ["PolynomialGradients", "polynomial", "polynomial_second", "polynomial
 
 SECOND = 7  # rows from the first component of the first mixture of degree 2 on
 THIRD, FOURTH = 17, 31  # the same for degrees 3 and 4
-WITH_SECONDS, WITH_THIRDS = 9, 13  # products and couplings of layers up to degree 2 and 3
+WITH_SECONDS, WITH_THIRDS = 9, 13  # products and couplings in all of layers up to degree 2 and 3
 
 
 class PolynomialGradients(NamedTuple):
@@ -60,11 +60,6 @@ def _dot(one: Floats, other: Floats, count: int, at_one: int, at_other: int, ste
     for m in range(1, count):
         result = result + load(one, at_one + m * step) * load(other, at_other + m * step)
     return result
-
-
-@kernel
-def _add_to(values: Floats, offset: int, more: Vector) -> None:
-    store(values, offset, load(values, offset) + more)
 
 
 @kernel
@@ -110,16 +105,35 @@ def polynomial(
 
 
 @kernel
-def _exchange(mixed: Floats, count: int, at: int, step: int, factor: Vector, out: Floats) -> Vector:
-    """Write the gradient of ``factor`` times the product of the two mixtures of a degree; return the product."""
-    result = fill(mixed, 0.0)
+def _mixtures_vjp(
+    mixed: Floats,
+    count: int,
+    row: int,
+    step: int,
+    s: Vector,
+    on_energy: Vector,
+    weights: Floats,
+    first: int,
+    features: int,
+    out: Floats,
+    out_weights: Floats,
+) -> Vector:
+    """Gradients of ``on_energy (c + s d) sum_m a_m b_m`` in the two mixtures of a degree and in c and d.
+
+    The mixtures have ``count`` components each and begin at ``row``; c and d stand at ``first`` and
+    ``first + features``. Returns the gradient in s.
+    """
+    d = on_energy * load(weights, first + features)
+    factor, product = on_energy * load(weights, first) + s * d, fill(mixed, 0.0)
     for m in range(count):
-        here, there = at + m * step, at + (count + m) * step
+        here, there = row + m * step, row + (count + m) * step
         one, other = load(mixed, here), load(mixed, there)
         store(out, here, factor * other)
         store(out, there, factor * one)
-        result = result + one * other
-    return result
+        product = product + one * other
+    add_to(out_weights, first, on_energy * product)
+    add_to(out_weights, first + features, on_energy * s * product)
+    return d * product
 
 
 @kernel
@@ -163,43 +177,58 @@ def polynomial_vjp(
             on_p = add5(scale5(g2, q), scale5(2.0 * c8, product_tensors(q, p)))
             store5(out_mixed, at + 12 * step, step, on_p)
             own = on_energy * s
-            _add_to(out_weights, f, own)
-            _add_to(out_weights, features + f, on_energy * vw)
-            _add_to(out_weights, 2 * features + f, on_energy * qp)
-            _add_to(out_weights, 3 * features + f, own * s)
-            _add_to(out_weights, 4 * features + f, own * s * s)
-            _add_to(out_weights, 5 * features + f, own * vw)
-            _add_to(out_weights, 6 * features + f, own * qp)
-            _add_to(out_weights, 7 * features + f, on_energy * dot5(products_vw, q))
-            _add_to(out_weights, 8 * features + f, on_energy * dot5(products_pp, q))
+            add_to(out_weights, f, own)
+            add_to(out_weights, features + f, on_energy * vw)
+            add_to(out_weights, 2 * features + f, on_energy * qp)
+            add_to(out_weights, 3 * features + f, own * s)
+            add_to(out_weights, 4 * features + f, own * s * s)
+            add_to(out_weights, 5 * features + f, own * vw)
+            add_to(out_weights, 6 * features + f, own * qp)
+            add_to(out_weights, 7 * features + f, on_energy * dot5(products_vw, q))
+            add_to(out_weights, 8 * features + f, on_energy * dot5(products_pp, q))
             if products > WITH_SECONDS:
-                c10 = on_energy * load(weights, 10 * features + f)
-                factor = on_energy * load(weights, 9 * features + f) + s * c10
-                ab = _exchange(mixed, 7, at + THIRD * step, step, factor, out_mixed)
-                g0 = g0 + c10 * ab
-                _add_to(out_weights, 9 * features + f, on_energy * ab)
-                _add_to(out_weights, 10 * features + f, own * ab)
+                row = at + THIRD * step
+                g0 = g0 + _mixtures_vjp(
+                    mixed, 7, row, step, s, on_energy, weights, 9 * features + f, features, out_mixed, out_weights
+                )
             if products > WITH_THIRDS:
-                c12 = on_energy * load(weights, 12 * features + f)
-                factor = on_energy * load(weights, 11 * features + f) + s * c12
-                cd = _exchange(mixed, 9, at + FOURTH * step, step, factor, out_mixed)
-                g0 = g0 + c12 * cd
-                _add_to(out_weights, 11 * features + f, on_energy * cd)
-                _add_to(out_weights, 12 * features + f, own * cd)
+                row = at + FOURTH * step
+                g0 = g0 + _mixtures_vjp(
+                    mixed, 9, row, step, s, on_energy, weights, 11 * features + f, features, out_mixed, out_weights
+                )
             store(out_mixed, at, g0)
-            coupling_values(mixed, step, at, count, on_energy, out_weights, first + f, features)
-            couplings_vjp(mixed, step, at, count, weights, first + f, features, on_energy, out_mixed)
+            couplings_vjp(mixed, step, at, count, weights, first + f, features, on_energy, out_mixed, out_weights)
 
 
 @kernel
-def _exchange_along(
-    mixed: Floats, change: Floats, count: int, at: int, step: int, factor: Vector, change_of_factor: Vector, out: Floats
-) -> None:
-    """Write the derivative of what `_exchange` writes."""
+def _mixtures_second(
+    mixed: Floats,
+    change: Floats,
+    count: int,
+    row: int,
+    step: int,
+    s: Vector,
+    ds: Vector,
+    on_energy: Vector,
+    weights: Floats,
+    first: int,
+    features: int,
+    out: PolynomialGradients,
+) -> tuple[Vector, Vector]:
+    """Differentiate what `_mixtures_vjp` writes along a change; gradients in the energy and in s are returned."""
+    c, d = load(weights, first), load(weights, first + features)
+    other = row + count * step
+    product = _dot(mixed, mixed, count, row, other, step)
+    along = _dot(change, mixed, count, row, other, step) + _dot(mixed, change, count, row, other, step)
+    along_s = ds * product + s * along
+    add_to(out.weights, first, on_energy * along)
+    add_to(out.weights, first + features, on_energy * along_s)
+    factor, change_of_factor = on_energy * (c + s * d), on_energy * ds * d
     for m in range(count):
-        here, there = at + m * step, at + (count + m) * step
-        store(out, here, factor * load(change, there) + change_of_factor * load(mixed, there))
-        store(out, there, factor * load(change, here) + change_of_factor * load(mixed, here))
+        here, there = row + m * step, other + m * step
+        store(out.mixed, here, factor * load(change, there) + change_of_factor * load(mixed, there))
+        store(out.mixed, there, factor * load(change, here) + change_of_factor * load(mixed, here))
+    return along * c + along_s * d, on_energy * d * along
 
 
 @kernel
@@ -244,15 +273,15 @@ def polynomial_second(
             of_energy = of_energy + ds * load(weights, f) + dvw * load(weights, features + f)
             of_energy = of_energy + dqp * load(weights, 2 * features + f) + d3 * load(weights, 3 * features + f)
             of_energy = of_energy + d4 * load(weights, 4 * features + f) + d5 * w5 + d6 * w6 + d7 * w7 + d8 * w8
-            _add_to(out.weights, f, on_energy * ds)
-            _add_to(out.weights, features + f, on_energy * dvw)
-            _add_to(out.weights, 2 * features + f, on_energy * dqp)
-            _add_to(out.weights, 3 * features + f, on_energy * d3)
-            _add_to(out.weights, 4 * features + f, on_energy * d4)
-            _add_to(out.weights, 5 * features + f, on_energy * d5)
-            _add_to(out.weights, 6 * features + f, on_energy * d6)
-            _add_to(out.weights, 7 * features + f, on_energy * d7)
-            _add_to(out.weights, 8 * features + f, on_energy * d8)
+            add_to(out.weights, f, on_energy * ds)
+            add_to(out.weights, features + f, on_energy * dvw)
+            add_to(out.weights, 2 * features + f, on_energy * dqp)
+            add_to(out.weights, 3 * features + f, on_energy * d3)
+            add_to(out.weights, 4 * features + f, on_energy * d4)
+            add_to(out.weights, 5 * features + f, on_energy * d5)
+            add_to(out.weights, 6 * features + f, on_energy * d6)
+            add_to(out.weights, 7 * features + f, on_energy * d7)
+            add_to(out.weights, 8 * features + f, on_energy * d8)
             c5, c6, c7, c8 = on_energy * w5, on_energy * w6, on_energy * w7, on_energy * w8
             on_s = ds * on_energy * (2.0 * load(weights, 3 * features + f) + 6.0 * s * load(weights, 4 * features + f))
             on_s = on_s + c5 * dvw + c6 * dqp
@@ -269,27 +298,17 @@ def polynomial_second(
             store5(out.mixed, at + SECOND * step, step, add5(on_q, add5(scale5(g2, dp), scale5(ds * c6, p))))
             store5(out.mixed, at + 12 * step, step, add5(on_p, add5(scale5(g2, dq), scale5(ds * c6, q))))
             if products > WITH_SECONDS:
-                here, there = at + THIRD * step, at + (THIRD + 7) * step
-                w9, w10 = load(weights, 9 * features + f), load(weights, 10 * features + f)
-                ab = _dot(mixed, mixed, 7, here, there, step)
-                dab = _dot(change, mixed, 7, here, there, step) + _dot(mixed, change, 7, here, there, step)
-                d10, c10 = ds * ab + s * dab, on_energy * w10
-                of_energy = of_energy + dab * w9 + d10 * w10
-                _add_to(out.weights, 9 * features + f, on_energy * dab)
-                _add_to(out.weights, 10 * features + f, on_energy * d10)
-                on_s = on_s + c10 * dab
-                _exchange_along(mixed, change, 7, here, step, on_energy * w9 + s * c10, ds * c10, out.mixed)
+                row, weight = at + THIRD * step, 9 * features + f
+                more, more_on_s = _mixtures_second(
+                    mixed, change, 7, row, step, s, ds, on_energy, weights, weight, features, out
+                )
+                of_energy, on_s = of_energy + more, on_s + more_on_s
             if products > WITH_THIRDS:
-                here, there = at + FOURTH * step, at + (FOURTH + 9) * step
-                w11, w12 = load(weights, 11 * features + f), load(weights, 12 * features + f)
-                cd = _dot(mixed, mixed, 9, here, there, step)
-                dcd = _dot(change, mixed, 9, here, there, step) + _dot(mixed, change, 9, here, there, step)
-                d12, c12 = ds * cd + s * dcd, on_energy * w12
-                of_energy = of_energy + dcd * w11 + d12 * w12
-                _add_to(out.weights, 11 * features + f, on_energy * dcd)
-                _add_to(out.weights, 12 * features + f, on_energy * d12)
-                on_s = on_s + c12 * dcd
-                _exchange_along(mixed, change, 9, here, step, on_energy * w11 + s * c12, ds * c12, out.mixed)
+                row, weight = at + FOURTH * step, 11 * features + f
+                more, more_on_s = _mixtures_second(
+                    mixed, change, 9, row, step, s, ds, on_energy, weights, weight, features, out
+                )
+                of_energy, on_s = of_energy + more, on_s + more_on_s
             store(out.mixed, at, on_s)
             of_energy = of_energy + couplings_second(
                 mixed, change, step, at, count, weights, first + f, features, on_energy, out.mixed, out.weights

@@ -435,7 +435,7 @@ class MixedDensities(NamedTuple):
         F.
     rows
         All of them, flat, as in `NetworkWorkspace`.
-    scratch
+    coupling_gradient
         See `NetworkWorkspace`.
     """
 
@@ -447,7 +447,7 @@ class MixedDensities(NamedTuple):
     invariants: Floats
     features: int
     rows: Floats
-    scratch: Floats
+    coupling_gradient: Floats
 
 
 class NetworkWorkspace(NamedTuple):
@@ -461,14 +461,14 @@ class NetworkWorkspace(NamedTuple):
         Activations and their derivatives, (4, ATOMS W).
     energies
         Of the centers, kcal/mol, (ATOMS,) float64.
-    scratch
+    coupling_gradient
         Gradient of the couplings in the mixed densities, (M ATOMS F,); empty in layers up to degree 2.
     """
 
     rows: Floats
     activations: Floats
     energies: Doubles
-    scratch: Floats
+    coupling_gradient: Floats
 
 
 class SumWorkspace(NamedTuple):

@@ -12,6 +12,7 @@ __all__ = [
     "Vectors5",
     "add3",
     "add5",
+    "add_to",
     "dot3",
     "dot5",
     "load3",
@@ -92,6 +93,12 @@ def add3(a: Vectors3, b: Vectors3) -> Vectors3:
 def add5(a: Vectors5, b: Vectors5) -> Vectors5:
     """Sum."""
     return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]
+
+
+@kernel
+def add_to(values: Floats, offset: int, more: Vector) -> None:
+    """Add to the numbers from ``offset`` on."""
+    store(values, offset, load(values, offset) + more)
 
 
 @kernel
