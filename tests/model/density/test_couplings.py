@@ -74,3 +74,9 @@ def test_a_model_from_before_the_couplings_is_read_and_has_none(
     torch.testing.assert_close(after.forces, before.forces, rtol=0, atol=0)
     torch.testing.assert_close(after.energies, before.energies, rtol=0, atol=0)
     assert replace(loaded.card, format_version=8).settings == settings
+
+
+def test_coefficients_stay_exact_when_a_model_is_rounded_and_converted_back() -> None:
+    layer = build_model(DensitySettings(features=4, width=4, l_max=4), 1).float().double().network.layers[0]
+    for name in COUPLINGS:
+        assert torch.equal(layer.get_buffer(f"coupling_{name}"), coupling_tensor(name))
