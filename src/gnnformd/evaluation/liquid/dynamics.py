@@ -21,7 +21,6 @@ __all__ = [
     "segment_ps",
     "spectrum",
     "spectrum_interval_fs",
-    "velocity_blocks",
     "velocity_curve",
 ]
 
@@ -197,10 +196,12 @@ def _linear_from(lags: Float, mean: Float, ends: list[int]) -> float:
     return max(factor * abs(offset) / slope, 1.5 * float(lags[ends[0]]))
 
 
-def velocity_blocks(motion: Motion, atom: str, segment: float) -> tuple[Float, Float]:
-    """Normalised velocity autocorrelation in each time segment, up to half of it and at most 2 ps.
+def velocity_curve(motion: Motion, atom: str, segment: float) -> tuple[MeasuredCurve, Float]:
+    """Normalised velocity autocorrelation with its standard error, and that of each time segment.
 
-    ``C(t) = < v(t0) . v(t0 + t) > / < v^2 >`` over atoms and all time origins t0 within the segment.
+    ``C(t) = < v(t0) . v(t0 + t) > / < v^2 >`` over atoms and all time origins t0 within the segment, up to half of it
+    and at most 2 ps. The error is the larger of two: that of the time segments, and that among molecules. A stiff bond
+    keeps its vibrational energy for many ps; segments of a shorter run are then alike, but its molecules are not.
 
     Parameters
     ----------
@@ -213,29 +214,16 @@ def velocity_blocks(motion: Motion, atom: str, segment: float) -> tuple[Float, F
 
     Returns
     -------
-    lags_ps, blocks
-        (n,), and (B, n).
+    curve, blocks
+        Over the time in ps, (n,); and (B, n).
     """
     lags, found = _velocity_products(motion, atom, segment)
-    return lags, _normalised(found)
-
-
-def velocity_curve(motion: Motion, atom: str, segment: float) -> MeasuredCurve:
-    """Normalised velocity autocorrelation with its standard error.
-
-    The error is the larger of two: that of the time segments, and that among molecules. A stiff bond keeps its
-    vibrational energy for many ps; segments of a shorter run are then alike, but its molecules are not.
-
-    Parameters
-    ----------
-    motion, atom, segment
-        As for `velocity_blocks`.
-    """
-    lags, found = _velocity_products(motion, atom, segment)
-    curve = MeasuredCurve.of_blocks(lags, _normalised(found))
+    total = found.sum(axis=2)  # (B, n)
+    blocks: Float = total / total[:, :1]
+    curve = MeasuredCurve.of_blocks(lags, blocks)
     per_atom = found.mean(axis=0)  # (n, A)
     bodies = motion.molecules.get(atom, np.arange(per_atom.shape[1]))
-    return replace(curve, error=np.fmax(curve.error, _error_among_molecules(per_atom, bodies)))
+    return replace(curve, error=np.fmax(curve.error, _error_among_molecules(per_atom, bodies))), blocks
 
 
 def _velocity_products(motion: Motion, atom: str, segment: float) -> tuple[Float, Float]:
@@ -252,12 +240,6 @@ def _velocity_products(motion: Motion, atom: str, segment: float) -> tuple[Float
         found.append(np.fft.irfft(power, 2 * length, axis=0)[:kept] / origins[:, None])
     lags: Float = np.arange(kept, dtype=np.float64) * motion.interval_ps
     return lags, np.array(found)
-
-
-def _normalised(products: Float) -> Float:
-    total = products.sum(axis=2)  # (B, n)
-    blocks: Float = total / total[:, :1]
-    return blocks
 
 
 def _error_among_molecules(products: Float, bodies: NDArray[np.int64]) -> Float:
