@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -10,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numba
 from llvmlite import ir
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 __all__ = ["compiled", "kernel", "read_integer"]
 
@@ -44,16 +46,40 @@ kernel = partial(compiled, fast=True)
 class _Cache(FunctionCache):  # type: ignore[misc]
     """Machine code on disk; a full disk is no error, since the code is in memory, too."""
 
+    _cache_file: Any
+
     def __init__(self, function: Callable[..., Any], whole_folder: bool) -> None:
         super().__init__(function)
+        stamp = self._cache_file._source_stamp
         if whole_folder:
-            file = self._cache_file
-            file._source_stamp = (file._source_stamp, _newest(Path(function.__code__.co_filename).parent))
+            stamp = (stamp, _newest(Path(function.__code__.co_filename).parent))
+        self._cache_file = _CacheFile(self._cache_path, self._impl.filename_base, stamp)
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Write the machine code of one signature."""
         with suppress(OSError):
             super().save_overload(signature, data)
+
+
+class _CacheFile(IndexDataCacheFile):  # type: ignore[misc]
+    """The files of one function: machine code of each signature, and an index of them.
+
+    numba counts the files of machine code, and writes the index first. Of two processes that compile at the same time,
+    one may then read what belongs to another signature, or to the source before a change. Here the name of a file
+    follows from what is in it, so that the worst that happens is that something is compiled once more.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write the machine code of one signature, then the index; remove what the index does not name."""
+        base = self._index_name.removesuffix(".nbi")
+        digest = hashlib.sha256(repr((self._source_stamp, key)).encode()).hexdigest()[:16]
+        name = f"{base}.{digest}.nbc"
+        self._save_data(name, data)
+        overloads = {**self._load_index(), key: name}
+        self._save_index(overloads)
+        for path in Path(self._cache_path).glob(f"{glob.escape(base)}.*.nbc"):
+            if path.name not in overloads.values():
+                path.unlink(missing_ok=True)
 
 
 @lru_cache
