@@ -1,6 +1,7 @@
 """Schedule by steps and by time, validations, and the end of a training."""
 
 import itertools
+import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,7 +49,7 @@ def learning_rate_at_the_end(run: Path) -> float:
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that a training moves by a fifth of a second whenever it looks."""
     seconds = itertools.count()
-    monkeypatch.setattr("gnnformd.training.progress.time", SimpleNamespace(perf_counter=lambda: 0.2 * next(seconds)))
+    monkeypatch.setattr("gnnformd.training.stopwatch.time", SimpleNamespace(perf_counter=lambda: 0.2 * next(seconds)))
 
 
 def test_the_annealed_learning_rate_rises_quickly_and_falls_as_a_cosine_to_a_hundredth() -> None:
@@ -71,16 +72,18 @@ def test_a_training_of_some_minutes_ends_annealed_within_them(short: DataSetting
     run = train(MODEL, short, settings(epochs=None, max_minutes=1.0), tmp_path / "run")
     assert 50 <= run.records[-1].seconds <= 62
     assert learning_rate_at_the_end(tmp_path / "run") < 0.015e-3
-    assert len(run.records) <= 21
+    assert len(run.records) <= 27
     rates = [record.learning_rate for record in run.records]
-    assert rates[1:] == sorted(rates[1:], reverse=True)
+    highest = rates.index(max(rates))
+    assert rates[:highest] == sorted(rates[:highest])
+    assert rates[highest:] == sorted(rates[highest:], reverse=True)
 
 
 def test_the_first_step_in_which_loops_are_compiled_is_not_counted(
     short: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("gnnformd.training.progress.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("gnnformd.training.stopwatch.time", SimpleNamespace(perf_counter=lambda: now[0]))
     step = ForceFitting.training_step
 
     def slow(self: ForceFitting, batch: tuple[AtomicGraph, Portion], index: int) -> torch.Tensor:
@@ -97,7 +100,7 @@ def test_the_first_batch_of_validation_in_which_loops_are_compiled_is_not_counte
     liquid: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, batches = [0.0], itertools.count()
-    monkeypatch.setattr("gnnformd.training.progress.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("gnnformd.training.stopwatch.time", SimpleNamespace(perf_counter=lambda: now[0]))
     training, validation = ForceFitting.training_step, ForceFitting.validation_step
 
     def train_step(self: ForceFitting, batch: tuple[AtomicGraph, Portion], index: int) -> torch.Tensor:
@@ -121,7 +124,7 @@ def test_the_expected_number_of_steps_is_calm_where_time_is_the_limit(
     short: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, random = [0.0], np.random.default_rng(0)
-    monkeypatch.setattr("gnnformd.training.progress.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("gnnformd.training.stopwatch.time", SimpleNamespace(perf_counter=lambda: now[0]))
     step, told = ForceFitting.training_step, list[tuple[int, int]]()
 
     def uneven(self: ForceFitting, batch: tuple[AtomicGraph, Portion], index: int) -> torch.Tensor:
@@ -155,8 +158,56 @@ def test_an_annealed_training_is_validated_twenty_times_evenly_and_at_its_end(
 ) -> None:
     assert [r.epoch for r in train(MODEL, short, settings(epochs=4), tmp_path / "a").records] == [1, 2, 3, 4]
     records = train(MODEL, short, settings(epochs=50), tmp_path / "b").records
-    assert len(records) == 20
-    assert [records[k].epoch for k in (0, 1, 2, 3, 19)] == [3, 5, 8, 10, 50]
+    assert [record.epoch for record in records] == [math.ceil(2.5 * k) for k in range(1, 21)]
+
+
+@pytest.fixture
+def cyclic(short: DataSettings, monkeypatch: pytest.MonkeyPatch) -> tuple[DataSettings, TrainingSettings]:
+    """Cycles of 5 and 20 epochs, and one of what is left of 90."""
+    monkeypatch.setattr("gnnformd.training.cycles.FIRST_EPOCHS", 5)
+    monkeypatch.setattr("gnnformd.training.cycles.FIRST_STEPS", 1)
+    return short, settings(epochs=90, ema_decay=0.9)
+
+
+def test_the_learning_rate_of_a_long_training_falls_in_cycles(
+    cyclic: tuple[DataSettings, TrainingSettings], tmp_path: Path
+) -> None:
+    run = train(MODEL, *cyclic, tmp_path / "run")
+    rates = {record.epoch: record.learning_rate for record in run.records}
+    assert rates[5] < 0.15e-3  # the last of the first cycle, which starts at a fifth before its end
+    assert rates[25] < 0.02e-3
+    assert rates[90] < 0.015e-3
+    assert all(0.1e-3 < rate < 0.95e-3 for epoch, rate in rates.items() if 35 <= epoch <= 75)
+    assert run.in_vain is None
+    assert run.records[-1].epoch == 90
+
+
+def test_a_training_ends_where_a_cycle_was_in_vain(
+    cyclic: tuple[DataSettings, TrainingSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gnnformd.training.cycles.GAIN", 0.9)
+    run = train(MODEL, *cyclic, tmp_path / "run")
+    assert run.in_vain == (5, 20)
+    assert run.records[-1].epoch == 25
+    assert run.best.epoch in (5, 25)  # annealed
+    # it is over, and says so again
+    again = train(MODEL, *cyclic, tmp_path / "run", resume=True)
+    assert (again.records, again.in_vain) == (run.records, run.in_vain)
+
+
+@pytest.mark.parametrize("kept", [3, 5, 12])  # within the first cycle, at its end and within the second
+def test_a_training_in_cycles_resumes_to_the_bit(
+    cyclic: tuple[DataSettings, TrainingSettings], tmp_path: Path, kept: int
+) -> None:
+    data, limited = cyclic[0], cyclic[1].model_copy(update={"epochs": 60})
+    whole = train(MODEL, data, limited, tmp_path / "whole")
+    epoch = min(record.epoch for record in whole.records if record.epoch >= kept)
+    (tmp_path / "again" / "checkpoints").mkdir(parents=True)
+    start = tmp_path / "again" / "checkpoints" / f"epoch-{epoch:02d}.ckpt"
+    shutil.copy(whole.folder / "checkpoints" / start.name, start)
+    again = train(MODEL, data, limited, tmp_path / "again", resume=start)
+    assert whole.model.read_bytes() == again.model.read_bytes()
+    assert (whole.folder / "training_log.txt").read_text() == (again.folder / "training_log.txt").read_text()
 
 
 def test_an_annealed_training_resumes_to_the_bit(short: DataSettings, tmp_path: Path) -> None:

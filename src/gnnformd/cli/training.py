@@ -268,6 +268,9 @@ class _Epochs:
 
         if self.count or not is_main_process():
             return
+        if run.in_vain is not None:
+            say("Nothing was left to train.")  # the sentence after this one says why
+            return
         limits = {"epochs": settings.epochs, "minutes": settings.max_minutes}
         had = " or ".join(f"{limit:g} {name}" for name, limit in limits.items() if limit is not None)
         say(
@@ -284,9 +287,20 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {_error(run.best, units)}")
     if run.why_unusable is not None:
         say(run.why_unusable)
-    if run.after_best is not None:
+    if run.in_vain is not None:
+        say(_ended_early(run, *run.in_vain))
+    elif run.after_best is not None:
         say(_after_best(run.after_best, units))
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")
+
+
+def _ended_early(run: TrainedRun, shorter: int, longer: int) -> str:
+    """Say why a training was brought to its end, and what would help."""
+    last = run.records[-1]
+    return (
+        f"Ended after {last.epoch} epochs, {last.seconds:.0f} s: {longer} epochs brought the error of validation "
+        f"frames no lower than the {shorter} before them had; more frames would help, more time would not."
+    )
 
 
 def _after_best(later: AfterBest, units: ShownUnits) -> str:

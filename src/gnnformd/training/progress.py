@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,44 +11,27 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from gnnformd.training.cycles import AnnealingCycles
+from gnnformd.training.run_log import RunLog
 from gnnformd.training.schedule import annealed_factor
 from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.stopwatch import Stopwatch
 
-__all__ = ["Stopwatch", "TrainingProgress"]
+__all__ = ["TrainingProgress"]
 
-MAX_VALIDATIONS = 20  # of an annealed training
+MAX_VALIDATIONS = 20  # of an annealed training, besides those at the ends of its cycles
 MAX_RESERVE = 0.2  # share of the time budget kept for the last validation
 CALM = 0.1  # share by which the expected number of steps has to be wrong before another one is told
-
-
-class Stopwatch:
-    """Seconds of training, including those before an interruption and without those that are left out."""
-
-    def __init__(self) -> None:
-        self._before = 0.0
-        self._start = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Elapsed time, s."""
-        return self._before + time.perf_counter() - self._start
-
-    def resume_from(self, seconds: float) -> None:
-        """Add the time before the training was interrupted, s."""
-        self._before = seconds
-
-    def leave_out(self, seconds: float) -> None:
-        """Do not count so many of the seconds until now."""
-        self._before -= seconds
 
 
 class TrainingProgress(lightning.Callback):
     """Follows the progress of a training: the larger of its share of the steps and its share of the minutes.
 
     At progress 1 the training ends, with a validation and a checkpoint. With schedule ``cosine`` the learning rate
-    follows the progress from step to step, and the ends of epochs are validated at most twenty times, evenly over the
-    training. Time for the last validation is reserved within the minutes; the first step and the first batch of the
-    first validation, in which loops are compiled, come on top of them.
+    follows the progress of `AnnealingCycles` from step to step. The ends of epochs are validated at most twenty times
+    evenly over the training, and at the end of each cycle; the training ends there where a cycle was in vain. Time for
+    the last validation is reserved within the minutes; the first step and the first batch of the first validation, in
+    which loops are compiled, come on top of them.
 
     Parameters
     ----------
@@ -57,18 +39,26 @@ class TrainingProgress(lightning.Callback):
         Epochs, minutes and schedule.
     stopwatch
         Time of the training.
+    run_log
+        Has the validations so far.
     listener
         Called with steps done and steps expected in total (0 where that is not known yet). Where time is the limit, the
         latter is an estimate with two digits, which changes only where it turns out to be wrong by a tenth.
     """
 
     def __init__(
-        self, settings: TrainingSettings, stopwatch: Stopwatch, listener: Callable[[int, int], None] | None
+        self,
+        settings: TrainingSettings,
+        stopwatch: Stopwatch,
+        run_log: RunLog,
+        listener: Callable[[int, int], None] | None,
     ) -> None:
-        self.settings, self.stopwatch, self.listener = settings, stopwatch, listener
+        self.settings, self.stopwatch, self.run_log, self.listener = settings, stopwatch, run_log, listener
         self.annealed = settings.schedule == "cosine"
         self._planned = math.inf
         self._progress = 0.0
+        self._epoch = 0.0  # epochs done
+        self.cycles = AnnealingCycles()
         self._stage = 0
         self._first_step_start: float | None = None
         self._validation_start = 0.0
@@ -79,9 +69,10 @@ class TrainingProgress(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Measure the progress, which is not zero after a resume."""
         self._planned = float(trainer.estimated_stepping_batches)
-        self._measure(trainer)
+        self._measure(trainer, trainer.current_epoch)
         self._stage = self._current_stage()
-        trainer.should_stop = self._progress >= 1 and trainer.global_step > 0  # at least one step is done
+        over = self._progress >= 1 or self.cycles.in_vain
+        trainer.should_stop = over and trainer.global_step > 0  # at least one step is done
         self._set_learning_rate(trainer)
 
     def on_train_batch_start(
@@ -104,13 +95,15 @@ class TrainingProgress(lightning.Callback):
         if self._first_step_start is not None and self._first_step_start < math.inf:
             self.stopwatch.leave_out(self.stopwatch.seconds - self._first_step_start)
             self._first_step_start = math.inf
-        self._measure(trainer)
+        batches = trainer.num_training_batches
+        self._measure(trainer, trainer.current_epoch + (batch_idx + 1) / batches)
         step = trainer.global_step
         if self.listener is not None and trainer.is_global_zero and step:
             self.listener(step, self._expected_steps(step))
         trainer.should_stop = trainer.should_stop or self._progress >= 1
         if self.annealed:
-            due = trainer.should_stop or self._current_stage() > self._stage
+            ends = batch_idx + 1 == batches and self.cycles.ends_at(trainer.current_epoch + 1)
+            due = trainer.should_stop or ends or self._current_stage() > self._stage
             trainer.check_val_every_n_epoch = 1 if due else sys.maxsize
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -148,8 +141,31 @@ class TrainingProgress(lightning.Callback):
         """Record how long the validation took."""
         self._reserve = self.stopwatch.seconds - self._validation_start
 
-    def _measure(self, trainer: lightning.Trainer) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Restart the learning rate where a cycle ends, or end the training; the log has its record already."""
+        if not self.annealed or trainer.should_stop:
+            return
+        epoch, step = trainer.current_epoch + 1, trainer.global_step
+        if self.cycles.ends_at(epoch):
+            self.cycles.restart(self.run_log.records[-1].score, epoch, self._progress, step)
+        else:
+            self.cycles.decide(epoch, self._progress, step)
+        if self.cycles.in_vain:
+            trainer.should_stop = True
+            if self.listener is not None and trainer.is_global_zero:
+                self.listener(step, step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the cycles."""
+        return self.cycles.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state of the cycles."""
+        self.cycles.load_state_dict(state_dict)
+
+    def _measure(self, trainer: lightning.Trainer, epoch: float) -> None:
         """Update the progress, the same on all devices."""
+        self._epoch = epoch
         self._progress = min(1.0, trainer.global_step / self._planned)
         if self.settings.max_minutes is None:
             return
@@ -176,6 +192,7 @@ class TrainingProgress(lightning.Callback):
     def _set_learning_rate(self, trainer: lightning.Trainer) -> None:
         if not self.annealed:
             return
-        factor = annealed_factor(self._progress, trainer.global_step)
+        progress = self.cycles.progress(self._epoch, self._progress)
+        factor = annealed_factor(progress, trainer.global_step - self.cycles.step)
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.settings.learning_rate * factor

@@ -11,13 +11,14 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from gnnformd.files import replacing, write_text
 from gnnformd.model.files.model_card import FORMAT_VERSION
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.loss import ENERGY_SHARE
-from gnnformd.training.progress import Stopwatch
+from gnnformd.training.stopwatch import Stopwatch
 
 __all__ = [
     "FORMAT_KEY",
@@ -125,9 +126,17 @@ class RunLog(lightning.Callback):
         self.records: list[EpochRecord] = []
         self._learning_rate = 0.0
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Record the learning rate; at the end of the epoch that of the next one is already set."""
-        self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Record the learning rate of the first step of an epoch."""
+        if batch_idx == 0:
+            self._learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add the time before an interruption."""

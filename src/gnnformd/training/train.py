@@ -28,7 +28,7 @@ from gnnformd.training.data_range import data_range_of, shortest_distances_of
 from gnnformd.training.fine_tuning import copy_weights, freeze
 from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.loss import measure_scales
-from gnnformd.training.progress import Stopwatch, TrainingProgress
+from gnnformd.training.progress import TrainingProgress
 from gnnformd.training.run_folder import (
     best_checkpoint,
     checkpoint_records,
@@ -41,6 +41,7 @@ from gnnformd.training.run_folder import (
 )
 from gnnformd.training.run_log import Checkpoints, EpochRecord, RunLog
 from gnnformd.training.settings import TrainingSettings
+from gnnformd.training.stopwatch import Stopwatch
 from gnnformd.training.trainer import computing, make_trainer
 from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
@@ -88,11 +89,15 @@ class TrainedRun:
         One per epoch.
     best
         The epoch whose weights are in ``model.safetensors``: lowest validation loss among the kept checkpoints.
+    in_vain
+        Lengths of the last two cycles of the learning rate, in epochs, where the longer was no better, so that the
+        training ended early.
     """
 
     folder: Path
     records: tuple[EpochRecord, ...]
     best: EpochRecord
+    in_vain: tuple[int, int] | None = None
 
     @property
     def model(self) -> Path:
@@ -312,9 +317,9 @@ class _Fit:
             self.prepare(network, sample, shortest, names)
         log = RunLog(self.out, stopwatch, listener)
         saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests, values)
-        schedule = TrainingProgress(self.training, stopwatch, progress)
+        schedule = TrainingProgress(self.training, stopwatch, log, progress)
         with computing(self.training):
-            callbacks = [log, saving, schedule]
+            callbacks = [log, schedule, saving]
             trainer = make_trainer(frames.training, frames.atoms, self.out, callbacks, batch_wide=network.batch_wide)
             if is_main_process():
                 write_config(self.out / "config.yaml", model=self.model, data=self.data, training=frames.training)
@@ -328,7 +333,10 @@ class _Fit:
                     self._export(
                         checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets, names, shortest
                     )
-        return TrainedRun(self.out, tuple(log.records), best_checkpoint(checkpoints, log.records)[1])
+        best = best_checkpoint(checkpoints, log.records, annealed=schedule.annealed)[1]
+        cycles = schedule.cycles
+        in_vain = (cycles.lengths[-2], cycles.lengths[-1]) if cycles.in_vain else None
+        return TrainedRun(self.out, tuple(log.records), best, in_vain)
 
     def _export(
         self,
@@ -340,7 +348,7 @@ class _Fit:
         shortest: Tensor,
     ) -> None:
         """Write the model file from the best checkpoint."""
-        path, best = best_checkpoint(checkpoints, records)
+        path, best = best_checkpoint(checkpoints, records, annealed=self.training.schedule == "cosine")
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
         dtype = weight_of(network).dtype
