@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnformd.cli.training import _after_best
+from gnnformd.cli.training import _after_best, _ended_early
 from gnnformd.training.run_log import EpochRecord
 from gnnformd.training.train import TrainedRun
 from gnnformd.units import SHOWN
@@ -42,3 +42,10 @@ def test_a_training_that_diverges_is_not_said_to_overfit(training: float | None)
 def test_noise_is_not_told() -> None:
     assert run((9.0, 8.0), (4.0, 3.0), (4.05, 2.0)).after_best is None
     assert run((9.0, 8.0), (4.0, 3.0)).after_best is None
+
+
+def test_a_training_that_ended_early_says_why() -> None:
+    assert _ended_early(run((9.0, 8.0), (4.0, 3.0), (4.5, 2.0)), 20, 80) == (
+        "Ended after 3 epochs, 30 s: 80 epochs brought the error of validation frames no lower than the 20 before them "
+        "had; more frames would help, more time would not."
+    )

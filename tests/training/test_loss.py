@@ -89,7 +89,7 @@ def test_automatic_weights_of_energies_that_are_met_better_than_forces_are_one(d
 
 
 def test_the_epoch_of_the_model_is_chosen_by_forces_and_energies(crystals: DataSettings, tmp_path: Path) -> None:
-    changes = {"epochs": 30, "batch_size": None, "learning_rate": 1e-2, "checkpoint_every": 1}
+    changes = {"epochs": 8, "batch_size": None, "learning_rate": 1e-2, "checkpoint_every": 1}
     for weight in (0.0, "auto"):
         run = train(MODEL, crystals, settings(loss="huber", energy_weight=weight, **changes), tmp_path / str(weight))
         for record in run.records:
@@ -97,9 +97,7 @@ def test_the_epoch_of_the_model_is_chosen_by_forces_and_energies(crystals: DataS
             assert energy is not None and record.validation_score is not None
             share = 0.0 if weight == 0 else 0.2
             assert record.validation_score == pytest.approx(record.validation_loss * energy**share, rel=1e-12)
-        annealed = [record for record in run.records if record.learning_rate < 0.1 * 1e-2 and record.epoch > 5]
-        assert len(annealed) > 2
-        assert run.best == min(annealed, key=lambda record: record.score)
+        assert run.best == min(run.records, key=lambda record: record.score)
 
 
 def test_a_training_with_automatic_weights_lowers_all_errors_and_goes_on_after_an_interruption(

@@ -72,11 +72,9 @@ def test_a_training_of_some_minutes_ends_annealed_within_them(short: DataSetting
     run = train(MODEL, short, settings(epochs=None, max_minutes=1.0), tmp_path / "run")
     assert 50 <= run.records[-1].seconds <= 62
     assert learning_rate_at_the_end(tmp_path / "run") < 0.015e-3
-    assert len(run.records) <= 27
+    assert len(run.records) <= 21
     rates = [record.learning_rate for record in run.records]
-    highest = rates.index(max(rates))
-    assert rates[:highest] == sorted(rates[:highest])
-    assert rates[highest:] == sorted(rates[highest:], reverse=True)
+    assert rates[1:] == sorted(rates[1:], reverse=True)
 
 
 def test_the_first_step_in_which_loops_are_compiled_is_not_counted(
@@ -178,6 +176,7 @@ def test_the_learning_rate_of_a_long_training_falls_in_cycles(
     assert rates[25] < 0.02e-3
     assert rates[90] < 0.015e-3
     assert all(0.1e-3 < rate < 0.95e-3 for epoch, rate in rates.items() if 35 <= epoch <= 75)
+    assert rates[27] < 0.2e-3  # it rises anew
     assert run.in_vain is None
     assert run.records[-1].epoch == 90
 
@@ -189,7 +188,6 @@ def test_a_training_ends_where_a_cycle_was_in_vain(
     run = train(MODEL, *cyclic, tmp_path / "run")
     assert run.in_vain == (5, 20)
     assert run.records[-1].epoch == 25
-    assert run.best.epoch in (5, 25)  # annealed
     # it is over, and says so again
     again = train(MODEL, *cyclic, tmp_path / "run", resume=True)
     assert (again.records, again.in_vain) == (run.records, run.in_vain)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 __all__ = ["AnnealingCycles"]
 
@@ -74,11 +73,3 @@ class AnnealingCycles:
     def in_vain(self) -> bool:
         """Whether the cycle that has ended last was no better than the one before."""
         return len(self.scores) > 1 and not self.scores[-1] < (1 - GAIN) * self.scores[-2]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all attributes."""
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self.__init__(**state)  # type: ignore[misc]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -157,11 +158,11 @@ class TrainingProgress(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the cycles."""
-        return self.cycles.state_dict()
+        return asdict(self.cycles)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state of the cycles."""
-        self.cycles.load_state_dict(state_dict)
+        self.cycles = AnnealingCycles(**state_dict)
 
     def _measure(self, trainer: lightning.Trainer, epoch: float) -> None:
         """Update the progress, the same on all devices."""

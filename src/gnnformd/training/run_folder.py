@@ -195,22 +195,8 @@ def _records(content: dict[str, Any]) -> list[EpochRecord]:
     return [EpochRecord(**record) for record in content["callbacks"][RunLog.__qualname__]["records"]]
 
 
-ANNEALED = 0.1
-"""Share of the highest learning rate below which a network is annealed: the errors of few atoms are no longer large."""
-
-
-def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord], *, annealed: bool) -> tuple[Path, EpochRecord]:
+def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[Path, EpochRecord]:
     """Find the saved checkpoint with the lowest score of its validation.
-
-    Parameters
-    ----------
-    checkpoints
-        Their folder.
-    records
-        Of all epochs.
-    annealed
-        Whether checkpoints of large learning rates are left out where there are others: validation frames may not have
-        the few atoms whose errors are still large.
 
     Raises
     ------
@@ -231,9 +217,7 @@ def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord], *, anneal
             f"{checkpoints.parent}: the errors are not finite; lower training.learning_rate, or check the "
             "data with gnnformd inspect."
         )
-    highest = max(record.learning_rate for record in records)
-    small = [candidate for candidate in finite if annealed and candidate[1].learning_rate < ANNEALED * highest]
-    return min(small or finite, key=lambda candidate: candidate[1].score)
+    return min(finite, key=lambda candidate: candidate[1].score)
 
 
 def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -62,8 +62,8 @@ class TrainingSettings(BaseModel):
         description="How the learning rate changes: exponential, from epoch to epoch by `warmup_epochs` and `decay`; "
         "or cosine, from step to step, up in the first twentieth of the training (in 100 steps where these are fewer, "
         "in 20 at least), then down to a hundredth at its end, be it the last epoch or the end of `max_minutes`. A "
-        "training of 60 epochs or more does so in cycles of 20, 80, 320, ... epochs, and ends after one that did not "
-        "lower the error of validation frames.",
+        "training of 60 epochs and 3000 steps or more does so in cycles of 20, 80, 320, ... epochs, and ends after one "
+        "that did not lower the error of validation frames.",
     )
     warmup_epochs: int = Field(
         default=5,

@@ -333,7 +333,7 @@ class _Fit:
                     self._export(
                         checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets, names, shortest
                     )
-        best = best_checkpoint(checkpoints, log.records, annealed=schedule.annealed)[1]
+        best = best_checkpoint(checkpoints, log.records)[1]
         cycles = schedule.cycles
         in_vain = (cycles.lengths[-2], cycles.lengths[-1]) if cycles.in_vain else None
         return TrainedRun(self.out, tuple(log.records), best, in_vain)
@@ -348,7 +348,7 @@ class _Fit:
         shortest: Tensor,
     ) -> None:
         """Write the model file from the best checkpoint."""
-        path, best = best_checkpoint(checkpoints, records, annealed=self.training.schedule == "cosine")
+        path, best = best_checkpoint(checkpoints, records)
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
         dtype = weight_of(network).dtype
