@@ -19,6 +19,8 @@ from gnnformd.model.settings import GamdSettings
 from gnnformd.training.batches import Portion
 from gnnformd.training.data import FrameData
 from gnnformd.training.lightning_module import ForceFitting
+from gnnformd.training.run_folder import PARTS, best_checkpoint
+from gnnformd.training.run_log import EpochRecord
 from gnnformd.training.schedule import annealed_factor
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
@@ -188,9 +190,21 @@ def test_a_training_ends_where_a_cycle_was_in_vain(
     run = train(MODEL, *cyclic, tmp_path / "run")
     assert run.in_vain == (5, 20)
     assert run.records[-1].epoch == 25
+    assert run.best == min((r for r in run.records if r.epoch in (5, 25)), key=lambda record: record.score)
     # it is over, and says so again
     again = train(MODEL, *cyclic, tmp_path / "run", resume=True)
     assert (again.records, again.in_vain) == (run.records, run.in_vain)
+
+
+def test_the_model_is_of_the_end_of_a_cycle_though_another_epoch_has_a_lower_score(tmp_path: Path) -> None:
+    scores = {5: 3.0, 15: 1.0, 25: 2.0, 40: 1.5, 45: 4.0}
+    records = [EpochRecord(epoch, 1.0, score, score, 0, 0, 0, 1e-3, 1.0) for epoch, score in scores.items()]
+    content = dict.fromkeys(PARTS, 0)
+    for name in (*(f"epoch-{epoch:02d}" for epoch in scores), "last"):
+        torch.save(content, tmp_path / f"{name}.ckpt")
+    assert best_checkpoint(tmp_path, records)[1].epoch == 15
+    assert best_checkpoint(tmp_path, records, (5, 25))[1].epoch == 25
+    assert best_checkpoint(tmp_path, records[:2], (5,))[1].epoch == 15  # the last that there is
 
 
 @pytest.mark.parametrize("kept", [3, 5, 12])  # within the first cycle, at its end and within the second

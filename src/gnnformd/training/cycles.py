@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 __all__ = ["AnnealingCycles"]
 
@@ -68,6 +69,11 @@ class AnnealingCycles:
         self.lengths, self.scores = (*self.lengths, epoch - self.epoch), (*self.scores, score)
         self.epoch, self.share, self.step, self.decided = epoch, share, step, False
         self.decide(epoch, share, step)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Epochs with which cycles have ended."""
+        return tuple(accumulate(self.lengths))
 
     @property
     def in_vain(self) -> bool:

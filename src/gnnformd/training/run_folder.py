@@ -195,15 +195,28 @@ def _records(content: dict[str, Any]) -> list[EpochRecord]:
     return [EpochRecord(**record) for record in content["callbacks"][RunLog.__qualname__]["records"]]
 
 
-def best_checkpoint(checkpoints: Path, records: Sequence[EpochRecord]) -> tuple[Path, EpochRecord]:
+def best_checkpoint(
+    checkpoints: Path, records: Sequence[EpochRecord], ends: Sequence[int] = ()
+) -> tuple[Path, EpochRecord]:
     """Find the saved checkpoint with the lowest score of its validation.
+
+    Parameters
+    ----------
+    checkpoints
+        Their folder.
+    records
+        Of all epochs.
+    ends
+        Epochs with which a cycle of the learning rate ended. If there are any, the model is of one of them or the last:
+        while the learning rate is large, energies change from step to step, and the lowest of many scores is luck.
 
     Raises
     ------
     InputError
         No score is finite.
     """
-    kept = [(checkpoints / f"epoch-{record.epoch:02d}.ckpt", record) for record in records]
+    annealed = [record for record in records if not ends or record.epoch in ends]
+    kept = [(checkpoints / f"epoch-{record.epoch:02d}.ckpt", record) for record in annealed]
     candidates = []
     for path, record in kept:
         if path.is_file() and _read(path) is None:

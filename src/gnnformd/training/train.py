@@ -88,7 +88,7 @@ class TrainedRun:
     records
         One per epoch.
     best
-        The epoch whose weights are in ``model.safetensors``: lowest validation loss among the kept checkpoints.
+        The epoch whose weights are in ``model.safetensors`` (`gnnformd.training.run_folder.best_checkpoint`).
     in_vain
         Lengths of the last two cycles of the learning rate, in epochs, where the longer was no better, so that the
         training ended early.
@@ -330,25 +330,25 @@ class _Fit:
                 trainer.fit(fitting, frames, ckpt_path=None if start is None else start.path, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():
-                    self._export(
-                        checkpoints, checkpoint_records(checkpoints / "last.ckpt"), frames, datasets, names, shortest
-                    )
-        best = best_checkpoint(checkpoints, log.records)[1]
+                    records = checkpoint_records(checkpoints / "last.ckpt")
+                    chosen = best_checkpoint(checkpoints, records, schedule.cycles.ends)
+                    self._export(*chosen, records[-1].epoch, frames, datasets, names, shortest)
         cycles = schedule.cycles
+        best = best_checkpoint(checkpoints, log.records, cycles.ends)[1]
         in_vain = (cycles.lengths[-2], cycles.lengths[-1]) if cycles.in_vain else None
         return TrainedRun(self.out, tuple(log.records), best, in_vain)
 
     def _export(
         self,
-        checkpoints: Path,
-        records: Sequence[EpochRecord],
+        path: Path,
+        best: EpochRecord,
+        epochs: int,
         frames: FrameData,
         datasets: Sequence[PackedDataset],
         names: tuple[str, ...],
         shortest: Tensor,
     ) -> None:
-        """Write the model file from the best checkpoint."""
-        path, best = best_checkpoint(checkpoints, records)
+        """Write the model file from the best checkpoint of a training of so many epochs."""
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
         dtype = weight_of(network).dtype
@@ -363,7 +363,7 @@ class _Fit:
             "some_frames": training_digests(datasets, frames.train_graphs.frames),
             **data_range_of(datasets, frames.train_graphs.frames, shortest, names),
             "epoch": best.epoch,
-            "epochs": records[-1].epoch,
+            "epochs": epochs,
             "validation_l1_per_atom": best.validation_l1_per_atom,
             **_known(train_l1_per_atom=best.train_l1_per_atom, validation_mean_force=best.validation_mean_force),
         }
