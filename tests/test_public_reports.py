@@ -169,5 +169,5 @@ def test_an_energy_under_another_name_is_not_taken_for_none(tmp_path: Path) -> N
     """deepmodeling/dpdata#973: labels under names that are not read were lost without a word."""
     path = tmp_path / "a.xyz"
     path.write_text(HEAD.replace("forces", "my_forces") + "energy=-1.0\n" + ROWS)
-    with pytest.raises(InputError, match=r"the frame has no column 'forces' \(it has my_forces, positions\)"):
+    with pytest.raises(InputError, match=r"has energies only, .* \(columns of three numbers: my_forces\)"):
         list(read_frames(path))

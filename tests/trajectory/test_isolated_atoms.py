@@ -50,7 +50,7 @@ def test_a_primitive_cell_is_no_isolated_atom(tmp_path: Path) -> None:
     dataset = open_dataset(path)
     assert len(dataset) == 1 and dataset.atom_energies == {}
     path.write_text(atom("Cu", -3.7, cell=4.0, kind=""))
-    with pytest.raises(InputError, match="line 1: the frame has no column 'forces'"):
+    with pytest.raises(InputError, match="has energies only, and forces are needed, too"):
         open_dataset(path)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 from gnnformd.errors import InputError
@@ -112,6 +113,11 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         list(read_frames(tmp_path / "a.cif"))
     (frame,) = read_frames(tmp_path / "a.cif", require_forces=False)
     assert len(frame.types) == 4
+    atoms = bulk("Cu", cubic=True)
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0)
+    ase.io.write(tmp_path / "a.traj", atoms)
+    with pytest.raises(InputError, match=r"a\.traj: has energies only.*data\.keys\.forces"):
+        list(read_frames(tmp_path / "a.traj"))
     (tmp_path / "vasprun.xml").write_text(VASPRUN[:200])
     with pytest.raises(InputError, match=r"vasprun\.xml: ASE takes it for 'vasp-xml' and cannot read frame 1"):
         list(read_frames(tmp_path / "vasprun.xml"))

@@ -105,7 +105,7 @@ def test_faults_are_named_with_file_and_line(tmp_path: Path) -> None:
     text = path.read_text()
     lines = text.split("\n")
     for wrong, message in [
-        (text.replace("forces:R:3", "my_forces:R:3"), r"line 1: the frame has no column 'forces' \(it has my_forces"),
+        (text.replace("forces:R:3", "my_forces:R:3"), r"has energies only, .* \(columns of three numbers: my_forces\)"),
         ("\n".join([*lines[:7], "H 1 2", *lines[8:]]), r"line 6: the frame cannot be read"),
         ("\n".join([*lines[:7], "H nan 0 0 0 0 0", *lines[8:]]), r"line 6: a position of the frame is not a finite"),
         (text.replace("3\n", "three\n", 1), r"line 1: 'three' is not a number of atoms"),

@@ -101,7 +101,23 @@ def test_some_frames_may_have_energies_alone_and_others_forces_alone(tmp_path: P
 
 def test_a_file_without_any_forces_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "w.xyz", {}, {}, lacking=("forces 0", "forces 1"))
-    with pytest.raises(InputError, match=r"w\.xyz, line 1: the frame has no column 'forces' \(it has positions\)"):
+    with pytest.raises(InputError) as refused:
+        open_dataset(path)
+    assert str(refused.value) == (
+        f"{path}: has energies only, and forces are needed, too; compute them by the same method, or, if the file has "
+        "them under another name, give it as data.keys.forces (columns of three numbers: none)."
+    )
+    path.write_text(re.sub("REF_forces|forces", "my_forces", write(path, {}, {}).read_text()))
+    with pytest.raises(InputError, match=r"only.*data\.keys\.forces \(columns of three numbers: my_forces\)"):
+        open_dataset(path)
+    with pytest.raises(InputError, match=r"no frame has 'our_forces', which data\.keys\.forces names"):
+        open_dataset(path, keys={"forces": "our_forces"})
+    assert len(open_dataset(path, keys={"forces": "my_forces"})) == 2
+
+
+def test_a_file_whose_forces_all_have_weight_zero_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "w.xyz", {"config_forces_weight": 0}, {"config_forces_weight": 0})
+    with pytest.raises(InputError, match=r"w\.xyz: all forces have weight zero.*config_forces_weight"):
         open_dataset(path)
 
 

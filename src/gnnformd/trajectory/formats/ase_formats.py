@@ -9,7 +9,7 @@ from pathlib import Path
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.extxyz import frame_of_atoms
-from gnnformd.trajectory.formats.learnable import LearnableFrames
+from gnnformd.trajectory.formats.learnable import LearnableFrames, possible_forces
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
 
@@ -68,7 +68,7 @@ def read_by_ase(
     from ase.io import iread
 
     elements, names = elements or ElementTypes(), names or TargetNames()
-    learnable = LearnableFrames(required=require_forces)
+    learnable = LearnableFrames(path, names, required=require_forces)
     kind, number = ase_format(path), 0
     if kind in _UNCONVERTED:
         raise InputError(
@@ -92,12 +92,13 @@ def read_by_ase(
         number += 1
         where = f"{path}, frame {number}"
         frame = frame_of_atoms(atoms, number, where, elements, names)
-        found = ", ".join(sorted({} if atoms.calc is None else atoms.calc.results)) or "no results"
+        results = {} if atoms.calc is None else atoms.calc.results
+        found = ", ".join(sorted(results)) or "no results"
         fault = InputError(
             f"{where}: ASE takes the file for '{kind}' and finds no forces in it ({found}); calculate them, or remove "
             "the frame."
         )
-        if learnable.keeps(frame, fault):
+        if learnable.keeps(frame, possible_forces({**atoms.arrays, **results}, len(atoms)), fault):
             yield frame
     learnable.finish()
     if not number:

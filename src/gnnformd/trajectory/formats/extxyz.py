@@ -15,7 +15,7 @@ import numpy as np
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
-from gnnformd.trajectory.formats.learnable import LearnableFrames
+from gnnformd.trajectory.formats.learnable import LearnableFrames, possible_forces
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.formats.target_weights import target_weights
 from gnnformd.trajectory.frame import Float, Frame
@@ -80,7 +80,8 @@ def read_extxyz(
         The file cannot be read, or a frame is wrong; the sentence names the line where the frame begins.
     """
     elements, names = elements or ElementTypes(), names or TargetNames()
-    learnable = LearnableFrames(required=require_forces)
+    learnable = LearnableFrames(path, names, required=require_forces)
+    wanted = names.given.get("forces", "forces")
     empty = True
     for number, (line, text) in enumerate(_blocks(path), start=1):
         where = f"{path}, line {line}"
@@ -90,8 +91,9 @@ def read_extxyz(
             columns = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
             kept = learnable.keeps(
                 frame,
+                possible_forces(atoms.arrays, len(atoms)),
                 InputError(
-                    f"{where}: the frame has no column 'forces' (it has {columns}); add it, or name the column with "
+                    f"{where}: the frame has no column '{wanted}' (it has {columns}); add it, or name the column with "
                     "data.keys.forces."
                 ),
             )
