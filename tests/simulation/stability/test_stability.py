@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from tests.conftest import LennardJones, Push, load
 from tests.training.conftest import write_liquid
@@ -26,6 +28,7 @@ from gnnformd.model.interface import Prediction
 from gnnformd.reference.generate import generate
 from gnnformd.simulation.stability import check, temperature
 from gnnformd.simulation.stability.check import check_stability, check_trained, time_allowed
+from gnnformd.simulation.stability.pieces import count_pieces, in_vacuum
 from gnnformd.simulation.stability.run import Judge, short_run
 from gnnformd.simulation.stability.starts import Start, choose_starts, rigid_bonds
 from gnnformd.simulation.stability.temperature import configurational_temperature, highest_temperature
@@ -238,6 +241,78 @@ def test_a_temperature_must_be_that_of_the_thermostat(ensemble, ratio, cause) ->
     judge = Judge(load(LennardJones(5.0)), argon_start(), ensemble, 100.0)
     judge.temperatures = [100 * ratio] * 1000
     assert judge.verdict(2.0)[0] == cause
+
+
+class Springs(Push):
+    """Springs between all pairs of a molecule; without stiffness, its atoms fly freely."""
+
+    conservative = True
+
+    def __init__(self, rest: np.ndarray, stiffness: float) -> None:
+        super().__init__()
+        self.rest, self.stiffness = torch.from_numpy(rest), stiffness
+
+    def forward(self, graph) -> Prediction:
+        x = graph.positions.detach().double().requires_grad_()
+        i, j = torch.triu_indices(len(x), len(x), 1)
+        energy = 0.5 * self.stiffness * ((x[i] - x[j]).norm(dim=1) - self.rest[i, j]).square().sum()
+        (gradient,) = torch.autograd.grad(energy, x)
+        return Prediction(-gradient, energy.detach().reshape(1))
+
+
+def methane(path: Path, **box: object) -> tuple[Path, np.ndarray]:
+    atoms = molecule("CH4", **box)
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((5, 3)))
+    atoms.info["temperature"] = 300.0
+    ase.io.write(path, [atoms] * 2, format="extxyz")
+    return path, atoms.get_all_distances()
+
+
+@pytest.mark.parametrize("box", [{}, {"vacuum": 5.0, "pbc": True}], ids=["no box", "box"])
+def test_a_molecule_in_a_vacuum_must_not_come_apart(tmp_path: Path, box: dict[str, object]) -> None:
+    path, rest = methane(tmp_path / "methane.xyz", **box)
+    (start,) = choose_starts(load(Push(), None, ("C", "H")), [open_dataset(path)], 1)
+    for stiffness, cause in ((0.0, "pieces"), (500.0, None)):
+        loaded = load(Springs(rest, stiffness), None, ("C", "H"))
+        calculator = Calculator(loaded, topology=start.topology, types=start.types)
+        done = short_run(loaded, calculator, start, "nve", 300.0, seed=1, picoseconds=0.3, seconds=60)
+        assert done.run.cause == cause, done.run
+        assert (done.configuration is None) == (cause is None)
+    free = load(Springs(rest, 0.0), None, ("C", "H"))
+    done = short_run(free, Calculator(free), start, "nve", 300.0, seed=1, picoseconds=2.0, seconds=60)
+    assert done.run.at_picoseconds is not None and 0.1 < done.run.at_picoseconds < 0.3
+    assert done.run.reason is not None
+    assert re.fullmatch("the atoms came apart: they are in [2-5] pieces, in the data in at most 1.", done.run.reason)
+
+
+def test_a_proton_that_moves_to_another_atom_is_no_piece() -> None:
+    """The enol of malonaldehyde: its proton between two oxygens, 2.5 angstrom apart."""
+    chain = [[0, 0, 0], [-1.2, -0.8, 0], [1.2, -0.8, 0], [-1.25, -2.08, 0], [1.25, -2.08, 0]]
+    for x in np.linspace(-0.27, 0.27, 11):
+        assert count_pieces(Atoms("C3O2H", [*chain, [x, -2.1, 0]])) == 1
+    assert count_pieces(Atoms("C3O2H", [*chain, [0, -4.0, 0]])) == 2
+
+
+def test_only_molecules_in_a_vacuum_are_counted() -> None:
+    assert in_vacuum(molecule("CH3OH")) and in_vacuum(molecule("CH3OH", vacuum=4.0, pbc=True))
+    crossing = molecule("CH3OH", vacuum=4.0, pbc=True)
+    crossing.translate([4.5, 4.5, 4.5])
+    crossing.wrap()
+    assert in_vacuum(crossing)
+    assert not in_vacuum(bulk("Si", cubic=True)) and not in_vacuum(molecule("C2H4", cell=[9, 9, 1.4], pbc=True))
+    assert not in_vacuum(molecule("H2O", vacuum=1.5, pbc=True).repeat(2))
+
+
+def test_frames_that_are_apart_in_the_data_may_come_apart(tmp_path: Path) -> None:
+    near, far = molecule("O2"), molecule("O2")
+    far.positions[1] *= 3
+    for atoms in (near, far):
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((2, 3)))
+    loaded = load(Push(), None, ("O",))
+    for images, pieces in (([near] * 3, 1), ([near, far, near], 2)):
+        ase.io.write(tmp_path / f"{pieces}.xyz", images, format="extxyz")
+        starts = choose_starts(loaded, [open_dataset(tmp_path / f"{pieces}.xyz")], 1)
+        assert [start.pieces for start in starts] == [pieces]
 
 
 def test_the_configurational_temperature_of_harmonic_wells_is_that_of_their_distribution() -> None:

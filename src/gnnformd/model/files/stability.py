@@ -13,7 +13,7 @@ from gnnformd.errors import fault_of
 __all__ = ["CheckedRun", "StabilityCheck"]
 
 Outcome = Literal["passed", "outside", "broke"]
-Cause = Literal["distance", "energy", "temperature", "volume", "forces"]
+Cause = Literal["distance", "energy", "temperature", "volume", "forces", "pieces"]
 
 _EXTRA = ConfigDict(extra="ignore")
 
@@ -66,6 +66,7 @@ _ADVICE: Mapping[Cause, str] = {
     "{timestep:g} fs.",
     "volume": "Learn virials (training.virial_weight), or add frames of other densities to the data.",
     "forces": "Train longer, or add frames at this temperature to the data.",
+    "pieces": "Train longer, or compute the forces of such configurations (stability.xyz) and add them to the data.",
 }
 
 

@@ -24,6 +24,7 @@ from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.stability import CheckedRun
 from gnnformd.simulation.guard import Guard, kinetic_temperature
+from gnnformd.simulation.stability.pieces import count_pieces
 from gnnformd.simulation.stability.starts import Start
 from gnnformd.units import BOLTZMANN, KCAL_PER_MOL_PER_EV
 
@@ -62,6 +63,9 @@ MAX_VOLUME_CHANGE = 0.3
 
 ATMOSPHERE = 101325 * units.Pascal
 
+BETWEEN_COUNTS, APART = 10.0, 100.0
+"""Pieces are counted at such intervals, fs; atoms that are apart for so long, fs, do not vibrate."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -73,6 +77,10 @@ class Finished:
 
 class _WrongVolume(Exception):
     """The volume has left those of the data; the message is a sentence."""
+
+
+class _CameApart(Exception):
+    """Atoms in a vacuum are in more pieces than in the data; the message is a sentence."""
 
 
 class _Barostat(NPTBerendsen):  # type: ignore[misc]
@@ -123,6 +131,7 @@ class Judge:
         self.energies: list[float] = []
         self.outside: tuple[float, str] | None = None
         self.configuration: Atoms | None = None
+        self._apart_since: int | None = None
 
     def look(self, step: int, atoms: Atoms) -> None:
         """Check one step.
@@ -131,6 +140,8 @@ class Judge:
         ------
         Unstable
             It is not physical.
+        _CameApart
+            Atoms have been in more pieces than in the data for some time.
         """
         velocities = atoms.get_velocities() * units.fs
         self._guard.check_temperature(step, self._start.masses, velocities)
@@ -138,6 +149,8 @@ class Judge:
         nearest = atoms.calc.nearest
         if nearest is not None:
             self._look_at(step, atoms, nearest)
+        if self._start.pieces is not None and step % max(1, round(BETWEEN_COUNTS / self._start.timestep)) == 0:
+            self._count(step, atoms, self._start.pieces)
         if self._ensemble == "nve":
             kinetic = atoms.get_kinetic_energy()
             self.energies.append((atoms.calc.results["energy"] + kinetic) * KCAL_PER_MOL_PER_EV)
@@ -152,6 +165,15 @@ class Judge:
             self.configuration = atoms.copy()
         if nearest.distance < self._range.blind_below * nearest.contact:
             raise Unstable(step, f"{self._describe(nearest)}, so close that the model cannot judge their distance.")
+
+    def _count(self, step: int, atoms: Atoms, most: int) -> None:
+        pieces = count_pieces(atoms)
+        if pieces <= most:
+            self._apart_since = None
+            return
+        self._apart_since = step if self._apart_since is None else self._apart_since
+        if (step - self._apart_since) * self._start.timestep >= APART:
+            raise _CameApart(f"the atoms came apart: they are in {pieces} pieces, in the data in at most {most}.")
 
     def _describe(self, pair: ClosePair) -> str:
         frame = self._start.frame
@@ -245,6 +267,8 @@ def short_run(
         cause, reason, at = "forces", str(error), done * timestep / 1000
     except (_WrongVolume, InputError) as error:  # what the calculator refuses is a box that has become too small
         cause, reason, at = "volume", str(error), done * timestep / 1000
+    except _CameApart as error:
+        cause, reason, at = "pieces", str(error), done * timestep / 1000
     length = done * timestep / 1000
     if cause is None:
         cause, reason = judge.verdict(length)
@@ -283,14 +307,7 @@ def seconds_per_step(loaded: LoadedModel, calculator: Calculator, start: Start, 
 def _atoms(
     loaded: LoadedModel, calculator: Calculator, start: Start, ensemble: Ensemble, temperature: float, seed: int
 ) -> Atoms:
-    frame = start.frame
-    atoms = Atoms(
-        symbols=list(start.symbols),
-        positions=frame.positions,
-        cell=frame.cell,
-        pbc=frame.periodic,
-        masses=start.masses,
-    )
+    atoms = start.atoms
     atoms.calc = calculator
     MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=np.random.default_rng(seed))
     Stationary(atoms, preserve_temperature=False)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import NDArray
 
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
+from gnnformd.simulation.stability.pieces import count_pieces, in_vacuum
 from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.units import BOLTZMANN
@@ -54,6 +56,9 @@ class Start:
         it is not known.
     volumes
         Smallest and largest volume of frames of the same composition, relative to that of this one.
+    pieces
+        Most pieces of the atoms in frames of the same composition (see `count_pieces`); None where they are not in a
+        vacuum, or an element is not known.
     """
 
     name: str
@@ -63,6 +68,14 @@ class Start:
     symbols: tuple[str, ...]
     virial: float | None
     volumes: tuple[float, float] = (1.0, 1.0)
+    pieces: int | None = None
+
+    @property
+    def atoms(self) -> Atoms:
+        """The frame in ASE, with its masses."""
+        atoms = _atoms(self.frame, self.symbols)
+        atoms.set_masses(self.masses)
+        return atoms
 
     @property
     def topology(self) -> Topology:
@@ -122,12 +135,22 @@ def choose_starts(loaded: LoadedModel, datasets: Sequence[PackedDataset], count:
         if not np.isfinite(known).all():
             unknown = names[int(frame.types[~np.isfinite(known)][0]) - 1]
             raise ValueError(f"the mass of atoms of type {unknown} is not known (give a force field or a data file)")
-        symbols = tuple(name if name in atomic_numbers else "X" for name in (names[t - 1] for t in frame.types))
+        elements = [name if name in atomic_numbers else "X" for name in names]
         name = f"frame {index} of {dataset.path.name}"
-        others = _periodic_frames(dataset) if all(frame.periodic) else []
-        virial, volumes = _mean_virial(frame, others), _volumes(frame, others)
-        found.append(Start(name, frame, types, known, symbols, virial, volumes))
+        others = [other for other in _sampled_frames(dataset) if other.periodic == frame.periodic]
+        periodic = others if all(frame.periodic) else []
+        virial, volumes = _mean_virial(frame, periodic), _volumes(frame, periodic)
+        symbols, pieces = _symbols(frame, elements), _most_pieces(frame, others, elements)
+        found.append(Start(name, frame, types, known, symbols, virial, volumes, pieces))
     return found
+
+
+def _symbols(frame: Frame, elements: Sequence[str]) -> tuple[str, ...]:
+    return tuple(elements[t - 1] for t in frame.types)
+
+
+def _atoms(frame: Frame, symbols: Sequence[str]) -> Atoms:
+    return Atoms(list(symbols), positions=frame.positions, cell=frame.cell, pbc=frame.periodic)
 
 
 def _types_of(loaded: LoadedModel, dataset: PackedDataset, index: int) -> TypeMap:
@@ -151,10 +174,19 @@ def masses_by_type(loaded: LoadedModel, dataset: PackedDataset, types: TypeMap) 
     return masses
 
 
-def _periodic_frames(dataset: PackedDataset) -> list[Frame]:
-    """Frames that are evenly spaced in a dataset, those of them that are periodic in all directions."""
+def _sampled_frames(dataset: PackedDataset) -> list[Frame]:
+    """Frames that are evenly spaced in a dataset."""
     chosen = np.unique(np.linspace(0, len(dataset) - 1, SAMPLED_FRAMES).round().astype(int))
-    return [frame for frame in (dataset[index] for index in chosen.tolist()) if all(frame.periodic)]
+    return [dataset[index] for index in chosen.tolist()]
+
+
+def _most_pieces(frame: Frame, others: Sequence[Frame], elements: Sequence[str]) -> int | None:
+    """Most pieces of these atoms in this frame and others; None where they are not in a vacuum or not known."""
+    atoms, types = _atoms(frame, _symbols(frame, elements)), np.sort(frame.types)
+    if "X" in atoms.symbols or not in_vacuum(atoms):
+        return None
+    same = [other for other in others if np.array_equal(np.sort(other.types), types)]
+    return max(count_pieces(_atoms(one, _symbols(one, elements))) for one in (frame, *same))
 
 
 def _mean_virial(frame: Frame, others: Sequence[Frame]) -> float | None:
