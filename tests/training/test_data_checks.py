@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import ase
@@ -17,6 +18,7 @@ from gnnformd.model.settings import GamdSettings
 from gnnformd.training.data import FrameData
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
+from gnnformd.trajectory.data_checks import position_digest
 from gnnformd.trajectory.packed.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
 from tests.training.conftest import write_crystal, write_liquid
@@ -70,10 +72,15 @@ def test_a_model_knows_the_frames_it_was_trained_on(tmp_path: Path, liquid: Data
     write_liquid(tmp_path / "other.dump", seed=1)
     other = liquid.model_copy(update={"paths": [str(tmp_path / "other.dump")]})
     loaded = load_model(run.model)
-    for data, known in ((liquid, True), (other, False)):
+    (first, *_) = open_datasets(liquid)
+    earlier = replace(loaded.card, trained_on=({"some_frames": [position_digest(first[1])]},))  # of an older version
+    for model, data, known in (
+        *((loaded, liquid, True), (loaded, other, False)),
+        *((replace(loaded, card=earlier), liquid, True), (replace(loaded, card=earlier), other, False)),
+    ):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            evaluate(loaded, open_datasets(data), frames=1)
+            evaluate(model, open_datasets(data), frames=1)
         said = [str(w.message) for w in caught if "was trained on frames of this dataset" in str(w.message)]
         assert len(said) == known
 

@@ -213,6 +213,15 @@ def test_a_training_goes_on_with_the_energies_and_validation_frames_it_began_wit
         changed = data.model_copy(update=other)
         with pytest.raises(InputError, match=r"last\.ckpt: the forces, energies or virials of its frames, or the vali"):
             train(embedded, changed, settings(epochs=2, energy_weight=1.0), tmp_path / "run", resume=True)
+    files = [tmp_path / "a.xyz", tmp_path / "b.xyz"]
+    for old, new in (("Ar", "Kr"), ("energy", 'Lattice="30 0 0 0 30 0 0 0 30" energy')):
+        before = [path.read_text() for path in files]
+        for path, text in zip(files, before, strict=True):
+            path.write_text(text.replace(f"\n{old}", f"\n{new}"))
+        with pytest.raises(InputError, match=r"last\.ckpt: the types, cells, charges or bonds of its frames were"):
+            train(embedded, data, settings(epochs=2, energy_weight=1.0), tmp_path / "run", resume=True)
+        for path, text in zip(files, before, strict=True):
+            path.write_text(text)
     train(embedded, data, settings(epochs=2, energy_weight=1.0), tmp_path / "run", resume=True)
 
 

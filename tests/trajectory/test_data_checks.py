@@ -10,7 +10,7 @@ import pytest
 
 from gnnformd.reference.generate import generate
 from gnnformd.reference.systems import ARGON, SPC_FW
-from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_key
+from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_digest, frame_key
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset
 from gnnformd.units import KCAL_PER_MOL_PER_EV
@@ -105,11 +105,14 @@ def test_frames_that_differ_in_cell_or_types_alone_do_not_repeat(argon: PackedDa
     exchanged = replace(frame, types=np.where(np.arange(len(frame.types)) == 0, 2, frame.types))
     others = [stretched, exchanged, replace(frame, periodic=(True, True, False))]
     assert len({frame_key(one) for one in (frame, *others)}) == 4
+    assert len({frame_digest(one) for one in (frame, *others)}) == 4
+    assert frame_digest(replace(frame, energy=2.0, bonds=np.array([[0, 1]]))) == frame_digest(frame)  # the same atoms
     assert all(
         "frames" not in sentences([frame, other]).replace("2 of 2 frames have no forces", "") for other in others
     )
     apart = {"periodic": (False, False, False)}
     assert frame_key(replace(frame, **apart)) == frame_key(replace(stretched, **apart))
+    assert frame_digest(replace(frame, **apart)) == frame_digest(replace(stretched, **apart))
 
 
 def test_single_atoms_without_forces_are_no_trouble(argon: PackedDataset) -> None:

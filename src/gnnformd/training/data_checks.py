@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
 from gnnformd.errors import InputError
-from gnnformd.training.run_folder import WEIGHTS_DIGEST, is_main_process
+from gnnformd.training.run_folder import INPUTS_DIGEST, WEIGHTS_DIGEST, is_main_process
 from gnnformd.training.settings import TrainingSettings
-from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_digest, frame_key
+from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_key
+from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.split import SplitMethod
 
@@ -118,28 +119,34 @@ def _types_of(datasets: Sequence[PackedDataset], frame: tuple[int, int]) -> froz
     return frozenset(np.unique(datasets[frame[0]][frame[1]].types).tolist())
 
 
-def training_digests(datasets: Sequence[PackedDataset], training: Frames) -> list[str]:
-    """Digests of up to 16 training frames of each dataset, evenly spaced (see `frame_digest`)."""
+def training_digests(datasets: Sequence[PackedDataset], training: Frames, digest: Callable[[Frame], str]) -> list[str]:
+    """Digests of up to 16 training frames of each dataset, evenly spaced."""
     digests = []
     for number, dataset in enumerate(datasets):
         frames = sorted(frame for which, frame in training if which == number)
-        digests += [frame_digest(dataset[frame]) for frame in frames[:: -(-len(frames) // _DIGESTS) or 1]]
+        digests += [digest(dataset[frame]) for frame in frames[:: -(-len(frames) // _DIGESTS) or 1]]
     return digests
 
 
 def value_digests(datasets: Sequence[PackedDataset], training: Frames, validation: Frames) -> list[str]:
     """Digests of what is learned in those frames (forces, energies, virials), and of as many validation frames.
 
-    The last one, where there is one with `WEIGHTS_DIGEST`, is of the weights of all training frames.
+    The one with `INPUTS_DIGEST` is of all else that a model is told of them: types, cells, charges and bonds. The last
+    one, where there is one with `WEIGHTS_DIGEST`, is of the weights of all training frames.
     """
-    values = []
+    values, inputs = [], hashlib.sha256()
     for number, dataset in enumerate(datasets):
+        inputs.update(repr(dataset.type_names).encode())
         for part in (training, validation):
             frames = sorted(frame for which, frame in part if which == number)
             for frame in (dataset[k] for k in frames[:: -(-len(frames) // _DIGESTS) or 1]):
                 known = [frame.positions, frame.forces, frame.energy, frame.virial]
                 content = b"".join(b"-" if v is None else np.asarray(v, dtype=np.float64).tobytes() for v in known)
                 values.append(hashlib.sha256(content).hexdigest()[:12])
+                cell = frame.cell if any(frame.periodic) else None
+                for told in (frame.types, np.array(frame.periodic), cell, frame.charges, frame.bonds):
+                    inputs.update(b"-" if told is None else repr(told.shape).encode() + told.tobytes())
+    values.append(INPUTS_DIGEST + inputs.hexdigest()[:12])
     weights = np.array([datasets[which].weights[frame] for which, frame in training])
     if (weights != 1).any():
         values.append(WEIGHTS_DIGEST + hashlib.sha256(weights.tobytes()).hexdigest()[:12])

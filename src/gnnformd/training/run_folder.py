@@ -48,8 +48,8 @@ PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks"
 """Keys that Lightning needs in a checkpoint."""
 
 
-WEIGHTS_DIGEST = "weights "
-"""Beginning of the digest of the weights of all frames."""
+WEIGHTS_DIGEST, INPUTS_DIGEST = "weights ", "inputs "
+"""Beginnings of the digests of the weights of all frames, and of their types, cells, charges and bonds."""
 
 
 def write_config(path: Path, **parts: BaseModel) -> None:
@@ -102,7 +102,14 @@ def refuse_other_frames(resumed: Resumed, frames: list[str], values: list[str]) 
             "with 'gnnformd finetune'."
         )
     before = values if resumed.values is None else resumed.values
-    if before != values and _without_weights(before) == _without_weights(values):
+    if not any(value.startswith(INPUTS_DIGEST) for value in before):  # of an older version
+        values = _without(INPUTS_DIGEST, values)
+    if before != values and _without(INPUTS_DIGEST, before) == _without(INPUTS_DIGEST, values):
+        raise InputError(
+            f"{checkpoint}: the types, cells, charges or bonds of its frames were others; give the same data and "
+            "data.topology with --resume, or start from the model with 'gnnformd finetune'."
+        )
+    if before != values and _without(WEIGHTS_DIGEST, before) == _without(WEIGHTS_DIGEST, values):
         raise InputError(
             f"{checkpoint}: the weights of its frames were others; give the same data.config_type_weights, and weights "
             "in the files, with --resume, or start from the model with 'gnnformd finetune'."
@@ -114,8 +121,8 @@ def refuse_other_frames(resumed: Resumed, frames: list[str], values: list[str]) 
         )
 
 
-def _without_weights(values: list[str]) -> list[str]:
-    return [value for value in values if not value.startswith(WEIGHTS_DIGEST)]
+def _without(beginning: str, values: list[str]) -> list[str]:
+    return [value for value in values if not value.startswith(beginning)]
 
 
 def checkpoint_to_resume(

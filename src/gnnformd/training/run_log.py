@@ -35,7 +35,7 @@ FORMAT_KEY = "model_format_version"
 """Key of checkpoints: version of the model format."""
 
 FRAMES_KEY = "some_frames"
-"""Key of checkpoints: digests of training frames (see `gnnformd.training.data_checks.training_digests`)."""
+"""Key of checkpoints: digests of positions (see `gnnformd.training.data_checks.training_digests`)."""
 
 VALUES_KEY = "some_values"
 """Key of checkpoints: digests of what is learned (see `gnnformd.training.data_checks.value_digests`)."""

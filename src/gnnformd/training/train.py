@@ -43,6 +43,7 @@ from gnnformd.training.run_log import Checkpoints, EpochRecord, RunLog
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.stopwatch import Stopwatch
 from gnnformd.training.trainer import computing, make_trainer
+from gnnformd.trajectory.data_checks import frame_digest, position_digest
 from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
@@ -302,7 +303,7 @@ class _Fit:
             batch_wide=network.batch_wide,
             known_types=self._known_types(names),
         )
-        digests = training_digests(datasets, frames.train_graphs.frames)
+        digests = training_digests(datasets, frames.train_graphs.frames, position_digest)
         values = value_digests(datasets, frames.train_graphs.frames, frames.validation_graphs.frames)
         if start is not None:
             refuse_other_frames(start, digests, values)
@@ -360,7 +361,7 @@ class _Fit:
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
             **_temperatures(datasets),
-            "some_frames": training_digests(datasets, frames.train_graphs.frames),
+            "some_frames": training_digests(datasets, frames.train_graphs.frames, frame_digest),
             **data_range_of(datasets, frames.train_graphs.frames, shortest, names),
             "epoch": best.epoch,
             "epochs": epochs,

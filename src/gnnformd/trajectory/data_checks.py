@@ -12,7 +12,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.trajectory.frame import Float, Frame, Int
 from gnnformd.units import KCAL_PER_MOL_PER_EV, PRESSURE_ATM
 
-__all__ = ["DataChecks", "check_split", "frame_digest", "frame_key"]
+__all__ = ["DataChecks", "check_split", "frame_digest", "frame_key", "position_digest"]
 
 OVERLAP = 0.5  # angstrom
 _SEARCHED = (2.0, 4.0, 10.0)
@@ -241,6 +241,18 @@ def frame_key(frame: Frame) -> int:
 
 
 def frame_digest(frame: Frame) -> str:
+    """Return a digest of what `frame_key` has: sixteen characters, the same on every machine.
+
+    Forces, energies and bonds are not in it: a structure is the same whoever computed its forces.
+    """
+    cell = frame.cell if any(frame.periodic) else np.zeros((3, 3))
+    digest = hashlib.sha256(bytes(frame.periodic))
+    for array in (frame.types.astype(np.int64), frame.positions, cell):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def position_digest(frame: Frame) -> str:
     """Return a digest of the positions of the first 64 atoms: twelve characters, the same on every machine."""
     return hashlib.sha256(np.ascontiguousarray(frame.positions[:64]).tobytes()).hexdigest()[:12]
 

@@ -22,7 +22,7 @@ from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.batch import Predictor, needs_physical_features
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.reference.type_names import distinct_names
-from gnnformd.trajectory.data_checks import frame_digest
+from gnnformd.trajectory.data_checks import frame_digest, position_digest
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel, ModelCard
@@ -241,7 +241,7 @@ def evaluate(
         types, seen = _check(loaded, dataset, indices), SeenPairs.of(loaded)
         first = _frame(loaded, dataset, types, seen, indices[0])
         seen.check(dataset.path, replace(first, types=types.of(first.types)))
-        _warn_of_training_frames(loaded.card, dataset)
+        _warn_of_training_frames(loaded.card, dataset, types)
 
         def report(count: int, before: int = done) -> None:
             if progress is not None:
@@ -361,11 +361,17 @@ def _check(loaded: LoadedModel, dataset: PackedDataset, indices: Sequence[int]) 
     return match_types(KnownTypes.of_dataset(dataset), loaded.known_types, every)
 
 
-def _warn_of_training_frames(card: ModelCard, dataset: PackedDataset) -> None:
-    """Warn where the data contains frames the model was trained on; its card has digests of some of them."""
+def _warn_of_training_frames(card: ModelCard, dataset: PackedDataset, types: TypeMap) -> None:
+    """Warn where the data contains frames the model was trained on; its card has digests of some of them.
+
+    Cards of older model files have digests of positions alone.
+    """
     recorded = [entry.get("some_frames") for entry in card.trained_on]
     known = {str(digest) for digests in recorded if isinstance(digests, list) for digest in digests}
-    if known and any(frame_digest(frame) in known for frame in dataset):
+    if known and any(
+        frame_digest(replace(frame, types=types.of(frame.types))) in known or position_digest(frame) in known
+        for frame in dataset
+    ):
         warnings.warn(
             f"{dataset.path}: the model was trained on frames of this dataset, so its errors on other data are larger; "
             "evaluate it on an independent run.",
