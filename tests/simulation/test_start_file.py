@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.units import fs
 
 from gnnformd.errors import InputError
@@ -116,6 +117,21 @@ def test_extended_xyz_is_a_start(argon, helpers, tmp_path, velocities, expected,
     )
     found = final(helpers.load(helpers.LennardJones(8.0)), tmp_path / "argon.xyz", tmp_path / "out", engine)
     same(found, expected, 3e-7)
+
+
+@pytest.mark.parametrize("engine", ["lammps", "ase"])
+def test_a_run_from_momenta_begins_at_the_temperature_that_ase_says(argon, helpers, tmp_path, engine):
+    topology = read_topology(argon)
+    atoms = Atoms("Ar108", topology.positions - topology.origin, cell=topology.cell, pbc=True)
+    MaxwellBoltzmannDistribution(atoms, temperature_K=140, rng=np.random.default_rng(0))
+    Stationary(atoms)
+    write(tmp_path / "argon.xyz", atoms, format="extxyz")
+    options = SimulationSettings(engine=engine, ensemble="nve", velocities="file", timestep=1.0, steps=1)
+    run = simulate(helpers.load(helpers.LennardJones(8.0)), tmp_path / "argon.xyz", options, tmp_path / "out")
+    assert run.stable
+    table = np.genfromtxt(tmp_path / "out" / "thermo.csv", delimiter=",", names=True)
+    expected = atoms.get_temperature() * 108 / 107  # ASE counts 3 N degrees of freedom
+    assert np.atleast_1d(table["temperature_K"])[0] == pytest.approx(expected, rel=3e-6)
 
 
 def test_a_tilted_left_handed_cell_keeps_distances(tmp_path):

@@ -3,7 +3,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import ase.io
+import numpy as np
 import pytest
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from gnnformd.cli.inspection import describe
 from gnnformd.trajectory.inspect import inspect_data
@@ -117,6 +123,41 @@ def test_temperature_and_energy_come_from_the_table(write_dump, tmp_path: Path) 
     assert found["temperature_K"] == [290, 300, 310]
     assert found["energy_kcal_per_mol"] == [-3, -1]
     assert found["molecules"] == 2 and found["bonds"] == 4
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a.traj"])
+def test_the_temperature_of_momenta_is_that_of_ase(tmp_path: Path, name: str) -> None:
+    images = []
+    for seed in range(3):
+        atoms = molecule("CH3CH2OH")
+        MaxwellBoltzmannDistribution(atoms, temperature_K=400, rng=np.random.default_rng(seed))
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((len(atoms), 3)))
+        images.append(atoms)
+    expected = [atoms.get_temperature() * 27 / 24 for atoms in images]  # ASE counts 3 N degrees of freedom
+    # to the digits of LAMMPS's constants in units real
+    ase.io.write(tmp_path / name, images)
+    found = inspect_data(tmp_path / name)
+    assert found["temperature_K"] == pytest.approx([min(expected), np.mean(expected), max(expected)], rel=3e-6)
+    assert found["temperature_from"] == "velocities"
+    for atoms in images:
+        atoms.set_constraint(FixAtoms([0, 1]))
+        atoms.set_momenta(atoms.get_momenta())  # sets those of held atoms to zero
+    held = [atoms.get_temperature() for atoms in images]
+    ase.io.write(tmp_path / name, images)
+    assert inspect_data(tmp_path / name)["temperature_K"][1] == pytest.approx(np.mean(held), rel=3e-6)
+
+
+def test_isotopes_and_atoms_at_rest_have_no_temperature(tmp_path: Path) -> None:
+    heavy, still = molecule("H2O"), molecule("H2O")
+    MaxwellBoltzmannDistribution(heavy, temperature_K=400, rng=np.random.default_rng(0))
+    heavy.set_masses([16.0, 2.014, 2.014])
+    still.set_momenta(np.zeros((3, 3)))
+    for atoms in (heavy, still):
+        columns = [
+            name for name in ("symbols", "positions", "momenta", "masses") if name != "masses" or atoms.has(name)
+        ]
+        ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz", columns=columns)
+        assert inspect_data(tmp_path / "a.xyz")["temperature_K"] is None
 
 
 def test_units_that_nothing_says_are_told(write_dump) -> None:

@@ -211,7 +211,7 @@ def _frames(
         ("units", found["units"]),
         (f"potential energy, {shown.energy_unit}", _range(energy and [shown.energy * value for value in energy])),
         (
-            "temperature, K",
+            "temperature of velocities, K" if found["temperature_from"] == "velocities" else "temperature, K",
             None if temperature is None else f"{_range(temperature[::2])}, mean {number(temperature[1])}",
         ),
         (f"force on an atom, {shown.force_unit}", _force(force) if force else "no forces"),

@@ -10,17 +10,9 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.inference.training_range import Unstable
-from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
+from gnnformd.trajectory.temperature import temperature_of, twice_kinetic_energy
 
-__all__ = [
-    "Departures",
-    "Guard",
-    "ModelFailure",
-    "failure_of",
-    "kinetic_temperature",
-    "temperature_of",
-    "twice_kinetic_energy",
-]
+__all__ = ["Departures", "Guard", "ModelFailure", "failure_of"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -142,11 +134,6 @@ class Departures:
         return self.steps <= _MAX_FRAMES
 
 
-def kinetic_temperature(masses: Float, velocities: Float) -> float:
-    """``sum m v^2 / ((3 N - 3) k_B)`` in K; masses (N,) in g/mol, velocities (N, 3) in angstrom/fs."""
-    return temperature_of(twice_kinetic_energy(masses, velocities), len(masses))
-
-
 def failure_of(step: int, error: BaseException) -> BaseException:
     """Convert an exception in the callback to what `Coupling.run` raises; that, and a KeyboardInterrupt, stay."""
     if isinstance(error, Unstable | InputError | ModelFailure) or not isinstance(error, Exception):
@@ -154,13 +141,3 @@ def failure_of(step: int, error: BaseException) -> BaseException:
     failure = ModelFailure(step, error)
     failure.__cause__ = error
     return failure
-
-
-def twice_kinetic_energy(masses: Float, velocities: Float) -> float:
-    """``sum m v^2`` in kcal/mol; masses (N,) in g/mol, velocities (N, 3) in angstrom/fs."""
-    return VELOCITY_SQUARED_TO_ENERGY * float(masses @ (velocities * velocities).sum(axis=1))
-
-
-def temperature_of(twice_kinetic: float, count: int) -> float:
-    """``sum m v^2 / ((3 N - 3) k_B)`` in K, from `twice_kinetic_energy` of all N atoms."""
-    return twice_kinetic / (max(3 * count - 3, 1) * BOLTZMANN)

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.thermo import temperature_range
 from gnnformd.trajectory.data_checks import DataChecks
 from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.registry import format_of
-from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.frame import Float, Frame
 from gnnformd.trajectory.isolated_atoms import IsolatedAtoms
 from gnnformd.trajectory.read import Source, find_sources, read_frames
+from gnnformd.trajectory.temperature import temperature_of_frame
 
 __all__ = ["inspect_data"]
 
@@ -46,7 +49,8 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         each kind of periodicity, under its directions: ``xyz``, ``xy``, an empty text), ``force`` (``mean``, ``rms``
         and ``largest`` norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces),
         ``closest_pair_A`` (None where it is above 10 angstrom), ``energy_kcal_per_mol`` (min, max) and
-        ``temperature_K`` (min, mean, max), both None where unknown, ``config_types`` (frames of each),
+        ``temperature_K`` (min, mean, max), both None where unknown, ``temperature_from`` (``table`` of a reference run,
+        ``velocities``, with no constraints but atoms that stand still, or None), ``config_types`` (frames of each),
         ``isolated_atoms`` (their energies by name, kcal/mol;
         they count as frames), and ``warnings``, a list of sentences.
 
@@ -58,18 +62,22 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
     sources = find_sources(path, topology)
     elements = ElementTypes()
     units = format_of(sources[0].file).units(sources[0].file)
-    summary, checks, isolated = _Summary(), DataChecks(_force_field(sources), units), IsolatedAtoms(units)
+    known = _force_field(sources)
+    summary, checks, isolated = _Summary(), DataChecks(known, units), IsolatedAtoms(units)
+    temperatures = _Temperatures(sources, known, elements)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for frame in read_frames(path, topology=topology, require_forces=False, elements=elements):
             summary.add(frame)
             if not isolated.take(frame, path):
                 checks.add(frame)
+                temperatures.add(frame)
             elif frame.energy is not None:
                 name = elements.names[int(frame.types[0]) - 1] if elements.names else str(frame.types[0])
                 isolated.add(name, frame.energy, path)
     if not summary.frames:
         raise InputError(f"{sources[0].file}: contains no complete frame; give a dump, a run or a model file.")
+    table = temperature_range([s.thermo for s in sources if s.thermo is not None])
     return {
         "files": [str(source.file) for source in sources],
         **summary.to_dict(checks),
@@ -77,7 +85,8 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         "config_types": summary.config_types,
         "isolated_atoms": isolated.energies,
         "units": units,
-        "temperature_K": temperature_range([s.thermo for s in sources if s.thermo is not None]),
+        "temperature_K": table or temperatures.to_list(),
+        "temperature_from": "table" if table else "velocities" if temperatures.to_list() else None,
         "warnings": [str(w.message) for w in caught if w.category is UserWarning] + checks.problems(),
     }
 
@@ -165,6 +174,51 @@ class _Summary:
             "closest_pair_A": None if math.isinf(checks.shortest_distance[0]) else checks.shortest_distance[0],
             "energy_kcal_per_mol": self.energy.to_list(),
         }
+
+
+class _Temperatures:
+    """Kinetic temperatures of frames that have velocities.
+
+    Parameters
+    ----------
+    sources
+        Whose data files have masses.
+    field
+        Force field of the data, or None.
+    elements
+        Names of the types, where the data have names.
+    """
+
+    def __init__(self, sources: Sequence[Source], field: ForceField | None, elements: ElementTypes) -> None:
+        self._sources, self._field, self._elements = sources, field, elements
+        self._values: list[float] = []
+
+    def add(self, frame: Frame) -> None:
+        if frame.velocities is not None:
+            value = temperature_of_frame(frame, self._elemental() if self._given is None else self._given)
+            self._values += [] if value is None else [value]
+
+    def to_list(self) -> list[float] | None:
+        """Lowest, mean and highest, K."""
+        values = self._values
+        return [min(values), sum(values) / len(values), max(values)] if values else None
+
+    @cached_property
+    def _given(self) -> Float | None:
+        """Masses of the force field, or of data files that agree, g/mol, (T,)."""
+        if self._field is not None:
+            return np.array([kind.mass for kind in self._field.types])
+        files = {source.topology for source in self._sources if source.topology is not None}
+        found = [read_topology(file).masses for file in files]
+        known = [masses for masses in found if masses is not None]
+        alike = bool(known) and len(known) == len(found) and all(np.array_equal(m, known[0]) for m in known)
+        return known[0] if alike else None
+
+    def _elemental(self) -> Float:
+        from ase.data import atomic_masses, atomic_numbers
+
+        names = self._elements.names or ()
+        return np.array([atomic_masses[atomic_numbers[name]] if name in atomic_numbers else math.nan for name in names])
 
 
 def _force_field(sources: Sequence[Source]) -> ForceField | None:

@@ -23,12 +23,13 @@ from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.engine import ClosePair
 from gnnformd.simulation.ase.dump_file import write_dump_frame
 from gnnformd.simulation.clock import Clock
-from gnnformd.simulation.guard import Departures, Guard, ModelFailure, kinetic_temperature
+from gnnformd.simulation.guard import Departures, Guard, ModelFailure
 from gnnformd.simulation.interrupt import stop_on_interrupt
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
 from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.temperature import kinetic_temperature
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
 if TYPE_CHECKING:

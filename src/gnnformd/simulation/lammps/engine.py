@@ -23,7 +23,7 @@ from gnnformd.inference.training_range import Unstable
 from gnnformd.reference.convert import say_names
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.simulation.clock import Clock
-from gnnformd.simulation.guard import Departures, Guard, temperature_of
+from gnnformd.simulation.guard import Departures, Guard
 from gnnformd.simulation.interrupt import stop_on_interrupt
 from gnnformd.simulation.lammps.coupling import Coupling
 from gnnformd.simulation.lammps.neighbor_source import without_forces
@@ -33,6 +33,7 @@ from gnnformd.simulation.md_run import OUTSIDE, EngineRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
 from gnnformd.trajectory.formats.data_file import velocity_unit
+from gnnformd.trajectory.temperature import temperature_of
 
 if TYPE_CHECKING:
     from lammps import lammps

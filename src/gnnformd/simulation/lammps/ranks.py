@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.reference.library import load_lammps
-from gnnformd.simulation.guard import twice_kinetic_energy
+from gnnformd.trajectory.temperature import twice_kinetic_energy
 
 if TYPE_CHECKING:
     from lammps import lammps

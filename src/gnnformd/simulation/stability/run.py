@@ -23,9 +23,10 @@ from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.stability import CheckedRun
-from gnnformd.simulation.guard import Guard, kinetic_temperature
+from gnnformd.simulation.guard import Guard
 from gnnformd.simulation.stability.pieces import count_pieces
 from gnnformd.simulation.stability.starts import Start
+from gnnformd.trajectory.temperature import kinetic_temperature
 from gnnformd.units import BOLTZMANN, KCAL_PER_MOL_PER_EV
 
 if TYPE_CHECKING:

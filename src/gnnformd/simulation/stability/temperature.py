@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from gnnformd.errors import InputError
 from gnnformd.inference.system import Evaluator
 from gnnformd.reference.thermo import temperature_range
-from gnnformd.simulation.guard import kinetic_temperature
 from gnnformd.simulation.stability.starts import Start, masses_by_type
-from gnnformd.trajectory.formats.registry import FORMATS, format_of
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.read import find_sources, read_frames
+from gnnformd.trajectory.temperature import temperature_of_frame
 from gnnformd.units import BOLTZMANN
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def highest_temperature(
     """Find the highest temperature of the data without its fluctuations.
 
     The first of these that is there: tables of reference runs, ``temperature`` in extended XYZ,
-    velocities of dumps, a temperature in ``config_type`` ("300K_MD"), `configurational_temperature`, and 300 K.
+    velocities, a temperature in ``config_type`` ("300K_MD"), `configurational_temperature`, and 300 K.
 
     Returns
     -------
@@ -125,18 +124,18 @@ def _comments_of(file: Path) -> Iterator[float]:
 
 
 def _of_velocities(loaded: LoadedModel, datasets: Sequence[PackedDataset], starts: Sequence[Start]) -> list[float]:
-    """Kinetic temperatures of the first frames of dumps with velocities."""
+    """Kinetic temperatures of the first frames with velocities."""
     found = []
     for dataset in datasets:
-        files = _files([dataset])
-        if not files or format_of(files[0]) is not FORMATS["LAMMPS dump"]:
+        if not _files([dataset]):
             continue
         masses = masses_by_type(loaded, dataset, starts[0].types)
         for frame in itertools.islice(read_frames(dataset.path, require_forces=False), _VELOCITY_FRAMES):
-            if frame.velocities is None or not np.isfinite(masses[frame.types - 1]).all():
+            if frame.velocities is None:
                 break
-            found.append(kinetic_temperature(masses[frame.types - 1], frame.velocities))
-    return [value for value in found if value > 0]
+            if (value := temperature_of_frame(frame, masses)) is not None:
+                found.append(value)
+    return found
 
 
 def _in_names(datasets: Sequence[PackedDataset]) -> list[float]:

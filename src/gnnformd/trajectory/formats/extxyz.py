@@ -254,9 +254,21 @@ def frame_of_atoms(
         energy=None if energy is None else float(energy) * kcal_per_mol,
         virial=None if virial is None else virial * kcal_per_mol,
         charges=None if charges is None else np.asarray(charges, dtype=np.float64),
+        velocities=_velocities(atoms),
         config_type=None if config_type is None else str(config_type),
         weights=weights,
     )
+
+
+def _velocities(atoms: Any) -> Float | None:
+    """Velocities in angstrom/fs from momenta, (N, 3); None for isotopes, whose masses a frame does not have."""
+    from ase.data import atomic_masses
+    from ase.units import fs
+
+    if not atoms.has("momenta") or not np.allclose(atoms.get_masses(), atomic_masses[atoms.numbers], rtol=1e-3):
+        return None
+    velocities = np.asarray(atoms.get_velocities() * fs)
+    return velocities if np.isfinite(velocities).all() else None
 
 
 def _check_directions(atoms: Any, where: str) -> None:
