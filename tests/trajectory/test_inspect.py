@@ -160,6 +160,46 @@ def test_isotopes_and_atoms_at_rest_have_no_temperature(tmp_path: Path) -> None:
         assert inspect_data(tmp_path / "a.xyz")["temperature_K"] is None
 
 
+TORSIONS = """torsions, units = real
+
+4 atoms
+1 atom types
+1 dihedrals
+2 impropers
+0 9 xlo xhi
+0 9 ylo yhi
+0 9 zlo zhi
+
+Masses
+
+1 12.011 # C
+
+Atoms # molecular
+
+1 1 1 0 0 0
+2 1 1 1 0 0
+3 1 1 1 1 0
+4 1 1 1 1 1
+
+Dihedrals
+
+1 1 1 2 3 4
+
+Impropers
+
+1 1 1 2 3 4
+2 1 2 1 3 4
+"""
+
+
+def test_dihedrals_and_impropers_of_a_data_file_are_counted_where_there_are_some(tmp_path: Path) -> None:
+    (tmp_path / "a.data").write_text(TORSIONS)
+    facts = dict(describe(str(tmp_path / "a.data"))[0][1])
+    assert (facts["bonds, angles"], facts["dihedrals"], facts["impropers"]) == ("0, 0", 1, 2)
+    (tmp_path / "b.data").write_text(TORSIONS.split("Dihedrals")[0])
+    assert not {"dihedrals", "impropers"} & dict(describe(str(tmp_path / "b.data"))[0][1]).keys()
+
+
 def test_units_that_nothing_says_are_told(write_dump) -> None:
     assert "the units are not said and taken to be 'real'" in " ".join(inspect_data(write_dump())["warnings"])
     for units in ("real", "metal"):

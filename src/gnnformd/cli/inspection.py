@@ -132,10 +132,20 @@ def _topology(path: Path) -> Part:
         ("of each type", _counts(dict(zip(*np.unique(topology.types, return_counts=True), strict=True)), names)),
         ("molecules", "-" if molecules is None else len(np.unique(molecules[molecules > 0]))),
         ("bonds, angles", f"{len(topology.bonds)}, {len(topology.angles)}"),
+        *_of_four_atoms(path),
         ("net charge, e", "-" if topology.charges is None else float(topology.charges.sum())),
         ("cell, angstrom", _cell(topology.cell)),
     ]
     return f"Topology {path}", facts
+
+
+def _of_four_atoms(topology: Path) -> Facts:
+    """Count dihedrals and impropers of a data file; nothing where it has none."""
+    from gnnformd.trajectory.formats.data_file import split_data_file
+
+    sections = split_data_file(topology)[2]
+    counts = {name: len(sections[name].lines) for name in ("Dihedrals", "Impropers") if name in sections}
+    return [(name.lower(), count) for name, count in counts.items() if count]
 
 
 def _reference_run(path: Path) -> list[Part]:
@@ -143,6 +153,7 @@ def _reference_run(path: Path) -> list[Part]:
 
     run = ReferenceRun.open(path)
     facts: Facts = [(str(key), _listed(value)) for key, value in run.manifest.items() if key != "force_field"]
+    facts += _of_four_atoms(run.topology) if run.topology.is_file() else []
     return [(f"Reference run {path}", facts + _force_field(run.force_field)), _frames(str(path), run)]
 
 
