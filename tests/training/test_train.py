@@ -85,13 +85,19 @@ def test_the_model_file_says_how_far_the_training_data_went(liquid: DataSettings
     assert card.closest_pairs == pytest.approx(expected, rel=1e-6)
 
 
-def test_types_of_one_name_share_the_larger_force(liquid: DataSettings) -> None:
+def test_types_of_one_name_have_forces_and_pairs_of_their_own(liquid: DataSettings) -> None:
     datasets = open_datasets(liquid)
     closest = torch.full((4, 2, 2), torch.inf)
+    closest[0] = torch.tensor([[3.0, 2.5], [2.5, 2.0]])
     apart = data_range_of(datasets, [(0, 0)], closest, ["A", "B"])["largest_forces"]
-    together = data_range_of(datasets, [(0, 0)], closest, ["A", "A"])["largest_forces"]
-    assert together == {"A": max(apart.values())}
-    assert apart["A"] != apart["B"]
+    found = data_range_of(datasets, [(0, 0)], closest, ["A", "A"])
+    assert found["largest_forces"] == {"A (1)": apart["A"], "A (2)": apart["B"]} and apart["A"] != apart["B"]
+    assert found["closest_pairs"] == [
+        *([0, "A (1)", "A (1)", 3.0], [0, "A (1)", "A (2)", 2.5], [0, "A (2)", "A (2)", 2.0]),
+    ]
+    card = ModelCard(GamdSettings(cutoff=4.0), ("A", "A"), None, (found,))
+    assert card.largest_forces == [apart["A"], apart["B"]]
+    assert card.closest_pairs == {(0, 0, 0): 3.0, (0, 0, 1): 2.5, (0, 1, 0): 2.5, (0, 1, 1): 2.0}
 
 
 def test_training_lowers_the_error(liquid: DataSettings, tmp_path: Path) -> None:

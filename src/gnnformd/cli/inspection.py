@@ -111,10 +111,11 @@ def _training(entry: Mapping[str, Any], units: ShownUnits) -> dict[str, Any]:
         forces = {name: units.force * size for name, size in found.pop("largest_forces").items()}
         found[f"largest forces ({units.force_unit})"] = forces
     if "closest_pairs" in found:
-        pairs = found.pop("closest_pairs")
-        found["closest pairs (angstrom)"] = {
-            f"{one}-{other}{BONDED.get(bonds, '')}": distance for bonds, one, other, distance in pairs
-        }
+        closest: dict[str, float] = {}
+        for bonds, one, other, distance in found.pop("closest_pairs"):
+            pair = f"{one}-{other}{BONDED.get(bonds, '')}"  # in older files types of one name are not told apart
+            closest[pair] = min(distance, closest.get(pair, distance))
+        found["closest pairs (angstrom)"] = closest
     for key, what in ERRORS.items():
         if key in found:
             found[f"{what} per atom ({units.force_unit})"] = units.force * found.pop(key)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gnnformd.graph.build import build_graph
 from gnnformd.graph.distances import SEARCHED_SHARE, shortest_distances
+from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
 __all__ = ["data_range_of", "shortest_distances_of"]
@@ -57,8 +58,9 @@ def data_range_of(
     shortest
         From `shortest_distances_of`.
     names
-        Of the types.
+        Of the types; where several share one, pairs and forces have their numbers, too (see `distinct_names`).
     """
+    labels = distinct_names(names)
     squares, charge = np.zeros(len(names)), 0.0
     for which, frame in frames:
         found, field = datasets[which][frame], datasets[which].force_field
@@ -67,15 +69,13 @@ def data_range_of(
         if found.forces is not None:
             np.maximum.at(squares, found.types - 1, (found.forces * found.forces).sum(axis=1))
     pairs = [
-        [kind, names[one], names[other], float(shortest[kind, one, other])]
+        [kind, labels[one], labels[other], float(shortest[kind, one, other])]
         for kind, one, other in torch.argwhere(shortest.isfinite() & (shortest > 0)).tolist()
         if one <= other
     ]
-    forces: dict[str, float] = {}
-    for name, force in zip(names, np.sqrt(squares).tolist(), strict=True):  # several types may have one name
-        forces[name] = max(force, forces.get(name, 0.0))
+    forces = zip(labels, np.sqrt(squares).tolist(), strict=True)
     return {
-        "largest_forces": {name: force for name, force in forces.items() if force > 0.0},
+        "largest_forces": {label: force for label, force in forces if force > 0.0},
         "closest_pairs": pairs,
         "largest_charge": charge,
     }

@@ -372,7 +372,7 @@ class _Fit:
             settings=self.model,
             type_names=names,
             force_field=max(datasets, key=lambda d: d.type_count).force_field,
-            trained_on=(*(() if self.start is None else self.start.card.trained_on), this),
+            trained_on=(*(() if self.start is None else self.start.card.history(names)), this),
         )
         save_model(self.out / "model.safetensors", network, card)
 

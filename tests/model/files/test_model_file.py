@@ -15,6 +15,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from tests.model.conftest import FIELD, random_graph
 
+from gnnformd.cli.inspection import describe
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import (
     FORMAT_VERSION,
@@ -65,6 +66,28 @@ def test_what_several_trainings_have_seen_is_known_together():
         (1, 0, 2),
         (1, 2, 0),
     }
+
+
+def test_types_that_share_a_name_are_told_apart_until_they_get_other_numbers():
+    seen = {"largest_forces": {"H (2)": 50.0, "H (3)": 9.0}, "closest_pairs": [[1, "O", "H (2)", 0.9]], "epochs": 3}
+    card = ModelCard(SETTINGS, ("O", "H", "H"), None, (seen,))
+    assert card.largest_forces == [None, 50.0, 9.0]
+    assert card.closest_pairs == {(1, 0, 1): 0.9, (1, 1, 0): 0.9}
+    assert card.history(("O", "H", "H")) == (seen,)
+    (pooled,) = card.history(("H", "O", "H"))
+    assert pooled == {"largest_forces": {"H": 50.0}, "closest_pairs": [[1, "O", "H", 0.9]], "epochs": 3}
+    renumbered = replace(card, type_names=("H", "O", "H"), trained_on=(pooled,))
+    assert renumbered.largest_forces == [50.0, None, 50.0]
+    assert set(renumbered.closest_pairs) == {(1, 0, 1), (1, 1, 0), (1, 1, 2), (1, 2, 1)}
+
+
+def test_inspect_tells_the_closest_of_pairs_whose_types_share_a_name(tmp_path: Path) -> None:
+    pairs = [[0, "H", "H", 1.5], [0, "H", "H", 1.4], [0, "H", "H", 1.8], [1, "O", "H", 0.9]]  # of an older file
+    card = ModelCard(SETTINGS, ("O", "H", "H"), None, ({"closest_pairs": pairs},))
+    model = build_model(SETTINGS, 3)
+    save_model(tmp_path / "old.safetensors", model, card)
+    facts = dict(describe(str(tmp_path / "old.safetensors"))[0][1])
+    assert facts["trained on 1"] == "closest pairs (angstrom) H-H 1.4, O-H bonded 0.9"
 
 
 def test_the_same_model_is_the_same_file_each_time_it_is_written(saved: Path, tmp_path: Path) -> None:

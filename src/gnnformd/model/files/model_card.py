@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -23,6 +24,7 @@ from gnnformd.model.settings import (
     PlainResidualSettings,
     ScaledSettings,
 )
+from gnnformd.reference.type_names import distinct_names
 
 __all__ = ["FORMAT_VERSION", "ModelCard"]
 
@@ -56,7 +58,8 @@ class ModelCard:
         One mapping per training: names of the data (never paths), their ``units``, frames, atoms, epochs, errors,
         digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type),
         ``closest_pairs`` (bonds between the two, types, angstrom), ``largest_charge`` (e) and ``temperature_K``
-        (lowest, mean, highest); where its stability was checked, ``stability`` (see `StabilityCheck`). Errors of
+        (lowest, mean, highest); types are named by `distinct_names`, and a name that several of them share, as older
+        files have it, is any of them; where its stability was checked, ``stability`` (see `StabilityCheck`). Errors of
         forces (``validation_l1_per_atom``, ``train_l1_per_atom``) and ``validation_mean_force`` are those of
         `EpochRecord`.
     units
@@ -95,8 +98,12 @@ class ModelCard:
     @property
     def largest_forces(self) -> list[float | None]:
         """Largest force on an atom of each type in all trainings, kcal/mol/angstrom; None where it is not known."""
-        known = [entry.get("largest_forces", {}) for entry in self.trained_on]
-        return [max((forces[name] for forces in known if name in forces), default=None) for name in self.type_names]
+        largest: list[float | None] = [None] * len(self.type_names)
+        for entry in self.trained_on:
+            for name, force in entry.get("largest_forces", {}).items():
+                for k in self._numbers.get(name, ()):
+                    largest[k] = max(force, largest[k] or 0.0)
+        return largest
 
     @property
     def temperatures(self) -> tuple[float, float] | None:
@@ -110,13 +117,36 @@ class ModelCard:
     def closest_pairs(self) -> dict[tuple[int, int, int], float]:
         """How close atoms came in frames of all trainings, angstrom, by bonds between them and types from 0."""
         closest: dict[tuple[int, int, int], float] = {}
-        numbers = {name: [k for k, other in enumerate(self.type_names) if other == name] for name in self.type_names}
         pairs = (pair for entry in self.trained_on for pair in entry.get("closest_pairs", ()))
         for bonds, one, other, distance in pairs:
-            for a, b in product(numbers.get(one, ()), numbers.get(other, ())):
+            for a, b in product(self._numbers.get(one, ()), self._numbers.get(other, ())):
                 for key in ((bonds, a, b), (bonds, b, a)):
                     closest[key] = min(distance, closest.get(key, distance))
         return closest
+
+    @cached_property
+    def _numbers(self) -> dict[str, list[int]]:
+        """Types from 0 that a name stands for, by that name."""
+        found = {name: [k for k, other in enumerate(self.type_names) if other == name] for name in self.type_names}
+        return found | {label: [k] for k, label in enumerate(distinct_names(self.type_names))}
+
+    def history(self, type_names: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+        """Make ``trained_on`` of a model that goes on from this one with types of these names, from type 1 on.
+
+        Where types get other numbers, those that share a name are no longer told apart in what earlier trainings saw.
+        """
+        if type_names == self.type_names:
+            return self.trained_on
+        plain = dict(zip(distinct_names(self.type_names), self.type_names, strict=True))
+        found = []
+        for entry in self.trained_on:
+            forces: dict[str, float] = {}
+            for label, force in entry.get("largest_forces", {}).items():
+                forces[plain.get(label, label)] = max(force, forces.get(plain.get(label, label), 0.0))
+            pairs = [[kind, *(plain.get(n, n) for n in names), d] for kind, *names, d in entry.get("closest_pairs", [])]
+            seen = {"largest_forces": forces, "closest_pairs": pairs}
+            found.append({**entry, **{name: value for name, value in seen.items() if name in entry}})
+        return tuple(found)
 
     @property
     def stability(self) -> StabilityCheck | None:

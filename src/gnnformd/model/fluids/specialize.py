@@ -21,6 +21,7 @@ from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.scaled_pairs import ScaledPairs
 from gnnformd.model.density.settings import ScaledSettings
 from gnnformd.model.fluids.functions import FluidFunctions
+from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.frame import Topology
 from gnnformd.units import BOLTZMANN
 
@@ -375,11 +376,9 @@ def parameters_of(field: ForceField) -> dict[str, list[float]]:
 
 def seen_pairs(model: DensityModel, field: ForceField) -> list[tuple[int, str, str, float]]:
     """Kinds of bond and names of types that the model knows, and how close they came: for its card."""
-    distances = model.contacts.distances.double()
+    distances, labels = model.contacts.distances.double(), distinct_names(field.names)
     found = []
     for kind, one, other in product(range(4), range(len(field.types)), range(len(field.types))):
         if one <= other and model.closest_in_data(kind, one, other) is not None:
-            found.append(
-                (kind, field.names[one], field.names[other], float(distances[kind, one, other]) / CONTACT_SHARE)
-            )
+            found.append((kind, labels[one], labels[other], float(distances[kind, one, other]) / CONTACT_SHARE))
     return found
