@@ -17,12 +17,14 @@ from typer.testing import CliRunner
 
 from gnnformd.cli import app
 from gnnformd.errors import InputError
+from gnnformd.evaluation.report.data_files import DEFAULTS, KnownData
 from gnnformd.evaluation.report.report import write_report
 from gnnformd.force_field import AtomType, ForceField
 from gnnformd.model.files.model_card import ModelCard
 from gnnformd.model.files.model_file import load_model, save_model
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import GamdSettings
+from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.speed.liquids import liquid_commands
 
 CUTOFF = 4.0
@@ -112,6 +114,18 @@ def test_the_command_of_a_run_can_be_pasted(tmp_path, monkeypatch, copies):
     assert result.exit_code == 0, result.output
     atoms = [yaml.safe_load(Path(folder, "simulate.json").read_text())["atoms"] for folder in ("run/md", "again")]
     assert atoms == [108 * (2 if copies else 1)] * 2
+
+
+def test_options_that_are_defaults_are_not_listed(tmp_path, monkeypatch):
+    usual = SimulationSettings().model_dump(exclude={"thermo_every", "repeat"}, exclude_none=True)
+    assert dict(DEFAULTS) == usual
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ref").mkdir()
+    (tmp_path / "ref" / "topology.data").write_text("")
+    for timestep, heat, words in ((1.0, 300.2, []), (2, 251.0, ["--temperature", "251", "--timestep", "2"])):
+        (tmp_path / "ref" / "reference.yaml").write_text(f"timestep_fs: {timestep}\n")
+        (tmp_path / "ref" / "thermo.csv").write_text(f"step,temperature_K\n0,{heat}\n10,{heat}\n")
+        assert KnownData(Path("ref")).start() == ["ref/topology.data", "--compare", "ref", *words]
 
 
 def test_the_refusal_of_benchmark_says_what_would_do(tmp_path):

@@ -419,7 +419,7 @@ def test_what_comes_next_can_be_pasted(simulated, monkeypatch):
     assert words[1:3] == ["m.safetensors", "a b.data"]
     options = dict(zip(words[3::2], words[4::2], strict=True))
     assert options == {
-        "--ensemble": "nvt", "--timestep": "2.0", "--steps": "7000", "--out": "demo/md", "--compare": "ref",
+        "--timestep": "2.0", "--steps": "7000", "--out": "demo/md", "--compare": "ref",
     }  # fmt: skip
     assert "gnnformd train demo/runs/water/config.yaml --out demo/runs/water-longer --max-minutes 30" in text
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gnnformd.evaluation.report.data_files import KnownData, all_there, data_of
+from gnnformd.evaluation.report.data_files import DEFAULTS, KnownData, all_there, data_of
 from gnnformd.evaluation.report.files import Reference, ResultFolder, TrainingRun
 from gnnformd.evaluation.results import SimulationResult
 from gnnformd.yaml_files import read_mapping
@@ -103,7 +103,9 @@ def _longer_runs(found: ResultFolder) -> list[str]:
         if manifest is None or not needs or not timestep or not (folder / "restart.lammps").is_file():
             continue
         steps = math.ceil(max(needs) / timestep) * 1000
-        lines.append(_line(*_simulation_words(manifest, steps=steps, out=str(folder)), "--resume"))
+        changed = {k: v for k, v in manifest["settings"].items() if v != DEFAULTS.get(k)} | {"steps": steps}
+        words = _simulation_words({**manifest, "settings": changed}, out=str(folder))
+        lines.append(_line(*words, "--resume"))
     return lines
 
 

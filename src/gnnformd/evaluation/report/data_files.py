@@ -17,10 +17,26 @@ from gnnformd.evaluation.report.files import ResultFolder, TrainingRun
 from gnnformd.trajectory.paths import matching_files
 from gnnformd.yaml_files import read_mapping
 
-__all__ = ["KnownData", "all_there", "data_of"]
+__all__ = ["DEFAULTS", "KnownData", "all_there", "data_of"]
 
 XYZ = (".xyz", ".extxyz")
 MAX_BYTES = 100_000_000
+
+DEFAULTS: Mapping[str, Any] = {
+    "engine": "lammps",
+    "ensemble": "nvt",
+    "temperature": 300.0,
+    "pressure": 1.0,
+    "barostat": "iso",
+    "timestep": 1.0,
+    "steps": 1000,
+    "dump_every": 10,
+    "seed": 1,
+    "ranks": 1,
+    "velocities": "create",
+    "guard": "warn",
+}
+"""Options of ``simulate`` that need not be given."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +69,14 @@ class KnownData:
         return [str(self.path)] if self.path.suffix in XYZ and _periodic(self.path) else None
 
     def _conditions(self) -> list[str]:
-        """Temperature and timestep of a reference run."""
+        """Temperature and timestep of a reference run, where they are not those of ``simulate`` without options."""
         words = []
         heat = ThermoSeries.read(self.path / "thermo.csv").columns.get("temperature_K", np.empty(0))
         heat = heat[np.isfinite(heat)]
-        if len(heat) and heat.mean() >= 1.0:
+        if len(heat) and heat.mean() >= 1.0 and float(f"{heat.mean():.3g}") != DEFAULTS["temperature"]:
             words += ["--temperature", f"{heat.mean():.3g}"]
         timestep = read_mapping(self.path / "reference.yaml").get("timestep_fs")
-        if isinstance(timestep, (int, float)) and timestep > 0:
+        if isinstance(timestep, (int, float)) and timestep > 0 and timestep != DEFAULTS["timestep"]:
             words += ["--timestep", f"{timestep:g}"]
         return words
 
