@@ -31,7 +31,7 @@ from gnnformd.simulation.stability.check import check_stability, check_trained, 
 from gnnformd.simulation.stability.pieces import count_pieces, in_vacuum
 from gnnformd.simulation.stability.run import Judge, short_run
 from gnnformd.simulation.stability.starts import Start, choose_starts, rigid_bonds
-from gnnformd.simulation.stability.temperature import configurational_temperature, highest_temperature
+from gnnformd.simulation.stability.temperature import Estimates, configurational_temperature, highest_temperature
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.settings import DataSettings
@@ -90,7 +90,7 @@ def test_the_shipped_model_of_argon_passes_on_its_liquid(tmp_path: Path) -> None
     assert found.timesteps_fs == (2.0,)
     (tmp_path / "bare.dump").write_bytes((tmp_path / "argon" / "trajectory.dump").read_bytes())
     bare = open_dataset(tmp_path / "bare.dump")
-    kelvin, source = highest_temperature(load(Push()), [bare], choose_starts(load(Push()), [bare], 2))
+    kelvin, source = highest_temperature([bare], Estimates(load(Push()), choose_starts(load(Push()), [bare], 2)))
     assert source == "velocities in the data"
     table = np.genfromtxt(tmp_path / "argon" / "thermo.csv", delimiter=",", names=True)["temperature_K"]
     assert kelvin == pytest.approx(max(table.mean(), table.max() / (1 + 3 * np.sqrt(2 / (3 * 500 - 3)))), rel=1e-3)
@@ -333,7 +333,20 @@ def test_data_tell_their_temperature_or_it_is_said_where_it_is_from(tmp_path: Pa
         ({}, (300.0, "taken as usual, since the data do not say it")),
     ):
         data = open_dataset(crystal(tmp_path / f"argon{len(str(info))}.xyz", frames=2, **info))
-        assert highest_temperature(loaded, [data], choose_starts(loaded, [data], 2)) == expected
+        assert highest_temperature([data], Estimates(loaded, choose_starts(loaded, [data], 2))) == expected
+
+
+def test_configurational_temperatures_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(loaded: object, start: Start) -> float:
+        asked.append(start.name)
+        return 60.0
+
+    monkeypatch.setattr(temperature, "configurational_temperature", counted)
+    found = check_stability(load(Push(0.0)), [open_dataset(crystal(tmp_path / "argon.xyz", sites=2))], seconds=0.2)
+    assert found.temperature_source == temperature.ESTIMATED
+    assert sorted(asked) == [f"frame {k} of argon.xyz" for k in (0, 1, 2, 4, 5)]
 
 
 def test_fluctuations_of_few_atoms_are_not_taken_for_a_higher_temperature() -> None:

@@ -18,7 +18,7 @@ from gnnformd.model.files.model_file import LoadedModel, load_model, save_card
 from gnnformd.model.files.stability import StabilityCheck
 from gnnformd.simulation.stability.run import Ensemble, Finished, seconds_per_step, short_run
 from gnnformd.simulation.stability.starts import Start, choose_starts, rigid_bonds
-from gnnformd.simulation.stability.temperature import highest_temperature, near_equilibrium
+from gnnformd.simulation.stability.temperature import Estimates, highest_temperature, near_equilibrium
 from gnnformd.trajectory.packed.dataset import PackedDataset, open_datasets
 
 if TYPE_CHECKING:
@@ -138,8 +138,9 @@ def check_stability(
         return StabilityCheck(skipped=str(error))
     if rigid_bonds(starts):
         return StabilityCheck(skipped="bonds have a fixed length in the data, which only LAMMPS can keep (fix shake)")
-    highest, source = highest_temperature(loaded, datasets, starts)
-    every_start, (starts, far) = starts, near_equilibrium(loaded, starts, highest, source)
+    estimates = Estimates(loaded, starts)
+    highest, source = highest_temperature(datasets, estimates)
+    every_start, (starts, far) = starts, near_equilibrium(estimates, highest, source)
     if not starts:
         return StabilityCheck(
             skipped=f"the frames of the data are far from equilibrium, with forces as at {far:.2g} K, and would "

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from gnnformd.units import BOLTZMANN
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["configurational_temperature", "highest_temperature", "near_equilibrium"]
+__all__ = ["Estimates", "configurational_temperature", "highest_temperature", "near_equilibrium"]
 
 Float = NDArray[np.float64]
 
@@ -50,9 +51,27 @@ MEASURED = ("tables of the data", "velocities in the data")
 """Sources of a temperature of molecular dynamics, whose frames are at equilibrium."""
 
 
-def highest_temperature(
-    loaded: LoadedModel, datasets: Sequence[PackedDataset], starts: Sequence[Start]
-) -> tuple[float, str]:
+class Estimates:
+    """Configurational temperatures of frames, which are computed where they are needed first, and once.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    starts
+        The frames.
+    """
+
+    def __init__(self, loaded: LoadedModel, starts: Sequence[Start]) -> None:
+        self.loaded, self.starts = loaded, starts
+
+    @cached_property
+    def values(self) -> list[float | None]:
+        """See `configurational_temperature`; K, one a frame."""
+        return [configurational_temperature(self.loaded, start) for start in self.starts]
+
+
+def highest_temperature(datasets: Sequence[PackedDataset], estimates: Estimates) -> tuple[float, str]:
     """Find the highest temperature of the data without its fluctuations.
 
     The first of these that is there: tables of reference runs, ``temperature`` in extended XYZ,
@@ -65,6 +84,7 @@ def highest_temperature(
     str
         Where it is from, a clause.
     """
+    loaded, starts = estimates.loaded, estimates.starts
     atoms = min(len(start.masses) for start in starts)
     tables = [dataset.path / "thermo.csv" for dataset in datasets]
     table = temperature_range([path for path in tables if path.is_file()])
@@ -80,10 +100,10 @@ def highest_temperature(
             return _without_fluctuation(float(np.mean(values)), max(values), atoms) if fluctuate else max(
                 values
             ), source
-    estimates = [value for start in starts if (value := configurational_temperature(loaded, start)) is not None]
-    estimates = [value for value in estimates if value <= HIGHEST] or estimates
-    if estimates:
-        found = _without_fluctuation(float(np.mean(estimates)), max(estimates), atoms)
+    known = [value for value in estimates.values if value is not None]
+    known = [value for value in known if value <= HIGHEST] or known
+    if known:
+        found = _without_fluctuation(float(np.mean(known)), max(known), atoms)
         if found >= LOWEST:
             return float(f"{min(found, HIGHEST):.2g}"), ESTIMATED
     return USUAL, "taken as usual, since the data do not say it"
@@ -177,9 +197,7 @@ def configurational_temperature(loaded: LoadedModel, start: Start) -> float | No
     return float((frame.forces**2).sum()) / curvature / BOLTZMANN
 
 
-def near_equilibrium(
-    loaded: LoadedModel, starts: Sequence[Start], highest: float, source: str
-) -> tuple[list[Start], float | None]:
+def near_equilibrium(estimates: Estimates, highest: float, source: str) -> tuple[list[Start], float | None]:
     """Leave out frames whose forces are those of a much higher temperature, as after large random displacements.
 
     In a simulation the energy of such a frame becomes heat, though the model is right. Frames of molecular dynamics all
@@ -187,10 +205,8 @@ def near_equilibrium(
 
     Parameters
     ----------
-    loaded
-        The model.
-    starts
-        Frames.
+    estimates
+        Of the frames.
     highest, source
         See `highest_temperature`.
 
@@ -202,10 +218,9 @@ def near_equilibrium(
         The lowest configurational temperature of those left out, K.
     """
     if source in MEASURED:
-        return list(starts), None
+        return list(estimates.starts), None
     near, far = [], []
-    for start in starts:
-        value = configurational_temperature(loaded, start)
+    for start, value in zip(estimates.starts, estimates.values, strict=True):
         if value is not None and _without_fluctuation(0.0, value, len(start.masses)) > _FAR * highest:
             far.append(value)
         else:
