@@ -411,6 +411,18 @@ def test_what_the_data_is_like_is_told(simulated):
     assert re.search(r"0\.8\b", text)  # the closest pair, through the face of the box
 
 
+def test_what_is_wider_than_a_phone_scrolls_in_a_box_of_its_own_or_is_broken(simulated):
+    page = write_report(simulated).read_text(encoding="utf-8")
+    assert page.count("<table") == page.count('<div class="scroll"><table') > 3
+    style = re.search("<style>(.*?)</style>", page, re.DOTALL).group(1)
+    rules = {name.strip(): rule for name, rule in re.findall(r"^([^@{}\n]+)\{([^}]*)\}", style, re.MULTILINE)}
+    for name in (".scroll", "pre", "nav"):
+        assert "overflow-x: auto" in rules[name], name
+    for name in ("p", "h1", "h3", "summary", "figcaption", ".tile > span", "footer"):  # may have paths without a space
+        assert "overflow-wrap: anywhere" in rules[name], name
+    assert 'name="viewport" content="width=device-width, initial-scale=1"' in page
+
+
 def test_what_comes_next_can_be_pasted(simulated, monkeypatch):
     monkeypatch.chdir(simulated.parent)
     text, _, _ = _parsed(write_report(Path("demo")))
