@@ -126,6 +126,7 @@ run 8
     generate(tmp_path / "sic.lmp", tmp_path / "sic")
     found = chosen([str(tmp_path / "sic")])
     assert found["model.layers"] == 1 and found["model.l_max"] == 2
+    assert found["training.energy_weight"] == 0  # forces fix it
 
 
 def test_lennard_jones_ends_where_its_force_field_says(tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ def _training_choices(facts: DataFacts) -> list[Choice]:
 def _energy_weight(facts: DataFacts) -> Choice:
     if not facts.energies:
         return Choice("training.energy_weight", 0.0, "the data have no energies")
-    if _is_classical(facts) and facts.same_composition:
+    if facts.same_composition and (_is_classical(facts) or _is_of_short_reach(facts)):
         reason = "forces fix the energy of one system up to a constant"
         return Choice("training.energy_weight", 0.0, reason)
     reason = f"{_share(facts.energies, facts)} have energies; their errors count a fifth"
