@@ -177,3 +177,11 @@ def test_bonds_that_change_between_frames_are_refused(tmp_path, command):
     assert executed.see("run 10")[1].startswith("'delete_bonds' changes bonds between frames")
     assert executed.see("undump 1") is None
     assert executed.see("run 10") is None
+
+
+def test_what_a_fix_keeps_for_atoms_is_not_in_the_topology(argon_input, tmp_path):
+    # neither this program nor LAMMPS could read it without the fix
+    kept = ("velocity", "fix p all property/atom i_flag\nset group all i_flag 3\nvelocity")
+    run = generate(argon_input(kept), tmp_path / "run")
+    assert len(list(read_frames(run.folder))) == 6
+    assert "i_flag" not in run.topology.read_text()
