@@ -81,6 +81,7 @@ def test_atoms_that_exchange_their_types_have_those_of_each_frame(argon_input, t
     run = generate(argon_input(*swap), tmp_path / "run")
     read = list(read_frames(run.folder))
     assert not np.array_equal(read[0].types, read[-1].types)
+    assert [kind["epsilon"] for kind in run.manifest["force_field"]["types"]] == [0.2378, 0.5]
     for frame in read:
         assert len(frame.bonds) == 0
         expected = lennard_jones_and_coulomb(frame, (0.2378, 0.5))
@@ -112,6 +113,10 @@ def test_atoms_that_leave_a_run_are_in_the_frames_before(argon_input, tmp_path):
         (
             [("run 20\n", "echo none\nlog none\nrun 20\npair_style lj/cut 7.0\npair_coeff 1 1 0.2378 3.405\n")],
             r"line 17: changes the force field between frames",
+        ),
+        (
+            [("run 30", 'run 30 every 10 "pair_coeff 1 1 0.3 3.405"')],
+            r"line 15: changes the force field between frames",
         ),
         (
             [("fix 1 all nve", "fix 1 all nve\nvariable e equal 0.2\nfix 2 all adapt 1 pair lj/cut epsilon 1 1 v_e")],

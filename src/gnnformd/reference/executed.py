@@ -44,6 +44,10 @@ CHARGES_CHANGE = re.compile(
 )
 """Fixes after which atoms may have other charges, or be others."""
 
+_FORCE_FIELD_CHANGES = (
+    "changes the force field between frames, which must be of one; define the dump after it, or end it ('undump') "
+    "before it and begin no other."
+)
 _CHARGES_NOT_DUMPED = "changes charges between frames, which do not have their own; add 'q' to the dump."
 
 
@@ -95,6 +99,8 @@ class ExecutedCommands:
         if name in _RUNS and self._dump is not None:
             fault = self._fault()
             self._of_first_frames = self._of_first_frames or dict(self._force_field)
+            if any(_FORCE_FIELD.match((words(inner) or [""])[0]) for inner in parts if "every" in parts):
+                fault = fault or (command, _FORCE_FIELD_CHANGES)
             return fault and (self._written.get(fault[0], fault[0]), fault[1])
         if name == "clear":
             self._dump, self._fixes, self._force_field = None, {}, {}
@@ -160,10 +166,7 @@ class ExecutedCommands:
         before = self._force_field if self._of_first_frames is None else self._of_first_frames
         for key in before.keys() | self._force_field.keys():
             if before.get(key) != self._force_field.get(key):
-                return self._force_field.get(key, before.get(key, "")), (
-                    "changes the force field between frames, which must be of one; define the dump after it, or end it "
-                    "('undump') before it and begin no other."
-                )
+                return self._force_field.get(key, before.get(key, "")), _FORCE_FIELD_CHANGES
         return self._fault_of_fixes() or (self._pending[0] if self._pending else None)
 
     def _fault_of_fixes(self) -> tuple[str, str] | None:
@@ -177,7 +180,7 @@ class ExecutedCommands:
             if parts[3] in _CHANGES_BONDS:
                 return command, _bonds(f"fix {parts[3]}")
             if CHARGES_CHANGE.match(command):
-                self.charges_change = True
+                self.charges_change |= self._with_charges
                 if not self._with_charges and words(self._atom_style)[1:2] in (["charge"], ["full"]):
                     return command, _CHARGES_NOT_DUMPED
         return None
