@@ -77,6 +77,12 @@ class ExecutedCommands:
         self._dimension = self._atom_style = self._unresolved = ""
         self._written: dict[str, str] = {}
 
+    @property
+    def long_range_coulomb(self) -> bool:
+        """Whether charges act on each other without cutoff or screening, as far as commands tell."""
+        solver, dielectric = (words(self._force_field.get(name, ""))[1:2] for name in ("kspace_style", "dielectric"))
+        return solver not in ([], ["none"]) and dielectric in ([], ["1"], ["1.0"])
+
     def see(self, text: str) -> tuple[str, str] | None:
         """Look at a line that LAMMPS printed.
 

@@ -115,6 +115,7 @@ def generate(
                 "one 'units' line."
             )
         manifest = _complete(folder, work, script, parts, result, units, names)
+        manifest["long_range_coulomb"] = executed.long_range_coulomb
         if executed.charges_change:  # a force field has those of the last frame
             manifest["force_field"] = None
         manifest = {"system": built_in.name if built_in else script.path.name, **manifest, "ranks": ranks}
