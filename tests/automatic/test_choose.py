@@ -96,6 +96,27 @@ def test_what_is_not_in_the_data_is_not_asked_for(tmp_path: Path) -> None:
     assert found["training.virial_weight"] == 0 and found["training.energy_weight"] == "auto"
 
 
+@pytest.mark.parametrize(
+    ("style", "solver", "electrostatics"),
+    [
+        ("lj/cut/coul/long 5.0", "kspace_style ewald 1e-4\n", "fixed"),
+        ("lj/cut/coul/debye 0.3 5.0", "", "none"),
+        ("lj/cut/coul/long 5.0", "kspace_style ewald 1e-4\ndielectric 4.0\n", "none"),
+    ],
+)
+def test_charges_that_act_within_a_cutoff_or_are_screened_bring_none(tmp_path, style, solver, electrostatics) -> None:
+    # Ewald's sum of such charges is no part of the forces; errors were five times as large
+    (tmp_path / "in.lmp").write_text(
+        "units real\natom_style charge\nlattice fcc 5.4\nregion b block 0 2 0 2 0 2\ncreate_box 2 b\n"
+        "create_atoms 1 box\nset type 1 type/ratio 2 0.5 11\nset type 1 charge 0.2\nset type 2 charge -0.2\nmass * 40\n"
+        f"pair_style {style}\npair_coeff * * 0.2378 3.405\n{solver}velocity all create 90 3\nfix 1 all nve\n"
+        "dump 1 all custom 10 a id type x y z\nrun 40\n"
+    )
+    folder = generate(tmp_path / "in.lmp", tmp_path / "run").folder
+    found = chosen([str(folder)])
+    assert found["model.electrostatics"] == electrostatics
+
+
 def test_charges_bring_electrostatics_unless_they_change(tmp_path: Path) -> None:
     found = chosen([dump(tmp_path / "a.dump", (1.0,))])
     assert found["model.electrostatics"] == "fixed" and found["model.layers"] == 1

@@ -472,3 +472,10 @@ def test_a_folder_of_potentials_that_the_user_names_is_the_only_one(argon_input,
 def test_the_topology_has_the_names_of_the_types(argon_input, tmp_path):
     run = generate(argon_input(), tmp_path / "out", names=["Argon"])
     assert read_topology(run.topology).type_names == ("Argon",)
+
+
+def test_a_variable_that_a_loop_has_used_up_is_left_out(argon_input, tmp_path):
+    loop = "variable T index 60 90\nlabel again\nvelocity all create ${T} 5\nrun 10\nnext T\njump SELF again\n"
+    run = generate(argon_input(("run 20\nrun 30\n", loop)), tmp_path / "run")
+    assert run.manifest["frames"] == 3
+    assert run.manifest["variables"] == {"seed": "42"}

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
 from typer.testing import CliRunner
 
 from gnnformd.cli.app import app
@@ -17,7 +22,7 @@ from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.evaluation.report.report import write_report
 from gnnformd.model.files.model_card import ModelCard
 from gnnformd.model.files.model_file import load_model, read_card
-from gnnformd.model.files.usability import why_unusable
+from gnnformd.model.files.usability import why_inconsistent, why_unusable
 from gnnformd.model.settings import GamdSettings
 from gnnformd.training.run_log import EpochRecord
 from gnnformd.training.train import TrainedRun
@@ -90,3 +95,65 @@ def test_a_card_with_another_thing_than_an_error_is_damaged() -> None:
     card = ModelCard(GamdSettings(), ("Ar",), None, ({"validation_mean_force": "large"},))
     with pytest.raises(InputError, match=r"'validation_mean_force' is no error or force"):
         ModelCard.from_dict(card.to_dict(), "a.safetensors")
+
+
+def test_energies_and_virials_that_contradict_good_forces_are_told() -> None:
+    assert why_inconsistent(1.0, 10.0, 1.0, 0.3, 0.1) is None
+    text = why_inconsistent(1.0, 10.0, 0.8, 2.66, None)
+    assert text is not None and text.startswith(
+        "The forces of this model are wrong by 10 %, but its energies by 266 % of their differences between frames, in "
+        "training frames: forces and energies of the data seem to contradict each other."
+    )
+    both = why_inconsistent(1.0, 10.0, 1.0, 1.0, 0.4)
+    assert both is not None and both.endswith("(training.energy_weight=0, training.virial_weight=0).")
+    assert why_inconsistent(2.0, 10.0, 2.0, 0.7, 0.2) is None  # as bad as the forces
+    assert why_inconsistent(5.0, 10.0, 5.0, 9.0, 9.0) is None  # nothing is learned yet
+    assert why_inconsistent(0.01, 0.05, 0.01, 9.0, 9.0) is None  # relaxed structures
+    assert why_inconsistent(1.0, 10.0, 1.0, None, None) is None  # older files, or not learned
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, None),
+        ({"energy": -1.0}, "energies"),
+        ({"energy": 23.06}, "energies"),
+        ({"stress": -1.0}, "virials"),
+    ],
+)
+def test_data_of_another_sign_or_unit_end_a_training_with_a_word(tmp_path: Path, change, told) -> None:
+    generator = np.random.default_rng(3)
+    frames = []
+    for _ in range(40):
+        atoms = bulk("Cu", a=3.6 + 0.2 * generator.random(), cubic=True) * (2, 1, 1)
+        atoms.positions += generator.normal(0.0, 0.1, (8, 3))
+        atoms.calc = EMT()
+        results = {
+            "energy": atoms.get_potential_energy() * change.get("energy", 1.0),
+            "forces": atoms.get_forces(),
+            "stress": atoms.get_stress() * change.get("stress", 1.0),
+        }
+        frames.append(Atoms(atoms, calculator=SinglePointCalculator(atoms, **results)))
+    write(tmp_path / "cu.xyz", frames)
+    options = ("training.epochs=40", "training.max_minutes=null", "training.stability_check=false")
+    options = (*options, "model.features=8", "model.width=16", "model.l_max=2", "model.cutoff=4.5")
+    done = CliRunner().invoke(
+        app,
+        [
+            *("train", "auto", "--data", str(tmp_path / "cu.xyz"), "--out", str(tmp_path / "run")),
+            *(part for change in options for part in ("--set", change)),
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    card = read_card(tmp_path / "run" / "model.safetensors")
+    if told is None:
+        assert "contradict" not in said
+        assert card.why_inconsistent is None
+    else:
+        assert f"forces and {told} of the data seem to contradict each other" in said
+        assert card.why_inconsistent is not None and card.why_inconsistent in said
+        facts = dict(describe(str(tmp_path / "run" / "model.safetensors"))[0][1])
+        assert facts["warning"] == card.why_inconsistent
+        write_report(tmp_path / "run")
+        assert "contradict each other" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -119,3 +119,28 @@ def test_single_atoms_without_forces_are_no_trouble(argon: PackedDataset) -> Non
     arrays = {k: getattr(argon[0], k)[:1] for k in ("ids", "types", "positions")}
     one = replace(argon[0], **arrays, forces=np.zeros((1, 3)))
     assert sentences([one, replace(one, cell=1.1 * one.cell)]) == ""
+
+
+def test_forces_of_held_atoms_that_were_set_to_zero_are_noticed(argon: PackedDataset) -> None:
+    # each force is of a usual size, and with few held atoms the sum is small beside it
+    frame = argon[0]
+    one, layer, along_z = (frame.forces.copy() for _ in range(3))
+    one[np.argmax(np.abs(one[:, 0]))] = 0.0
+    layer[:40] = 0.0
+    along_z[:40, 2] = 0.0
+    end = "and the others do not sum to zero; if these atoms were held, write the forces that act on them."
+    for forces, atoms in ((one, "1 atom"), (layer, "40 atoms"), (along_z, "40 atoms")):
+        told = sentences([replace(frame, forces=forces)], ARGON)
+        assert told == f"forces on {atoms} of {frame.name} are exactly zero, {end}"
+    alone = frame.forces.copy()
+    alone[:40] = 0.0
+    alone[40:] -= alone[40:].mean(axis=0)  # atoms without neighbors, which have no force
+    assert sentences([replace(frame, forces=alone)]) == ""
+
+
+def test_energies_that_are_all_the_same_are_noticed(argon: PackedDataset) -> None:
+    frames = list(argon)
+    told = sentences([replace(frame, energy=-7.0) for frame in frames], ARGON)
+    assert told.startswith("all 3 frames have the same energy, though forces act and atoms move; write the energy of e")
+    assert sentences([replace(frames[0], energy=-7.0)], ARGON) == ""
+    assert sentences([replace(frame, energy=-7.0 - k) for k, frame in enumerate(frames)], ARGON) == ""

@@ -246,6 +246,9 @@ def _electrostatics(facts: DataFacts) -> Choice:
         return Choice("model.electrostatics", "none", f"the data have no charges{unless}")
     if facts.charges_change:
         return Choice("model.electrostatics", "none", "charges change from frame to frame, and would not be known")
+    if facts.short_range_coulomb and facts.sampled != open_:  # a cluster may be within the cutoff
+        reason = "charges act within a cutoff only, or are screened (no kspace_style, or a dielectric constant)"
+        return Choice("model.electrostatics", "none", reason)
     if facts.sampled not in (whole, open_):
         return Choice("model.electrostatics", "none", "boxes are periodic in some directions only")
     return Choice("model.electrostatics", "fixed", f"the data have charges of up to {facts.charges:.3g} e")

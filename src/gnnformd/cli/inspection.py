@@ -37,6 +37,8 @@ METRICS = {
     "train_l1_per_atom": ("training: |dF| per atom", "force"),
     "validation_mean_force": ("validation: |F| per atom", "force"),
     "validation_score": ("validation: score that the model was chosen by", None),
+    "train_energy_share": ("training: error of energies over their differences", None),
+    "train_virial_share": ("training: error of virials over those of usual forces", None),
 }
 """What the columns of ``metrics.csv`` are, and the attribute of `ShownUnits` that has their unit."""
 
@@ -93,7 +95,7 @@ def _model(name: str) -> Part:
         ("conservative", "yes" if loaded.model.conservative else "no"),
         ("settings", _listed(card.settings.model_dump())),
         *((f"trained on {k}", _listed(_training(part, shown))) for k, part in enumerate(card.trained_on, start=1)),
-        *([] if card.why_unusable is None else [("warning", card.why_unusable)]),
+        *(("warning", text) for text in (card.why_unusable, card.why_inconsistent) if text is not None),
         *([] if card.stability is None else [("stability", _stability(card.stability))]),
         ("format version", card.format_version),
     ]

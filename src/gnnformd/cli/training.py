@@ -287,6 +287,8 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {_error(run.best, units)}")
     if run.why_unusable is not None:
         say(run.why_unusable)
+    if run.why_inconsistent is not None:
+        say(run.why_inconsistent)
     if run.in_vain is not None:
         say(_ended_early(run, *run.in_vain))
     elif run.after_best is not None:

@@ -27,9 +27,10 @@ def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
     """
     variables = {}
     for name in variable_names:
-        value = lmp.extract_variable(name)
-        if isinstance(value, str):
-            variables[name] = value
+        if lmp.has_id("variable", name):  # one whose values a loop has used up is no more
+            value = lmp.extract_variable(name)
+            if isinstance(value, str):
+                variables[name] = value
     return {
         "units": lmp.extract_global("units"),
         "lammps_version": lmp.version(),

@@ -13,6 +13,7 @@ from gnnformd import __version__
 from gnnformd.errors import InputError
 from gnnformd.files import move_folder, work_folder
 from gnnformd.reference.convert import convert_data_file, say_boundary, say_names, say_units
+from gnnformd.reference.executed import ExecutedCommands
 from gnnformd.reference.fixes import check_order
 from gnnformd.reference.instrument import Instrumented, check_units, instrument, units_of_style
 from gnnformd.reference.launch import run_lammps
@@ -99,8 +100,9 @@ def generate(
         parts = instrument(script, work, folder / "trajectory.dump", work / "thermo.txt")
         total = _total_steps(script, values)
         job = _job(script, parts, folder, values, ranks)
+        executed = ExecutedCommands(folder / "trajectory.dump")
         try:
-            result = run_lammps(job, work, script, parts, ranks, _clipped(progress, total))
+            result = run_lammps(job, work, script, parts, ranks, _clipped(progress, total), executed)
         except InputError:
             (work / "space").write_bytes(
                 bytes(_SPACE)
@@ -113,6 +115,9 @@ def generate(
                 "one 'units' line."
             )
         manifest = _complete(folder, work, script, parts, result, units, names)
+        manifest["long_range_coulomb"] = executed.long_range_coulomb
+        if executed.charges_change:  # a force field has those of the last frame
+            manifest["force_field"] = None
         manifest = {"system": built_in.name if built_in else script.path.name, **manifest, "ranks": ranks}
         if built_in:
             manifest["description"] = built_in.description + _changes(script, built_in, values)

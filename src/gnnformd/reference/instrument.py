@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gnnformd.errors import InputError
+from gnnformd.reference.executed import CHARGES_CHANGE
 from gnnformd.reference.fixes import (
     FORCE_FIX,
     check_equilibration,
@@ -165,9 +166,16 @@ def find_dump(script: Script) -> tuple[ScriptLine, tuple[str, ...]]:
         )
     columns = _columns(line)
     wanted = ("id", "type") + (() if set(_COORDINATES) & set(columns) else ("x", "y", "z")) + ("fx", "fy", "fz")
-    if equilibrations(script):
+    if equilibrations(script) or _charges_may_change(script, line):
         wanted += ("q",)
     return line, tuple(name for name in wanted if name not in columns)
+
+
+def _charges_may_change(script: Script, dump: ScriptLine) -> bool:
+    """Whether atoms may have other charges in some frames, as far as the text tells."""
+    loops = bool(script.commands("jump"))
+    late = [s for s in script.commands("set") if loops or s.path != dump.path or s.number > dump.number]
+    return any("charge" in line.words for line in late) or any(CHARGES_CHANGE.search(line.text) for line in script)
 
 
 def _columns(line: ScriptLine) -> list[str]:
@@ -241,6 +249,8 @@ class _Writer:
         """Command for a line that is not copied as it is, or None."""
         if line is self._dump:
             return self._include(dump_commands)
+        if line.words[:1] == ["echo"]:
+            return ""  # what runs is followed by its echo
         if modified := _MODIFIED_DUMP.search(line.text.split("#")[0]):
             command = self._format(line.text)[0]
             if modified["id"] != self._name:  # equal once variables have their values, or another dump
@@ -274,7 +284,11 @@ class _Writer:
     ) -> tuple[str, ...]:
         """Commands for the line with the dump."""
         name, every = self._name, self._dump.words[4]
-        columns = " ".join(self._columns if self.fixes is None else [_FORCES.get(c, c) for c in self._columns])
+        columns = self._columns if self.fixes is None else [_FORCES.get(c, c) for c in self._columns]
+        dump = f'dump {name} all custom {every} "{trajectory}" {" ".join(columns)}'
+        if columns[-1] == "q":  # not all atom styles have charges
+            without = dump.removesuffix(" q")
+            dump = f"if \"$(extract_setting(q_flag)) == 1\" then '{dump}' else '{without}'"
         values = ",".join("nan" if formula == "nan" else f"$({formula}:%.17g)" for formula in formulas)
         parts = _PARTS + (" fix" if with_fixes else "")
         computes = (
@@ -284,7 +298,7 @@ class _Writer:
         )
         return (
             *(() if self.fixes is None else (guard(), f'info fixes out append "{self.fixes}"')),
-            f'dump {name} all custom {every} "{trajectory}" {columns}',
+            dump,
             *self._format(),
             *(f'if "$(is_defined(compute,{c})) == 0" then "compute {c} all {style}"' for c, style in computes),
             'if "$(is_defined(fix,gnnformd_thermo)) == 1" then "unfix gnnformd_thermo"',

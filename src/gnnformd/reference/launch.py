@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gnnformd.errors import InputError
+from gnnformd.reference.executed import ExecutedCommands
 from gnnformd.reference.instrument import Instrumented
 from gnnformd.reference.library import find_mpich_file, lammps_sentence
 from gnnformd.reference.script import Script, ScriptLine, words
@@ -32,6 +33,7 @@ def run_lammps(
     parts: Instrumented,
     ranks: int,
     progress: Callable[[int], None],
+    executed: ExecutedCommands | None = None,
 ) -> dict[str, Any]:
     """Run a job in a separate process and return its result.
 
@@ -47,11 +49,13 @@ def run_lammps(
         Number of MPI processes.
     progress
         Called with the number of steps done.
+    executed
+        Sees what LAMMPS prints, and ends a run whose frames would be of no use.
 
     Raises
     ------
     InputError
-        LAMMPS stopped before the end of the input.
+        LAMMPS stopped before the end of the input, or was stopped by ``executed``.
     """
     job_file = work / "job.json"
     job_file.write_text(json.dumps(job))
@@ -73,6 +77,11 @@ def run_lammps(
                     progress(int(text.removeprefix(STEP)))
                 else:
                     printed.write(text)
+                    fault = None if executed is None else executed.see(text)
+                    if fault is not None:
+                        printed.flush()
+                        line = failing_line(fault[0], _lines(screen), script, parts)
+                        raise InputError(f"{script.path if line is None else line}: {fault[1]}")
             code = process.wait()
         finally:
             _stop(process)

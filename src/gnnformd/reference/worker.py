@@ -89,7 +89,7 @@ def _run(job: dict[str, Any], first_rank: bool) -> dict[str, Any]:
     try:
         lmp.file(job["input"])
         result = describe(lmp, job["variable_names"])
-        lmp.command(f'write_data "{job["topology"]}"')
+        lmp.command(f'write_data "{job["topology"]}" nofix')
     finally:
         finished.set()
         if first_rank:

@@ -123,8 +123,9 @@ def _simulate(
         if ranks.first:
             start.warn_of_units(velocities=settings.velocities == "file")
             start.warn_of_other_masses(loaded, types)
-            if loaded.card.why_unusable is not None:
-                warnings.warn(f"{loaded.path}: {loaded.card.why_unusable}", stacklevel=2)
+            for text in (loaded.card.why_unusable, loaded.card.why_inconsistent):
+                if text is not None:
+                    warnings.warn(f"{loaded.path}: {text}", stacklevel=2)
             _warn_of_temperature(loaded, settings, reference)
             start.warn_of_empty_space()
             sources = [topology] if reference is None else [topology, reference.trajectory]

@@ -40,7 +40,7 @@ class ForceFitting(lightning.LightningModule):
         Running means of what forces, energies and virials cost, (3,).
     train_totals
         Sum of losses and number of frames of the running epoch, sum of the absolute errors of forces and number of
-        atoms, (4,).
+        atoms, number of frames with an energy and sum of their shares (see `Loss.shares`), the same of virials, (8,).
     validation_totals
         Sums of absolute errors of forces along x, y, z, number of frames with forces, of their atoms, and of frames
         with an energy, sums over them of the error per atom and of its square, number of components of virials, sum
@@ -66,7 +66,7 @@ class ForceFitting(lightning.LightningModule):
         self._fixed: dict[int, Prediction | None] = {}
         self._validator: GraphPredictor | None = None
         # no buffers: those of one device would be copied over those of the others
-        self.train_totals = torch.zeros(4, dtype=torch.float64)
+        self.train_totals = torch.zeros(8, dtype=torch.float64)
         self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64)
         self.validated = False
 
@@ -88,6 +88,8 @@ class ForceFitting(lightning.LightningModule):
             errors = absolute_error_per_axis(prediction.forces, graph).sum(1)  # (B,)
             atoms = graph.atoms_per_graph * real * known[0]
             parts = [(loss * real).sum() + penalty, real.sum(), (errors * real).sum(), atoms.sum()]
+            for shares, there in zip(self.loss.shares(terms, graph), known[1:] * real, strict=True):
+                parts += [there.sum(), (shares * there).sum()]
             self.train_totals += torch.stack([part.to(self.train_totals) for part in parts])
         return (loss * weights).sum() + penalty * weights.max()
 
@@ -133,7 +135,7 @@ class ForceFitting(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""
-        self.train_totals = torch.zeros(4, dtype=torch.float64, device=self.device)
+        self.train_totals = torch.zeros(8, dtype=torch.float64, device=self.device)
         self.validated = False
 
     def on_validation_epoch_start(self) -> None:

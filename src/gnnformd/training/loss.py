@@ -18,6 +18,7 @@ ENERGY_SHARE, VIRIAL_SHARE = 0.2, 0.05  # of what forces cost, for automatic wei
 LARGEST_WEIGHT = (
     1.0  # that automatic weights reach: where frames are few, their energies are met long before their forces
 )
+NEIGHBOR = 2.5  # angstrom
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
 
 
@@ -113,6 +114,24 @@ class Loss:
             size = error.abs().mean(1) if self.settings.loss == "l1" else _bent(error.square().mean(1))
             found.append(self.scales.force * atoms * size)
         return torch.stack(found)
+
+    def shares(self, terms: Tensor, graph: AtomicGraph) -> Tensor:
+        """Errors of energies and virials of each graph beside what they could be, (2, B).
+
+        Energies beside how much they differ between frames; virials, whose differences may be small, beside the size of
+        ``sum_i x_i f_i`` for usual forces and neighbors that are `NEIGHBOR` angstrom apart.
+
+        Parameters
+        ----------
+        terms
+            From `terms`.
+        graph
+            The batch.
+        """
+        atoms = graph.atoms_per_graph.to(terms)
+        relative = terms[1:] / (self.scales.force * atoms)
+        of_forces = self.scales.force * atoms.sqrt() * NEIGHBOR
+        return torch.stack([relative[0], relative[1] * self.scales.virial / of_forces])
 
     def weights(self, balance: Tensor) -> Tensor:
         """Weights of forces, energies and virials, (3,).

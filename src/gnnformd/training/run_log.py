@@ -82,6 +82,9 @@ class EpochRecord:
     validation_mean_force
         ``|Fx| + |Fy| + |Fz|`` of the data averaged over the atoms of validation frames, kcal/mol/angstrom, beside which
         `validation_l1_per_atom` is large or small; None in older files.
+    train_energy_share, train_virial_share
+        Errors of energies and virials of the training frames while the weights change beside what they could be (see
+        `gnnformd.training.loss.Loss.shares`), mean over frames; None for what is not learned, and in older files.
     """
 
     epoch: int
@@ -99,6 +102,8 @@ class EpochRecord:
     validation_rmse: float | None = None
     validation_score: float | None = None
     validation_mean_force: float | None = None
+    train_energy_share: float | None = None
+    train_virial_share: float | None = None
 
     @property
     def score(self) -> float:
@@ -169,6 +174,8 @@ class RunLog(lightning.Callback):
             validation_score=per_frame[0]
             * (energy**ENERGY_SHARE if energy and pl_module.settings.energy_weight else 1.0),
             validation_mean_force=float(validation[15] / validation[4]),
+            train_energy_share=_share(pl_module.settings.energy_weight, *train[4:6].tolist()),
+            train_virial_share=_share(pl_module.settings.virial_weight, *train[6:8].tolist()),
         )
         self.records.append(record)
         for logger in trainer.loggers:
@@ -194,6 +201,11 @@ class RunLog(lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the records of the checkpoint."""
         self.records = [EpochRecord(**record) for record in state_dict["records"]]
+
+
+def _share(weight: float | str, count: float, total: float) -> float | None:
+    """Mean of errors that are learned, or None."""
+    return total / count if weight and count else None
 
 
 def _standard_deviation(count: float, total: float, squares: float) -> float | None:

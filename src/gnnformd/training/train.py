@@ -15,8 +15,9 @@ from torch import Tensor
 from gnnformd.errors import InputError
 from gnnformd.files import locked_folder
 from gnnformd.graph.atomic_graph import AtomicGraph
+from gnnformd.model.files.model_card import ERRORS
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
-from gnnformd.model.files.usability import why_unusable
+from gnnformd.model.files.usability import why_inconsistent, why_unusable
 from gnnformd.model.interface import ForceModel, weight_of
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import ModelSettings
@@ -110,6 +111,12 @@ class TrainedRun:
         """See `gnnformd.model.files.usability.why_unusable`."""
         best = self.best
         return why_unusable(best.validation_l1_per_atom, best.validation_mean_force, best.train_l1_per_atom)
+
+    @property
+    def why_inconsistent(self) -> str | None:
+        """See `gnnformd.model.files.usability.why_inconsistent`."""
+        best = self.best
+        return why_inconsistent(*(getattr(best, name) for name in ERRORS))
 
     @property
     def after_best(self) -> AfterBest | None:
@@ -365,8 +372,7 @@ class _Fit:
             **data_range_of(datasets, frames.train_graphs.frames, shortest, names),
             "epoch": best.epoch,
             "epochs": epochs,
-            "validation_l1_per_atom": best.validation_l1_per_atom,
-            **_known(train_l1_per_atom=best.train_l1_per_atom, validation_mean_force=best.validation_mean_force),
+            **_known(**{name: getattr(best, name) for name in ERRORS}),
         }
         card = ModelCard(
             settings=self.model,

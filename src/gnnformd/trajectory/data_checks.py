@@ -26,6 +26,15 @@ _MIN_DISPLACEMENT = 1e-3  # angstrom
 _MAX_NET_CHARGE = 1e-3  # e
 _RIGID = 1e-3  # angstrom
 _MAX_NET_FORCE = 0.3
+_HELD_NET_FORCE = 0.02
+"""Sum of the forces along an axis over their size, from which on forces of exactly zero are those of held atoms."""
+
+_FEW_FORCES = 3
+"""Number of atoms below which sums of forces are not judged."""
+
+_SAME_ENERGIES = 3
+"""Number of frames from which on equal energies are no chance."""
+
 _MAX_STRESS = 400.0  # GPa; it is 360 at the center of the earth
 _GPA = PRESSURE_ATM * 101325e-9
 """kcal/mol/angstrom^3 in GPa."""
@@ -69,6 +78,9 @@ class DataChecks:
         self._net_force = 0.0  # sum over frames of |sum F| / sqrt(sum F^2), about 1 for independent forces
         self._squares = np.zeros(2)  # mean squares of the forces, and of those of the force field
         self._compared = 0
+        self._held: tuple[int, str] = (0, "")
+        self._energies: set[float] = set()
+        self._with_energy = 0
         self._net_charge: tuple[float, str] = (0.0, "")
         self._seen: set[int] = set()
         self._repeated: list[str] = []
@@ -89,6 +101,9 @@ class DataChecks:
             self._energies_alone += 1
         if frame.virial is not None:
             self._add_virial(frame, frame.virial)
+        if frame.energy is not None:
+            self._with_energy += 1
+            self._energies.add(frame.energy)
         charge = net_charge(frame, self.force_field)
         if abs(charge) > abs(self._net_charge[0]):
             self._net_charge = charge, frame.name
@@ -113,8 +128,11 @@ class DataChecks:
         if norms.max() > self.largest_force[0]:
             self.largest_force = float(norms.max()), frame.name
         self.largest_net_force = max(self.largest_net_force, total)
+        held = _held_atoms(forces)
+        if held > self._held[0]:
+            self._held = held, frame.name
         size = float(np.linalg.norm(norms))  # expected |sum F| of independent forces
-        self._net_force += total / size if size > 0 and len(norms) > 2 else 0.0
+        self._net_force += total / size if size > 0 and len(norms) >= _FEW_FORCES else 0.0
         if self.force_field is not None and self._compared < _COMPARED_FRAMES and len(norms) <= _MAX_ATOMS:
             known = _classical_forces(frame, self.force_field)
             if known is not None:
@@ -163,6 +181,10 @@ class DataChecks:
             )
         return found
 
+    @property
+    def _moves(self) -> bool:
+        return self.largest_force[0] > 0 and not self._unchanged and len(self._seen) > 1
+
     def _force_problems(self) -> list[str]:
         found = []
         if self.largest_force[0] > _MAX_FORCE:
@@ -171,10 +193,22 @@ class DataChecks:
             found.append(f"forces are huge: {size:.3g} {self._force_unit} on an atom at {name}.")
         if self._of_many_atoms and self.largest_force[0] == 0:  # a single atom has none by symmetry
             found.append("all forces are zero; was the dump written before they were computed?")
+        elif self._held[0]:
+            count, name = self._held
+            atoms = "1 atom" if count == 1 else f"{count} atoms"
+            found.append(
+                f"forces on {atoms} of {name} are exactly zero, and the others do not sum to zero; if these atoms were "
+                "held, write the forces that act on them."
+            )
         elif self._net_force > _MAX_NET_FORCE * self._with_forces:
             found.append(
                 "the forces of a frame do not even roughly sum to zero; without walls or external fields, the columns "
                 "may not be forces, or atoms are missing."
+            )
+        if self._with_energy >= _SAME_ENERGIES and len(self._energies) == 1 and self._moves:
+            found.append(
+                f"all {self._with_energy} frames have the same energy, though forces act and atoms move; write the "
+                "energy of each, or leave them out (training.energy_weight: 0)."
             )
         rms, expected = np.sqrt(self._squares / max(self._compared, 1))
         if expected > 0 and rms > 0 and not _MIN_FORCE_RATIO < rms / expected < _MAX_FORCE_RATIO:
@@ -201,6 +235,16 @@ class DataChecks:
                 "give a LAMMPS data file as topology."
             )
         return found
+
+
+def _held_atoms(forces: Float) -> int:
+    """Atoms with a force of exactly zero along an axis along which the forces on the others do not sum to zero."""
+    if len(forces) < _FEW_FORCES:
+        return 0
+    zero = forces == 0.0
+    size, total = np.linalg.norm(forces, axis=0), np.abs(forces.sum(axis=0))
+    suspect = zero.any(axis=0) & (total > _HELD_NET_FORCE * size)
+    return int(zero[:, suspect].any(axis=1).sum())
 
 
 def check_split(training: Sequence[int], validation: Sequence[int]) -> list[str]:

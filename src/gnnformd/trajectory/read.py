@@ -183,6 +183,8 @@ class _Labels:
 
     def _from_topology(self, frame: Frame, topology: Topology) -> Frame:
         where = f"{self._source.file}, {frame.name}"
+        if self._source.manifest is not None and not _same_atoms(frame, topology):
+            return self._of_other_atoms(frame, topology, where)
         if not np.array_equal(frame.ids, topology.ids):
             raise InputError(
                 f"{where}: its {len(frame.ids)} atoms are not the {len(topology.ids)} atoms of "
@@ -195,6 +197,21 @@ class _Labels:
         charges = frame.charges if frame.charges is not None else topology.charges
         molecules = topology.molecule_ids if topology.molecule_ids is not None else frame.molecule_ids
         return replace(frame, types=topology.types, bonds=topology.bonds, charges=charges, molecule_ids=molecules)
+
+    def _of_other_atoms(self, frame: Frame, topology: Topology, where: str) -> Frame:
+        """Frame of a run in which atoms came, went or changed their type: the data file is of the last step."""
+        charged = topology.charges is not None and bool(topology.charges.any())
+        if len(topology.bonds) or (charged and frame.charges is None):
+            raise InputError(
+                f"{where}: its atoms or their types are not those of the last step, in {self._source.topology}, so its "
+                f"{'bonds' if len(topology.bonds) else 'charges'} are not known; generate a run that keeps its atoms "
+                "and types."
+            )
+        return replace(frame, bonds=topology.bonds)
+
+
+def _same_atoms(frame: Frame, topology: Topology) -> bool:
+    return np.array_equal(frame.ids, topology.ids) and np.array_equal(frame.types, topology.types)
 
 
 class _Targets:

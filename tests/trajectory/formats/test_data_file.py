@@ -231,3 +231,15 @@ def test_the_unit_of_velocities_follows_from_the_title(tmp_path: Path, title: st
     path = tmp_path / "w.data"
     path.write_text(title + "\n" + WATER.split("\n", 1)[1])
     assert velocity_unit(path) == unit
+
+
+@pytest.mark.parametrize("name", ["p", "my_fix", "7"])
+def test_sections_of_fixes_are_skipped(tmp_path: Path, name: str) -> None:
+    # LAMMPS writes what a fix keeps for atoms under its id; the rows were taken for those of the section before
+    plain, with_fix = tmp_path / "plain.data", tmp_path / "fix.data"
+    plain.write_text(WATER)
+    rows = "\n".join(f"{k} 5 0.25" for k in range(1, 7))
+    with_fix.write_text(f"{WATER}\n{name} # i_flag d_value\n\n{rows}\n")
+    expected, found = read_topology(plain), read_topology(with_fix)
+    for one, other in ((expected.angles, found.angles), (expected.bonds, found.bonds), (expected.ids, found.ids)):
+        np.testing.assert_array_equal(one, other)

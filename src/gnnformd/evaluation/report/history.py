@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gnnformd.errors import InputError
-from gnnformd.model.files.usability import why_unusable
+from gnnformd.model.files.usability import why_inconsistent, why_unusable
 
 __all__ = ["ORIGINAL_ATOMS", "ORIGINAL_LOG", "History", "read_history", "read_metrics", "read_training_log"]
 
@@ -51,6 +51,8 @@ class History:
         What the epoch of the model was chosen by: the loss, or the loss and the error of the energy.
     validation_mean_force
         ``|Fx| + |Fy| + |Fz|`` of the validation data, mean over atoms, kcal/mol/angstrom.
+    shares
+        ``train_energy_share`` and ``train_virial_share``, by ``energy`` and ``virial``.
     per_axis
         Share of `validation_loss` along x, y and z.
     learning_rate, seconds
@@ -66,6 +68,7 @@ class History:
     validation_rmse: tuple[float, ...]
     validation_score: tuple[float, ...]
     validation_mean_force: tuple[float, ...]
+    shares: Mapping[str, tuple[float, ...]]
     per_axis: Mapping[str, tuple[float, ...]]
     learning_rate: tuple[float, ...]
     seconds: tuple[float, ...]
@@ -80,11 +83,19 @@ class History:
     @property
     def why_unusable(self) -> str | None:
         """See `gnnformd.model.files.usability.why_unusable`."""
-        error, force, training = (
-            None if math.isnan(values[self.best]) else values[self.best]
-            for values in (self.validation_l1_per_atom, self.validation_mean_force, self.train_l1_per_atom)
+        return why_unusable(
+            *self._of_best(self.validation_l1_per_atom, self.validation_mean_force, self.train_l1_per_atom)
         )
-        return why_unusable(error, force, training)
+
+    @property
+    def why_inconsistent(self) -> str | None:
+        """See `gnnformd.model.files.usability.why_inconsistent`."""
+        of_forces = (self.validation_l1_per_atom, self.validation_mean_force, self.train_l1_per_atom)
+        return why_inconsistent(*self._of_best(*of_forces, self.shares["energy"], self.shares["virial"]))
+
+    def _of_best(self, *columns: tuple[float, ...]) -> list[float | None]:
+        """Values at the best epoch, None for those that are not known."""
+        return [None if math.isnan(values[self.best]) else values[self.best] for values in columns]
 
     @property
     def atoms(self) -> float:
@@ -138,6 +149,7 @@ def read_metrics(path: Path) -> History | None:
         validation_rmse=column("validation_rmse"),
         validation_score=column("validation_score"),
         validation_mean_force=column("validation_mean_force"),
+        shares={name: column(f"train_{name}_share") for name in ("energy", "virial")},
         per_axis={axis: column(f"validation_{axis}") for axis in "xyz"},
         learning_rate=column("learning_rate"),
         seconds=column("seconds"),
@@ -174,6 +186,7 @@ def read_training_log(path: Path) -> History | None:
         validation_rmse=nothing,
         validation_score=nothing,
         validation_mean_force=nothing,
+        shares={"energy": nothing, "virial": nothing},
         per_axis={axis: _floats(path, [a[k] for a in axes]) for k, axis in enumerate("xyz")},
         learning_rate=_floats(path, [f"{e[3]}e{e[4]}" for e in epochs]),
         seconds=nothing,

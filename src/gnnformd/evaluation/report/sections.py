@@ -117,7 +117,8 @@ def training_section(found: ResultFolder, page: Page) -> Raw:
     parts += [
         Raw(f'<p><b>{escape(run.name)}</b>: <b class="bad">{escape(reason)}</b></p>')
         for run in found.runs
-        if (reason := run.history.why_unusable) is not None
+        for reason in (run.history.why_unusable, run.history.why_inconsistent)
+        if reason is not None
     ]
     for run in found.runs:
         history = run.history

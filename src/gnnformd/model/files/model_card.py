@@ -16,7 +16,7 @@ from gnnformd.errors import InputError, fault_of
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.files.stability import StabilityCheck
-from gnnformd.model.files.usability import why_unusable
+from gnnformd.model.files.usability import why_inconsistent, why_unusable
 from gnnformd.model.settings import (
     DensitySettings,
     GamdSettings,
@@ -26,7 +26,7 @@ from gnnformd.model.settings import (
 )
 from gnnformd.reference.type_names import distinct_names
 
-__all__ = ["FORMAT_VERSION", "ModelCard"]
+__all__ = ["ERRORS", "FORMAT_VERSION", "ModelCard"]
 
 FORMAT_VERSION = 8
 """1: no checksum; 2: a checksum of card and weights; 3: GAMD networks share the edge encoder of their later layers, and
@@ -36,8 +36,11 @@ normalized input, and GraphNorm averages over all graphs that are evaluated toge
 networks have names of their own; 7: energies of atoms of density networks have a floor; 8: their layers
 couple densities of three different degrees."""
 
-ERRORS = ("validation_l1_per_atom", "validation_mean_force", "train_l1_per_atom")
-"""Keys of a training in a card: how large errors and forces were, kcal/mol/angstrom."""
+OF_FORCES = ("validation_l1_per_atom", "validation_mean_force", "train_l1_per_atom")
+SHARES = ("train_energy_share", "train_virial_share")
+ERRORS = (*OF_FORCES, *SHARES)
+"""Keys of a training in a card: how large errors and forces were, kcal/mol/angstrom, and shares of errors (see
+`gnnformd.training.run_log.EpochRecord`)."""
 
 _KINDS = tuple(settings.model_fields["kind"].default for settings in (GamdSettings, DensitySettings))
 
@@ -158,7 +161,13 @@ class ModelCard:
     def why_unusable(self) -> str | None:
         """Why the model is of no use after its last training; None where it is, or where it is not known."""
         last = self.trained_on[-1] if self.trained_on else {}
-        return why_unusable(*(last.get(name) for name in ERRORS))
+        return why_unusable(*(last.get(name) for name in OF_FORCES))
+
+    @property
+    def why_inconsistent(self) -> str | None:
+        """What contradicts itself in the data of the last training; None where nothing does, or it is not known."""
+        last = self.trained_on[-1] if self.trained_on else {}
+        return why_inconsistent(*(last.get(name) for name in ERRORS))
 
     def with_stability(self, found: StabilityCheck) -> ModelCard:
         """Card with the result of short simulations after the last training."""

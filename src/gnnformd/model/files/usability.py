@@ -1,11 +1,18 @@
-"""Whether a training gave a model that is of use, by the error of its forces beside the forces themselves."""
+"""Whether a training gave a model that is of use, and whether its data agree with themselves, by its errors."""
 
 from __future__ import annotations
 
-__all__ = ["why_unusable"]
+__all__ = ["why_inconsistent", "why_unusable"]
 
 LARGEST = 0.5
 """Share of the forces from which on an error makes a model useless; one that predicts no forces at all has 1."""
+
+CONTRADICTION = {"energies": (0.5, 4.0), "virials": (0.08, 1.2)}
+"""Shares from which on an error contradicts good forces, and how many times as large as that of the forces they must
+be."""
+
+SETTINGS = {"energies": "training.energy_weight=0", "virials": "training.virial_weight=0"}
+"""What leaves them out of a training."""
 
 SMALLEST = 0.07
 """Mean force below which data say nothing of that (relaxed structures), kcal/mol/angstrom: noise of electronic
@@ -38,4 +45,44 @@ def why_unusable(error: float | None, force: float | None, training_error: float
     return (
         f"{found} Train longer (--max-minutes); where that does not help, check units, types and charges of the data "
         "with gnnformd inspect, and add frames."
+    )
+
+
+def why_inconsistent(
+    error: float | None,
+    force: float | None,
+    training_error: float | None,
+    energy_share: float | None,
+    virial_share: float | None,
+) -> str | None:
+    """Say that energies or virials of the data contradict their forces; None where they do not, or it is not known.
+
+    Forces are the slope of the energy, so what gives good forces gives good differences of energies, too, at least of
+    frames that were trained on. Energies in another unit, of an atom instead of a frame, or forces and virials of the
+    other sign cannot be met together, whatever the model is.
+
+    Parameters
+    ----------
+    error, force, training_error
+        As in `why_unusable`.
+    energy_share, virial_share
+        Errors of training frames beside what they could be (`gnnformd.training.loss.Loss.shares`); None for what was
+        not learned.
+    """
+    if error is None or force is None or not force >= SMALLEST or error >= LARGEST * force:
+        return None
+    of_forces = (error if training_error is None else training_error) / force
+    wrong = {}
+    for (name, (least, times)), share in zip(CONTRADICTION.items(), (energy_share, virial_share), strict=True):
+        if share is not None and share >= max(least, times * of_forces):
+            wrong[name] = share
+    if not wrong:
+        return None
+    beside = {"energies": "their differences between frames", "virials": "what forces of this size make"}
+    found = " and ".join(f"its {name} by {100 * share:.0f} % of {beside[name]}" for name, share in wrong.items())
+    return (
+        f"The forces of this model are wrong by {100 * error / force:.0f} %, but {found}, in training frames: forces "
+        f"and {' and '.join(wrong)} of the data seem to contradict each other. Check the unit and the sign of each "
+        "(energies in eV of a whole frame, stresses in eV/angstrom^3, positive under tension), or leave out what is "
+        f"wrong ({', '.join(SETTINGS[name] for name in wrong)})."
     )

@@ -184,12 +184,15 @@ def split_data_file(path: Path) -> tuple[str, dict[str, DataLine], dict[str, Dat
     header: dict[str, DataLine] = {}
     sections: dict[str, DataSection] = {}
     section: DataSection | None = None
+    blank = True
     for number, raw in enumerate(rest, start=2):
         content, _, comment = raw.partition("#")
         content = " ".join(content.split())
+        after_blank, blank = blank, not content
         if not content:
             continue
-        if _SECTION.fullmatch(content):
+        of_a_fix = after_blank and section is not None and bool(section.lines) and " " not in content
+        if of_a_fix or _SECTION.fullmatch(content):  # fixes name their sections after themselves
             section = sections[content] = DataSection(number, comment.strip())
         elif section is not None:
             section.lines.append(DataLine(number, content.split(), comment.strip()))
