@@ -144,7 +144,7 @@ def _comments_of(file: Path) -> Iterator[float]:
 
 def _of_velocities(loaded: LoadedModel, datasets: Sequence[PackedDataset], starts: Sequence[Start]) -> list[float]:
     """Kinetic temperatures of frames with velocities: of all, but of large data of the first ones."""
-    found = []
+    found: list[float] = []
     for dataset in datasets:
         if not _files([dataset]):
             continue
