@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from numba.core.event import trigger_event
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -118,6 +119,36 @@ def test_the_first_batch_of_validation_in_which_loops_are_compiled_is_not_counte
     first, last = run.records[0], run.records[-1]
     assert first.seconds < 10.0
     assert 55.0 <= last.seconds <= 62.0
+
+
+def test_loops_that_are_compiled_before_the_first_step_or_later_are_not_counted(
+    short: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("gnnformd.training.stopwatch.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    prepare, step = FrameData.sample, ForceFitting.training_step
+
+    def compile_loops() -> None:
+        with trigger_event("numba:compile"):
+            now[0] += 100.0
+            with trigger_event("numba:compile"):  # of a function that the first one calls
+                now[0] += 100.0
+
+    def sample(self: FrameData) -> AtomicGraph:
+        compile_loops()
+        return prepare(self)
+
+    def train_step(self: ForceFitting, batch: tuple[AtomicGraph, Portion], index: int) -> torch.Tensor:
+        now[0] += 1.0
+        if self.trainer.global_step == 5:
+            compile_loops()
+        return step(self, batch, index)
+
+    monkeypatch.setattr(FrameData, "sample", sample)
+    monkeypatch.setattr(ForceFitting, "training_step", train_step)
+    run = train(MODEL, short, settings(epochs=None, max_minutes=1.0), tmp_path / "run")
+    assert run.records[-1].epoch == 61  # the first step is not counted either
+    assert run.records[-1].seconds == pytest.approx(60.0)
 
 
 def test_the_expected_number_of_steps_is_calm_where_time_is_the_limit(

@@ -31,8 +31,8 @@ class TrainingProgress(lightning.Callback):
     At progress 1 the training ends, with a validation and a checkpoint. With schedule ``cosine`` the learning rate
     follows the progress of `AnnealingCycles` from step to step. The ends of epochs are validated at most twenty times
     evenly over the training, and at the end of each cycle; the training ends there where a cycle was in vain. Time for
-    the last validation is reserved within the minutes; the first step and the first batch of the first validation, in
-    which loops are compiled, come on top of them.
+    the last validation is reserved within the minutes; the compilation of loops (see `Stopwatch`), the first step and
+    the first batch of the first validation come on top of them.
 
     Parameters
     ----------

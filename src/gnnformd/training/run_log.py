@@ -65,8 +65,8 @@ class EpochRecord:
     learning_rate
         Of this epoch, or at its start where it changes from step to step.
     seconds
-        Since the start of the training, without interruptions and without first steps and first batches of validation,
-        in which loops are compiled.
+        Since the start of the training, without interruptions, the compilation of loops, first steps and first batches
+        of validation.
     validation_energy_rmse_per_atom
         Root mean square error of the energy per atom after subtraction of its mean over the frames, kcal/mol; None
         where model or data have no energy or there is a single validation frame.

@@ -251,7 +251,9 @@ class _Fit:
             self = self._with(node_features="embedding")
         if getattr(self.model, "electrostatics", "none") == "fixed":
             self = self._with_known_charges(datasets)
-        return self._run(datasets, resume, listener, progress)
+        stopwatch = Stopwatch()
+        with stopwatch.without_compilation():
+            return self._run(datasets, stopwatch, resume, listener, progress)
 
     def _with(self, **changes: str) -> _Fit:
         """Change settings of the model."""
@@ -279,6 +281,7 @@ class _Fit:
     def _run(
         self,
         datasets: Sequence[PackedDataset],
+        stopwatch: Stopwatch,
         resume: bool | Path,
         listener: Listener | None,
         progress: Progress | None,
@@ -287,7 +290,6 @@ class _Fit:
         if resume:
             checkpoint = resume if isinstance(resume, Path) else None
             start = checkpoint_to_resume(self.out, checkpoint, self.model, self.training)
-        stopwatch = Stopwatch()
         datasets, names = with_common_types(datasets, self.start)
         network = self.make(self.model, names)
         network.to(torch.float64 if self.training.precision == "64-true" else torch.float32)

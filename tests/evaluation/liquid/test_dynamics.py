@@ -10,6 +10,7 @@ from gnnformd.evaluation.liquid.dynamics import (
     segment_ps,
     spectrum,
     spectrum_interval_fs,
+    velocity_correlation,
     velocity_curve,
 )
 from gnnformd.evaluation.liquid.md_curves import largest_difference
@@ -130,8 +131,8 @@ def test_the_displacement_of_a_stretch_is_the_average_over_all_starts():
 
 def test_the_autocorrelation_of_velocities_is_the_average_over_all_starts():
     velocity = np.random.default_rng(3).normal(size=(40, 6, 3))
-    curve, blocks = velocity_curve(motion(velocities=velocity), "Ar", 0.2)
-    lags = curve.x
+    found = velocity_correlation(motion(velocities=velocity), "Ar", 0.2)
+    lags, blocks = found.lags_ps, found.blocks
     assert (len(lags), blocks.shape) == (10, (2, 10))
     part = velocity[:20]
     for lag in (0, 1, 5):
@@ -146,8 +147,8 @@ def test_a_langevin_velocity_decays_exponentially():
     velocity[0] = generator.normal(size=(60, 3))
     for k in range(1, 4000):
         velocity[k] = keep * velocity[k - 1] + math.sqrt(1 - keep**2) * generator.normal(size=(60, 3))
-    curve, blocks = velocity_curve(motion(velocities=velocity), "Ar", 5.0)
-    lags = curve.x
+    found = velocity_correlation(motion(velocities=velocity), "Ar", 5.0)
+    lags, blocks = found.lags_ps, found.blocks
     assert len(blocks) == 8
     assert lags[-1] == pytest.approx(2.0)
     assert blocks.mean(axis=0)[:30] == pytest.approx(np.exp(-lags[:30] / 0.1), abs=0.02)
@@ -167,7 +168,7 @@ def vibrating(seed, molecules=40, atoms=3):
 
 
 def test_molecules_that_keep_their_vibrational_energy_do_not_differ_by_it():
-    runs = [velocity_curve(vibrating(seed), "Ar", 0.25)[0] for seed in range(60)]
+    runs = [velocity_curve(velocity_correlation(vibrating(seed), "Ar", 0.25)) for seed in range(60)]
     apart = [largest_difference(one, other).difference > 2 for one, other in zip(runs[::2], runs[1::2], strict=True)]
     assert sum(apart) <= 4  # 4.6 % of 30
     scatter = np.std([run.value for run in runs], axis=0, ddof=1)[1:]
@@ -176,8 +177,18 @@ def test_molecules_that_keep_their_vibrational_energy_do_not_differ_by_it():
 
 def test_atoms_of_one_molecule_are_no_independent_values():
     run = vibrating(0)
-    alone, _ = velocity_curve(replace(run, molecules={}), "Ar", 0.25)  # three atoms of a molecule move alike here
-    assert (velocity_curve(run, "Ar", 0.25)[0].error[5:] > 1.2 * alone.error[5:]).all()
+    apart = velocity_correlation(replace(run, molecules={}), "Ar", 0.25)  # three atoms of a molecule move alike here
+    joined = velocity_correlation(run, "Ar", 0.25)
+    assert (velocity_curve(joined).error[5:] > 1.2 * velocity_curve(apart).error[5:]).all()
+
+
+def test_the_error_of_a_spectrum_is_its_scatter_over_runs_also_where_molecules_keep_their_energy():
+    runs = [spectrum(velocity_correlation(vibrating(seed), "Ar", 0.25)) for seed in range(60)]
+    values, errors = np.array([run.value for run in runs]), np.array([run.error for run in runs])
+    peaks = values.mean(axis=0) > 0.1 * values.mean(axis=0).max()
+    assert peaks.sum() > 10
+    ratio = errors.mean(axis=0)[peaks] / values.std(axis=0, ddof=1)[peaks]
+    assert ratio == pytest.approx(1.0, abs=0.35)
 
 
 def test_the_spectrum_of_a_vibration_has_its_peak_at_the_right_wavenumber_and_is_normalised():
@@ -185,8 +196,7 @@ def test_the_spectrum_of_a_vibration_has_its_peak_at_the_right_wavenumber_and_is
     time = np.arange(8000) * 0.001
     phase = np.random.default_rng(0).random((1, 40, 3)) * 2 * np.pi
     velocity = np.cos(2 * np.pi * time[:, None, None] / 0.0333564 + phase)
-    curve, blocks = velocity_curve(motion(velocities=velocity, interval=0.001), "Ar", 1.0)
-    found = spectrum(curve.x, blocks)
+    found = spectrum(velocity_correlation(motion(velocities=velocity, interval=0.001), "Ar", 1.0))
     assert found.x[found.value.argmax()] == pytest.approx(1000, abs=12)
     assert found.x[-1] == 5000
     assert np.trapezoid(found.value, found.x) == pytest.approx(1, abs=0.02)
@@ -200,4 +210,4 @@ def test_a_spectrum_asks_for_frames_that_show_twice_the_frequency_of_the_fastest
 
 def test_without_velocities_there_is_no_autocorrelation():
     with pytest.raises(ValueError, match="no velocities"):
-        velocity_curve(motion(brownian(5, 1, 1, 0)), "Ar", 1.0)
+        velocity_correlation(motion(brownian(5, 1, 1, 0)), "Ar", 1.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import ase.io
+import ase.units
 import numpy as np
 import pytest
 import torch
@@ -94,6 +95,25 @@ def test_the_shipped_model_of_argon_passes_on_its_liquid(tmp_path: Path) -> None
     assert source == "velocities in the data"
     table = np.genfromtxt(tmp_path / "argon" / "thermo.csv", delimiter=",", names=True)["temperature_K"]
     assert kelvin == pytest.approx(max(table.mean(), table.max() / (1 + 3 * np.sqrt(2 / (3 * 500 - 3)))), rel=1e-3)
+
+
+def test_the_highest_temperature_is_that_of_all_frames_also_where_they_are_sorted_by_it(tmp_path: Path) -> None:
+    random, images = np.random.default_rng(0), [Atoms("Ar", cell=[30] * 3)]  # an isolated atom has no temperature
+    images[0].calc = SinglePointCalculator(images[0], energy=0.0, forces=np.zeros((1, 3)))
+    for kelvin in np.repeat([30.0, 60.0, 120.0], 40):
+        atoms = bulk("Ar", "fcc", a=5.4, cubic=True).repeat(2)
+        thermal = random.normal(size=(32, 3)) * np.sqrt(atoms.get_masses() * ase.units.kB * kelvin)[:, None]
+        thermal -= thermal.mean(axis=0)
+        wanted = 1.5 * 31 * ase.units.kB * kelvin  # three degrees of freedom less
+        atoms.set_momenta(thermal * np.sqrt(wanted / (0.5 * (thermal**2).sum() / 39.95)))
+        atoms.set_masses([39.95] * 32)
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=random.normal(0, 0.01, (32, 3)))
+        images.append(atoms)
+    ase.io.write(tmp_path / "sorted.xyz", images, format="extxyz")
+    data = [open_dataset(tmp_path / "sorted.xyz")]
+    kelvin, source = highest_temperature(data, Estimates(load(Push()), choose_starts(load(Push()), data, 2)))
+    assert source == "velocities in the data"
+    assert kelvin == pytest.approx(120.0 / (1 + 3 * np.sqrt(2 / 93)), rel=1e-3)
 
 
 def test_the_shipped_model_of_water_passes_on_its_liquid(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_what_is_missing_or_wrong_is_named(folder: Path) -> None:
     wrong = force.copy()
     wrong[1, 4] = np.nan
     for path, content, message in [
-        (part / "force.npy", None, r"set\.001/force\.npy: no such file; add it with one row of 18 numbers"),
+        (part / "force.npy", None, r"set\.001: has energies only, and forces are needed, too; compute them"),
         (part / "box.npy", None, r"set\.001/box\.npy: no such file"),
         (part / "coord.npy", None, r"set\.001/coord\.npy: no such file"),
         (part / "force.npy", force[:, :17], r"force\.npy: does not contain rows of 18 numbers"),
@@ -144,6 +144,22 @@ def test_what_is_missing_or_wrong_is_named(folder: Path) -> None:
             name.write_bytes(content)
     (part / "force.npy").unlink()
     assert [f.forces is None for f in read_deepmd(folder, require_forces=False)] == [False] * 3 + [True] * 2
+
+
+def test_a_set_without_forces_is_refused_by_what_else_it_has(folder: Path) -> None:
+    part = folder / "set.001"
+    (part / "force.npy").unlink()
+    how = "compute them by the same method, and write them to force.npy (eV/angstrom), one row of 18 numbers per frame."
+    for name, message in [
+        (None, f"{part}: has energies only, and forces are needed, too; {how}"),
+        ("energy", f"{part}: has virials only, and forces are needed, too; {how}"),
+        ("virial", f"{part / 'force.npy'}: no such file; add it with one row of 18 numbers per frame."),
+    ]:
+        if name is not None:
+            (part / f"{name}.npy").unlink()
+        with pytest.raises(InputError) as caught:
+            open_dataset(folder)
+        assert str(caught.value) == message
 
 
 def test_a_folder_without_sets_is_refused(tmp_path: Path) -> None:

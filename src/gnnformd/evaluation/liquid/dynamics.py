@@ -16,11 +16,13 @@ from gnnformd.evaluation.liquid.statistics import MAX_BLOCKS, MIN_BLOCKS, Estima
 __all__ = [
     "A2_PER_PS",
     "Diffusion",
+    "VelocityCorrelation",
     "diffusion",
     "displacement_blocks",
     "segment_ps",
     "spectrum",
     "spectrum_interval_fs",
+    "velocity_correlation",
     "velocity_curve",
 ]
 
@@ -196,12 +198,29 @@ def _linear_from(lags: Float, mean: Float, ends: list[int]) -> float:
     return max(factor * abs(offset) / slope, 1.5 * float(lags[ends[0]]))
 
 
-def velocity_curve(motion: Motion, atom: str, segment: float) -> tuple[MeasuredCurve, Float]:
-    """Normalised velocity autocorrelation with its standard error, and that of each time segment.
+@dataclass(frozen=True)
+class VelocityCorrelation:
+    """Products of velocities of one type of atom at two times.
 
-    ``C(t) = < v(t0) . v(t0 + t) > / < v^2 >`` over atoms and all time origins t0 within the segment, up to half of it
-    and at most 2 ps. The error is the larger of two: that of the time segments, and that among molecules. A stiff bond
-    keeps its vibrational energy for many ps; segments of a shorter run are then alike, but its molecules are not.
+    Attributes
+    ----------
+    lags_ps
+        Time between the two, (n,).
+    blocks
+        Normalised autocorrelation of each time segment, (B, n).
+    molecules
+        Sum over the atoms of each molecule, mean over the segments, angstrom^2/fs^2, (n, G).
+    """
+
+    lags_ps: Float
+    blocks: Float
+    molecules: Float
+
+
+def velocity_correlation(motion: Motion, atom: str, segment: float) -> VelocityCorrelation:
+    """Correlate velocities: ``< v(t0) . v(t0 + t) >`` over all time origins t0 within a time segment.
+
+    Times go up to half of a segment and at most 2 ps.
 
     Parameters
     ----------
@@ -211,19 +230,23 @@ def velocity_curve(motion: Motion, atom: str, segment: float) -> tuple[MeasuredC
         Name of the type of atom.
     segment
         Length of the segments, ps; at most the last 16 are used.
-
-    Returns
-    -------
-    curve, blocks
-        Over the time in ps, (n,); and (B, n).
     """
     lags, found = _velocity_products(motion, atom, segment)
     total = found.sum(axis=2)  # (B, n)
-    blocks: Float = total / total[:, :1]
-    curve = MeasuredCurve.of_blocks(lags, blocks)
     per_atom = found.mean(axis=0)  # (n, A)
-    bodies = motion.molecules.get(atom, np.arange(per_atom.shape[1]))
-    return replace(curve, error=np.fmax(curve.error, _error_among_molecules(per_atom, bodies))), blocks
+    _, index = np.unique(motion.molecules.get(atom, np.arange(per_atom.shape[1])), return_inverse=True)
+    molecules: Float = np.stack([np.bincount(index, weights=row) for row in per_atom])
+    return VelocityCorrelation(lags, total / total[:, :1], molecules)
+
+
+def velocity_curve(found: VelocityCorrelation) -> MeasuredCurve:
+    """Normalised velocity autocorrelation ``C(t) = < v(t0) . v(t0 + t) > / < v^2 >`` with its standard error.
+
+    The error is the larger of two: that of the time segments, and that among molecules. A stiff bond keeps its
+    vibrational energy for many ps; segments of a shorter run are then alike, but its molecules are not.
+    """
+    curve = MeasuredCurve.of_blocks(found.lags_ps, found.blocks)
+    return _with_error_among_molecules(curve, found.molecules, found.molecules[0])
 
 
 def _velocity_products(motion: Motion, atom: str, segment: float) -> tuple[Float, Float]:
@@ -242,21 +265,24 @@ def _velocity_products(motion: Motion, atom: str, segment: float) -> tuple[Float
     return lags, np.array(found)
 
 
-def _error_among_molecules(products: Float, bodies: NDArray[np.int64]) -> Float:
-    """Return the standard error of the ratio of two sums over molecules, (n,); NaN where there are too few of them.
+def _with_error_among_molecules(curve: MeasuredCurve, values: Float, weights: Float) -> MeasuredCurve:
+    """Return the curve ``C = sum_g values_g / sum_g weights_g`` with the error among molecules g where that is larger.
 
-    With the sums ``c_g(t)`` over the atoms of molecule g and ``C(t) = sum_g c_g(t) / sum_g c_g(0)``, it is
-    ``sqrt(G / (G - 1) sum_g (c_g(t) - C(t) c_g(0))^2) / sum_g c_g(0)``.
+    It is ``sqrt(G / (G - 1) sum_g (values_g - C weights_g)^2) / sum_g weights_g``, and unknown for fewer than five.
+
+    Parameters
+    ----------
+    curve
+        With its error from time segments, (n,).
+    values, weights
+        Of each molecule, (n, G) and (G,).
     """
-    _, index = np.unique(bodies, return_inverse=True)
-    count = int(index.max()) + 1
+    count, total = len(weights), weights.sum()
     if count < MIN_BLOCKS:
-        return np.full(len(products), np.nan)
-    of_molecule = np.stack([np.bincount(index, weights=row, minlength=count) for row in products])  # (n, G)
-    total = of_molecule.sum(axis=1)
-    left = of_molecule - (total / total[0])[:, None] * of_molecule[0]
-    error: Float = np.sqrt(count / (count - 1) * np.square(left).sum(axis=1)) / total[0]
-    return error
+        return curve
+    left = values - (values.sum(axis=1) / total)[:, None] * weights
+    error = np.sqrt(count / (count - 1) * np.square(left).sum(axis=1)) / total
+    return replace(curve, error=np.fmax(curve.error, error))
 
 
 def spectrum_interval_fs(motion: Motion) -> float:
@@ -271,19 +297,13 @@ def spectrum_interval_fs(motion: Motion) -> float:
     return math.pi / (2.0 * motion.frequency) if motion.frequency > 0 else math.inf
 
 
-def spectrum(lags_ps: Float, blocks: Float) -> MeasuredCurve:
+def spectrum(found: VelocityCorrelation) -> MeasuredCurve:
     """Vibrational density of states: cosine transform of the autocorrelation.
 
-    ``S(k) = 4 c integral_0^T C(t) cos(2 pi c k t) cos^2(pi t / 2 T) dt`` over the wavenumber k in 1/cm, in cm; it
-    integrates to 1.
-
-    Parameters
-    ----------
-    lags_ps
-        (n,), up to T.
-    blocks
-        Normalised autocorrelation of each segment, (B, n).
+    ``S(k) = 4 c integral_0^T C(t) cos(2 pi c k t) cos^2(pi t / 2 T) dt`` over the wavenumber k in 1/cm, in cm, with T
+    the longest time; it integrates to 1. Its error is the larger of two, as that of `velocity_curve`.
     """
+    lags_ps = found.lags_ps
     interval, longest = lags_ps[1], lags_ps[-1]
     highest = min(_MAX_WAVENUMBER, 1.0 / (2.0 * LIGHT_CM_PER_PS * interval))
     step = 1.0 / (4.0 * LIGHT_CM_PER_PS * longest)
@@ -292,7 +312,9 @@ def spectrum(lags_ps: Float, blocks: Float) -> MeasuredCurve:
     weights[[0, -1]] /= 2.0
     window = np.cos(np.pi * lags_ps / (2.0 * longest)) ** 2
     waves = np.cos(2.0 * np.pi * LIGHT_CM_PER_PS * np.outer(lags_ps, wavenumbers))  # (n, K)
-    return MeasuredCurve.of_blocks(wavenumbers, 4.0 * LIGHT_CM_PER_PS * (blocks * window * weights) @ waves)
+    transform = 4.0 * LIGHT_CM_PER_PS * (window * weights)[:, None] * waves
+    curve = MeasuredCurve.of_blocks(wavenumbers, found.blocks @ transform)
+    return _with_error_among_molecules(curve, transform.T @ found.molecules, found.molecules[0])
 
 
 def _segments(series: Float, motion: Motion, segment: float) -> list[Float]:

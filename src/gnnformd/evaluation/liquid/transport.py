@@ -18,6 +18,7 @@ from gnnformd.evaluation.liquid.dynamics import (
     segment_ps,
     spectrum,
     spectrum_interval_fs,
+    velocity_correlation,
     velocity_curve,
 )
 from gnnformd.evaluation.liquid.md_curves import MeasuredCurve, curve_to_dict, largest_difference
@@ -173,13 +174,14 @@ def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, segmen
             else "a spectrum of the velocities also needs the forces; add 'fx fy fz' to the dump."
         )
     for atom in ours.velocities or {}:
-        (mine, blocks), known = velocity_curve(ours, atom, segment), None
-        mine_spectrum, known_spectrum = spectrum(mine.x, blocks) if fine else None, None
+        correlation = velocity_correlation(ours, atom, segment)
+        mine, known = velocity_curve(correlation), None
+        mine_spectrum, known_spectrum = spectrum(correlation) if fine else None, None
         if theirs is not None and comparable:
-            reference, blocks = velocity_curve(theirs, atom, segment)
-            known = _at_lags(mine.x, reference)
+            correlation = velocity_correlation(theirs, atom, segment)
+            known = _at_lags(mine.x, velocity_curve(correlation))
             found.observables[f"largest gap of v(0).v(t), {atom}"] = largest_difference(mine, known)
-            known_spectrum = spectrum(reference.x, blocks) if fine else None
+            known_spectrum = spectrum(correlation) if fine else None
         family = "velocity_autocorrelation"
         found.curves.setdefault(family, {})[atom] = curve_to_dict(family, mine, known)
         if mine_spectrum is not None:

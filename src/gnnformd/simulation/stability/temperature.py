@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -41,7 +40,7 @@ LOWEST, HIGHEST = 50.0, 3000.0
 
 _IN_COMMENT = re.compile(r"(?<![\w.])(?:temperature|temp|temperature_K)\s*=\s*\"?([0-9.]+)\"?(?=\s|$)", re.IGNORECASE)
 _IN_NAME = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s?K(?![A-Za-z0-9])")
-_VELOCITY_FRAMES = 20
+_VELOCITY_ATOMS = 200_000  # in all frames that velocities are read of, about; some seconds
 _COMMENT_BYTES = 50_000_000
 _DISPLACEMENT = 0.01
 _VECTORS, _VECTOR_ATOMS = 8, 2000  # so many vectors, or fewer where they have so many atoms together
@@ -144,13 +143,18 @@ def _comments_of(file: Path) -> Iterator[float]:
 
 
 def _of_velocities(loaded: LoadedModel, datasets: Sequence[PackedDataset], starts: Sequence[Start]) -> list[float]:
-    """Kinetic temperatures of the first frames with velocities."""
-    found = []
+    """Kinetic temperatures of frames with velocities: of all, but of large data of the first ones."""
+    found: list[float] = []
     for dataset in datasets:
         if not _files([dataset]):
             continue
-        masses = masses_by_type(loaded, dataset, starts[0].types)
-        for frame in itertools.islice(read_frames(dataset.path, require_forces=False), _VELOCITY_FRAMES):
+        masses, atoms = masses_by_type(loaded, dataset, starts[0].types), 0
+        for frame in read_frames(dataset.path, require_forces=False):
+            atoms += len(frame.types)
+            if atoms > _VELOCITY_ATOMS / len(datasets) and found:
+                break
+            if len(frame.types) == 1:
+                continue
             if frame.velocities is None:
                 break
             if (value := temperature_of_frame(frame, masses)) is not None:

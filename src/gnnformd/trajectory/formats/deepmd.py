@@ -115,6 +115,8 @@ def _arrays(part: Path, atoms: int, *, periodic: bool, require_forces: bool) -> 
     for name, width in widths.items():
         path = part / f"{name}.npy"
         if not path.is_file() and needed.get(name):
+            if name == "force":
+                _refuse_other_targets_alone(part, width)
             raise InputError(f"{path}: no such file; add it with one row of {width} numbers per frame.")
         if not path.is_file() or (name == "box" and not periodic):
             continue
@@ -129,6 +131,17 @@ def _arrays(part: Path, atoms: int, *, periodic: bool, require_forces: bool) -> 
                 "write the same number of rows."
             )
     return arrays
+
+
+def _refuse_other_targets_alone(part: Path, width: int) -> None:
+    """Refuse a set with energies or virials and without forces."""
+    others = {"energy": "energies", "virial": "virials"}
+    found = next((others[name] for name in others if (part / f"{name}.npy").is_file()), None)
+    if found is not None:
+        raise InputError(
+            f"{part}: has {found} only, and forces are needed, too; compute them by the same method, and write them to "
+            f"force.npy (eV/angstrom), one row of {width} numbers per frame."
+        )
 
 
 def _warn_of_rounded_energies(part: Path, arrays: dict[str, NDArray[Any]]) -> bool:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -178,10 +179,9 @@ def write_pack(frames: Iterable[Frame], folder: Path, manifest: Mapping[str, Any
     with work_folder(folder) as work:
         made = work / "pack"
         made.mkdir()
-        writer = _Writer(made)
-        for frame in frames:
-            writer.append(frame)
-        writer.close()
+        with closing(_Writer(made)) as writer:
+            for frame in frames:
+                writer.append(frame)
         content = {"format_version": FORMAT_VERSION, "config_types": list(writer.config_types), **manifest}
         (made / MANIFEST).write_text(json.dumps(content, indent=1))
         try:
