@@ -244,6 +244,14 @@ def test_inspecting_a_dump_tells_what_looks_wrong(tmp_path: Path) -> None:
     assert "1 frame has the positions of an earlier frame" in output
 
 
+def test_inspecting_a_run_rounds_the_numbers_of_its_last_epoch(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("model: {kind: density}\n")
+    (tmp_path / "metrics.csv").write_text("epoch,learning_rate,seconds\n5,0.0008734425108,72.04623015\n")
+    lines = [line.rsplit("  ", 1) for line in run("inspect", tmp_path).output.splitlines()[-5:]]
+    found = {line[0].strip(): line[1].strip() for line in lines if len(line) == 2}
+    assert found.items() >= {"epoch": "5", "learning rate": "0.0008734", "seconds since the start": "72.05"}.items()
+
+
 def test_inspecting_a_file_without_a_whole_frame_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "empty.dump"
     path.write_text("ITEM: TIMESTEP\n")

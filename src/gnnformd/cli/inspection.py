@@ -30,7 +30,7 @@ METRICS = {
     "validation_y": ("validation: |dFy| of a frame", "force"),
     "validation_z": ("validation: |dFz| of a frame", "force"),
     "learning_rate": ("learning rate", None),
-    "seconds": ("seconds", None),
+    "seconds": ("seconds since the start", None),
     "validation_energy_rmse_per_atom": ("validation: RMSE of the energy per atom", "per_atom"),
     "validation_virial_rmse_per_atom": ("validation: RMSE of the virial per atom", "per_atom"),
     "validation_rmse": ("validation: RMSE of a component", "force"),
@@ -184,7 +184,7 @@ def _metric(key: str, text: str, units: ShownUnits) -> tuple[str, Any]:
     """Name and value of an entry of the last row of ``metrics.csv``."""
     name, quantity = METRICS.get(key, (key, None))
     if quantity is None:
-        return name, text
+        return name, text if text.isdigit() else float(text)
     return f"{name}, {getattr(units, f'{quantity}_unit')}", getattr(units, quantity) * float(text)
 
 

@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +89,15 @@ def test_of_a_ballistic_regime_there_is_no_coefficient_and_the_length_it_names_w
         if again.coefficient is None:  # a short run knows its own decay badly: it may ask once more
             again = measured(motion(langevin(round(again.needed_ps / 0.01), 100, 0.1, seed)))
         assert again.coefficient.value == pytest.approx(1.0, abs=4 * again.coefficient.standard_error)
+
+
+def test_velocities_of_few_atoms_are_not_called_correlated_for_the_noise_of_long_times():
+    # e^(-t / 0.05 ps) is below 0.05 after 0.15 ps
+    found = [measured(motion(langevin(400, 51, 0.05, seed, interval=0.02), interval=0.02)).reason for seed in range(40)]
+    told = [float(re.search(r"correlated for ([\d.]+) ps", reason)[1]) for reason in found if "correlated" in reason]
+    assert len(told) > 20
+    assert 0.1 < np.median(told) < 0.2
+    assert sum(time > 0.3 for time in told) <= 8  # of 40; 18 with one noise for all times
 
 
 def test_free_flight_is_no_diffusion():

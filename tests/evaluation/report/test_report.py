@@ -148,11 +148,37 @@ def test_the_plots_hold_the_data_of_the_files_and_the_seeds_log_beside_its_own_s
     assert temperatures[0]["data"][0]["y"] == [300, None, 303]
 
 
-def test_the_commands_to_do_it_again_are_told(demo):
-    text, _, _ = _parsed(write_report(demo))
-    assert "gnnformd generate water --out data/water --var seed=7" in text
+def test_the_commands_to_do_it_again_are_those_of_the_folder_where_the_report_is_written(simulated, monkeypatch):
+    monkeypatch.chdir(simulated.parent)
+    text, _, _ = _parsed(write_report(Path("demo")))
+    assert "gnnformd train demo/runs/water/config.yaml --out demo/runs/water" in text
+    assert "data/water-test --json demo/evaluate-water.json" in text
+    assert "gnnformd curves runs/water/model.safetensors --json demo/curves-water.json" in text
+    assert re.search("simulate m.safetensors 'a b.data' .* --out demo/md --compare ref", text)
+    monkeypatch.chdir(simulated)
+    text, _, _ = _parsed(write_report(Path()))
     assert "gnnformd train runs/water/config.yaml --out runs/water" in text
-    assert "gnnformd evaluate runs/water/model.safetensors data/water-test --json evaluate-water.json" in text
+    assert "--out md --compare ref" in text
+
+
+def test_where_the_data_are_generated_is_told(demo, monkeypatch):
+    monkeypatch.chdir(demo.parent)
+    text, _, _ = _parsed(write_report(Path("demo")))
+    assert "gnnformd generate water --out demo/data/water --var seed=7" in text
+
+
+def test_a_radial_distribution_too_short_to_compare_is_none_of_the_largest_difference(demo):
+    r = [1.0, 2.0, 3.0]
+    curves = {
+        name: {"r": r, "g": [0, 1, 1], "reference": [0, 1, 1 + gap]} for name, gap in (("O-O", 0.1), ("H-H", 0.6))
+    }
+    known = {f"largest gap of g(r), {name}": _observable(gap, 0.01, 0, 0.01, apart, "") for name, gap, apart in (
+        ("O-O", 0.1, 0.5), ("H-H", 0.6, None))}  # fmt: skip
+    (demo / "simulate.json").write_text(json.dumps(_simulation(rdf=curves, observables=known)))
+    assert "g(r) differs from the reference by at most 0.1" in _parsed(write_report(demo))[0]
+    known["largest gap of g(r), O-O"]["difference"] = None
+    (demo / "simulate.json").write_text(json.dumps(_simulation(rdf=curves, observables=known)))
+    assert "g(r) differs" not in _parsed(write_report(demo))[0]
 
 
 def test_a_run_folder_alone_has_a_report_written_where_asked(tmp_path):

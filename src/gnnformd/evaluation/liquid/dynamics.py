@@ -160,13 +160,18 @@ def _run_ps(segment: float) -> float:
 
 
 def _velocity_decay(blocks: Float) -> int:
-    """Last lag at which velocities, taken from successive frames, are correlated."""
+    """Last lag at which velocities, taken from successive frames, are correlated.
+
+    The noise of a lag grows as its time origins get fewer; how large it is, is the median over all lags.
+    """
     correlation = np.diff(blocks, 2, axis=1) / (2.0 * blocks[:, 1:2].mean())  # at lags 1, 2, ... n - 2
     used = correlation[:, : max(1, int(_LONGEST_LAG * blocks.shape[1]) - 2)]
-    noise = 0.0
+    noise = np.zeros(used.shape[1])
     if len(used) > 1:
-        noise = _NOISE * float(np.median(used.std(axis=0, ddof=1))) / math.sqrt(len(used))
-    correlated = np.flatnonzero(np.abs(used.mean(axis=0)) > max(_DECAYED, noise))
+        origins = blocks.shape[1] - 1.0 - np.arange(used.shape[1])
+        of_one = float(np.median(used.std(axis=0, ddof=1) * np.sqrt(origins)))
+        noise = _NOISE * of_one / np.sqrt(len(used) * origins)
+    correlated = np.flatnonzero(np.abs(used.mean(axis=0)) > np.maximum(_DECAYED, noise))
     return int(correlated[-1]) + 1 if len(correlated) else 0
 
 

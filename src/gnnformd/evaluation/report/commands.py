@@ -17,32 +17,31 @@ __all__ = ["commands", "next_commands"]
 
 
 def commands(found: ResultFolder) -> str:
-    """One command per line, with paths relative to the folder; a word in capitals stands for what no file records."""
-    lines = [_generate(r) for r in found.references]
-    lines += [_train(r) for r in found.runs if r.config_text]
+    """One command per line, for the folder that the report was written from; a word in capitals is in no file."""
+    lines = [_generate(r, found.folder / r.path) for r in found.references]
+    lines += [_train(r, found.folder / r.path) for r in found.runs if r.config_text]
     for result in found.evaluations:
         data = [entry.path for entry in result.content.datasets]
-        lines.append(_line("evaluate", result.content.model, *data, "--json", result.path.name))
-    lines += [_line("curves", r.content.model, "--json", r.path.name) for r in found.curves]
+        lines.append(_line("evaluate", result.content.model, *data, "--json", result.path))
+    lines += [_line("curves", r.content.model, "--json", r.path) for r in found.curves]
     for simulation in found.simulations:
         manifest = _manifest(simulation.path.parent)
         if manifest is None:
-            lines.append(_simulate(simulation.content, simulation.path.name))
+            lines.append(_simulate(simulation.content, simulation.path))
         else:
-            out = simulation.path.parent.relative_to(found.folder).as_posix()
-            lines.append(_line(*_simulation_words(manifest, out=out)))
+            lines.append(_line(*_simulation_words(manifest, out=str(simulation.path.parent))))
     return "\n".join(lines)
 
 
-def _generate(reference: Reference) -> str:
+def _generate(reference: Reference, folder: Path) -> str:
     variables = reference.manifest.get("variables") or {}
     settings = (word for name, value in variables.items() for word in ("--var", f"{name}={value}"))
-    return _line("generate", str(reference.manifest.get("system", "SYSTEM")), "--out", reference.path, *settings)
+    return _line("generate", str(reference.manifest.get("system", "SYSTEM")), "--out", folder, *settings)
 
 
-def _train(run: TrainingRun) -> str:
+def _train(run: TrainingRun, folder: Path) -> str:
     start = ("finetune", "MODEL") if run.finetuned else ("train",)
-    return _line(*start, f"{run.path}/config.yaml", "--out", run.path)
+    return _line(*start, folder / "config.yaml", "--out", folder)
 
 
 def next_commands(found: ResultFolder) -> list[tuple[str, str]]:
@@ -129,10 +128,10 @@ def _simulation_words(manifest: Mapping[str, Any], **changes: Any) -> list[str]:
     return ["simulate", str(manifest["model"]), str(manifest["topology"]), *options]
 
 
-def _simulate(run: SimulationResult, name: str) -> str:
+def _simulate(run: SimulationResult, path: Path) -> str:
     settings = run.settings.model_dump(exclude_none=True)
     options = (word for key, value in settings.items() for word in (f"--{key}", str(value)))
-    return _line("simulate", run.model, "TOPOLOGY.data", *options, "--out", "DIR", "--json", name)
+    return _line("simulate", run.model, "TOPOLOGY.data", *options, "--out", "DIR", "--json", path)
 
 
 def _line(*words: str | Path | int) -> str:

@@ -130,15 +130,15 @@ def _best_error(run: TrainingRun) -> float:
 
 
 def _largest_gap(run: SimulationResult) -> float | None:
-    """Largest difference of any g(r) from that of the reference; None without a reference."""
-    gaps = [
-        max(
-            (abs(a - b) for a, b in zip(curve.y, curve.reference, strict=False) if a is not None and b is not None),
-            default=0.0,
-        )
-        for curve in run.curves.get("rdf", {}).values()
-        if curve.reference
-    ]
+    """Largest difference of any g(r) from that of the reference; None where no run is long enough to tell one."""
+    gaps: list[float] = []
+    for name, curve in run.curves.get("rdf", {}).items():
+        observable = run.observables.get(f"largest gap of g(r), {name}")
+        if observable is not None and observable.value is not None:
+            gaps += [] if observable.difference is None else [observable.value]
+        elif curve.reference:
+            both = zip(curve.y, curve.reference, strict=False)
+            gaps.append(max((abs(a - b) for a, b in both if a is not None and b is not None), default=0.0))
     return max(gaps, default=None)
 
 
