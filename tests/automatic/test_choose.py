@@ -75,6 +75,19 @@ def chosen(paths: list[str], *overrides: str) -> dict[str, object]:
     return {choice.key: choice.value for choice in choices}
 
 
+def test_clusters_and_slabs_beside_crystals_do_not_lengthen_the_cutoff(tmp_path: Path) -> None:
+    crystals = copper(tmp_path / "cu.xyz")
+    images = ase.io.read(crystals, ":")
+    for atoms in images[:]:
+        for periodic in (False, (True, True, False)):
+            part = atoms.copy()
+            part.pbc = periodic
+            part.calc = SinglePointCalculator(part, **atoms.calc.results)
+            images.append(part)
+    ase.io.write(tmp_path / "mixed.xyz", images, format="extxyz")
+    assert chosen([str(tmp_path / "mixed.xyz")])["model.cutoff"] == chosen([crystals])["model.cutoff"]
+
+
 def test_a_metal_from_quantum_data(tmp_path: Path) -> None:
     found = chosen([copper(tmp_path / "cu.xyz")])
     # shells of fcc copper: 12 at 2.55, 6 at 3.61, 24 at 4.42, 12 at 5.10, 24 at 5.71 angstrom

@@ -106,7 +106,7 @@ class DataFacts:
     isolated_atoms
         Names of the types whose energy as an isolated atom is known.
     neighbors
-        Mean number of neighbors by distance.
+        Mean number of neighbors by distance, of frames that are periodic in all directions where there are some.
     density
         Atoms per angstrom^3, the mean of the periodic frames; None without any.
     """
@@ -214,6 +214,8 @@ def _charges_change(frames: Sequence[Frame]) -> bool:
 
 
 def _count_neighbors(frames: Sequence[Frame]) -> Neighbors:
+    """Count in frames that are periodic in all directions, if there are some: atoms at a surface have fewer."""
+    frames = [frame for frame in frames if all(frame.periodic)] or frames
     bins = np.arange(round(REACH / BIN) + 1) * BIN
     pairs, atoms = np.zeros(len(bins) - 1), 0
     for frame in frames:
