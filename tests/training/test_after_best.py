@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gnnformd.cli.training import _after_best, _ended_early
+from gnnformd.cli.training import _after_best, _before, _ended_early
 from gnnformd.training.run_log import EpochRecord
 from gnnformd.training.train import TrainedRun
 from gnnformd.units import SHOWN
@@ -48,4 +48,13 @@ def test_a_training_that_ended_early_says_why() -> None:
     assert _ended_early(run((9.0, 8.0), (4.0, 3.0), (4.5, 2.0)), 20, 80) == (
         "Ended after 3 epochs, 30 s: 80 epochs brought the error of validation frames no lower than the 20 before them "
         "had; more frames would help, more time would not."
+    )
+
+
+def test_a_fine_tuning_that_made_a_model_worse_says_so() -> None:
+    best = run((4.0, 3.0)).best
+    assert _before(6.0, best, SHOWN["real"]) == "Before the fine-tuning it was L1 6 kcal/mol/angstrom per atom."
+    assert _before(3.9, best, SHOWN["real"]) == (
+        "Before the fine-tuning it was L1 3.9 kcal/mol/angstrom per atom, lower than now: keep that model, train longer, "
+        "or lower training.learning_rate."
     )

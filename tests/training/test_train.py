@@ -13,7 +13,7 @@ import yaml
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import DensitySettings, GamdSettings, PlainResidualSettings
+from gnnformd.model.settings import DensitySettings, GamdSettings, ModelSettings, PlainResidualSettings
 from gnnformd.training.data_range import data_range_of
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
@@ -313,6 +313,16 @@ def test_fine_tuning_starts_from_the_weights_and_leaves_frozen_parts_alone(
         assert same or not frozen, name
         moved += not same
     assert moved > 10
+
+
+@pytest.mark.parametrize("model", [MODEL, DENSITY], ids=["gamd", "density"])
+def test_fine_tuning_knows_the_error_before(model: ModelSettings, liquid: DataSettings, tmp_path: Path) -> None:
+    first = train(model, liquid, settings(epochs=2), tmp_path / "first")
+    assert first.before is None
+    again = finetune(first.model, model, liquid, settings(epochs=2), tmp_path / "again")
+    assert again.before == pytest.approx(first.best.validation_l1_per_atom, rel=1e-6)
+    further = finetune(first.model, model, liquid, settings(epochs=3), tmp_path / "again", resume=True)
+    assert further.before == again.before
 
 
 def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_path: Path) -> None:

@@ -288,6 +288,8 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     if not is_main_process():  # of the processes that share a training, one prints
         return
     say(f"Wrote {run.model}: epoch {run.best.epoch}, {_error(run.best, units)}")
+    if run.before is not None:
+        say(_before(run.before, run.best, units))
     if run.why_unusable is not None:
         say(run.why_unusable)
     if run.why_inconsistent is not None:
@@ -297,6 +299,14 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
     elif run.after_best is not None:
         say(_after_best(run.after_best, units))
     say(f"Next: gnnformd evaluate {run.model} DATA, gnnformd report {run.folder}")
+
+
+def _before(error: float, best: EpochRecord, units: ShownUnits) -> str:
+    """Say how large the error was before a fine-tuning."""
+    was = f"Before the fine-tuning it was L1 {units.force * error:.4g} {units.force_unit} per atom"
+    if best.validation_l1_per_atom < error:
+        return f"{was}."
+    return f"{was}, lower than now: keep that model, train longer, or lower training.learning_rate."
 
 
 def _ended_early(run: TrainedRun, shorter: int, longer: int) -> str:

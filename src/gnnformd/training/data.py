@@ -123,10 +123,7 @@ class FrameData(lightning.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         """Cut the validation frames into portions, each for one device."""
         assert self.trainer is not None
-        total = len(self.validation_graphs)
-        count = min(total, self.training.validation_frames or total)
-        chosen = [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each segment
-        mine = chosen[self.trainer.global_rank :: self.trainer.world_size]
+        mine = self._validation_frames()[self.trainer.global_rank :: self.trainer.world_size]
         size, in_batch = self._frames_at_once(), self.training.batch_size
         assert in_batch is not None
         portions: list[Portion] = []
@@ -136,6 +133,18 @@ class FrameData(lightning.LightningDataModule):
             portions.extend(Portion(part, (1.0,) * len(part), 0, share=len(part) / len(batch)) for part in parts)
         nothing = [Portion((0,), (0.0,), 0, share=0.0)]  # for a device without frames: all take part in the reduction
         return self._loader(self.validation_graphs, portions or nothing)
+
+    def validation_batches(self) -> Iterator[AtomicGraph]:
+        """Join the validation frames as one device has them."""
+        frames, size = self._validation_frames(), self.training.batch_size
+        assert size is not None
+        for start in range(0, len(frames), size):
+            yield self.validation_graphs.batch(frames[start : start + size])
+
+    def _validation_frames(self) -> list[int]:
+        total = len(self.validation_graphs)
+        count = min(total, self.training.validation_frames or total)
+        return [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each segment
 
     def _frames_at_once(self) -> int:
         assert self.trainer is not None

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
+import torch
 from torch import nn
 
 from gnnformd.errors import InputError
+from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.files.model_file import LoadedModel
 from gnnformd.model.interface import ForceModel
 from gnnformd.model.settings import PlainResidualSettings, ScaledSettings
+from gnnformd.training.data import FrameData
+from gnnformd.training.loss import absolute_error_per_axis
 
-__all__ = ["copy_weights", "freeze"]
+__all__ = ["copy_weights", "freeze", "validation_error"]
 
 
 def copy_weights(network: ForceModel, start: LoadedModel, type_names: tuple[str, ...]) -> None:
@@ -85,3 +89,16 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     for name in frozen:
         parameters[name].requires_grad_(False)
     return sorted(frozen)
+
+
+@torch.no_grad()
+def validation_error(network: ForceModel, frames: FrameData) -> float:
+    """Error of a network as it is, as `EpochRecord.validation_l1_per_atom`."""
+    training = network.training
+    predict = GraphPredictor(network.eval(), weights_change=True)
+    total, atoms = 0.0, 0
+    for graph in frames.validation_batches():
+        total += float(absolute_error_per_axis(predict([graph]).forces, graph).sum())
+        atoms += int((graph.atoms_per_graph * graph.known_targets[0]).sum())
+    network.train(training)
+    return total / atoms

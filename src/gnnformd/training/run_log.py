@@ -124,11 +124,18 @@ class EpochRecord:
 
 
 class RunLog(lightning.Callback):
-    """Writes ``training_log.txt`` and ``metrics.csv`` after each validation; checkpoints hold its records."""
+    """Writes ``training_log.txt`` and ``metrics.csv`` after each validation; checkpoints hold its records.
+
+    Attributes
+    ----------
+    before
+        Error of the model that is fine-tuned, as `EpochRecord.validation_l1_per_atom`; None for one from scratch.
+    """
 
     def __init__(self, folder: Path, stopwatch: Stopwatch, listener: Callable[[EpochRecord], None] | None) -> None:
         self.folder, self.stopwatch, self.listener = folder, stopwatch, listener
         self.records: list[EpochRecord] = []
+        self.before: float | None = None
         self._learning_rate = 0.0
 
     def on_train_batch_end(
@@ -195,12 +202,13 @@ class RunLog(lightning.Callback):
         write_text(self.folder / "training_log.txt", "".join(record.log_lines() for record in self.records))
 
     def state_dict(self) -> dict[str, Any]:
-        """All records."""
-        return {"records": [asdict(record) for record in self.records]}
+        """All records, and the error before them."""
+        return {"records": [asdict(record) for record in self.records], "before": self.before}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the records of the checkpoint."""
+        """Restore those of the checkpoint; older ones have no error before."""
         self.records = [EpochRecord(**record) for record in state_dict["records"]]
+        self.before = state_dict.get("before")
 
 
 def _share(weight: float | str, count: float, total: float) -> float | None:

@@ -26,7 +26,7 @@ from gnnformd.training.atom_types import atom_energies, with_common_types
 from gnnformd.training.data import FrameData
 from gnnformd.training.data_checks import training_digests, value_digests
 from gnnformd.training.data_range import data_range_of, shortest_distances_of
-from gnnformd.training.fine_tuning import copy_weights, freeze
+from gnnformd.training.fine_tuning import copy_weights, freeze, validation_error
 from gnnformd.training.lightning_module import ForceFitting
 from gnnformd.training.loss import measure_scales
 from gnnformd.training.progress import TrainingProgress
@@ -94,12 +94,15 @@ class TrainedRun:
     in_vain
         Lengths of the last two cycles of the learning rate, in epochs, where the longer was no better, so that the
         training ended early.
+    before
+        Error of the model that was fine-tuned, as `EpochRecord.validation_l1_per_atom`; None for one from scratch.
     """
 
     folder: Path
     records: tuple[EpochRecord, ...]
     best: EpochRecord
     in_vain: tuple[int, int] | None = None
+    before: float | None = None
 
     @property
     def model(self) -> Path:
@@ -319,13 +322,18 @@ class _Fit:
         self.stage("neighbor lists")
         sample = frames.sample()
         shortest = shortest_distances_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
+        log = RunLog(self.out, stopwatch, listener)
+        if start is None and self.start is not None:
+            self.stage("errors before the fine-tuning")
+            begin = stopwatch.seconds
+            log.before = validation_error(network, frames)
+            stopwatch.leave_out(stopwatch.seconds - begin)
         if start is None:
             isolated = atom_energies(datasets, names)
             if isolated is not None:
                 network.start_from_atoms(torch.tensor(isolated, dtype=torch.float64))
             self.stage("potentials by least squares" if network.conservative else "scales of the data")
             self.prepare(network, sample, shortest, names)
-        log = RunLog(self.out, stopwatch, listener)
         saving = Checkpoints(checkpoints, self.training.checkpoint_every, log, self.model, digests, values)
         schedule = TrainingProgress(self.training, stopwatch, log, progress)
         with computing(self.training):
@@ -346,7 +354,7 @@ class _Fit:
         cycles = schedule.cycles
         best = best_checkpoint(checkpoints, log.records, cycles.ends)[1]
         in_vain = (cycles.lengths[-2], cycles.lengths[-1]) if cycles.in_vain else None
-        return TrainedRun(self.out, tuple(log.records), best, in_vain)
+        return TrainedRun(self.out, tuple(log.records), best, in_vain, log.before)
 
     def _export(
         self,
