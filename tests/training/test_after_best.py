@@ -55,6 +55,6 @@ def test_a_fine_tuning_that_made_a_model_worse_says_so() -> None:
     best = run((4.0, 3.0)).best
     assert _before(6.0, best, SHOWN["real"]) == "Before the fine-tuning it was L1 6 kcal/mol/angstrom per atom."
     assert _before(3.9, best, SHOWN["real"]) == (
-        "Before the fine-tuning it was L1 3.9 kcal/mol/angstrom per atom, lower than now: keep that model, train longer, "
-        "or lower training.learning_rate."
+        "Before the fine-tuning it was L1 3.9 kcal/mol/angstrom per atom, lower than now: keep that model, train "
+        "longer, or lower training.learning_rate."
     )
