@@ -90,7 +90,8 @@ def _tiles(found: ResultFolder, units: ShownUnits) -> list[str]:
     if found.simulations:
         dynamics = found.simulations[0].content
         word, style = _outcome(dynamics)
-        text = f"molecular dynamics, {_picoseconds(dynamics)} with “{short_name(dynamics.model)}”"
+        beside = "" if dynamics.verdict is None else " beside the reference"
+        text = f"molecular dynamics{beside}, {_picoseconds(dynamics)} with “{short_name(dynamics.model)}”"
         tiles.append(_tile(Raw(f'<span class="{style}">{word}</span>'), "", text))
     return tiles
 
@@ -100,7 +101,7 @@ def _outcome(run: SimulationResult) -> tuple[str, str]:
     if not run.stable or (run.stability is not None and run.stability.reason is not None):
         return "unstable", "bad"
     answer = None if run.verdict is None else run.verdict.answer
-    return {"same": ("same liquid", "good"), "differs": ("differs", "bad")}.get(str(answer), ("stable", "good"))
+    return {"same": ("same", "good"), "differs": ("differs", "bad")}.get(str(answer), ("stable", "good"))
 
 
 def _tile(value: str, unit: str, text: str) -> str:
