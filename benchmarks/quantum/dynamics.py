@@ -4,8 +4,8 @@ Usage: python -m benchmarks.quantum.dynamics MODEL FRAMES --temperatures 300 600
                                              [--runs 10] [--timestep FS]
 
 FRAMES is the training file. What counts as broken is written in `gnnformd.simulation.stability.run`; a run that comes
-closer than the training data is told apart ("outside"). A molecule in
-a vacuum that comes apart is broken, one with a proton that moves from one atom to another is not.
+closer than the training data is told apart ("outside"). A molecule in a vacuum that comes apart is broken, one with a
+proton that moves from one atom to another is not.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from gnnformd.model.settings import DensitySettings
 from gnnformd.training.data import FrameData
 from gnnformd.training.loss import Loss, measure_scales
 from gnnformd.training.settings import TrainingSettings
-from gnnformd.training.train import train
+from gnnformd.training.train import finetune, train
 from gnnformd.trajectory.frame import Frame, TargetWeights
 from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset, open_datasets
 from gnnformd.trajectory.settings import DataSettings
@@ -165,3 +165,11 @@ def test_frames_without_forces_are_left_out_where_forces_alone_are_learned(data:
     with pytest.warns(UserWarning, match="1 of 9 training frames has weight zero, or none of the targets"):
         frames = FrameData(open_datasets(data), data, settings(), 4.0)
     assert len(frames.train_graphs) == 8
+
+
+def test_fine_tuning_with_no_forces_among_the_frames_it_validates_on_is_refused(
+    data: DataSettings, tmp_path: Path
+) -> None:
+    first = train(MODEL, data, settings(), tmp_path / "first")
+    with pytest.raises(InputError, match="the errors are not finite"):  # frame 10 of 9 to 11 is taken
+        finetune(first.model, MODEL, data, settings(validation_frames=1), tmp_path / "again")

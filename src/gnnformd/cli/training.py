@@ -304,7 +304,7 @@ def _say_where(run: TrainedRun, units: ShownUnits) -> None:
 def _before(error: float, best: EpochRecord, units: ShownUnits) -> str:
     """Say how large the error was before a fine-tuning."""
     was = f"Before the fine-tuning it was L1 {units.force * error:.4g} {units.force_unit} per atom"
-    if best.validation_l1_per_atom < error:
+    if best.validation_l1_per_atom <= error:
         return f"{was}."
     return f"{was}, lower than now: keep that model, train longer, or lower training.learning_rate."
 

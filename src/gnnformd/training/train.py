@@ -323,12 +323,12 @@ class _Fit:
         sample = frames.sample()
         shortest = shortest_distances_of(datasets, frames.train_graphs.frames, self.model.cutoff, len(names))
         log = RunLog(self.out, stopwatch, listener)
-        if start is None and self.start is not None:
-            self.stage("errors before the fine-tuning")
-            begin = stopwatch.seconds
-            log.before = validation_error(network, frames)
-            stopwatch.leave_out(stopwatch.seconds - begin)
         if start is None:
+            if self.start is not None:
+                self.stage("errors before the fine-tuning")
+                begin = stopwatch.seconds
+                log.before = validation_error(network, frames)
+                stopwatch.leave_out(stopwatch.seconds - begin)
             isolated = atom_energies(datasets, names)
             if isolated is not None:
                 network.start_from_atoms(torch.tensor(isolated, dtype=torch.float64))

@@ -110,9 +110,8 @@ def check_stability(
     NVE, NVT, and NPT where frames are periodic in all directions; NVT alone for forces without an energy. A run passes
     where forces stay finite, no two atoms come closer than 0.9 times the closest such pair in training, the total
     energy of NVE and the temperature stay, the volume stays within 30 % of those of the data, and molecules in a vacuum
-    do not come apart. Where the time does
-    not suffice, there are fewer frames and shorter runs, the hotter ones first. Frames far from equilibrium are left
-    out.
+    do not come apart. Where the time does not suffice, there are fewer frames and shorter runs, the hotter ones first.
+    Frames far from equilibrium are left out.
 
     Parameters
     ----------
