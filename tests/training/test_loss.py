@@ -15,7 +15,7 @@ from gnnformd.graph.build import build_graph
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.interface import Prediction
 from gnnformd.model.settings import DensitySettings, GamdSettings
-from gnnformd.training.loss import Loss, Scales, measure_scales
+from gnnformd.training.loss import Loss, Scales, energy_share, measure_scales
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import train
 from gnnformd.trajectory.packed.dataset import open_dataset
@@ -208,3 +208,27 @@ def test_a_target_that_is_not_there_is_an_error_that_names_the_file(liquid: Data
         train(MODEL, liquid, settings(virial_weight=1.0), tmp_path / "run")
     with pytest.raises(InputError, match=r"model\.kind: a 'gamd' model has no energy; choose 'density'"):
         train(GamdSettings(), liquid, settings(energy_weight=1.0), tmp_path / "run")
+
+
+def test_energies_are_compared_apart_from_a_constant_and_energies_of_types() -> None:
+    graph, right = two_frames()
+    loss = Loss(settings(energy_weight=1.0), SCALES)
+    assert right.energies is not None
+    off = right.energies + torch.tensor([3.0, 7.0], dtype=torch.float64)
+    rows = loss.energy_rows(Prediction(right.forces, off, right.virials), graph, 2)
+    counts = torch.stack([torch.bincount(graph.type_index[graph.graph_index == k], minlength=2) for k in range(2)])
+    wanted = torch.cat([counts.double(), torch.tensor([[1.5], [3.5]])], 1) / 6**0.5
+    torch.testing.assert_close(rows, wanted, rtol=1e-12, atol=0)
+    # both frames have one composition: of 3 and 7 the difference from their mean is left, 2
+    assert energy_share(rows.T @ rows, 2) == pytest.approx(2 / (2.0 * 6**0.5), rel=1e-9)
+    # unlike compositions: all is explained by energies of the two types
+    other = rows.clone()
+    other[0, :2] = torch.tensor([1.0, 5.0]) / 6**0.5
+    assert energy_share(other.T @ other, 2) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_energies_that_are_not_known_or_not_learned_are_not_compared() -> None:
+    graph, right = two_frames()
+    unknown = replace(graph, energies=torch.full((2,), torch.nan, dtype=torch.float64))
+    assert Loss(settings(energy_weight=1.0), SCALES).energy_rows(right, unknown, 2).abs().max() == 0
+    assert Loss(settings(energy_weight=0.0), SCALES).energy_rows(right, graph, 2).abs().max() == 0

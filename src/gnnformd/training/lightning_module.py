@@ -23,7 +23,7 @@ from gnnformd.training.soap import Soap
 
 __all__ = ["ForceFitting"]
 
-TOTALS = 16
+TRAIN_TOTALS, VALIDATION_TOTALS = 7, 16
 MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
@@ -40,7 +40,9 @@ class ForceFitting(lightning.LightningModule):
         Running means of what forces, energies and virials cost, (3,).
     train_totals
         Sum of losses and number of frames of the running epoch, sum of the absolute errors of forces and number of
-        atoms, number of frames with an energy and sum of their shares (see `Loss.shares`), the same of virials, (8,).
+        atoms, number of frames with an energy, number of frames with a virial, sum of their `Loss.virial_shares`, (7,).
+    energy_moments
+        Of the running epoch, see `gnnformd.training.loss.energy_share`, (T + 1, T + 1).
     validation_totals
         Sums of absolute errors of forces along x, y, z, number of frames with forces, of their atoms, and of frames
         with an energy, sums over them of the error per atom and of its square, number of components of virials, sum
@@ -48,12 +50,24 @@ class ForceFitting(lightning.LightningModule):
         sum of the squared errors of components of forces, sum of their absolute values in the data, (16,).
     validated
         Whether the running epoch was validated.
+
+    Parameters
+    ----------
+    model
+        What is trained.
+    settings
+        Of the training.
+    scales
+        From `measure_scales`.
+    types
+        Number of types of atoms, T.
     """
 
-    def __init__(self, model: ForceModel, settings: TrainingSettings, scales: Scales) -> None:
+    def __init__(self, model: ForceModel, settings: TrainingSettings, scales: Scales, types: int) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
+        self.types = types
         self.loss = Loss(settings, scales)
         for part in model.modules():
             if isinstance(part, Perceptron):
@@ -66,8 +80,9 @@ class ForceFitting(lightning.LightningModule):
         self._fixed: dict[int, Prediction | None] = {}
         self._validator: GraphPredictor | None = None
         # no buffers: those of one device would be copied over those of the others
-        self.train_totals = torch.zeros(8, dtype=torch.float64)
-        self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64)
+        self.train_totals = torch.zeros(TRAIN_TOTALS, dtype=torch.float64)
+        self.energy_moments = torch.zeros(types + 1, types + 1, dtype=torch.float64)
+        self.validation_totals = torch.zeros(VALIDATION_TOTALS, dtype=torch.float64)
         self.validated = False
 
     def training_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> Tensor:
@@ -88,9 +103,11 @@ class ForceFitting(lightning.LightningModule):
             errors = absolute_error_per_axis(prediction.forces, graph).sum(1)  # (B,)
             atoms = graph.atoms_per_graph * real * known[0]
             parts = [(loss * real).sum() + penalty, real.sum(), (errors * real).sum(), atoms.sum()]
-            for shares, there in zip(self.loss.shares(terms, graph), known[1:] * real, strict=True):
-                parts += [there.sum(), (shares * there).sum()]
+            of_virials = self.loss.virial_shares(terms, graph)
+            parts += [(known[1] * real).sum(), (known[2] * real).sum(), (of_virials * known[2] * real).sum()]
             self.train_totals += torch.stack([part.to(self.train_totals) for part in parts])
+            rows = self.loss.energy_rows(prediction, graph, self.types)
+            self.energy_moments += rows.T @ (rows * real[:, None])
         return (loss * weights).sum() + penalty * weights.max()
 
     def _weights(self, terms: Tensor, known: Tensor, portion: Portion) -> Tensor:
@@ -135,13 +152,14 @@ class ForceFitting(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""
-        self.train_totals = torch.zeros(8, dtype=torch.float64, device=self.device)
+        self.train_totals = torch.zeros(TRAIN_TOTALS, dtype=torch.float64, device=self.device)
+        self.energy_moments = torch.zeros_like(self.energy_moments, device=self.device)
         self.validated = False
 
     def on_validation_epoch_start(self) -> None:
         """Forget the sums and the weights of the last epoch."""
         self._validator = None  # made at the first frame, when averaged weights are in place
-        self.validation_totals = torch.zeros(TOTALS, dtype=torch.float64, device=self.device)
+        self.validation_totals = torch.zeros(VALIDATION_TOTALS, dtype=torch.float64, device=self.device)
         self.validated = True
 
     def validation_step(self, batch: tuple[AtomicGraph, Portion], _: int) -> None:
@@ -168,11 +186,12 @@ class ForceFitting(lightning.LightningModule):
             parts[3][3:] = torch.stack([9 * real[2].sum(), (real[2] @ virial.square()).sum()])
         self.validation_totals += torch.cat(parts)
 
-    def sums_over_ranks(self) -> tuple[Tensor, Tensor]:
-        """`train_totals` and `validation_totals` over all devices."""
+    def sums_over_ranks(self) -> tuple[Tensor, Tensor, Tensor]:
+        """`train_totals`, `energy_moments` and `validation_totals` over all devices."""
         add = self.trainer.strategy.reduce
         return (
             add(self.train_totals.clone(), reduce_op="sum").cpu(),
+            add(self.energy_moments.clone(), reduce_op="sum").cpu(),
             add(self.validation_totals.clone(), reduce_op="sum").cpu(),
         )
 

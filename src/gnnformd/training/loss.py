@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,16 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.interface import Prediction
 from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["ENERGY_SHARE", "Loss", "Scales", "absolute_error_per_axis", "error_of", "measure_scales", "warmup_terms"]
+__all__ = [
+    "ENERGY_SHARE",
+    "Loss",
+    "Scales",
+    "absolute_error_per_axis",
+    "energy_share",
+    "error_of",
+    "measure_scales",
+    "warmup_terms",
+]
 
 ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
 ENERGY_SHARE, VIRIAL_SHARE = 0.2, 0.05  # of what forces cost, for automatic weights
@@ -115,11 +125,35 @@ class Loss:
             found.append(self.scales.force * atoms * size)
         return torch.stack(found)
 
-    def shares(self, terms: Tensor, graph: AtomicGraph) -> Tensor:
-        """Errors of energies and virials of each graph beside what they could be, (2, B).
+    def energy_rows(self, prediction: Prediction, graph: AtomicGraph, types: int) -> Tensor:
+        """Compositions and errors of energies, ``(n_1, ..., n_T, dE / s_E) / sqrt(N)``, for `energy_share`.
 
-        Energies beside how much they differ between frames; virials, whose differences may be small, beside the size of
-        ``sum_i x_i f_i`` for usual forces and neighbors that are `NEIGHBOR` angstrom apart.
+        Zero for graphs without an energy, and where energies are not learned.
+
+        Parameters
+        ----------
+        prediction, graph
+            As for `terms`.
+        types
+            Number of types of atoms, T.
+
+        Returns
+        -------
+        Tensor
+            (B, T + 1), float64.
+        """
+        rows = torch.zeros(graph.graph_count, types + 1, dtype=torch.float64, device=graph.positions.device)
+        if self.settings.energy_weight == 0 or graph.energies is None:
+            return rows
+        assert prediction.energies is not None
+        rows.index_put_((graph.graph_index, graph.type_index), rows.new_ones(()), accumulate=True)
+        rows[:, -1] = error_of(prediction.energies, graph.energies).to(rows) / self.scales.energy
+        return rows * (~graph.energies.isnan() / graph.atoms_per_graph.to(rows).sqrt())[:, None]
+
+    def virial_shares(self, terms: Tensor, graph: AtomicGraph) -> Tensor:
+        """Errors of virials of each graph beside ``sum_i x_i f_i`` for usual forces and neighbors, (B,).
+
+        Neighbors are `NEIGHBOR` apart. The differences of virials between frames may be small.
 
         Parameters
         ----------
@@ -128,10 +162,8 @@ class Loss:
         graph
             The batch.
         """
-        atoms = graph.atoms_per_graph.to(terms)
-        relative = terms[1:] / (self.scales.force * atoms)
-        of_forces = self.scales.force * atoms.sqrt() * NEIGHBOR
-        return torch.stack([relative[0], relative[1] * self.scales.virial / of_forces])
+        of_forces = self.scales.force * graph.atoms_per_graph.to(terms).sqrt() * NEIGHBOR
+        return terms[2] / (self.scales.force * graph.atoms_per_graph) * self.scales.virial / of_forces
 
     def weights(self, balance: Tensor) -> Tensor:
         """Weights of forces, energies and virials, (3,).
@@ -172,6 +204,24 @@ class Loss:
 def _bent(square: Tensor) -> Tensor:
     """``sqrt(x^2 + b^2) - b`` from ``x^2``."""
     return torch.sqrt(square + BEND**2) - BEND
+
+
+def energy_share(moments: Tensor, count: float) -> float:
+    """Root mean square error of energies beside how much they differ between frames, both apart from energies of types.
+
+    An error that is constant or belongs to a composition contradicts no forces, and is mended late where energies count
+    little.
+
+    Parameters
+    ----------
+    moments
+        ``R^T R`` of `Loss.energy_rows`, (T + 1, T + 1).
+    count
+        Number of frames with an energy.
+    """
+    of_types, mixed, square = moments[:-1, :-1], moments[:-1, -1], moments[-1, -1]
+    rest = square - mixed @ (torch.linalg.pinv(of_types, rtol=1e-9, hermitian=True) @ mixed)
+    return math.sqrt(max(float(rest), 0.0) / count)
 
 
 def absolute_error_per_axis(forces: Tensor, graph: AtomicGraph) -> Tensor:

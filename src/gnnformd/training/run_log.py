@@ -17,7 +17,7 @@ from gnnformd.files import replacing, write_text
 from gnnformd.model.files.model_card import FORMAT_VERSION
 from gnnformd.model.settings import ModelSettings
 from gnnformd.training.lightning_module import ForceFitting
-from gnnformd.training.loss import ENERGY_SHARE
+from gnnformd.training.loss import ENERGY_SHARE, energy_share
 from gnnformd.training.stopwatch import Stopwatch
 
 __all__ = [
@@ -84,7 +84,8 @@ class EpochRecord:
         `validation_l1_per_atom` is large or small; None in older files.
     train_energy_share, train_virial_share
         Errors of energies and virials of the training frames while the weights change beside what they could be (see
-        `gnnformd.training.loss.Loss.shares`), mean over frames; None for what is not learned, and in older files.
+        `gnnformd.training.loss.energy_share` and `gnnformd.training.loss.Loss.virial_shares`, mean over frames); None
+        for what is not learned, and in older files.
     """
 
     epoch: int
@@ -159,11 +160,13 @@ class RunLog(lightning.Callback):
         assert isinstance(pl_module, ForceFitting)
         if not pl_module.validated:
             return
-        train, validation = pl_module.sums_over_ranks()
+        train, moments, validation = pl_module.sums_over_ranks()
         along = validation[:3]
         losses = torch.cat([along.sum()[None], along]) + validation[10:14]  # in warm-up each with its penalty
         per_frame = (losses / validation[3]).tolist()
         energy = _standard_deviation(*validation[5:8].tolist())
+        weights = (pl_module.settings.energy_weight, pl_module.settings.virial_weight)
+        learned = [weight and count > 0 for weight, count in zip(weights, train[4:6].tolist(), strict=True)]
         record = EpochRecord(
             epoch=trainer.current_epoch + 1,
             train_loss=float(train[0] / train[1]),
@@ -178,11 +181,10 @@ class RunLog(lightning.Callback):
             validation_virial_rmse_per_atom=math.sqrt(validation[9] / validation[8]) if validation[8] else None,
             train_l1_per_atom=float(train[2] / train[3]),
             validation_rmse=math.sqrt(float(validation[14] / (3 * validation[4]))),
-            validation_score=per_frame[0]
-            * (energy**ENERGY_SHARE if energy and pl_module.settings.energy_weight else 1.0),
+            validation_score=per_frame[0] * (energy**ENERGY_SHARE if energy and weights[0] else 1.0),
             validation_mean_force=float(validation[15] / validation[4]),
-            train_energy_share=_share(pl_module.settings.energy_weight, *train[4:6].tolist()),
-            train_virial_share=_share(pl_module.settings.virial_weight, *train[6:8].tolist()),
+            train_energy_share=energy_share(moments, float(train[4])) if learned[0] else None,
+            train_virial_share=float(train[6] / train[5]) if learned[1] else None,
         )
         self.records.append(record)
         for logger in trainer.loggers:
@@ -209,11 +211,6 @@ class RunLog(lightning.Callback):
         """Restore those of the checkpoint; older ones have no error before."""
         self.records = [EpochRecord(**record) for record in state_dict["records"]]
         self.before = state_dict.get("before")
-
-
-def _share(weight: float | str, count: float, total: float) -> float | None:
-    """Mean of errors that are learned, or None."""
-    return total / count if weight and count else None
 
 
 def _standard_deviation(count: float, total: float, squares: float) -> float | None:

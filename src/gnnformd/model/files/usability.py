@@ -66,8 +66,8 @@ def why_inconsistent(
     error, force, training_error
         As in `why_unusable`.
     energy_share, virial_share
-        Errors of training frames beside what they could be (`gnnformd.training.loss.Loss.shares`); None for what was
-        not learned.
+        Errors of training frames beside what they could be (`EpochRecord.train_energy_share` of
+        `gnnformd.training.run_log`); None for what was not learned.
     """
     if error is None or force is None or not force >= SMALLEST or error >= LARGEST * force:
         return None
