@@ -257,7 +257,7 @@ def test_energies_of_a_part_of_the_frames_are_learned(tmp_path: Path) -> None:
         del atoms.calc.results["energy"], atoms.calc.results["stress"]
     ase.io.write(path, images, format="extxyz")
     found = {c.key: (c.value, c.reason) for c in choose_config([path]).choices}
-    assert found["training.energy_weight"] == ("auto", "5 of 8 frames have energies; their errors count a fifth")
+    assert found["training.energy_weight"] == ("auto", "5 of 8 frames have energies; their errors count a twentieth")
     assert found["training.virial_weight"] == ("auto", "5 of 8 frames have virials; they set the pressure")
 
 

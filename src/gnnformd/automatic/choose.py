@@ -284,7 +284,7 @@ def _energy_weight(facts: DataFacts) -> Choice:
     if facts.same_composition and (_is_classical(facts) or _is_of_short_reach(facts)):
         reason = "forces fix the energy of one system up to a constant"
         return Choice("training.energy_weight", 0.0, reason)
-    reason = f"{_share(facts.energies, facts)} have energies; their errors count a fifth"
+    reason = f"{_share(facts.energies, facts)} have energies; their errors count a twentieth"
     return Choice("training.energy_weight", "auto", reason)
 
 

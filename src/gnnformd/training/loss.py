@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
-ENERGY_SHARE, VIRIAL_SHARE = 0.2, 0.05  # of what forces cost, for automatic weights
+ENERGY_SHARE = VIRIAL_SHARE = 0.05  # of what forces cost, for automatic weights
 LARGEST_WEIGHT = (
     1.0  # that automatic weights reach: where frames are few, their energies are met long before their forces
 )
@@ -168,7 +168,7 @@ class Loss:
     def weights(self, balance: Tensor) -> Tensor:
         """Weights of forces, energies and virials, (3,).
 
-        Automatic ones make what energies (virials) cost a fifth (a twentieth) of what forces cost, but are at most 1:
+        Automatic ones make what energies and virials cost a twentieth of what forces cost each, but are at most 1:
         otherwise energies of the training frames that are met much better than forces would be met ever better, at the
         cost of all others.
 
