@@ -71,7 +71,13 @@ def draw(points: list[Point], path: Path) -> None:
                 color=COLORS["model" if point.own else "second"],
             )
             axis.annotate(
-                point.name, (point.cost, point.error), (0, 8), textcoords="offset points", fontsize=8, ha="center"
+                point.name,
+                (point.cost, point.error),
+                (0, -8 if point.own else 8),  # others lie above ours
+                textcoords="offset points",
+                fontsize=7,
+                ha="center",
+                va="top" if point.own else "bottom",
             )
         axis.set_xlabel("whole step of LAMMPS on one core, µs per atom")
         axis.set_ylabel("RMSE of the forces, meV/Å")
