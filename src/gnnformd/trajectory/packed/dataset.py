@@ -28,10 +28,11 @@ from gnnformd.trajectory.formats.target_names import Target, TargetNames
 from gnnformd.trajectory.frame import Frame, TargetWeights, Topology
 from gnnformd.trajectory.isolated_atoms import IsolatedAtoms, names_isolated_atom
 from gnnformd.trajectory.packed.cache import cache_folders, fingerprint, first_writable, short_hash
-from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, load_arrays, write_pack
+from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, SPEEDS, load_arrays, write_pack
 from gnnformd.trajectory.paths import matching_files
 from gnnformd.trajectory.read import Source, find_sources, read_frames
 from gnnformd.trajectory.settings import DataSettings
+from gnnformd.trajectory.temperature import temperature_of_speeds
 
 __all__ = ["DEFAULT", "PackedDataset", "Renumbering", "common_units", "force_field_of", "open_dataset", "open_datasets"]
 
@@ -190,6 +191,28 @@ class PackedDataset(Sequence[Frame]):
         found: NDArray[np.float64] = self._arrays["weights"] * np.array(kinds, dtype=np.float64)[:, None]
         return found
 
+    @property
+    def temperatures(self) -> NDArray[np.float64]:
+        """Temperature of each frame as the data say it, K, NaN where they do not, (len(self),)."""
+        found: NDArray[np.float64] = self._arrays["temperatures"]
+        return found
+
+    def kinetic_temperatures(self, masses: NDArray[np.float64]) -> list[float]:
+        """Temperatures of the frames of several atoms that have velocities, K.
+
+        Parameters
+        ----------
+        masses
+            Of each type, g/mol, NaN where it is not known, (T,).
+        """
+        speeds, starts = self._arrays[SPEEDS], self._arrays["speed_starts"]
+        if self._renumbering is not None:
+            numbers = np.array((0, *self._renumbering.numbers), dtype=np.float64)
+            speeds = np.column_stack([numbers[speeds[:, 0].astype(np.int64)], speeds[:, 1:]])
+        frames = np.flatnonzero(self.atom_counts > 1)
+        found = (temperature_of_speeds(speeds[starts[k] : starts[k + 1]], masses) for k in frames)
+        return [value for value in found if value is not None]
+
     def __len__(self) -> int:
         """Count the frames."""
         return len(self._arrays["timesteps"])
@@ -204,6 +227,7 @@ class PackedDataset(Sequence[Frame]):
         arrays = self._arrays
         atoms = slice(arrays["frame_starts"][index], arrays["frame_starts"][index + 1])
         energy, virial = float(arrays["energies"][index]), arrays["virials"][index]
+        temperature = float(arrays["temperatures"][index])
         has_forces, has_energy, has_virial = self.known[index].tolist()
         x, y, z = arrays["periodic"][index].tolist()
         label: Any = self._label(int(arrays["label"][index]))
@@ -217,6 +241,7 @@ class PackedDataset(Sequence[Frame]):
             forces=np.asarray(arrays["forces"][atoms]) if has_forces else None,
             energy=energy if has_energy else None,
             virial=virial if has_virial else None,
+            temperature=None if np.isnan(temperature) else temperature,
             config_type=self.config_types[index],
             weights=TargetWeights(*self.weights[index].tolist()),
             **label,
