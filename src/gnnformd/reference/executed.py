@@ -79,7 +79,9 @@ class ExecutedCommands:
 
     @property
     def long_range_coulomb(self) -> bool:
-        """Whether charges act on each other without cutoff or screening, as far as commands tell."""
+        """Whether charges on atoms act on each other without cutoff or screening, as far as commands tell."""
+        if any("tip4p" in word for word in words(self._force_field.get("pair_style", ""))):
+            return False  # the charges of oxygens sit beside these
         solver, dielectric = (words(self._force_field.get(name, ""))[1:2] for name in ("kspace_style", "dielectric"))
         return solver not in ([], ["none"]) and dielectric in ([], ["1"], ["1.0"])
 
