@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gnnformd.errors import InputError
+from gnnformd.reference.executed import ExecutedCommands
 from gnnformd.yaml_files import parse_mapping
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -45,6 +46,26 @@ def test_a_sentence_that_is_said_stands_on_the_page(write_errors) -> None:
     said = wrong.replace("{name}", "my.yaml").replace("{line}", "2").replace("{...}", "a")
     assert str(caught.value) == f"{said}; remove one of them."
     assert (wrong, "remove one of them.") in [(m.wrong, m.remedy) for m in write_errors.messages()]
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [
+        ("dimension 2", "{line}: the run is in two dimensions, and models are of three"),
+        ("fix b all bond/break 10 1 2.0", "{line}: '{name}' changes bonds between frames, which do not have their own"),
+        ("atom_style sphere", "{line}: atoms of style '{style}' are not supported"),
+        ("fix a all adapt 1 pair lj/cut epsilon 1 1 v_e", "{line}: 'fix {parts}' changes the force field"),
+    ],
+)
+def test_faults_of_commands_that_lammps_executes_stand_on_the_page(write_errors, command: str, wrong: str) -> None:
+    executed = ExecutedCommands(Path("trajectory.dump"))
+    for text in (command, "dump 1 all custom 1 trajectory.dump id"):
+        executed.see(text)
+    fault = executed.see("run 1")
+    assert fault is not None and fault.command == command
+    (found,) = [message for message in write_errors.messages() if message.wrong.startswith(wrong)]
+    assert found.room == "reference"
+    assert re.fullmatch(re.sub(r"\\{.*?\\}", ".*", re.escape(f"{found.wrong}; {found.remedy}")), f"x: {fault.reason}")
 
 
 def test_the_licence_of_every_dependency_is_listed() -> None:
