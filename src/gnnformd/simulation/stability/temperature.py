@@ -77,7 +77,7 @@ def highest_temperature(datasets: Sequence[PackedDataset], estimates: Estimates)
     """
     loaded, starts = estimates.loaded, estimates.starts
     atoms = min(len(start.masses) for start in starts)
-    tables = [dataset.path / "thermo.csv" for dataset in datasets]
+    tables = [dataset.run_folder / "thermo.csv" for dataset in datasets if dataset.run_folder is not None]
     table = temperature_range([path for path in tables if path.is_file()])
     if table is not None and table[1] > 0:
         return _without_fluctuation(table[1], table[2], atoms), MEASURED[0]

@@ -163,6 +163,23 @@ class PackedDataset(Sequence[Frame]):
         """Return the same data, the weights of whose frames are multiplied by those of their ``config_type``."""
         return PackedDataset(self.folder, self.path, replace(self._view, config_type_weights=config_type_weights))
 
+    @cached_property
+    def run_folder(self) -> Path | None:
+        """Folder of the one reference run that the frames are from, which may be named by its trajectory, or None."""
+        try:
+            sources = find_sources(self.path)
+        except InputError:  # a pack without its data
+            return None
+        return sources[0].manifest.parent if len(sources) == 1 and sources[0].manifest is not None else None
+
+    @property
+    def long_range_coulomb(self) -> bool | None:
+        """Whether charges on the atoms act on all others without a cutoff or screening; None where it is not known."""
+        if self.run_folder is None:
+            return None
+        found: bool | None = ReferenceRun.open(self.run_folder).manifest.get("long_range_coulomb")
+        return found
+
     @property
     def atom_energies(self) -> dict[int, float]:
         """Energy of an isolated atom of each type, kcal/mol by type from 1, where it is in the data."""
