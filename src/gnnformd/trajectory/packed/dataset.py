@@ -20,7 +20,6 @@ from gnnformd.errors import InputError
 from gnnformd.files import remove_left_work
 from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.reference.type_names import element_of_mass
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.registry import format_of
@@ -30,7 +29,7 @@ from gnnformd.trajectory.isolated_atoms import IsolatedAtoms, names_isolated_ato
 from gnnformd.trajectory.packed.cache import cache_folders, fingerprint, first_writable, short_hash
 from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, SPEEDS, load_arrays, write_pack
 from gnnformd.trajectory.paths import matching_files
-from gnnformd.trajectory.read import Source, find_sources, read_frames
+from gnnformd.trajectory.read import Source, element_order, find_sources, names_in_data_file, read_frames
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.trajectory.temperature import temperature_of_speeds
 
@@ -457,7 +456,7 @@ def _build(
     keys: Mapping[Target, str],
 ) -> None:
     numbering, targets, isolated = (
-        ElementTypes(manifest["elements"]),
+        element_order(sources) if manifest["elements"] is None else ElementTypes(manifest["elements"]),
         TargetNames(keys),
         IsolatedAtoms(manifest["units"]),
     )
@@ -469,7 +468,7 @@ def _build(
             elif frame.energy is not None:
                 number = int(frame.types[0])
                 isolated.add(numbering.names[number - 1] if numbering.names else str(number), frame.energy, names[0])
-        manifest["elements"] = _names_in(sources) if numbering.names is None else list(numbering.names)
+        manifest["elements"] = names_in_data_file(sources) if numbering.names is None else list(numbering.names)
         manifest["isolated_atoms"] = isolated.energies
         manifest["notes"], manifest["names"] = targets.notes(), targets.chosen
 
@@ -486,21 +485,6 @@ def _given_names(sources: Sequence[Source]) -> list[str] | None:
                 f"({', '.join(runs[0].type_names or ())}); open them as separate datasets."
             )
     return list(runs[0].type_names) if runs and runs[0].type_names else None
-
-
-def _names_in(sources: Sequence[Source]) -> list[str] | None:
-    """Names of the types by the data file: labels, comments, elements by mass, else the number; None where all are."""
-    if sources[0].topology is None:
-        return None
-    topology = read_topology(sources[0].topology)
-    count = max(int(topology.types.max(initial=0)), len(topology.type_names or ()))
-    masses = [None] * count if topology.masses is None else topology.masses.tolist()
-    named = topology.type_names or (None,) * count
-    names = [
-        name or (element_of_mass(mass) if mass else None) or str(number)
-        for number, (name, mass) in enumerate(zip(named, masses, strict=False), start=1)
-    ]
-    return names if any(not name.isdigit() for name in names) else None
 
 
 def force_field_of(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:
