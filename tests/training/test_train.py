@@ -14,10 +14,11 @@ from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
 from gnnformd.model.settings import DensitySettings, GamdSettings, ModelSettings, PlainResidualSettings
+from gnnformd.reference.generate import generate
 from gnnformd.training.data_range import data_range_of
 from gnnformd.training.run_folder import model_weights
 from gnnformd.training.settings import TrainingSettings
-from gnnformd.training.train import finetune, train
+from gnnformd.training.train import _Fit, _temperatures, finetune, train
 from gnnformd.trajectory.formats.dump import read_dump
 from gnnformd.trajectory.packed.dataset import open_datasets
 from gnnformd.trajectory.settings import DataSettings
@@ -350,3 +351,35 @@ def test_what_cannot_be_done_is_said_in_a_sentence(liquid: DataSettings, tmp_pat
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match=r"training\.accelerator: no gpu is available"):
             train(MODEL, liquid, settings(accelerator="gpu"), tmp_path / "y")
+
+
+SALT = """units real
+atom_style charge
+lattice fcc 5.4
+region b block 0 2 0 2 0 2
+create_box 2 b
+create_atoms 1 box
+set type 1 type/ratio 2 0.5 11
+set type 1 charge 0.2
+set type 2 charge -0.2
+mass * 40
+pair_style lj/cut/coul/debye 0.3 5.0
+pair_coeff * * 0.2378 3.405
+velocity all create 90 3
+fix 1 all nve
+dump 1 all custom 10 a id type x y z
+run 20
+"""
+
+
+@pytest.mark.parametrize("name", ["run", "run/trajectory.dump"])
+def test_a_run_named_by_its_trajectory_is_the_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in.lmp").write_text(SALT)
+    generate(tmp_path / "in.lmp", tmp_path / "run")
+    data = DataSettings(paths=[str(tmp_path / name)])
+    datasets = open_datasets(data)
+    table = np.genfromtxt(tmp_path / "run" / "thermo.csv", delimiter=",", names=True)["temperature_K"]
+    assert _temperatures(datasets)["temperature_K"] == pytest.approx([table.min(), table.mean(), table.max()])
+    fit = _Fit(DensitySettings(electrostatics="fixed"), data, settings(), tmp_path, None, None)
+    with pytest.warns(UserWarning, match=rf"{name}: its charges act within a cutoff, are screened or beside the atoms"):
+        assert fit._with_known_charges(datasets) is fit

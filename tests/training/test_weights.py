@@ -167,9 +167,22 @@ def test_frames_without_forces_are_left_out_where_forces_alone_are_learned(data:
     assert len(frames.train_graphs) == 8
 
 
-def test_fine_tuning_with_no_forces_among_the_frames_it_validates_on_is_refused(
-    data: DataSettings, tmp_path: Path
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_validation_frames_are_taken_among_those_with_forces(
+    data: DataSettings, tmp_path: Path, count: int
 ) -> None:
-    first = train(MODEL, data, settings(), tmp_path / "first")
-    with pytest.raises(InputError, match="the errors are not finite"):  # frame 10 of 9 to 11 is taken
-        finetune(first.model, MODEL, data, settings(validation_frames=1), tmp_path / "again")
+    few = settings(validation_frames=count, energy_weight=1.0)
+    frames = FrameData(open_datasets(data), data, few, 4.0)  # frame 10 of 9 to 11 has none
+    batches = list(frames.validation_batches())
+    assert sum(graph.graph_count for graph in batches) == count
+    assert all(graph.known_targets[0].all() for graph in batches)
+    first = train(MODEL, data, few, tmp_path / "first")
+    again = finetune(first.model, MODEL, data, few, tmp_path / "again")
+    assert again.before == pytest.approx(first.best.validation_l1_per_atom, rel=1e-5)
+
+
+def test_all_validation_frames_are_taken_where_so_many_are_asked(data: DataSettings) -> None:
+    for count in (3, 4, None):
+        frames = FrameData(open_datasets(data), data, settings(validation_frames=count), 4.0)
+        known = [has for graph in frames.validation_batches() for has in graph.known_targets[0].tolist()]
+        assert known == [True, False, True]

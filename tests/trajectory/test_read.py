@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from gnnformd.errors import InputError
+from gnnformd.trajectory.inspect import inspect_data
+from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.read import find_sources, read_frames
 
 DATA = """two waters
@@ -83,6 +85,24 @@ def test_molecules_give_the_same_bonds_as_the_data_file(write_dump, tmp_path: Pa
     with_rule, with_file = list(read_frames(path)), list(read_frames(path, topology=tmp_path / "two.data"))
     assert [f.bonds.tolist() for f in with_rule if f.bonds is not None] == [BONDS] * 3
     assert [f.bonds.tolist() for f in with_file if f.bonds is not None] == [BONDS] * 3
+
+
+WATERS = """6
+Lattice="10 0 0 0 11 0 0 0 12" pbc="T T T" Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.0
+""" + "".join(f"{name} {k} 0 0 0 0 0\n" for k, name in enumerate("OHHOHH"))
+
+
+@pytest.mark.parametrize("masses", ["1 15.9994\n2 1.008", "1 16.0 # O\n2 1.0 # H"])
+def test_elements_are_numbered_as_in_the_data_file(tmp_path: Path, masses: str) -> None:
+    (tmp_path / "two.data").write_text(DATA.replace("Atoms # full", f"Masses\n\n{masses}\n\nAtoms # full"))
+    (tmp_path / "two.xyz").write_text(WATERS)
+    (frame,) = read_frames(tmp_path / "two.xyz", topology=tmp_path / "two.data")
+    assert frame.types.tolist() == [1, 2, 2, 1, 2, 2]  # by atomic number alone hydrogen would be 1
+    assert frame.bonds is not None and frame.bonds.tolist() == BONDS
+    dataset = open_dataset(tmp_path / "two.xyz", topology=tmp_path / "two.data")
+    assert dataset.type_names == ("O", "H") and dataset[0].types.tolist() == frame.types.tolist()
+    found = inspect_data(tmp_path / "two.xyz", topology=tmp_path / "two.data")
+    assert found["elements"] == ["O", "H"] and found["bonds"] == 4
 
 
 def test_molecules_without_a_rule_leave_bonds_unknown_and_say_so(write_dump) -> None:

@@ -247,7 +247,7 @@ def _electrostatics(facts: DataFacts) -> Choice:
     if facts.charges_change:
         return Choice("model.electrostatics", "none", "charges change from frame to frame, and would not be known")
     if facts.short_range_coulomb and facts.sampled != open_:  # a cluster may be within the cutoff
-        reason = "charges act within a cutoff only, or are screened (no kspace_style, or a dielectric constant)"
+        reason = "charges act within a cutoff, are screened or beside the atoms (no kspace_style, dielectric, TIP4P)"
         return Choice("model.electrostatics", "none", reason)
     if facts.sampled not in (whole, open_):
         return Choice("model.electrostatics", "none", "boxes are periodic in some directions only")

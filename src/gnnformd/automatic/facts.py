@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import bond_table
 from gnnformd.graph.neighbors import neighbor_pairs
-from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
@@ -162,8 +161,8 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
         longest_bond_path=max(_bond_path(frame) for frame in sample),
         charges=max(_largest_charge(frame, fields[0]) for frame in sample),
         charges_change=_charges_change(sample),
-        short_range_coulomb=any(map(_has_short_range_coulomb, datasets)),
-        generated=all((dataset.path / "reference.yaml").is_file() for dataset in datasets),
+        short_range_coulomb=any(dataset.long_range_coulomb is False for dataset in datasets),
+        generated=all(dataset.run_folder is not None for dataset in datasets),
         by_name=any(dataset.target_names for dataset in datasets),
         periodic=(sum(all(f.periodic) for f in sample), sum(not any(f.periodic) for f in sample)),
         sampled=len(sample),
@@ -196,12 +195,6 @@ def _largest_charge(frame: Frame, field: ForceField | None) -> float:
         charges = np.array([kind.charge for kind in field.types])
     largest = 0.0 if charges is None else float(np.abs(charges).max(initial=0.0))
     return largest if largest > _CHARGE else 0.0
-
-
-def _has_short_range_coulomb(dataset: PackedDataset) -> bool:
-    if not (dataset.path / "reference.yaml").is_file():
-        return False
-    return ReferenceRun.open(dataset.path).manifest.get("long_range_coulomb") is False
 
 
 def _charges_change(frames: Sequence[Frame]) -> bool:

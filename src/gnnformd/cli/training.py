@@ -117,6 +117,11 @@ def finetune(
     from gnnformd.model.files.model_file import read_card
 
     read_card(model)  # a model that is not there is named before the data are read
+    if str(config) == "auto" and not Path(config).exists():
+        raise InputError(
+            "auto: chooses the settings of a training from scratch, and a fine-tuning has those of its model; give the "
+            "config.yaml of the folder that the model was trained in."
+        )
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
     _check_folder(folder, resume or checkpoint is not None)
     settings = _load(config, data, max_minutes, changes)

@@ -24,7 +24,7 @@ from gnnformd.trajectory.formats.extxyz_writer import write_prediction
 from gnnformd.trajectory.formats.target_names import Target, TargetNames
 from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.packed.dataset import force_field_of
-from gnnformd.trajectory.read import find_sources, read_frames
+from gnnformd.trajectory.read import element_order, find_sources, read_frames
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
@@ -77,7 +77,7 @@ def predict_frames(
     if any(out.exists() and out.samefile(file) for source in sources for file in source.files):
         raise InputError(f"{out}: is the data itself; name another file for the predictions.")
     field = force_field_of(sources, force_field)
-    elements = ElementTypes(None if field is None else field.names)
+    elements = element_order(sources) if field is None else ElementTypes(field.names)
     names = TargetNames(keys)
     data = _Data(path, field, elements, sources[0].topology)
     asked = _Asked(loaded, data)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from gnnformd.reference.script import words
 
-__all__ = ["CHARGES_CHANGE", "ExecutedCommands"]
+__all__ = ["CHARGES_CHANGE", "ExecutedCommands", "Fault"]
 
 _RUNS = frozenset({"minimize", "rerun", "run"})
 
@@ -51,6 +52,21 @@ _FORCE_FIELD_CHANGES = (
 _CHARGES_NOT_DUMPED = "changes charges between frames, which do not have their own; add 'q' to the dump."
 
 
+class Fault(NamedTuple):
+    """Why the frames of a run would be of no use.
+
+    Attributes
+    ----------
+    command
+        That is to blame, as the input has it.
+    reason
+        Rest of a sentence on it.
+    """
+
+    command: str
+    reason: str
+
+
 class ExecutedCommands:
     """Follows a run by what LAMMPS prints.
 
@@ -73,25 +89,20 @@ class ExecutedCommands:
         self._fixes: dict[str, str] = {}
         self._force_field: dict[str, str] = {}
         self._of_first_frames: dict[str, str] | None = None
-        self._pending: list[tuple[str, str]] = []
+        self._pending: list[Fault] = []
         self._dimension = self._atom_style = self._unresolved = ""
         self._written: dict[str, str] = {}
 
     @property
     def long_range_coulomb(self) -> bool:
-        """Whether charges act on each other without cutoff or screening, as far as commands tell."""
+        """Whether charges on atoms act on each other without cutoff or screening, as far as commands tell."""
+        if any("tip4p" in word for word in words(self._force_field.get("pair_style", ""))):
+            return False  # the charges of oxygens sit beside these
         solver, dielectric = (words(self._force_field.get(name, ""))[1:2] for name in ("kspace_style", "dielectric"))
         return solver not in ([], ["none"]) and dielectric in ([], ["1"], ["1.0"])
 
-    def see(self, text: str) -> tuple[str, str] | None:
-        """Look at a line that LAMMPS printed.
-
-        Returns
-        -------
-        command, fault
-            Where the frames of the run that now begins would be of no use: the command that is to blame as the input
-            has it, and the rest of a sentence on it.
-        """
+    def see(self, text: str) -> Fault | None:
+        """Look at a line that LAMMPS printed; a fault of the run that now begins is told."""
         command = text.split("#")[0].strip()
         if "$" in command:  # its next echoes have the values of the variables
             self._unresolved = self._unresolved or command
@@ -106,8 +117,8 @@ class ExecutedCommands:
             fault = self._fault()
             self._of_first_frames = self._of_first_frames or dict(self._force_field)
             if any(_FORCE_FIELD.match((words(inner) or [""])[0]) for inner in parts if "every" in parts):
-                fault = fault or (command, _FORCE_FIELD_CHANGES)
-            return fault and (self._written.get(fault[0], fault[0]), fault[1])
+                fault = fault or Fault(command, _FORCE_FIELD_CHANGES)
+            return fault and fault._replace(command=self._written.get(fault.command, fault.command))
         if name == "clear":
             self._dump, self._fixes, self._force_field = None, {}, {}
         elif name == "dump" and self._trajectory in parts:
@@ -144,51 +155,54 @@ class ExecutedCommands:
     def _change_of_atoms(self, parts: list[str], command: str) -> None:
         """Note what changes after the first frames and matters if more frames follow."""
         if parts[0] in ("create_bonds", "delete_bonds"):
-            self._pending.append((command, _bonds(parts[0])))
+            self._pending.append(Fault(command, _bonds(parts[0])))
         elif parts[0] == "set" and "charge" in parts[3:]:
             self._new_charges(command)
 
     def _new_charges(self, command: str) -> None:
         self.charges_change = True
         if not self._with_charges:
-            self._pending.append((command, _CHARGES_NOT_DUMPED))
+            self._pending.append(Fault(command, _CHARGES_NOT_DUMPED))
 
-    def _fault(self) -> tuple[str, str] | None:
+    def _fault(self) -> Fault | None:
         if self._dimension.split()[1:2] == ["2"]:
-            return self._dimension, "the run is in two dimensions, and models are of three; remove this line."
+            return Fault(self._dimension, "the run is in two dimensions, and models are of three; remove this line.")
         for command in self._force_field.values():
             for word in words(command)[1:] if "_style" in command else ():
                 if _OF_MORE_THAN_POSITIONS.match(word):
-                    return command, (
+                    return Fault(
+                        command,
                         f"the forces of '{word}' depend on more than the positions of atoms (velocities, random "
                         "numbers, directions, the past), and cannot be learned; use another style where frames are "
-                        "written."
+                        "written.",
                     )
         style = words(self._atom_style)[1:2]
         if style and style[0].removesuffix("/kk") not in _ATOM_STYLES:
-            return self._atom_style, (
-                f"atoms of style '{style[0]}' are not supported; use one of {', '.join(sorted(_ATOM_STYLES))}."
+            return Fault(
+                self._atom_style,
+                f"atoms of style '{style[0]}' are not supported; use one of {', '.join(sorted(_ATOM_STYLES))}.",
             )
         before = self._force_field if self._of_first_frames is None else self._of_first_frames
         for key in before.keys() | self._force_field.keys():
             if before.get(key) != self._force_field.get(key):
-                return self._force_field.get(key, before.get(key, "")), _FORCE_FIELD_CHANGES
+                return Fault(self._force_field.get(key, before.get(key, "")), _FORCE_FIELD_CHANGES)
         return self._fault_of_fixes() or (self._pending[0] if self._pending else None)
 
-    def _fault_of_fixes(self) -> tuple[str, str] | None:
+    def _fault_of_fixes(self) -> Fault | None:
         for command in self._fixes.values():
             parts = words(command)
             if parts[3] in ("adapt", "adapt/fep") and _ADAPTED & set(parts[5:]):
-                return command, (
+                return Fault(
+                    command,
                     f"'fix {parts[3]}' changes the force field between frames, which must be of one; remove it where "
-                    "frames are written."
+                    "frames are written.",
                 )
             if parts[3] in _CHANGES_BONDS:
-                return command, _bonds(f"fix {parts[3]}")
+                return Fault(command, _bonds(f"fix {parts[3]}"))
             if CHARGES_CHANGE.match(command):
                 self.charges_change |= self._with_charges
                 if not self._with_charges and words(self._atom_style)[1:2] in (["charge"], ["full"]):
-                    return command, _CHARGES_NOT_DUMPED
+                    return Fault(command, _CHARGES_NOT_DUMPED)
         return None
 
 

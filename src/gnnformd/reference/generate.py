@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,15 @@ def _complete(
     steps = dumped_steps(run.trajectory)
     if not steps:
         raise InputError(f"{parts.dump}: no frame was written; put the dump before the run.")
-    write_thermo(work / "thermo.txt", steps, run.thermo, units)
+    without = write_thermo(work / "thermo.txt", steps, run.thermo, units)
+    if without and parts.without_energies:
+        count = f"{len(without)} of {len(steps)} frames {'has' if len(without) == 1 else 'have'}"
+        warnings.warn(
+            f"{parts.without_energies[0]}: {count} no energies (the first at step {without[0]}), since these are "
+            "printed at the steps of the dump's own interval and of 'dump_modify ... every' outside of 'if'; write the "
+            "interval there.",
+            stacklevel=2,
+        )
     log = folder / "log.lammps"
     masses = [None if t["mass"] is None else t["mass"] * units.mass for t in result["types"]]
     names = names_of_types(masses, log, run.topology, script.path.resolve().parent, names)

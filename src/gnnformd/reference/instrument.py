@@ -63,6 +63,9 @@ _RESET = {
 """Settings of ``dump_modify`` that would take away digits, atoms or lines of the dump, and their usual values."""
 
 _MODIFIED_DUMP = re.compile(r"""(?:^|if\s.*["'])\s*dump_modify\s+(?P<id>\S+)\s""")
+_EVERY = re.compile(r"\severy\s+(\S+)")
+_OTHER_STEPS = re.compile(r"\s(every/time|first\s+yes)\b|^if\b.*\severy\s")
+"""Settings of ``dump_modify`` for frames at steps that no interval is known of."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Instrumented:
         Columns that are missing in that line.
     commands
         Commands that replace that line.
+    without_energies
+        Lines after which there may be frames at steps at which no energies are printed.
     """
 
     main: Path
@@ -88,6 +93,7 @@ class Instrumented:
     columns_added: tuple[str, ...]
     commands: tuple[str, ...]
     fixes: Path | None = None
+    without_energies: tuple[ScriptLine, ...] = ()
 
 
 def check_units(script: Script, lj_scales: str | None = None) -> Units | None:
@@ -186,8 +192,8 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
     """Write the copy; it has the same line numbers as the original.
 
     The dump goes to ``trajectory`` with 17 digits, each new dump appended to the one before, and ``fix print`` writes
-    energies and pressures at the same steps to ``thermo``. Forces are those before fixes act: ``fix store/force`` is
-    defined before the first fix of the input. Nothing else is changed.
+    energies and pressures to ``thermo`` at the same steps, also after ``dump_modify every``. Forces are those before
+    fixes act: ``fix store/force`` is defined before the first fix of the input. Nothing else is changed.
 
     Raises
     ------
@@ -214,7 +220,9 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
                 # A triple-quoted command keeps its lines; one continued with '&' is followed by empty lines.
                 text += item.text + "\n" * (item.count - item.text.count("\n"))
         copies[path.resolve()].write_text(text)
-    return Instrumented(copies[script.path.resolve()], line, added, commands, writer.fixes)
+    return Instrumented(
+        copies[script.path.resolve()], line, added, commands, writer.fixes, tuple(writer.without_energies)
+    )
 
 
 def _thermo_formulas(script: Script, *, energies: bool) -> list[str]:
@@ -244,6 +252,8 @@ class _Writer:
         self._name = dump.words[1]
         self._columns = [*_columns(dump), *added]
         self._count = 0
+        self._print = folder / "print.lmp"
+        self.without_energies: list[ScriptLine] = []
 
     def replacement(self, line: ScriptLine, dump_commands: tuple[str, ...]) -> str | None:
         """Command for a line that is not copied as it is, or None."""
@@ -253,13 +263,18 @@ class _Writer:
             return ""  # what runs is followed by its echo
         if modified := _MODIFIED_DUMP.search(line.text.split("#")[0]):
             command = self._format(line.text)[0]
+            every = _EVERY.search(line.text.split("#")[0])
+            commands = (command,) if every is None or line.words[0] == "if" else (command, *self._print_every(every[1]))
             if modified["id"] != self._name:  # equal once variables have their values, or another dump
                 if "$" not in modified["id"] + self._name:
                     return None
-                command = f'if "{modified["id"]} == {self._name}" then "{command}"'
+                quoted = " ".join(f"'{one}'" for one in commands)
+                commands = (f'if "{modified["id"]} == {self._name}" then {quoted}',)
             elif line.words[0] == "if":
-                command = f'if "$(is_defined(dump,{self._name})) == 1" then "{command}"'
-            return self._include((line.text, command))
+                commands = (f'if "$(is_defined(dump,{self._name})) == 1" then "{command}"',)
+            if _OTHER_STEPS.search(line.text.split("#")[0]):
+                self.without_energies.append(line)
+            return self._include((line.text, *commands))
         if self.fixes is not None and mentions_fix(line):
             return self._include((guard(), line.text))
         return None
@@ -279,6 +294,10 @@ class _Writer:
         options = " ".join(["append yes", *reset, "format float %.17g", *names])
         return (f"dump_modify {self._name} {options}",)
 
+    def _print_every(self, every: str) -> tuple[str, ...]:
+        """Commands to print energies at other steps: a number, or an equal-style variable that gives the next one."""
+        return f"variable gnnformd_every string {every}", f'include "{self._print}"'
+
     def dump_commands(
         self, trajectory: Path, thermo: Path, formulas: Sequence[str], *, with_fixes: bool
     ) -> tuple[str, ...]:
@@ -296,11 +315,14 @@ class _Writer:
             ("gnnformd_potential", f"pe {parts}"),
             ("gnnformd_virial", f"pressure NULL {parts}"),
         )
+        self._print.write_text(
+            'if "$(is_defined(fix,gnnformd_thermo)) == 1" then "unfix gnnformd_thermo"\n'
+            f'fix gnnformd_thermo all print ${{gnnformd_every}} "{values}" append "{thermo}" screen no\n'
+        )
         return (
             *(() if self.fixes is None else (guard(), f'info fixes out append "{self.fixes}"')),
             dump,
             *self._format(),
             *(f'if "$(is_defined(compute,{c})) == 0" then "compute {c} all {style}"' for c, style in computes),
-            'if "$(is_defined(fix,gnnformd_thermo)) == 1" then "unfix gnnformd_thermo"',
-            f'fix gnnformd_thermo all print {every} "{values}" append "{thermo}" screen no',
+            *self._print_every(every),
         )

@@ -80,8 +80,8 @@ def run_lammps(
                     fault = None if executed is None else executed.see(text)
                     if fault is not None:
                         printed.flush()
-                        line = failing_line(fault[0], _lines(screen), script, parts)
-                        raise InputError(f"{script.path if line is None else line}: {fault[1]}")
+                        line = failing_line(fault.command, _lines(screen), script, parts)
+                        raise InputError(f"{script.path if line is None else line}: {fault.reason}")
             code = process.wait()
         finally:
             _stop(process)

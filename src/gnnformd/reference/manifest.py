@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
+from gnnformd.reference.extract import plain_style
+from gnnformd.reference.pair_styles import LENNARD_JONES
 from gnnformd.reference.script import words
 from gnnformd.units import Units
 
@@ -36,14 +38,15 @@ def force_field_of_run(
     Returns
     -------
     ForceField or None
-        None where charges differ within a type, bonds are not harmonic, or the pair style is not Lennard-Jones.
+        None where charges differ within a type, bonds are not harmonic, or the pair style is none of
+        `gnnformd.reference.pair_styles.LENNARD_JONES`.
     """
     types = result["types"]
     if any(t[key] is None for t in types for key in ("mass", "charge", "epsilon", "sigma")):
         return None
     bonds = _coefficients(topology, "Bond", log)
     angles = _coefficients(topology, "Angle", log)
-    cutoff = _lj_cutoff(log)
+    cutoff = _lj_cutoff(log) if plain_style(result["pair_style"]) in LENNARD_JONES else None
     known = set(result["bond_types"]) <= set(bonds) and set(result["angle_types"]) <= set(angles)
     if cutoff is None or not known:
         return None
@@ -106,11 +109,12 @@ def _lj_cutoff(log: Path) -> float | None:
     for text in log.read_text(errors="replace").splitlines():
         parts = words(text)
         try:
-            if parts[:1] == ["pair_style"] and len(parts) > 2 and parts[1].startswith("lj/cut"):
-                cutoff = float(parts[2])
+            if parts[:1] == ["pair_style"] and len(parts) > 2:
+                place = LENNARD_JONES.get(plain_style(parts[1]))
+                cutoff = None if place is None else float(parts[place])
             elif parts[:1] == ["pair_coeff"] and len(parts) > 5 and cutoff is not None and float(parts[3]) > 0:
                 cutoff = min(cutoff, float(parts[5]))
-        except ValueError:
+        except (ValueError, IndexError):  # such a line is not the one that LAMMPS executed
             continue
     return cutoff
 

@@ -22,7 +22,7 @@ def dumped_steps(trajectory: Path) -> list[int]:
         return [int(match.group(1)) for match in re.finditer(rb"ITEM: TIMESTEP\s+(\d+)", content)]
 
 
-def write_thermo(printed: Path, steps: Sequence[int], table: Path, units: Units = REAL) -> None:
+def write_thermo(printed: Path, steps: Sequence[int], table: Path, units: Units = REAL) -> list[int]:
     """Write one row per frame from what ``fix print`` printed, in units ``real``.
 
     ``fix print`` prints a step once more than the dump where a run continues at a step that was already dumped, and as
@@ -38,6 +38,11 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path, units: Units 
         CSV file to write; a frame without values gets a row with the step alone.
     units
         Of the input.
+
+    Returns
+    -------
+    list of int
+        Steps of the frames without values.
     """
     factors = [_factor(name, units) for name in THERMO_COLUMNS]
     texts = [line for line in printed.read_text().splitlines() if line and not line.startswith("#")]
@@ -45,7 +50,7 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path, units: Units 
     for index, text in enumerate(texts):
         rows_of.setdefault(int(text.split(",", 1)[0]), []).append(index)
     empty = "," * (len(THERMO_COLUMNS) - 1)
-    last = -1
+    last, without = -1, []
     with table.open("w") as file:
         file.write(",".join(THERMO_COLUMNS) + "\n")
         for step in steps:
@@ -53,7 +58,9 @@ def write_thermo(printed: Path, steps: Sequence[int], table: Path, units: Units 
             later = [index for index in known if index > last]
             row = (later or known[-1:])[0] if known else None
             last = last if row is None else max(last, row)
+            without += [step] if row is None else []
             file.write((f"{step}{empty}" if row is None else _converted(texts[row], factors)) + "\n")
+    return without
 
 
 def temperature_range(tables: Iterable[Path]) -> list[float] | None:

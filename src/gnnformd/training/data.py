@@ -85,6 +85,10 @@ class FrameData(lightning.LightningDataModule):
             size = frames_per_step(self.atoms, training.devices)
             self.training = training.model_copy(update={"batch_size": size})
         self._lacks_forces = [not datasets[which].known[frame, 0] for which, frame in train]
+        self._validated = _spread(
+            [bool(datasets[which].known[frame, 0]) for which, frame in validation],
+            min(len(validation), training.validation_frames or len(validation)),
+        )
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
 
@@ -123,7 +127,7 @@ class FrameData(lightning.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         """Cut the validation frames into portions, each for one device."""
         assert self.trainer is not None
-        mine = self._validation_frames()[self.trainer.global_rank :: self.trainer.world_size]
+        mine = self._validated[self.trainer.global_rank :: self.trainer.world_size]
         size, in_batch = self._frames_at_once(), self.training.batch_size
         assert in_batch is not None
         portions: list[Portion] = []
@@ -136,15 +140,10 @@ class FrameData(lightning.LightningDataModule):
 
     def validation_batches(self) -> Iterator[AtomicGraph]:
         """Join the validation frames as one device has them."""
-        frames, size = self._validation_frames(), self.training.batch_size
+        frames, size = self._validated, self.training.batch_size
         assert size is not None
         for start in range(0, len(frames), size):
             yield self.validation_graphs.batch(frames[start : start + size])
-
-    def _validation_frames(self) -> list[int]:
-        total = len(self.validation_graphs)
-        count = min(total, self.training.validation_frames or total)
-        return [(2 * k + 1) * total // (2 * count) for k in range(count)]  # the middle of each segment
 
     def _frames_at_once(self) -> int:
         assert self.trainer is not None
@@ -164,3 +163,13 @@ class FrameData(lightning.LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
         )
+
+
+def _spread(have_forces: Sequence[bool], count: int) -> list[int]:
+    """Choose so many frames, evenly spaced: among those with forces, and others only where these are too few."""
+    kinds = ([k for k, has in enumerate(have_forces) if has is kind] for kind in (True, False))
+    chosen: list[int] = []
+    for frames in kinds:
+        most = min(count - len(chosen), len(frames))
+        chosen += [frames[(2 * k + 1) * len(frames) // (2 * most)] for k in range(most)]  # the middle of each segment
+    return sorted(chosen)

@@ -92,8 +92,8 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:
 
 
 @torch.no_grad()
-def validation_error(network: ForceModel, frames: FrameData) -> float | None:
-    """Error of a network as it is, as `EpochRecord.validation_l1_per_atom`; None where the frames have no forces."""
+def validation_error(network: ForceModel, frames: FrameData) -> float:
+    """Error of a network as it is, as `EpochRecord.validation_l1_per_atom`."""
     training = network.training
     predict = GraphPredictor(network.eval(), weights_change=True)
     total, atoms = 0.0, 0
@@ -101,4 +101,4 @@ def validation_error(network: ForceModel, frames: FrameData) -> float | None:
         total += float(absolute_error_per_axis(predict([graph]).forces, graph).sum())
         atoms += int((graph.atoms_per_graph * graph.known_targets[0]).sum())
     network.train(training)
-    return total / atoms if atoms else None
+    return total / atoms

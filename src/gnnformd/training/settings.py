@@ -88,7 +88,10 @@ class TrainingSettings(BaseModel):
         default=6, ge=1, description="Validations between kept checkpoints; the best one wins."
     )
     validation_frames: int | None = Field(
-        default=None, ge=1, description="Validate on so many of the validation frames, evenly spaced; none: on all."
+        default=None,
+        ge=1,
+        description="Validate on so many of the validation frames, evenly spaced, those with forces first; none: on "
+        "all.",
     )
     gradient_clip: float | None = Field(default=None, gt=0, description="Largest norm of the gradient of a step.")
     ema_decay: float | None = Field(

@@ -266,6 +266,14 @@ class _Fit:
         """Leave out the Coulomb energy where no charges are known; refuse data of which only a part has charges."""
         without = [dataset.path for dataset in datasets if not dataset.knows_charges]
         if not without:
+            other = [d.path for d in datasets if d.long_range_coulomb is False and any(d[0].periodic)]
+            if other:
+                warnings.warn(
+                    f"{other[0]}: its charges act within a cutoff, are screened or beside the atoms (no kspace_style, "
+                    "dielectric, TIP4P), but the model has their whole Coulomb energy; set model.electrostatics to "
+                    "none.",
+                    stacklevel=4,
+                )
             return self
         where = f"{without[0]}: has no charges"
         how = "name their column with data.keys.charges, or give data.force_field or data.topology"
@@ -399,8 +407,9 @@ def _known(**values: float | None) -> dict[str, float]:
 
 def _temperatures(datasets: Sequence[PackedDataset]) -> dict[str, list[float]]:
     """Lowest, mean and highest temperature of the training data, where all of them are reference runs with a table."""
-    tables = [dataset.path / "thermo.csv" for dataset in datasets if not dataset.validation]
-    if not all(table.is_file() for table in tables):
+    folders = [dataset.run_folder for dataset in datasets if not dataset.validation]
+    tables = [folder / "thermo.csv" for folder in folders if folder is not None]
+    if len(tables) < len(folders) or not all(table.is_file() for table in tables):
         return {}
     found = temperature_range(tables)
     return {} if found is None else {"temperature_K": found}

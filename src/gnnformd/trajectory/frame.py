@@ -103,6 +103,8 @@ class Frame:
         e, (N,), or None.
     velocities
         angstrom/fs, (N, 3), or None.
+    temperature
+        That of the simulation it is from, as the file says it, K, or None.
     config_type
         Kind of configuration, as data sets name it ("bulk", "surface", "IsolatedAtom"), or None.
     weights
@@ -125,6 +127,7 @@ class Frame:
     bonds: Int | None = None
     charges: Float | None = None
     velocities: Float | None = None
+    temperature: float | None = None
     config_type: str | None = None
     weights: TargetWeights = EQUAL_WEIGHTS
     line: int | None = None

@@ -22,7 +22,7 @@ from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.frame import Float, Frame
 from gnnformd.trajectory.isolated_atoms import IsolatedAtoms
-from gnnformd.trajectory.read import Source, find_sources, read_frames
+from gnnformd.trajectory.read import Source, element_order, find_sources, read_frames
 from gnnformd.trajectory.temperature import temperature_of_frame
 
 __all__ = ["inspect_data"]
@@ -60,7 +60,7 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         The data cannot be read or is wrong.
     """
     sources = find_sources(path, topology)
-    elements = ElementTypes()
+    elements = element_order(sources)
     units = format_of(sources[0].file).units(sources[0].file)
     known = _force_field(sources)
     summary, checks, isolated = _Summary(), DataChecks(known, units), IsolatedAtoms(units)

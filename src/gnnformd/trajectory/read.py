@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gnnformd.errors import InputError
+from gnnformd.reference.type_names import element_of_mass
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.deepmd import TYPES, deepmd_files
@@ -22,7 +23,7 @@ from gnnformd.trajectory.frame import Float, Frame, Int, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.trajectory.paths import matching_files
 
-__all__ = ["Source", "find_sources", "read_frames"]
+__all__ = ["Source", "element_order", "find_sources", "names_in_data_file", "read_frames"]
 
 VIRIAL = tuple(f"virial_{axes}" for axes in ("xx", "xy", "xz", "xy", "yy", "yz", "xz", "yz", "zz"))
 """Columns of ``thermo.csv`` with the elements of the virial, row by row."""
@@ -90,6 +91,31 @@ def _source(path: Path, topology: Path | None) -> Source:
     return Source(trajectory, topology or beside("topology.data"), beside("thermo.csv"), beside("reference.yaml"))
 
 
+def names_in_data_file(sources: Sequence[Source]) -> list[str] | None:
+    """Names of the types by the data file: labels, comments, elements by mass, else the number; None where all are."""
+    if sources[0].topology is None:
+        return None
+    topology = read_topology(sources[0].topology)
+    count = max(int(topology.types.max(initial=0)), len(topology.type_names or ()))
+    masses = [None] * count if topology.masses is None else topology.masses.tolist()
+    named = topology.type_names or (None,) * count
+    names = [
+        name or (element_of_mass(mass) if mass else None) or str(number)
+        for number, (name, mass) in enumerate(zip(named, masses, strict=False), start=1)
+    ]
+    return names if any(not name.isdigit() for name in names) else None
+
+
+def element_order(sources: Sequence[Source]) -> ElementTypes:
+    """Take the order of elements from the data file, where each of its types is another one; else by atomic number."""
+    names = names_in_data_file(sources)
+    if names is None or len(set(names)) < len(names):
+        return ElementTypes()
+    from ase.data import atomic_numbers
+
+    return ElementTypes(names if all(name in atomic_numbers for name in names) else None)
+
+
 def read_frames(
     path: Path | str | Sequence[Path | str],
     *,
@@ -112,7 +138,7 @@ def read_frames(
     require_forces
         Refuse data without forces.
     elements
-        Assigns type numbers for data with element names only.
+        Assigns type numbers for data with element names only; without it, see `element_order`.
     names
         Finds energies, forces and so on in files where they have names; without it, there is a warning where a choice
         was made among several.
@@ -126,9 +152,10 @@ def read_frames(
     InputError
         A file cannot be read, is wrong, or does not match the topology.
     """
-    elements = elements or ElementTypes()
+    sources = find_sources(path, topology)
+    elements = elements or element_order(sources)
     found = TargetNames() if names is None else names
-    for source in find_sources(path, topology):
+    for source in sources:
         targets = _Targets(source)
         _report_units(source)
         labels = _Labels(source)

@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from gnnformd.trajectory.frame import Frame
 from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
 
-__all__ = ["kinetic_temperature", "temperature_of", "temperature_of_frame", "twice_kinetic_energy"]
+__all__ = [
+    "kinetic_temperature",
+    "speeds_of",
+    "temperature_of",
+    "temperature_of_frame",
+    "temperature_of_speeds",
+    "twice_kinetic_energy",
+]
 
 Float = NDArray[np.float64]
 
@@ -19,6 +26,27 @@ def kinetic_temperature(masses: Float, velocities: Float) -> float:
 
 
 def temperature_of_frame(frame: Frame, masses: Float) -> float | None:
+    """Kinetic temperature of a frame, K; masses and result as in `temperature_of_speeds`."""
+    return temperature_of_speeds(speeds_of(frame), masses)
+
+
+def speeds_of(frame: Frame) -> Float:
+    """Compute the sums over the velocities of a frame that its temperature follows from, (T, 4).
+
+    Returns
+    -------
+    ndarray
+        Of each type, from 1, its atoms, those of them that move, and ``sum v^2`` in (angstrom/fs)^2.
+    """
+    if frame.velocities is None:
+        return np.empty((0, 4))
+    types, which, counts = np.unique(frame.types, return_inverse=True, return_counts=True)
+    moving = np.bincount(which, frame.velocities.any(axis=1))
+    squares = np.bincount(which, (frame.velocities * frame.velocities).sum(axis=1))
+    return np.stack([types, counts, moving, squares], axis=1)
+
+
+def temperature_of_speeds(speeds: Float, masses: Float) -> float | None:
     """Kinetic temperature of a frame, K; None where no atom moves or a mass is not known.
 
     Atoms that stand still are held and have no degrees of freedom; the others then have three each, since their center
@@ -26,19 +54,16 @@ def temperature_of_frame(frame: Frame, masses: Float) -> float | None:
 
     Parameters
     ----------
-    frame
-        With velocities, or not.
+    speeds
+        See `speeds_of`.
     masses
         Of each type, g/mol, NaN where it is not known, (T,).
     """
-    if frame.velocities is None or frame.types.max() > len(masses):
+    types, count, moving = speeds[:, 0].astype(np.int64), int(speeds[:, 1].sum()), int(speeds[:, 2].sum())
+    if not moving or types.max() > len(masses) or not np.isfinite(masses[types - 1]).all():
         return None
-    known, moving = masses[frame.types - 1], frame.velocities.any(axis=1)
-    if not np.isfinite(known).all() or not moving.any():
-        return None
-    if moving.all():
-        return kinetic_temperature(known, frame.velocities)
-    return twice_kinetic_energy(known, frame.velocities) / (3 * int(moving.sum()) * BOLTZMANN)
+    twice_kinetic = VELOCITY_SQUARED_TO_ENERGY * float(masses[types - 1] @ speeds[:, 3])
+    return temperature_of(twice_kinetic, count) if moving == count else twice_kinetic / (3 * moving * BOLTZMANN)
 
 
 def twice_kinetic_energy(masses: Float, velocities: Float) -> float:

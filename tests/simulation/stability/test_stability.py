@@ -97,23 +97,67 @@ def test_the_shipped_model_of_argon_passes_on_its_liquid(tmp_path: Path) -> None
     assert kelvin == pytest.approx(max(table.mean(), table.max() / (1 + 3 * np.sqrt(2 / (3 * 500 - 3)))), rel=1e-3)
 
 
+def moving(kelvin: float, *, copies: int = 2, elements: tuple[str, ...] = ("Ar",)) -> Atoms:
+    """A crystal with velocities of exactly this temperature, whose center of mass rests."""
+    atoms = bulk("Ar", "fcc", a=5.4, cubic=True).repeat(copies)
+    atoms.symbols = elements * (len(atoms) // len(elements))
+    count, masses = len(atoms), atoms.get_masses()
+    random = np.random.default_rng(0)
+    momenta = random.normal(size=(count, 3)) * np.sqrt(masses)[:, None]
+    momenta -= masses[:, None] * momenta.sum(axis=0) / masses.sum()
+    kinetic = 0.5 * (momenta**2 / masses[:, None]).sum()
+    atoms.set_momenta(momenta * np.sqrt(1.5 * (count - 1) * ase.units.kB * kelvin / kinetic))
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=random.normal(0, 0.01, (count, 3)))
+    return atoms
+
+
 def test_the_highest_temperature_is_that_of_all_frames_also_where_they_are_sorted_by_it(tmp_path: Path) -> None:
-    random, images = np.random.default_rng(0), [Atoms("Ar", cell=[30] * 3)]  # an isolated atom has no temperature
+    images = [Atoms("Ar", cell=[30] * 3)]  # an isolated atom has no temperature
     images[0].calc = SinglePointCalculator(images[0], energy=0.0, forces=np.zeros((1, 3)))
-    for kelvin in np.repeat([30.0, 60.0, 120.0], 40):
-        atoms = bulk("Ar", "fcc", a=5.4, cubic=True).repeat(2)
-        thermal = random.normal(size=(32, 3)) * np.sqrt(atoms.get_masses() * ase.units.kB * kelvin)[:, None]
-        thermal -= thermal.mean(axis=0)
-        wanted = 1.5 * 31 * ase.units.kB * kelvin  # three degrees of freedom less
-        atoms.set_momenta(thermal * np.sqrt(wanted / (0.5 * (thermal**2).sum() / 39.95)))
-        atoms.set_masses([39.95] * 32)
-        atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=random.normal(0, 0.01, (32, 3)))
-        images.append(atoms)
+    images += [moving(kelvin) for kelvin in np.repeat([30.0, 60.0, 120.0], 40)]
     ase.io.write(tmp_path / "sorted.xyz", images, format="extxyz")
     data = [open_dataset(tmp_path / "sorted.xyz")]
     kelvin, source = highest_temperature(data, Estimates(load(Push()), choose_starts(load(Push()), data, 2)))
     assert source == "velocities in the data"
-    assert kelvin == pytest.approx(120.0 / (1 + 3 * np.sqrt(2 / 93)), rel=1e-3)
+    assert kelvin == pytest.approx(120.0 / (1 + 3 * np.sqrt(2 / 93)), rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*units are not said")
+def test_the_highest_temperature_is_that_of_the_last_frames_of_much_data(tmp_path: Path) -> None:
+    for name, kelvins in (("a", [30.0] * 60), ("b", [30.0] * 30 + [90.0] * 3)):
+        with (tmp_path / f"{name}.dump").open("w") as file:
+            for step, kelvin in enumerate(kelvins):
+                atoms = moving(kelvin, copies=10)  # 4000 atoms a frame: 372 000 in all
+                columns = [atoms.positions, np.zeros((4000, 3)), atoms.get_velocities() * ase.units.fs]
+                numbers = np.column_stack([np.arange(1, 4001), np.ones(4000), *columns])
+                file.write(f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n4000\nITEM: BOX BOUNDS pp pp pp\n")
+                file.write("0 54\n" * 3 + "ITEM: ATOMS id type x y z fx fy fz vx vy vz\n")
+                np.savetxt(file, numbers, fmt="%d %d" + " %.4f" * 6 + " %.8f" * 3)
+    data = [open_dataset(tmp_path / f"{name}.dump") for name in "ab"]
+    kelvin, source = highest_temperature(data, Estimates(load(Push()), choose_starts(load(Push()), data, 2)))
+    assert source == "velocities in the data"
+    assert kelvin == pytest.approx(90.0 / (1 + 3 * np.sqrt(2 / (3 * 3999))), rel=1e-4)
+
+
+def test_velocities_of_each_file_go_with_the_masses_of_its_own_types(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "one.xyz", [moving(60.0, elements=("Xe",))] * 3, format="extxyz")
+    ase.io.write(tmp_path / "both.xyz", [moving(80.0, elements=("Xe", "He"))] * 3, format="extxyz")
+    data = [open_dataset(tmp_path / f"{name}.xyz") for name in ("one", "both")]
+    assert [dataset.type_names for dataset in data] == [("Xe",), ("He", "Xe")]
+    loaded = load(Push(), None, ("He", "Xe"))
+    found = highest_temperature(data, Estimates(loaded, choose_starts(loaded, data, 4)))[0]
+    assert found == pytest.approx((60 + 80) / 2, rel=1e-5)
+
+
+def test_a_temperature_that_frames_say_is_found_to_the_end_of_the_data(tmp_path: Path) -> None:
+    images = [moving(30.0) for _ in range(5)]
+    for atoms, kelvin in zip(images, (100, 100, 250.5, "?", 50), strict=True):
+        atoms.info["Temperature"] = kelvin
+    ase.io.write(tmp_path / "said.xyz", images, format="extxyz")
+    data = [open_dataset(tmp_path / "said.xyz")]
+    assert [frame.temperature for frame in data[0]] == [100, 100, 250.5, None, 50]
+    found = highest_temperature(data, Estimates(load(Push()), choose_starts(load(Push()), data, 2)))
+    assert found == (250.5, "temperature in the data")
 
 
 def test_the_shipped_model_of_water_passes_on_its_liquid(tmp_path: Path) -> None:

@@ -299,12 +299,11 @@ class Coupling:
     def _refuse_unchecked(self) -> None:
         """Fail if fixes or computes were defined since the last check; LAMMPS runs without `run` or `command`."""
         if self._defined() != self._checked:
-            reason = (
+            self._failure = InputError(
                 "fixes or computes were defined after the last check of the Coupling; "
                 "run by Coupling.run or Coupling.command."
             )
-            self._failure = InputError(reason)
-            warnings.warn(reason, stacklevel=2)
+            warnings.warn(str(self._failure), stacklevel=2)
 
     def _defined(self) -> tuple[str, ...]:
         return (*self._lmp.available_ids("fix"), *self._lmp.available_ids("compute"))

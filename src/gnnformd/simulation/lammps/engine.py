@@ -51,6 +51,14 @@ THERMOSTAT_STEPS = 100
 """Relaxation time of the thermostat in steps, as LAMMPS's manual advises; the barostat takes ten times as long."""
 
 
+CONSERVED = f"etotal+{'+'.join(f'f_ensemble[{number}]' for number in range(15, 29))}"
+"""Formula of the conserved energy of an isotropic barostat.
+
+With ``iso``, LAMMPS's ``econserve`` (as of 22 Jul 2025) counts 3 kT for the first variable of the barostat's
+thermostat, which moves as one of kT; the energies that ``fix npt`` has one by one, from element 15 on, are right.
+"""
+
+
 def run_lammps(
     loaded: LoadedModel,
     start: Start,
@@ -286,7 +294,9 @@ def _output(
     unknown = (() if coupling.has_energy else ENERGY_COLUMNS) + (() if coupling.has_virial else VIRIAL_COLUMNS)
     if not all(lmp.extract_box()[5]):
         unknown += BOX_COLUMNS
-    values = ("nan" if name in unknown else f"$({THERMO_COLUMNS[name]}:%.15g)" for name in names)
+    isotropic = settings.ensemble == "npt" and settings.barostat == "iso"
+    formulas = {**THERMO_COLUMNS, **({"conserved_energy": "v_conserved"} if isotropic else {})}
+    values = ("nan" if name in unknown else f"$({formulas[name]}:%.15g)" for name in names)
     molecule = "mol " if lmp.extract_setting("molecule_flag") == 1 else ""
     append = title is not None
     columns, form = f"id {molecule}type xu yu zu fx fy fz vx vy vz", "sort id format float %.17g"
@@ -296,6 +306,7 @@ def _output(
         f"dump_modify outside {form} skip v_gnnformd_inside",
     ]
     return [
+        *([f"variable conserved equal {CONSERVED}"] if isotropic else []),
         *(outside if settings.guard == "dump" else []),
         # the table opens itself with a title, and is flushed at each row
         f'fix thermo all print {settings.thermo_every} "{",".join(values)}" {"append" if append else "file"} '
@@ -303,7 +314,7 @@ def _output(
         f'dump trajectory all custom {settings.dump_every} "{out / "trajectory.dump"}" {columns}',
         f"dump_modify trajectory {form}",
         f"thermo {settings.thermo_every}",
-        "thermo_style custom step temp pe etotal econserve press vol",
+        f"thermo_style custom step temp pe etotal {formulas['conserved_energy']} press vol",
     ]
 
 

@@ -158,8 +158,15 @@ def _types_of(loaded: LoadedModel, dataset: PackedDataset, index: int) -> TypeMa
     return match_types(KnownTypes.of_dataset(dataset), loaded.known_types, used)
 
 
-def masses_by_type(loaded: LoadedModel, dataset: PackedDataset, types: TypeMap) -> Float:
-    """Mass of each type of the data in g/mol, from a data file, the force field or the element; or NaN, (T,)."""
+def masses_by_type(loaded: LoadedModel, dataset: PackedDataset, types: TypeMap | None = None) -> Float:
+    """Mass of each type of the data in g/mol, from a data file, the force field or the element; or NaN, (T,).
+
+    Raises
+    ------
+    InputError
+        The model does not know the types of the data, where it is not said which are which.
+    """
+    types = types or match_types(KnownTypes.of_dataset(dataset), loaded.known_types, dataset.used_types.tolist())
     names, field = loaded.card.type_names, loaded.card.force_field
     count = max(dataset.type_count, len(types.numbers))
     masses = np.full(count, np.nan)

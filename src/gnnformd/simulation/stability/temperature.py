@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.errors import InputError
 from gnnformd.inference.system import Evaluator
 from gnnformd.reference.thermo import temperature_range
 from gnnformd.simulation.stability.starts import Start, masses_by_type
 from gnnformd.trajectory.packed.dataset import PackedDataset
-from gnnformd.trajectory.read import find_sources, read_frames
-from gnnformd.trajectory.temperature import temperature_of_frame
 from gnnformd.units import BOLTZMANN
 
 if TYPE_CHECKING:
@@ -38,10 +33,7 @@ ESTIMATED = (
 LOWEST, HIGHEST = 50.0, 3000.0
 """K; an estimate outside is no temperature of a simulation."""
 
-_IN_COMMENT = re.compile(r"(?<![\w.])(?:temperature|temp|temperature_K)\s*=\s*\"?([0-9.]+)\"?(?=\s|$)", re.IGNORECASE)
 _IN_NAME = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)\s?K(?![A-Za-z0-9])")
-_VELOCITY_ATOMS = 200_000  # in all frames that velocities are read of, about; some seconds
-_COMMENT_BYTES = 50_000_000
 _DISPLACEMENT = 0.01
 _VECTORS, _VECTOR_ATOMS = 8, 2000  # so many vectors, or fewer where they have so many atoms together
 _FAR = 2.0
@@ -85,13 +77,13 @@ def highest_temperature(datasets: Sequence[PackedDataset], estimates: Estimates)
     """
     loaded, starts = estimates.loaded, estimates.starts
     atoms = min(len(start.masses) for start in starts)
-    tables = [dataset.path / "thermo.csv" for dataset in datasets]
+    tables = [dataset.run_folder / "thermo.csv" for dataset in datasets if dataset.run_folder is not None]
     table = temperature_range([path for path in tables if path.is_file()])
     if table is not None and table[1] > 0:
         return _without_fluctuation(table[1], table[2], atoms), MEASURED[0]
     for values, source in (
-        (_in_comments(datasets), "temperature in the data"),
-        (_of_velocities(loaded, datasets, starts), MEASURED[1]),
+        (_said(datasets), "temperature in the data"),
+        (_of_velocities(loaded, datasets), MEASURED[1]),
         (_in_names(datasets), "config_type of the data"),
     ):
         if values:
@@ -113,53 +105,14 @@ def _without_fluctuation(mean: float, highest: float, atoms: int) -> float:
     return max(mean, highest / (1 + 3 * math.sqrt(2 / max(3 * atoms - 3, 1))))
 
 
-def _in_comments(datasets: Sequence[PackedDataset]) -> list[float]:
-    return [value for file in _files(datasets) if "xyz" in file.name for value in _comments_of(file) if value > 0]
+def _said(datasets: Sequence[PackedDataset]) -> list[float]:
+    """Temperatures that the data say of their frames, K."""
+    return [value for dataset in datasets for value in dataset.temperatures.tolist() if not math.isnan(value)]
 
 
-def _files(datasets: Sequence[PackedDataset]) -> list[Path]:
-    files = []
-    for dataset in datasets:
-        try:
-            files += [source.file for source in find_sources(dataset.path)]
-        except InputError:  # a pack without its data
-            continue
-    return files
-
-
-def _comments_of(file: Path) -> Iterator[float]:
-    """Temperatures in the second lines of the frames of a file in extended XYZ; the start of a large file is read."""
-    with gzip.open(file, "rt", errors="replace") if file.suffix == ".gz" else file.open(errors="replace") as lines:
-        read = 0
-        for line in lines:
-            read += len(line)
-            if read > _COMMENT_BYTES:
-                return
-            if "=" in line and (match := _IN_COMMENT.search(line)):
-                try:
-                    yield float(match[1])
-                except ValueError:
-                    return
-
-
-def _of_velocities(loaded: LoadedModel, datasets: Sequence[PackedDataset], starts: Sequence[Start]) -> list[float]:
-    """Kinetic temperatures of frames with velocities: of all, but of large data of the first ones."""
-    found: list[float] = []
-    for dataset in datasets:
-        if not _files([dataset]):
-            continue
-        masses, atoms = masses_by_type(loaded, dataset, starts[0].types), 0
-        for frame in read_frames(dataset.path, require_forces=False):
-            atoms += len(frame.types)
-            if atoms > _VELOCITY_ATOMS / len(datasets) and found:
-                break
-            if len(frame.types) == 1:
-                continue
-            if frame.velocities is None:
-                break
-            if (value := temperature_of_frame(frame, masses)) is not None:
-                found.append(value)
-    return found
+def _of_velocities(loaded: LoadedModel, datasets: Sequence[PackedDataset]) -> list[float]:
+    """Kinetic temperatures of all frames with velocities, K."""
+    return [value for dataset in datasets for value in dataset.kinetic_temperatures(masses_by_type(loaded, dataset))]
 
 
 def _in_names(datasets: Sequence[PackedDataset]) -> list[float]:

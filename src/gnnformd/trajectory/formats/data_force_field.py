@@ -13,6 +13,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond, Mixing
 from gnnformd.reference.extract import mixing_rule, plain_style
+from gnnformd.reference.pair_styles import LENNARD_JONES
 from gnnformd.reference.type_names import element_of_mass
 from gnnformd.trajectory.formats.data_file import (
     DataLine,
@@ -59,7 +60,7 @@ class DataForceField:
 def read_force_field(path: Path) -> DataForceField:
     """Read Lennard-Jones parameters, charges, and harmonic bonds and angles from a data file.
 
-    Sections ``Pair Coeffs`` (parameters of each type) or ``PairIJ Coeffs`` (of each pair) of styles ``lj/cut...``,
+    Sections ``Pair Coeffs`` (parameters of each type) or ``PairIJ Coeffs`` (of each pair) of `LENNARD_JONES`,
     ``Bond Coeffs`` and ``Angle Coeffs`` of the style ``harmonic``, as ``write_data`` writes them with the style behind
     the name of the section. Charges are those of the atoms. A data file never has the weights of ``special_bonds``,
     and not always the cutoff of Lennard-Jones and the rule of mixing: see `DataForceField.assumed`.
@@ -156,7 +157,7 @@ def _pairs(path: Path, sections: Sections, count: int, units: Units) -> tuple[Fl
         )
     section = sections[name]
     style = _style(path, section, name)
-    if not style.startswith("lj/cut"):
+    if style not in LENNARD_JONES:
         raise InputError(
             f"{path}, line {section.line}: pair style '{style}' is not Lennard-Jones with a cutoff; train a model on "
             "this liquid."

@@ -255,9 +255,19 @@ def frame_of_atoms(
         virial=None if virial is None else virial * kcal_per_mol,
         charges=None if charges is None else np.asarray(charges, dtype=np.float64),
         velocities=_velocities(atoms),
+        temperature=_temperature(atoms.info),
         config_type=None if config_type is None else str(config_type),
         weights=weights,
     )
+
+
+def _temperature(info: Mapping[str, Any]) -> float | None:
+    """Temperature that a frame says, K."""
+    for name, value in info.items():
+        known = name.lower() in ("temperature", "temp", "temperature_k") and isinstance(value, int | float | np.number)
+        if known and 0 < value < math.inf:
+            return float(value)
+    return None
 
 
 def _velocities(atoms: Any) -> Float | None:

@@ -20,7 +20,6 @@ from gnnformd.errors import InputError
 from gnnformd.files import remove_left_work
 from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.reference.type_names import element_of_mass
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.registry import format_of
@@ -28,10 +27,11 @@ from gnnformd.trajectory.formats.target_names import Target, TargetNames
 from gnnformd.trajectory.frame import Frame, TargetWeights, Topology
 from gnnformd.trajectory.isolated_atoms import IsolatedAtoms, names_isolated_atom
 from gnnformd.trajectory.packed.cache import cache_folders, fingerprint, first_writable, short_hash
-from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, load_arrays, write_pack
+from gnnformd.trajectory.packed.pack import FORMAT_VERSION, MANIFEST, PER_LABEL, SPEEDS, load_arrays, write_pack
 from gnnformd.trajectory.paths import matching_files
-from gnnformd.trajectory.read import Source, find_sources, read_frames
+from gnnformd.trajectory.read import Source, element_order, find_sources, names_in_data_file, read_frames
 from gnnformd.trajectory.settings import DataSettings
+from gnnformd.trajectory.temperature import temperature_of_speeds
 
 __all__ = ["DEFAULT", "PackedDataset", "Renumbering", "common_units", "force_field_of", "open_dataset", "open_datasets"]
 
@@ -162,6 +162,23 @@ class PackedDataset(Sequence[Frame]):
         """Return the same data, the weights of whose frames are multiplied by those of their ``config_type``."""
         return PackedDataset(self.folder, self.path, replace(self._view, config_type_weights=config_type_weights))
 
+    @cached_property
+    def run_folder(self) -> Path | None:
+        """Folder of the one reference run that the frames are from, which may be named by its trajectory, or None."""
+        try:
+            sources = find_sources(self.path)
+        except InputError:  # a pack without its data
+            return None
+        return sources[0].manifest.parent if len(sources) == 1 and sources[0].manifest is not None else None
+
+    @property
+    def long_range_coulomb(self) -> bool | None:
+        """Whether charges on the atoms act on all others without a cutoff or screening; None where it is not known."""
+        if self.run_folder is None:
+            return None
+        found: bool | None = ReferenceRun.open(self.run_folder).manifest.get("long_range_coulomb")
+        return found
+
     @property
     def atom_energies(self) -> dict[int, float]:
         """Energy of an isolated atom of each type, kcal/mol by type from 1, where it is in the data."""
@@ -190,6 +207,28 @@ class PackedDataset(Sequence[Frame]):
         found: NDArray[np.float64] = self._arrays["weights"] * np.array(kinds, dtype=np.float64)[:, None]
         return found
 
+    @property
+    def temperatures(self) -> NDArray[np.float64]:
+        """Temperature of each frame as the data say it, K, NaN where they do not, (len(self),)."""
+        found: NDArray[np.float64] = self._arrays["temperatures"]
+        return found
+
+    def kinetic_temperatures(self, masses: NDArray[np.float64]) -> list[float]:
+        """Temperatures of the frames of several atoms that have velocities, K.
+
+        Parameters
+        ----------
+        masses
+            Of each type, g/mol, NaN where it is not known, (T,).
+        """
+        speeds, starts = self._arrays[SPEEDS], self._arrays["speed_starts"]
+        if self._renumbering is not None:
+            numbers = np.array((0, *self._renumbering.numbers), dtype=np.float64)
+            speeds = np.column_stack([numbers[speeds[:, 0].astype(np.int64)], speeds[:, 1:]])
+        frames = np.flatnonzero(self.atom_counts > 1)
+        found = (temperature_of_speeds(speeds[starts[k] : starts[k + 1]], masses) for k in frames)
+        return [value for value in found if value is not None]
+
     def __len__(self) -> int:
         """Count the frames."""
         return len(self._arrays["timesteps"])
@@ -204,6 +243,7 @@ class PackedDataset(Sequence[Frame]):
         arrays = self._arrays
         atoms = slice(arrays["frame_starts"][index], arrays["frame_starts"][index + 1])
         energy, virial = float(arrays["energies"][index]), arrays["virials"][index]
+        temperature = float(arrays["temperatures"][index])
         has_forces, has_energy, has_virial = self.known[index].tolist()
         x, y, z = arrays["periodic"][index].tolist()
         label: Any = self._label(int(arrays["label"][index]))
@@ -217,6 +257,7 @@ class PackedDataset(Sequence[Frame]):
             forces=np.asarray(arrays["forces"][atoms]) if has_forces else None,
             energy=energy if has_energy else None,
             virial=virial if has_virial else None,
+            temperature=None if np.isnan(temperature) else temperature,
             config_type=self.config_types[index],
             weights=TargetWeights(*self.weights[index].tolist()),
             **label,
@@ -415,7 +456,7 @@ def _build(
     keys: Mapping[Target, str],
 ) -> None:
     numbering, targets, isolated = (
-        ElementTypes(manifest["elements"]),
+        element_order(sources) if manifest["elements"] is None else ElementTypes(manifest["elements"]),
         TargetNames(keys),
         IsolatedAtoms(manifest["units"]),
     )
@@ -427,7 +468,7 @@ def _build(
             elif frame.energy is not None:
                 number = int(frame.types[0])
                 isolated.add(numbering.names[number - 1] if numbering.names else str(number), frame.energy, names[0])
-        manifest["elements"] = _names_in(sources) if numbering.names is None else list(numbering.names)
+        manifest["elements"] = names_in_data_file(sources) if numbering.names is None else list(numbering.names)
         manifest["isolated_atoms"] = isolated.energies
         manifest["notes"], manifest["names"] = targets.notes(), targets.chosen
 
@@ -444,21 +485,6 @@ def _given_names(sources: Sequence[Source]) -> list[str] | None:
                 f"({', '.join(runs[0].type_names or ())}); open them as separate datasets."
             )
     return list(runs[0].type_names) if runs and runs[0].type_names else None
-
-
-def _names_in(sources: Sequence[Source]) -> list[str] | None:
-    """Names of the types by the data file: labels, comments, elements by mass, else the number; None where all are."""
-    if sources[0].topology is None:
-        return None
-    topology = read_topology(sources[0].topology)
-    count = max(int(topology.types.max(initial=0)), len(topology.type_names or ()))
-    masses = [None] * count if topology.masses is None else topology.masses.tolist()
-    named = topology.type_names or (None,) * count
-    names = [
-        name or (element_of_mass(mass) if mass else None) or str(number)
-        for number, (name, mass) in enumerate(zip(named, masses, strict=False), start=1)
-    ]
-    return names if any(not name.isdigit() for name in names) else None
 
 
 def force_field_of(sources: Sequence[Source], given: ForceField | Path | None) -> ForceField | None:

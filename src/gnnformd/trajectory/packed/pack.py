@@ -17,12 +17,13 @@ from numpy.typing import DTypeLike, NDArray
 from gnnformd.errors import InputError
 from gnnformd.files import move_folder, work_folder
 from gnnformd.trajectory.frame import Frame
+from gnnformd.trajectory.temperature import speeds_of
 
-__all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "load_arrays", "write_pack"]
+__all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "SPEEDS", "load_arrays", "write_pack"]
 
-FORMAT_VERSION = 8  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
+FORMAT_VERSION = 9  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
 # 3: no kinds of configuration, isolated atoms among the frames; 4, 5: one of them without units and names of types
-# 6: no weights; 7: lines as steps of frames without one
+# 6: no weights; 7: lines as steps of frames without one; 8: no temperatures and speeds
 MANIFEST = "pack.json"
 
 PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}
@@ -37,12 +38,17 @@ PER_FRAME: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "origins": (np.float64, (3,)),
     "periodic": (np.bool_, (3,)),
     "energies": (np.float64, ()),
+    "temperatures": (np.float64, ()),
+    "speed_starts": (np.int64, ()),
     "virials": (np.float64, (3, 3)),
     "config_types": (np.int64, ()),
     "weights": (np.float64, (3,)),
 }
-"""One row per frame; ``frame_starts`` has one more, and NaN means unknown. ``config_types`` are rows of the manifest's
-list, -1 where there is none, and ``lines`` are -1 where frames have a step."""
+"""One row per frame; ``frame_starts`` and ``speed_starts`` have one more, and NaN means unknown. ``config_types`` are
+rows of the manifest's list, -1 where there is none, and ``lines`` are -1 where frames have a step."""
+
+SPEEDS = "speeds"
+"""Rows of `gnnformd.trajectory.temperature.speeds_of`; those of frame k begin at ``speed_starts[k]``."""
 
 PER_LABEL: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
     "ids": (np.int64, ()),
@@ -58,7 +64,7 @@ PER_LABEL: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
 def _shapes() -> dict[str, tuple[DTypeLike, tuple[int, ...]]]:
     """Type and shape of a row of every array."""
     shapes: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {k: (np.float64, s) for k, s in PER_ATOM.items()}
-    shapes |= PER_FRAME
+    shapes |= {**PER_FRAME, SPEEDS: (np.float64, (4,))}
     for name, shape in PER_LABEL.items():
         shapes |= {name: shape, f"{name}_starts": (np.int64, ()), f"{name}_known": (np.bool_, ())}
     return shapes
@@ -102,6 +108,7 @@ class _Writer:
     def __init__(self, folder: Path) -> None:
         self._arrays = {k: _Growing(folder / f"{k}.npy", dtype, shape) for k, (dtype, shape) in _shapes().items()}
         self._arrays["frame_starts"].append(0)
+        self._arrays["speed_starts"].append(0)
         for name in PER_LABEL:
             self._arrays[f"{name}_starts"].append(0)
         self._labels: dict[bytes, int] = {}
@@ -119,6 +126,8 @@ class _Writer:
             "origins": frame.origin,
             "periodic": frame.periodic,
             "energies": np.nan if frame.energy is None else frame.energy,
+            "temperatures": np.nan if frame.temperature is None else frame.temperature,
+            SPEEDS: speeds_of(frame),
             "virials": np.full((3, 3), np.nan) if frame.virial is None else frame.virial,
             "config_types": self._config_type(frame.config_type),
             "weights": frame.weights,
@@ -126,6 +135,7 @@ class _Writer:
         for name, values in rows.items():
             self._arrays[name].append(values)
         self._arrays["frame_starts"].append(self._arrays["positions"].length)
+        self._arrays["speed_starts"].append(self._arrays[SPEEDS].length)
 
     def _config_type(self, name: str | None) -> int:
         return -1 if name is None else self.config_types.setdefault(name, len(self.config_types))
@@ -232,11 +242,12 @@ def _consistent(arrays: Mapping[str, NDArray[Any]]) -> bool:
     """Whether all ranges lie within their arrays."""
     frames, labels = len(arrays["timesteps"]), len(arrays["ids_known"])
     cuts = [("frame_starts", frames, name) for name in PER_ATOM] + [(f"{n}_starts", labels, n) for n in PER_LABEL]
+    cuts.append(("speed_starts", frames, SPEEDS))
     for starts, count, name in cuts:
         edges = arrays[starts]
         if len(edges) != count + 1 or edges[0] != 0 or edges[-1] != len(arrays[name]) or (np.diff(edges) < 0).any():
             return False
-    same = all(len(arrays[name]) == frames for name in PER_FRAME if name != "frame_starts")
+    same = all(len(arrays[name]) == frames for name in PER_FRAME if not name.endswith("_starts"))
     known = all(len(arrays[f"{name}_known"]) == labels for name in PER_LABEL)
     label = arrays["label"]
     return bool(same and known and (label >= 0).all() and (label < labels).all())
