@@ -15,7 +15,7 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
     set_weights,
     transpose_rows,
 )
-from gnnformd.model.density.kernels.simd import lanes_of, load, store
+from gnnformd.model.density.kernels.simd import lanes_of, load, repeat, store
 from gnnformd.model.density.kernels.structures import HARMONIC_COUNTS, Floats, PairGeometry, Scratch, Shell
 from gnnformd.numba_jit import kernel
 
@@ -34,15 +34,15 @@ def _accumulate(
     w = row * columns
     for e in range(first, last):
         b = load(transposed, offset + e * padded)
-        a0 = a0 + b * values[w + e]
-        a1 = a1 + b * values[w + columns + e]
-        a2 = a2 + b * values[w + 2 * columns + e]
-        a3 = a3 + b * values[w + 3 * columns + e]
-        a4 = a4 + b * values[w + 4 * columns + e]
-        a5 = a5 + b * values[w + 5 * columns + e]
-        a6 = a6 + b * values[w + 6 * columns + e]
-        a7 = a7 + b * values[w + 7 * columns + e]
-        a8 = a8 + b * values[w + 8 * columns + e]
+        a0 = a0 + b * repeat(values, w + e)
+        a1 = a1 + b * repeat(values, w + columns + e)
+        a2 = a2 + b * repeat(values, w + 2 * columns + e)
+        a3 = a3 + b * repeat(values, w + 3 * columns + e)
+        a4 = a4 + b * repeat(values, w + 4 * columns + e)
+        a5 = a5 + b * repeat(values, w + 5 * columns + e)
+        a6 = a6 + b * repeat(values, w + 6 * columns + e)
+        a7 = a7 + b * repeat(values, w + 7 * columns + e)
+        a8 = a8 + b * repeat(values, w + 8 * columns + e)
     store(sums, 0, a0)
     store(sums, padded, a1)
     store(sums, 2 * padded, a2)
@@ -66,13 +66,13 @@ def _accumulate_seven(
     w = row * columns
     for e in range(first, last):
         b = load(transposed, offset + e * padded)
-        a0 = a0 + b * values[w + e]
-        a1 = a1 + b * values[w + columns + e]
-        a2 = a2 + b * values[w + 2 * columns + e]
-        a3 = a3 + b * values[w + 3 * columns + e]
-        a4 = a4 + b * values[w + 4 * columns + e]
-        a5 = a5 + b * values[w + 5 * columns + e]
-        a6 = a6 + b * values[w + 6 * columns + e]
+        a0 = a0 + b * repeat(values, w + e)
+        a1 = a1 + b * repeat(values, w + columns + e)
+        a2 = a2 + b * repeat(values, w + 2 * columns + e)
+        a3 = a3 + b * repeat(values, w + 3 * columns + e)
+        a4 = a4 + b * repeat(values, w + 4 * columns + e)
+        a5 = a5 + b * repeat(values, w + 5 * columns + e)
+        a6 = a6 + b * repeat(values, w + 6 * columns + e)
     store(sums, 0, a0)
     store(sums, padded, a1)
     store(sums, 2 * padded, a2)

@@ -19,7 +19,7 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
     harmonics,
     radial_functions,
 )
-from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store, transpose
+from gnnformd.model.density.kernels.simd import fill, lanes_of, load, repeat, store, transpose
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
@@ -87,7 +87,7 @@ def _radial_vjp(
     slope = load(values, PAIR_SLOPE * columns + e)
     function = (RECEIVED + padded) * columns + e
     for k in range(functions[0], functions[1]):
-        slope = slope + load(values, function) * gradient[k]
+        slope = slope + load(values, function) * repeat(gradient, k)
         function += columns
     unit = UNIT * columns + e
     x, y, z = load(values, unit), load(values, unit + columns), load(values, unit + 2 * columns)
@@ -113,12 +113,12 @@ def _group_vjp(
     function = RECEIVED * columns + e
     for k in range(functions[0], functions[1]):
         b, slope = load(values, function), load(values, function + padded * columns)
-        g1, g2 = gradient[k + stride], gradient[k + 2 * stride]
-        g3, g4 = gradient[k + 3 * stride], gradient[k + 4 * stride]
-        g5, g6 = gradient[k + 5 * stride], gradient[k + 6 * stride]
-        g7, g8 = gradient[k + 7 * stride], gradient[k + 8 * stride]
+        g1, g2 = repeat(gradient, k + stride), repeat(gradient, k + 2 * stride)
+        g3, g4 = repeat(gradient, k + 3 * stride), repeat(gradient, k + 4 * stride)
+        g5, g6 = repeat(gradient, k + 5 * stride), repeat(gradient, k + 6 * stride)
+        g7, g8 = repeat(gradient, k + 7 * stride), repeat(gradient, k + 8 * stride)
         on_distance = on_distance + slope * (
-            gradient[k] + (x * g1 + y * g2 + z * g3) + (y4 * g4 + y5 * g5) + (y6 * g6 + y7 * g7 + y8 * g8)
+            repeat(gradient, k) + (x * g1 + y * g2 + z * g3) + (y4 * g4 + y5 * g5) + (y6 * g6 + y7 * g7 + y8 * g8)
         )
         q1 = q1 + b * g1
         q2 = q2 + b * g2

@@ -1,8 +1,7 @@
 """Vectors of numbers that a processor handles at once, for compiled loops.
 
-``load`` makes a `Lanes` value of 64 bytes (16 numbers in float32, 8 in float64) from an array; sums and products of
-such values, and of one with a number, are single instructions where the processor has vectors this wide, and two or
-four where it has not. Values stay in registers as long as there are enough of them, which a loop over arrays does not
+``load`` makes a `Lanes` value of ``BYTES`` bytes from an array: as wide as the vectors of the processor are (16 numbers in
+float32 with AVX-512, 8 with AVX2). Sums and products of such values, and of one with a number, are single instructions. Values stay in registers as long as there are enough of them, which a loop over arrays does not
 promise. Everything here is for use inside functions compiled by numba.
 """
 
@@ -11,12 +10,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, imputils, types
+from numba.core import cgutils, config, imputils, types
 from numba.core.base import BaseContext
+from numba.core.codegen import get_host_cpu_features
 from numba.core.datamodel import DataModelManager, PrimitiveModel
 from numba.core.registry import cpu_target
 from numba.core.typing import templates
@@ -27,29 +27,69 @@ from numba.np.arrayobj import make_array, populate_array
 
 __all__ = [
     "BYTES",
+    "Blocking",
     "FAST",
+    "TILE",
     "Generator",
     "Lanes",
+    "Typed",
     "Vector",
     "align",
+    "blocking",
     "borrowed_row",
     "call",
     "fill",
     "lanes_of",
+    "lanes_type",
     "llvm_type",
     "load",
+    "repeat",
     "splat",
     "store",
     "transpose",
 ]
 
-BYTES = 64
 FAST = ("fast",)
 
 Generator = Callable[[BaseContext, ir.IRBuilder, Signature, Sequence[ir.Value]], ir.Value]
 """Writes the code of an intrinsic."""
 
 Typed = tuple[Signature, Generator]
+
+
+class Blocking(NamedTuple):
+    """How loops are cut for the registers of a processor.
+
+    Attributes
+    ----------
+    vector
+        Bytes of a `Lanes` value.
+    tile
+        Rows and vectors of columns of a tile of a matrix product: their sums, the vectors of a row of the second matrix
+        and a number of the first one have to fit into the registers.
+    """
+
+    vector: int
+    tile: tuple[int, int]
+
+
+BLOCKING = (
+    ("+avx512f", Blocking(64, (8, 3))),  # 32 registers of 64 bytes
+    ("+avx", Blocking(32, (4, 3))),  # 16 registers of 32 bytes
+    ("+neon", Blocking(32, (4, 3))),  # 32 registers of 16 bytes, two for each value
+    ("", Blocking(16, (4, 3))),  # 16 registers of 16 bytes
+)
+"""The first whose feature the processor has is taken."""
+
+
+def blocking(features: str) -> Blocking:
+    """Choose for a processor with these features, in the notation of LLVM: ``+avx,-avx512f``."""
+    have = features.split(",")
+    return next(found for feature, found in BLOCKING if not feature or feature in have)
+
+
+BYTES, TILE = blocking(get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES)
+"""For the processor that numba compiles for: this one, or the one that its settings name."""
 
 
 class Vector:
@@ -98,7 +138,7 @@ def align(kind: Lanes) -> int:
 @intrinsic
 def load(typing: TypingContext, array: types.Array, offset: types.Integer) -> Typed:
     """Read a vector that begins ``offset`` numbers behind the start of a contiguous array."""
-    kind = _lanes(typing, array)
+    kind = lanes_type(typing, array)
 
     def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         value = builder.load(_pointer(context, builder, sig.args[0], args[0], args[1], kind))
@@ -131,7 +171,7 @@ def splat(builder: ir.IRBuilder, kind: Lanes, number: ir.Value) -> ir.Value:
 @intrinsic
 def fill(typing: TypingContext, array: types.Array, number: types.Number) -> Typed:
     """Vector of equal numbers, of the type of the array."""
-    kind = _lanes(typing, array)
+    kind = lanes_type(typing, array)
 
     def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         return splat(builder, kind, args[1])
@@ -140,9 +180,25 @@ def fill(typing: TypingContext, array: types.Array, number: types.Number) -> Typ
 
 
 @intrinsic
+def repeat(typing: TypingContext, array: types.Array, offset: types.Integer) -> Typed:
+    """Vector of equal numbers: the one that stands ``offset`` numbers behind the start of a contiguous array.
+
+    As ``fill(array, array[offset])``, but offsets below zero do not count from the end: testing for them at each number
+    would take longer than the sums and products.
+    """
+    kind = lanes_type(typing, array)
+
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
+        data = cgutils.create_struct_proxy(sig.args[0])(context, builder, args[0]).data
+        return splat(builder, kind, builder.load(builder.gep(data, [args[1]])))
+
+    return signature(kind, array, types.intp), generate
+
+
+@intrinsic
 def lanes_of(typing: TypingContext, array: types.Array) -> Typed:
     """How many numbers of an array make a vector."""
-    count = _lanes(typing, array).count
+    count = lanes_type(typing, array).count
 
     def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         return ir.Constant(ir.IntType(64), count)
@@ -192,7 +248,7 @@ def transpose(
 
     With W numbers in a vector, ``target[offset + e * spacing + k] = source[start + k * stride + e]`` for k, e < W.
     """
-    kind = _lanes(typing, source)
+    kind = lanes_type(typing, source)
 
     def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         count = kind.count
@@ -223,7 +279,7 @@ def transpose(
 OPERATIONS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
 
 
-def _lanes(typing: TypingContext, array: types.Array) -> Lanes:
+def lanes_type(typing: TypingContext, array: types.Array) -> Lanes:
     """Type of the vectors of an array; the first time, numba is told what can be done with vectors."""
     _install_operators(typing)
     scalar = array.dtype
