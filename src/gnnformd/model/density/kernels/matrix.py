@@ -11,7 +11,18 @@ from numba.core.typing.context import BaseContext as TypingContext
 from numba.core.typing.templates import Signature, signature
 from numba.extending import intrinsic
 
-from gnnformd.model.density.kernels.simd import FAST, TILE, Typed, align, lanes_of, lanes_type, llvm_type, load, splat, store
+from gnnformd.model.density.kernels.simd import (
+    FAST,
+    TILE,
+    Typed,
+    align,
+    lanes_of,
+    lanes_type,
+    llvm_type,
+    load,
+    splat,
+    store,
+)
 from gnnformd.model.density.kernels.simd_functions import exponential
 from gnnformd.model.density.kernels.structures import Floats
 from gnnformd.numba_jit import kernel

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnformd.model.density.kernels.simd import BYTES, Vector, fill, lanes_of, load, store
+from gnnformd.model.density.kernels.simd import BYTES, fill, lanes_of, load, store
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import Doubles, Floats, Indices, MeshKernel, Number, PointCharges
 from gnnformd.numba_jit import kernel
