@@ -23,18 +23,12 @@ from gnnformd.model.density.kernels.simd import (
     read,
     repeat,
     store,
-    transpose,
     write,
 )
 from gnnformd.model.density.kernels.simd_functions import COLUMNS, piecewise
 from gnnformd.numba_jit import kernel
 
 TYPES = (np.float32, np.float64)
-
-
-@kernel
-def _transposed(rows: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    transpose(rows, 1, rows.shape[1], out, 2, out.shape[1])
 
 
 @kernel
@@ -49,14 +43,6 @@ def _looked_up(table: NDArray[np.float64], x: NDArray[np.float64], out: NDArray[
 def _copied(values: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     store(out, 0, repeat(values, 3) + fill(values, 0.0))
     write(out, 1, read(values, 4))
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-def test_a_block_is_transposed(dtype: type[np.floating]) -> None:
-    width = BYTES // np.dtype(dtype).itemsize
-    rows, out = np.random.default_rng(0).random((width, width + 3)).astype(dtype), np.zeros((width, width + 5), dtype)
-    _transposed(rows, out)
-    np.testing.assert_array_equal(out[:, 2 : 2 + width], rows[:, 1 : 1 + width].T)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
