@@ -1,7 +1,7 @@
 """What depends on the distance and direction of the neighbors of one atom, kept in the fastest cache.
 
-Work goes atom by atom. What depends on distance and direction of a pair is computed for 16 neighbors at once (8 in
-float64) and kept in a few kilobytes; nothing of the size of edges times functions is ever written to memory. Sums over
+Work goes atom by atom. What depends on distance and direction of a pair is computed for a vector of neighbors at once
+and kept in a few kilobytes; nothing of the size of edges times functions is ever written to memory. Sums over
 neighbors have the radial functions side by side in a vector, gradients have the neighbors side by side.
 
 ``values`` is the scratch of `Scratch` or `Neighborhood`: rows of ``columns`` numbers, one for each neighbor. The
