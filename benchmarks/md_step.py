@@ -66,9 +66,9 @@ def learned(model: str, topology: Path, steps: int, out: Path) -> dict[str, floa
     spent: list[float] = []
     evaluate = OneLayer.evaluate
 
-    def timed(self: OneLayer, positions: Any) -> Any:
+    def timed(self: OneLayer, positions: Any, coulomb: Any = None) -> Any:
         begin = time.perf_counter()
-        found = evaluate(self, positions)
+        found = evaluate(self, positions, coulomb)
         spent.append(time.perf_counter() - begin)
         return found
 

@@ -11,7 +11,7 @@ from tests.model.density.test_model import density, pair, water
 from tests.threads import torch_threads
 
 from gnnformd.model.density.kernels.one_layer import evaluate
-from gnnformd.model.density.kernels.simd import lanes_of, load, store, transpose
+from gnnformd.model.density.kernels.simd import BYTES, lanes_of, load, store, transpose
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.numba_jit import kernel
 
@@ -80,7 +80,7 @@ def test_a_block_of_numbers_is_transposed(dtype):
     def transposed(source, target, width):
         transpose(source, 1, width + 2, target, 0, width)
 
-    width = 64 // np.dtype(dtype).itemsize
+    width = BYTES // np.dtype(dtype).itemsize
     source = np.arange(width * (width + 2) + 1).astype(dtype)
     target = np.zeros((width, width), dtype)
     transposed(source, target, width)
@@ -96,7 +96,7 @@ def test_vectors_compute_what_numbers_do(dtype):
         store(out, 0, (x + 2.0 * y) * x - y / x)
         return total(x), lanes_of(a)
 
-    width = 64 // np.dtype(dtype).itemsize
+    width = BYTES // np.dtype(dtype).itemsize
     a, b = np.linspace(1, 2, width).astype(dtype), np.linspace(-3, 5, width).astype(dtype)
     out = np.zeros(width, dtype)
     summed, lanes = result(a, b, out)

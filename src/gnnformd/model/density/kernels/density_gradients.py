@@ -21,7 +21,7 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
     set_displacements,
     set_weight_derivatives,
 )
-from gnnformd.model.density.kernels.simd import Vector, fill, lanes_of, load, store
+from gnnformd.model.density.kernels.simd import Vector, fill, lanes_of, load, repeat, store
 from gnnformd.model.density.kernels.structures import (
     HARMONIC_COUNTS,
     HARMONICS,
@@ -125,11 +125,11 @@ def neighbors_vjp(
             g = (c * harmonics) * padded + k
             b, slope = load(values, function), load(values, function + padded * columns)
             hb = h * b
-            g1, g2 = gradient[g + padded], gradient[g + 2 * padded]
-            g3, g4 = gradient[g + 3 * padded], gradient[g + 4 * padded]
-            g5, g6 = gradient[g + 5 * padded], gradient[g + 6 * padded]
-            g7, g8 = gradient[g + 7 * padded], gradient[g + 8 * padded]
-            t = y0 * gradient[g] + y1 * g1 + y2 * g2 + y3 * g3 + y4 * g4 + y5 * g5 + y6 * g6 + y7 * g7 + y8 * g8
+            g1, g2 = repeat(gradient, g + padded), repeat(gradient, g + 2 * padded)
+            g3, g4 = repeat(gradient, g + 3 * padded), repeat(gradient, g + 4 * padded)
+            g5, g6 = repeat(gradient, g + 5 * padded), repeat(gradient, g + 6 * padded)
+            g7, g8 = repeat(gradient, g + 7 * padded), repeat(gradient, g + 8 * padded)
+            t = y0 * repeat(gradient, g) + y1 * g1 + y2 * g2 + y3 * g3 + y4 * g4 + y5 * g5 + y6 * g6 + y7 * g7 + y8 * g8
             on_distance = on_distance + t * (h * slope)
             on_h = on_h + t * b
             q1 = q1 + hb * g1
@@ -204,8 +204,8 @@ def _neighbors_jvp(
         angular, change = fill(values, 0.0), fill(values, 0.0)
         harmonic = HARMONIC * columns + e
         for lm in range(harmonics):
-            angular = angular + load(values, harmonic) * gradient[g + lm * padded]
-            change = change + load(values, harmonic + HARMONICS * columns) * gradient[g + lm * padded]
+            angular = angular + load(values, harmonic) * repeat(gradient, g + lm * padded)
+            change = change + load(values, harmonic + HARMONICS * columns) * repeat(gradient, g + lm * padded)
             harmonic += columns
         function = (row + k) * columns + e
         result = result + angular * stretch * load(values, function + padded * columns)

@@ -15,7 +15,7 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
     set_weights,
     transpose_rows,
 )
-from gnnformd.model.density.kernels.simd import lanes_of, load, store
+from gnnformd.model.density.kernels.simd import lanes_of, load, repeat, store
 from gnnformd.model.density.kernels.structures import HARMONIC_COUNTS, Floats, PairGeometry, Scratch, Shell
 from gnnformd.numba_jit import kernel
 
@@ -24,67 +24,92 @@ __all__ = ["accumulate_all", "densities", "densities_jvp"]
 
 @kernel
 def _accumulate(
-    scratch: Scratch, row: int, first: int, last: int, transposed: Floats, offset: int, sums: Floats
+    scratch: Scratch,
+    row: int,
+    first: int,
+    last: int,
+    transposed: Floats,
+    offset: int,
+    sums: Floats,
+    target: int,
+    step: int,
 ) -> None:
     """Do what `accumulate_all` does for nine rows."""
-    values, columns, padded = scratch.values, scratch.columns, scratch.padded
-    a0, a1, a2 = load(sums, 0), load(sums, padded), load(sums, 2 * padded)
-    a3, a4, a5 = load(sums, 3 * padded), load(sums, 4 * padded), load(sums, 5 * padded)
-    a6, a7, a8 = load(sums, 6 * padded), load(sums, 7 * padded), load(sums, 8 * padded)
+    values, columns, padded, t = scratch.values, scratch.columns, scratch.padded, target
+    a0, a1, a2 = load(sums, t), load(sums, t + step), load(sums, t + 2 * step)
+    a3, a4, a5 = load(sums, t + 3 * step), load(sums, t + 4 * step), load(sums, t + 5 * step)
+    a6, a7, a8 = load(sums, t + 6 * step), load(sums, t + 7 * step), load(sums, t + 8 * step)
     w = row * columns
     for e in range(first, last):
         b = load(transposed, offset + e * padded)
-        a0 = a0 + b * values[w + e]
-        a1 = a1 + b * values[w + columns + e]
-        a2 = a2 + b * values[w + 2 * columns + e]
-        a3 = a3 + b * values[w + 3 * columns + e]
-        a4 = a4 + b * values[w + 4 * columns + e]
-        a5 = a5 + b * values[w + 5 * columns + e]
-        a6 = a6 + b * values[w + 6 * columns + e]
-        a7 = a7 + b * values[w + 7 * columns + e]
-        a8 = a8 + b * values[w + 8 * columns + e]
-    store(sums, 0, a0)
-    store(sums, padded, a1)
-    store(sums, 2 * padded, a2)
-    store(sums, 3 * padded, a3)
-    store(sums, 4 * padded, a4)
-    store(sums, 5 * padded, a5)
-    store(sums, 6 * padded, a6)
-    store(sums, 7 * padded, a7)
-    store(sums, 8 * padded, a8)
+        a0 = a0 + b * repeat(values, w + e)
+        a1 = a1 + b * repeat(values, w + columns + e)
+        a2 = a2 + b * repeat(values, w + 2 * columns + e)
+        a3 = a3 + b * repeat(values, w + 3 * columns + e)
+        a4 = a4 + b * repeat(values, w + 4 * columns + e)
+        a5 = a5 + b * repeat(values, w + 5 * columns + e)
+        a6 = a6 + b * repeat(values, w + 6 * columns + e)
+        a7 = a7 + b * repeat(values, w + 7 * columns + e)
+        a8 = a8 + b * repeat(values, w + 8 * columns + e)
+    store(sums, t, a0)
+    store(sums, t + step, a1)
+    store(sums, t + 2 * step, a2)
+    store(sums, t + 3 * step, a3)
+    store(sums, t + 4 * step, a4)
+    store(sums, t + 5 * step, a5)
+    store(sums, t + 6 * step, a6)
+    store(sums, t + 7 * step, a7)
+    store(sums, t + 8 * step, a8)
 
 
 @kernel
 def _accumulate_seven(
-    scratch: Scratch, row: int, first: int, last: int, transposed: Floats, offset: int, sums: Floats
+    scratch: Scratch,
+    row: int,
+    first: int,
+    last: int,
+    transposed: Floats,
+    offset: int,
+    sums: Floats,
+    target: int,
+    step: int,
 ) -> None:
     """Do the same as `_accumulate` for seven rows."""
-    values, columns, padded = scratch.values, scratch.columns, scratch.padded
-    a0, a1, a2 = load(sums, 0), load(sums, padded), load(sums, 2 * padded)
-    a3, a4, a5 = load(sums, 3 * padded), load(sums, 4 * padded), load(sums, 5 * padded)
-    a6 = load(sums, 6 * padded)
+    values, columns, padded, t = scratch.values, scratch.columns, scratch.padded, target
+    a0, a1, a2 = load(sums, t), load(sums, t + step), load(sums, t + 2 * step)
+    a3, a4, a5 = load(sums, t + 3 * step), load(sums, t + 4 * step), load(sums, t + 5 * step)
+    a6 = load(sums, t + 6 * step)
     w = row * columns
     for e in range(first, last):
         b = load(transposed, offset + e * padded)
-        a0 = a0 + b * values[w + e]
-        a1 = a1 + b * values[w + columns + e]
-        a2 = a2 + b * values[w + 2 * columns + e]
-        a3 = a3 + b * values[w + 3 * columns + e]
-        a4 = a4 + b * values[w + 4 * columns + e]
-        a5 = a5 + b * values[w + 5 * columns + e]
-        a6 = a6 + b * values[w + 6 * columns + e]
-    store(sums, 0, a0)
-    store(sums, padded, a1)
-    store(sums, 2 * padded, a2)
-    store(sums, 3 * padded, a3)
-    store(sums, 4 * padded, a4)
-    store(sums, 5 * padded, a5)
-    store(sums, 6 * padded, a6)
+        a0 = a0 + b * repeat(values, w + e)
+        a1 = a1 + b * repeat(values, w + columns + e)
+        a2 = a2 + b * repeat(values, w + 2 * columns + e)
+        a3 = a3 + b * repeat(values, w + 3 * columns + e)
+        a4 = a4 + b * repeat(values, w + 4 * columns + e)
+        a5 = a5 + b * repeat(values, w + 5 * columns + e)
+        a6 = a6 + b * repeat(values, w + 6 * columns + e)
+    store(sums, t, a0)
+    store(sums, t + step, a1)
+    store(sums, t + 2 * step, a2)
+    store(sums, t + 3 * step, a3)
+    store(sums, t + 4 * step, a4)
+    store(sums, t + 5 * step, a5)
+    store(sums, t + 6 * step, a6)
 
 
 @kernel
 def accumulate_all(
-    scratch: Scratch, row: int, first: int, last: int, transposed: Floats, offset: int, sums: Floats, count: int
+    scratch: Scratch,
+    row: int,
+    first: int,
+    last: int,
+    transposed: Floats,
+    offset: int,
+    sums: Floats,
+    target: int,
+    step: int,
+    count: int,
 ) -> None:
     """Add ``sum_e w_lm,e B_k,e`` over the neighbors from ``first`` to ``last``, for one vector of functions.
 
@@ -94,16 +119,16 @@ def accumulate_all(
         First of the rows of the scratch with ``w_lm``.
     transposed, offset
         Functions with one row of ``padded`` for each neighbor, the first at ``offset``.
-    sums
-        (count, padded).
+    sums, target, step
+        What is added to, where the vector of the first harmonic begins in it, and how far the next ones are.
     count
         Number of harmonics: 9, 16 or 25.
     """
-    _accumulate(scratch, row, first, last, transposed, offset, sums)
+    _accumulate(scratch, row, first, last, transposed, offset, sums, target, step)
     if count > 9:
-        _accumulate_seven(scratch, row + 9, first, last, transposed, offset, sums[9 * scratch.padded :])
+        _accumulate_seven(scratch, row + 9, first, last, transposed, offset, sums, target + 9 * step, step)
     if count > 16:
-        _accumulate(scratch, row + 16, first, last, transposed, offset, sums[16 * scratch.padded :])
+        _accumulate(scratch, row + 16, first, last, transposed, offset, sums, target + 16 * step, step)
 
 
 @kernel
@@ -136,7 +161,7 @@ def densities(atoms: tuple[int, int], shell: Shell, geometry: PairGeometry, sent
             set_weights(values, columns, 0, end, RECEIVED + c, count)
             sums[:] = 0.0
             for k in range(0, padded, lanes_of(sent)):
-                accumulate_all(scratch, WEIGHT, 0, last - first, values, transposed + k, sums[k:], count)
+                accumulate_all(scratch, WEIGHT, 0, last - first, values, transposed + k, sums, k, padded, count)
             for lm in range(degrees):
                 for k in range(shell.functions):
                     out[lm, i, c, shell.offset + k] = sums[lm * padded + k]
@@ -169,12 +194,12 @@ def densities_jvp(
             sums[:] = 0.0
             set_weight_derivatives(values, columns, end, RECEIVED + c, count)
             for k in range(0, padded, lanes_of(sent)):
-                accumulate_all(scratch, WEIGHT, 0, last - first, values, functions + k, sums[k:], count)
+                accumulate_all(scratch, WEIGHT, 0, last - first, values, functions + k, sums, k, padded, count)
             for e in range(last - first):
                 values[(RECEIVED + c) * columns + e] *= values[SOFT_SLOPE * columns + e]
             set_weights(values, columns, 0, end, RECEIVED + c, count)
             for k in range(0, padded, lanes_of(sent)):
-                accumulate_all(scratch, WEIGHT, 0, last - first, values, slopes + k, sums[k:], count)
+                accumulate_all(scratch, WEIGHT, 0, last - first, values, slopes + k, sums, k, padded, count)
             for lm in range(degrees):
                 for k in range(shell.functions):
                     out[lm, i, c, shell.offset + k] = sums[lm * padded + k]

@@ -11,7 +11,7 @@ from gnnformd.model.density.kernels.couplings import add_block_gradient, block_c
 from gnnformd.model.density.kernels.invariants import invariants, invariants_vjp
 from gnnformd.model.density.kernels.matrix import matmul, silu_and_slope
 from gnnformd.model.density.kernels.mixing import add_row, mix, mix_vjp, mixed_densities
-from gnnformd.model.density.kernels.simd import fill, lanes_of
+from gnnformd.model.density.kernels.simd import borrowed, fill, lanes_of
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
@@ -42,6 +42,7 @@ def make_workspace(degree: int, features: int, width: int, like: Floats) -> Netw
 @kernel
 def block_energies(densities: Floats, s: int, layer: Layer[NetworkWeights], workspace: NetworkWorkspace) -> None:
     """Energies of a block of centers of species s, to the workspace; the densities are replaced by the gradient."""
+    layer, workspace = borrowed(layer), borrowed(workspace)
     polynomial, energies, floor = layer.network.polynomial, workspace.energies, layer.network.floor[s]
     mixed = mixed_densities(workspace)
     mix(densities, layer.layout, layer.mixing, s, mixed)

@@ -19,7 +19,7 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
     harmonics,
     radial_functions,
 )
-from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store, transpose
+from gnnformd.model.density.kernels.simd import fill, lanes_of, load, read, repeat, store, transpose, write
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
@@ -29,7 +29,6 @@ from gnnformd.model.density.kernels.structures import (
     Layout,
     Neighborhood,
     Scratch,
-    SumWorkspace,
 )
 from gnnformd.numba_jit import kernel
 
@@ -49,11 +48,13 @@ def group_functions(hood: Neighborhood, layout: Layout) -> None:
 
 
 @kernel
-def group_densities(hood: Neighborhood, layout: Layout, workspace: SumWorkspace, out: Floats) -> None:
-    """Densities of a center, to its row of the block (harmonics, ATOMS, inner); functions are left in the scratch."""
+def group_densities(hood: Neighborhood, layout: Layout, transposed: Floats, out: Floats) -> None:
+    """Densities of a center, added to its row of the block; functions are left in the scratch.
+
+    ``out`` is (harmonics, ATOMS, inner) and ``padded`` more, ``transposed`` is memory (columns, padded).
+    """
     group_functions(hood, layout)
     values, columns, padded, inner = hood.values, hood.columns, layout.padded, layout.inner
-    transposed, sums = workspace.transposed, workspace.sums
     scratch = Scratch(values, columns, padded)
     width, count = lanes_of(values), HARMONIC_COUNTS[layout.degree]
     for g in range(len(hood.begin)):
@@ -66,14 +67,11 @@ def group_densities(hood: Neighborhood, layout: Layout, workspace: SumWorkspace,
                     sum_of_row = sum_of_row + load(values, (RECEIVED + k) * columns + e)
                 out[hood.row * inner + layout.offsets[g] + k] = total(sum_of_row)
             continue
-        sums[:] = 0.0
-        for k in range(0, padded, width):
+        target = hood.row * inner + layout.offsets[g]
+        for k in range(0, layout.counts[g], width):  # behind the functions of the group are zeros
             for e in range(first, end, width):
                 transpose(values, (RECEIVED + k) * columns + e, columns, transposed, e * padded + k, padded)
-            accumulate_all(scratch, HARMONIC, first, last, transposed, k, sums[k:], count)
-        for lm in range(count):
-            for k in range(layout.counts[g]):
-                out[(lm * ATOMS + hood.row) * inner + layout.offsets[g] + k] = sums[lm * padded + k]
+            accumulate_all(scratch, HARMONIC, first, last, transposed, k, out, target + k, ATOMS * inner, count)
 
 
 @kernel
@@ -87,7 +85,7 @@ def _radial_vjp(
     slope = load(values, PAIR_SLOPE * columns + e)
     function = (RECEIVED + padded) * columns + e
     for k in range(functions[0], functions[1]):
-        slope = slope + load(values, function) * gradient[k]
+        slope = slope + load(values, function) * repeat(gradient, k)
         function += columns
     unit = UNIT * columns + e
     x, y, z = load(values, unit), load(values, unit + columns), load(values, unit + 2 * columns)
@@ -113,12 +111,12 @@ def _group_vjp(
     function = RECEIVED * columns + e
     for k in range(functions[0], functions[1]):
         b, slope = load(values, function), load(values, function + padded * columns)
-        g1, g2 = gradient[k + stride], gradient[k + 2 * stride]
-        g3, g4 = gradient[k + 3 * stride], gradient[k + 4 * stride]
-        g5, g6 = gradient[k + 5 * stride], gradient[k + 6 * stride]
-        g7, g8 = gradient[k + 7 * stride], gradient[k + 8 * stride]
+        g1, g2 = repeat(gradient, k + stride), repeat(gradient, k + 2 * stride)
+        g3, g4 = repeat(gradient, k + 3 * stride), repeat(gradient, k + 4 * stride)
+        g5, g6 = repeat(gradient, k + 5 * stride), repeat(gradient, k + 6 * stride)
+        g7, g8 = repeat(gradient, k + 7 * stride), repeat(gradient, k + 8 * stride)
         on_distance = on_distance + slope * (
-            gradient[k] + (x * g1 + y * g2 + z * g3) + (y4 * g4 + y5 * g5) + (y6 * g6 + y7 * g7 + y8 * g8)
+            repeat(gradient, k) + (x * g1 + y * g2 + z * g3) + (y4 * g4 + y5 * g5) + (y6 * g6 + y7 * g7 + y8 * g8)
         )
         q1 = q1 + b * g1
         q2 = q2 + b * g2
@@ -173,15 +171,15 @@ def groups_vjp(hood: Neighborhood, layout: Layout, gradient: Floats, sums: Force
             store(values, target + columns, gy)
             store(values, target + 2 * columns, gz)
         for e in range(first, last):
-            j = atom[e]
-            fx, fy = values[WEIGHT * columns + e], values[(WEIGHT + 1) * columns + e]
-            fz = values[(WEIGHT + 2) * columns + e]
+            target = 3 * read(atom, e)
+            fx, fy = read(values, WEIGHT * columns + e), read(values, (WEIGHT + 1) * columns + e)
+            fz = read(values, (WEIGHT + 2) * columns + e)
             sum_x += fx
             sum_y += fy
             sum_z += fz
-            forces[j, 0] -= fx
-            forces[j, 1] -= fy
-            forces[j, 2] -= fz
+            write(forces, target, read(forces, target) - fx)
+            write(forces, target + 1, read(forces, target + 1) - fy)
+            write(forces, target + 2, read(forces, target + 2) - fz)
     i = hood.center
     forces[i, 0] += sum_x
     forces[i, 1] += sum_y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gnnformd.model.density.kernels.harmonic_polynomials import cubic_pull, quartic_pull
 from gnnformd.model.density.kernels.neighbor_scratch import DISTANCE, HARMONIC
-from gnnformd.model.density.kernels.simd import Vector, fill, load
+from gnnformd.model.density.kernels.simd import Vector, fill, load, repeat
 from gnnformd.model.density.kernels.structures import Floats
 from gnnformd.numba_jit import kernel
 
@@ -71,8 +71,17 @@ def _cubic_vjp(
     for k in range(functions[0], functions[1]):
         b, slope = load(values, function), load(values, function + padded * columns)
         g = k + 9 * stride
-        g0, g1, g2, g3 = gradient[g], gradient[g + stride], gradient[g + 2 * stride], gradient[g + 3 * stride]
-        g4, g5, g6 = gradient[g + 4 * stride], gradient[g + 5 * stride], gradient[g + 6 * stride]
+        g0, g1, g2, g3 = (
+            repeat(gradient, g),
+            repeat(gradient, g + stride),
+            repeat(gradient, g + 2 * stride),
+            repeat(gradient, g + 3 * stride),
+        )
+        g4, g5, g6 = (
+            repeat(gradient, g + 4 * stride),
+            repeat(gradient, g + 5 * stride),
+            repeat(gradient, g + 6 * stride),
+        )
         t = (y0 * g0 + y1 * g1) + (y2 * g2 + y3 * g3) + (y4 * g4 + y5 * g5 + y6 * g6)
         on_distance = on_distance + t * slope
         on_sent = on_sent + t * b
@@ -110,9 +119,18 @@ def _quartic_vjp(
     for k in range(functions[0], functions[1]):
         b, slope = load(values, function), load(values, function + padded * columns)
         g = k + 16 * stride
-        g0, g1, g2, g3 = gradient[g], gradient[g + stride], gradient[g + 2 * stride], gradient[g + 3 * stride]
-        g4, g5, g6 = gradient[g + 4 * stride], gradient[g + 5 * stride], gradient[g + 6 * stride]
-        g7, g8 = gradient[g + 7 * stride], gradient[g + 8 * stride]
+        g0, g1, g2, g3 = (
+            repeat(gradient, g),
+            repeat(gradient, g + stride),
+            repeat(gradient, g + 2 * stride),
+            repeat(gradient, g + 3 * stride),
+        )
+        g4, g5, g6 = (
+            repeat(gradient, g + 4 * stride),
+            repeat(gradient, g + 5 * stride),
+            repeat(gradient, g + 6 * stride),
+        )
+        g7, g8 = repeat(gradient, g + 7 * stride), repeat(gradient, g + 8 * stride)
         t = (y0 * g0 + y1 * g1) + (y2 * g2 + y3 * g3) + (y4 * g4 + y5 * g5) + (y6 * g6 + y7 * g7 + y8 * g8)
         on_distance = on_distance + t * slope
         on_sent = on_sent + t * b

@@ -9,7 +9,7 @@ from gnnformd.model.density.kernels.couplings import add_block_gradient, block_c
 from gnnformd.model.density.kernels.invariants import invariants, invariants_vjp
 from gnnformd.model.density.kernels.matrix import matmul, silu_and_slope
 from gnnformd.model.density.kernels.mixing import add_row, mixed_densities
-from gnnformd.model.density.kernels.simd import fill, lanes_of
+from gnnformd.model.density.kernels.simd import borrowed, fill, lanes_of
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
@@ -66,6 +66,7 @@ def layer_outputs(
     workspace
         With mixed densities; its energies are written.
     """
+    weights, workspace = borrowed(weights), borrowed(workspace)
     activations, energies = workspace.activations, workspace.energies
     width, channels = len(weights.second_bias), len(weights.message_bias)
     energies[:] = 0.0
@@ -110,6 +111,7 @@ def layer_vjp(
     workspace
         With mixed densities, which are replaced by the gradient in them.
     """
+    weights, workspace = borrowed(weights), borrowed(workspace)
     rows, activations, width = workspace.rows, workspace.activations, len(weights.second_bias)
     mixed = mixed_densities(workspace)
     _first_activation(mixed, s, weights, workspace)

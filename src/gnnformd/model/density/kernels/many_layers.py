@@ -19,7 +19,7 @@ from gnnformd.model.density.kernels.neighbor_lists import columns_needed
 from gnnformd.model.density.kernels.neighbor_scratch import RECEIVED
 from gnnformd.model.density.kernels.one_layer import layout_of
 from gnnformd.model.density.kernels.pair_terms import find_neighbors, pair_energies, parameters_of
-from gnnformd.model.density.kernels.simd import lanes_of
+from gnnformd.model.density.kernels.simd import borrowed, lanes_of
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
     HARMONIC_COUNTS,
@@ -57,7 +57,8 @@ def _make_neighborhood(lists: NeighborLists, layout: Layout, like: Floats) -> Ne
 
 @kernel
 def _around(hood: Neighborhood, i: int, a: int) -> Neighborhood:
-    """Use the same memory for the neighbors of center i, in row a of its block."""
+    """Use the same memory for the neighbors of center i, in row a of its block; ``hood`` has to outlive the result."""
+    hood = borrowed(hood)
     return Neighborhood(hood.values, hood.columns, hood.begin, hood.end, hood.atom, i, a)
 
 
@@ -98,6 +99,7 @@ def layer_forward(
     inputs, outputs
         Different blocks write different parts of the outputs.
     """
+    lists, layer, inputs, outputs = borrowed(lists), borrowed(layer), borrowed(inputs), borrowed(outputs)
     blocks, layout, weights = lists.blocks, layer.layout, layer.network
     like, channels = layer.mixing.scalars, len(weights.message_bias)
     hood = _make_neighborhood(lists, layout, like)
@@ -117,7 +119,7 @@ def layer_forward(
             own = _around(hood, blocks.order[first + a], a)
             find_neighbors(own, positions, lists, own_pairs, nearest)
             if layout.channels == 0:
-                group_densities(own, own_layout, sums, densities)
+                group_densities(own, own_layout, sums.transposed, densities)
             else:
                 message_densities(own, own_layout, inputs.sent, sums, densities)
         mix(densities, layout, layer.mixing, s, mixed)
@@ -174,6 +176,8 @@ def layer_backward(
     results
         Added to.
     """
+    lists, terms, layer = borrowed(lists), borrowed(terms), borrowed(layer)
+    gradients, results = borrowed(gradients), borrowed(results)
     blocks, layout, weights = lists.blocks, layer.layout, layer.network
     like, channels = layer.mixing.scalars, layout.channels
     hood = _make_neighborhood(lists, layout, like)

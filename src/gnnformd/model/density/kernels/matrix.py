@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store
+from collections.abc import Sequence
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.base import BaseContext
+from numba.core.typing.context import BaseContext as TypingContext
+from numba.core.typing.templates import Signature, signature
+from numba.extending import intrinsic
+
+from gnnformd.model.density.kernels.simd import (
+    FAST,
+    TILE,
+    Typed,
+    align,
+    lanes_of,
+    lanes_type,
+    llvm_type,
+    load,
+    splat,
+    store,
+)
 from gnnformd.model.density.kernels.simd_functions import exponential
 from gnnformd.model.density.kernels.structures import Floats
 from gnnformd.numba_jit import kernel
@@ -10,64 +30,88 @@ from gnnformd.numba_jit import kernel
 __all__ = ["ROWS", "matmul", "silu_and_slope"]
 
 ROWS = 8
-"""Rows that `matmul` takes at once; the number of rows is a multiple of it."""
+"""The number of rows that `matmul` takes is a multiple of it."""
+
+TALL, BROAD = TILE
 
 
 @kernel
 def matmul(x: Floats, rows: int, inner: int, w: Floats, columns: int, out: Floats) -> None:
     """``out = x w`` for contiguous (rows, inner) and (inner, columns); rows of eight, columns in whole vectors.
 
-    Sixteen vectors of sums stay in registers: eight rows times two vectors of columns.
+    Tiles have three vectors of columns, and two or one at the end.
     """
     width = lanes_of(x)
-    for r in range(0, rows, ROWS):
-        for c in range(0, columns - width, 2 * width):
-            _tile(x, r, inner, w, c, columns, out)
-        if columns // width % 2:
-            _narrow_tile(x, r, inner, w, columns - width, columns, out)
+    c = 0
+    while columns - c >= BROAD * width and columns - c != 4 * width:
+        for r in range(0, rows, TALL):
+            _tile(x, r, inner, w, c, columns, out, TALL, BROAD)
+        c += BROAD * width
+    while columns - c >= 2 * width:
+        for r in range(0, rows, TALL):
+            _tile(x, r, inner, w, c, columns, out, TALL, 2)
+        c += 2 * width
+    if columns > c:
+        for r in range(0, rows, ROWS):
+            _tile(x, r, inner, w, c, columns, out, ROWS, 1)
 
 
-@kernel
-def _tile(x: Floats, r: int, inner: int, w: Floats, c: int, columns: int, out: Floats) -> None:
-    """Eight rows from r on, two vectors of columns from c on."""
-    p, target = r * inner, r * columns + c
-    width = lanes_of(x)
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = fill(x, 0.0)
-    b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = fill(x, 0.0)
-    for k in range(inner):
-        u, v = load(w, c + k * columns), load(w, c + k * columns + width)
-        x0, x1, x2, x3 = x[p + k], x[p + inner + k], x[p + 2 * inner + k], x[p + 3 * inner + k]
-        x4, x5, x6, x7 = x[p + 4 * inner + k], x[p + 5 * inner + k], x[p + 6 * inner + k], x[p + 7 * inner + k]
-        a0, b0 = a0 + u * x0, b0 + v * x0
-        a1, b1 = a1 + u * x1, b1 + v * x1
-        a2, b2 = a2 + u * x2, b2 + v * x2
-        a3, b3 = a3 + u * x3, b3 + v * x3
-        a4, b4 = a4 + u * x4, b4 + v * x4
-        a5, b5 = a5 + u * x5, b5 + v * x5
-        a6, b6 = a6 + u * x6, b6 + v * x6
-        a7, b7 = a7 + u * x7, b7 + v * x7
-    for row in ((0, a0, b0), (1, a1, b1), (2, a2, b2), (3, a3, b3), (4, a4, b4), (5, a5, b5), (6, a6, b6), (7, a7, b7)):
-        store(out, target + row[0] * columns, row[1])
-        store(out, target + row[0] * columns + width, row[2])
+@intrinsic(prefer_literal=True)
+def _tile(
+    typing: TypingContext,
+    x: types.Array,
+    r: types.Integer,
+    inner: types.Integer,
+    w: types.Array,
+    c: types.Integer,
+    columns: types.Integer,
+    out: types.Array,
+    rows: types.IntegerLiteral,
+    vectors: types.IntegerLiteral,
+) -> Typed:
+    """Product of so many rows of x from r on and so many vectors of columns of w from c on."""
+    kind = lanes_type(typing, x)
+    height, breadth = rows.literal_value, vectors.literal_value
 
+    def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
+        source, begin, length, factors, first, step, target = args[:7]
+        vector = llvm_type(kind)
+        zero = ir.Constant(vector, [0.0] * kind.count)
+        sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(breadth)] for _ in range(height)]
 
-@kernel
-def _narrow_tile(x: Floats, r: int, inner: int, w: Floats, c: int, columns: int, out: Floats) -> None:
-    """Eight rows from r on, one vector of columns from c on."""
-    p, target = r * inner, r * columns + c
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = fill(x, 0.0)
-    for k in range(inner):
-        u = load(w, c + k * columns)
-        a0 = a0 + u * x[p + k]
-        a1 = a1 + u * x[p + inner + k]
-        a2 = a2 + u * x[p + 2 * inner + k]
-        a3 = a3 + u * x[p + 3 * inner + k]
-        a4 = a4 + u * x[p + 4 * inner + k]
-        a5 = a5 + u * x[p + 5 * inner + k]
-        a6 = a6 + u * x[p + 6 * inner + k]
-        a7 = a7 + u * x[p + 7 * inner + k]
-    for row in ((0, a0), (1, a1), (2, a2), (3, a3), (4, a4), (5, a5), (6, a6), (7, a7)):
-        store(out, target + row[0] * columns, row[1])
+        def whole(number: int) -> ir.Constant:
+            return ir.Constant(ir.IntType(64), number)
+
+        def address(array_type: types.Array, array: ir.Value, offset: ir.Value) -> ir.Value:
+            data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+            return builder.gep(data, [offset])
+
+        def row_of(number: int) -> ir.Value:
+            return builder.add(begin, whole(number))
+
+        starts = [address(sig.args[0], source, builder.mul(row_of(a), length)) for a in range(height)]
+        with cgutils.for_range(builder, length) as loop:
+            at = builder.add(first, builder.mul(loop.index, step))
+            columns = []
+            for b in range(breadth):
+                pointer = address(sig.args[3], factors, builder.add(at, whole(b * kind.count)))
+                loaded = builder.load(builder.bitcast(pointer, vector.as_pointer()))
+                loaded.align = align(kind)
+                columns.append(loaded)
+            for a in range(height):
+                number = splat(builder, kind, builder.load(builder.gep(starts[a], [loop.index])))
+                for b in range(breadth):
+                    product = builder.fmul(number, columns[b], flags=FAST)
+                    builder.store(builder.fadd(builder.load(sums[a][b]), product, flags=FAST), sums[a][b])
+        for a in range(height):
+            at = builder.add(first, builder.mul(row_of(a), step))
+            for b in range(breadth):
+                pointer = address(sig.args[6], target, builder.add(at, whole(b * kind.count)))
+                value = builder.load(sums[a][b])
+                builder.store(value, builder.bitcast(pointer, vector.as_pointer())).align = align(kind)
+        return context.get_dummy_value()
+
+    return signature(types.none, x, types.intp, types.intp, w, types.intp, types.intp, out, rows, vectors), generate
 
 
 @kernel

@@ -16,7 +16,7 @@ from gnnformd.model.density.kernels.neighbor_scratch import (
     radial_functions,
     set_weights,
 )
-from gnnformd.model.density.kernels.simd import lanes_of, load, store, transpose
+from gnnformd.model.density.kernels.simd import borrowed, lanes_of, load, store, transpose
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
     HARMONIC_COUNTS,
@@ -62,6 +62,7 @@ def message_densities(hood: Neighborhood, layout: Layout, sent: Sent, workspace:
 
     ``out`` is (harmonics, ATOMS, inner) and ``padded`` more.
     """
+    workspace = borrowed(workspace)
     values, columns, padded, channels = hood.values, hood.columns, layout.padded, layout.channels
     transposed, sums = workspace.transposed, workspace.sums
     scratch = Scratch(values, columns, padded)
@@ -79,7 +80,7 @@ def message_densities(hood: Neighborhood, layout: Layout, sent: Sent, workspace:
             set_weights(values, columns, first, end, RECEIVED + c, count)
             sums[:] = 0.0
             for k in range(0, padded, width):
-                accumulate_all(scratch, WEIGHT, first, last, transposed, k, sums[k:], count)
+                accumulate_all(scratch, WEIGHT, first, last, transposed, k, sums, k, padded, count)
             begin = hood.row * layout.inner + c * layout.functions + layout.offsets[g]
             for lm in range((layout.degree + 1) * (layout.degree + 1)):
                 for k in range(0, padded, width):  # behind the functions of the group are zeros
@@ -116,6 +117,7 @@ def messages_vjp(
     gradient
         In the densities of the block, (harmonics, ATOMS, inner) and ``padded`` more.
     """
+    workspace = borrowed(workspace)
     values, columns, channels, padded = hood.values, hood.columns, layout.channels, layout.padded
     for g in range(len(hood.begin)):
         first, last = hood.begin[g], hood.end[g]

@@ -1,7 +1,7 @@
 """What depends on the distance and direction of the neighbors of one atom, kept in the fastest cache.
 
-Work goes atom by atom. What depends on distance and direction of a pair is computed for 16 neighbors at once (8 in
-float64) and kept in a few kilobytes; nothing of the size of edges times functions is ever written to memory. Sums over
+Work goes atom by atom. What depends on distance and direction of a pair is computed for a vector of neighbors at once
+and kept in a few kilobytes; nothing of the size of edges times functions is ever written to memory. Sums over
 neighbors have the radial functions side by side in a vector, gradients have the neighbors side by side.
 
 ``values`` is the scratch of `Scratch` or `Neighborhood`: rows of ``columns`` numbers, one for each neighbor. The
@@ -21,7 +21,7 @@ from gnnformd.model.density.kernels.harmonic_polynomials import (
     quartic_along,
     store_row,
 )
-from gnnformd.model.density.kernels.simd import fill, lanes_of, load, store, transpose
+from gnnformd.model.density.kernels.simd import BYTES, fill, lanes_of, load, store, transpose
 from gnnformd.model.density.kernels.structures import HARMONICS, Floats, Indices, Number, PairGeometry, Scratch, Shell
 from gnnformd.numba_jit import kernel
 
@@ -94,14 +94,15 @@ def radial_functions(values: Floats, columns: int, e: int, row: int, padded: int
     """Radial functions and derivatives of the neighbors from ``e`` on, to the rows from ``row`` on.
 
     See `gnnformd.model.density.radial`. The waves follow from the first by the addition theorem. Sine and cosine of
-    the first are power series about a quarter of a period; what they leave out is below 3e-16.
+    the first are power series about a quarter of a period; what they leave out is below 3e-16, in float32 below 1e-8.
     """
     soft, soft_slope = load(values, SOFT * columns + e), load(values, SOFT_SLOPE * columns + e)
     x = soft * (1.0 / cutoff)
     angle = x * math.pi - 0.5 * math.pi
     square = angle * angle
     sine, cosine = fill(values, 0.0), fill(values, 0.0)
-    for k in range(20, -1, -2):  # 1 - a^2/(1 2) (1 - a^2/(3 4) (...)) is cos a, and so on for sin a / a
+    last = 20 if lanes_of(values) * 8 == BYTES else 10
+    for k in range(last, -1, -2):  # 1 - a^2/(1 2) (1 - a^2/(3 4) (...)) is cos a, and so on for sin a / a
         sine = 1.0 - square * sine * (1.0 / ((k + 1.0) * (k + 2.0)))
         cosine = 1.0 - square * cosine * (1.0 / ((k + 2.0) * (k + 3.0)))
     cosine = 0.0 - angle * cosine  # cos(a + pi/2) = -sin a
@@ -114,10 +115,11 @@ def radial_functions(values: Floats, columns: int, e: int, row: int, padded: int
     from_wave = value * soft_slope * (math.pi / cutoff)
     from_factor = inverse * (envelope_slope - envelope / soft) * soft_slope
     target = row * columns + e
-    s, c = sine, cosine
-    for k in range(count):
+    s, c, wave = sine, cosine, from_wave
+    for _ in range(count):
         store(values, target, s * value)
-        store(values, target + padded * columns, c * from_wave * (k + 1.0) + s * from_factor)
+        store(values, target + padded * columns, c * wave + s * from_factor)
+        wave = wave + from_wave
         s, c = s * cosine + c * sine, c * cosine - s * sine
         target += columns
     for _ in range(padded - count):

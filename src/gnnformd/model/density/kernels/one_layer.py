@@ -8,6 +8,8 @@ the weights.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gnnformd.model.density.kernels.angle_terms import angle_energies
@@ -16,7 +18,7 @@ from gnnformd.model.density.kernels.group_sums import group_densities, groups_vj
 from gnnformd.model.density.kernels.neighbor_lists import columns_needed
 from gnnformd.model.density.kernels.neighbor_scratch import RECEIVED
 from gnnformd.model.density.kernels.pair_terms import find_neighbors, pair_energies, parameters_of
-from gnnformd.model.density.kernels.simd import borrowed_row, lanes_of
+from gnnformd.model.density.kernels.simd import borrowed, borrowed_row, lanes_of
 from gnnformd.model.density.kernels.structures import (
     ATOMS,
     HARMONIC_COUNTS,
@@ -29,12 +31,24 @@ from gnnformd.model.density.kernels.structures import (
     Neighborhood,
     NeighborLists,
     NetworkWeights,
+    NetworkWorkspace,
     Results,
-    SumWorkspace,
 )
 from gnnformd.numba_jit import kernel
 
 __all__ = ["evaluate", "layout_of"]
+
+
+class _Memory(NamedTuple):
+    """Memory for a block: neighbors of each center, functions by neighbor, densities, and what the network needs."""
+
+    values: Floats
+    begins: Indices
+    ends: Indices
+    atoms: Indices
+    transposed: Floats
+    densities: Floats
+    network: NetworkWorkspace
 
 
 @kernel
@@ -95,17 +109,37 @@ def evaluate(
     results
         Written and added to.
     """
-    blocks, layout, energies = lists.blocks, layer.layout, results.energies
-    like, padded = layer.mixing.scalars, layout.padded
+    layout, like = layer.layout, layer.mixing.scalars
+    padded = layout.padded
     groups, columns = lists.bounds.shape[1] - 1, columns_needed(lists.bounds, lanes_of(like))
-    values = np.empty((ATOMS, (RECEIVED + 2 * padded) * columns), like.dtype)
-    begins, ends = np.zeros((ATOMS, groups), np.int64), np.zeros((ATOMS, groups), np.int64)
-    atoms = np.zeros((ATOMS, columns), np.int64)
-    empty = np.empty(0, like.dtype)
-    harmonics = HARMONIC_COUNTS[layout.degree]
-    sums = SumWorkspace(np.empty(columns * padded, like.dtype), np.empty(harmonics * padded, like.dtype), empty)
-    densities = np.zeros(harmonics * ATOMS * layout.inner, like.dtype)
-    workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(layer.network.last), like)
+    memory = _Memory(
+        np.empty((ATOMS, (RECEIVED + 2 * padded) * columns), like.dtype),
+        np.zeros((ATOMS, groups), np.int64),
+        np.zeros((ATOMS, groups), np.int64),
+        np.zeros((ATOMS, columns), np.int64),
+        np.empty(columns * padded, like.dtype),
+        np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + padded, like.dtype),
+        make_workspace(layout.degree, layer.mixing.constant.shape[1], len(layer.network.last), like),
+    )
+    _evaluate(todo, positions, lists, terms, layer, results, memory)
+
+
+@kernel
+def _evaluate(
+    todo: tuple[int, int],
+    positions: Doubles,
+    lists: NeighborLists,
+    terms: EnergyTerms,
+    layer: Layer[NetworkWeights],
+    results: Results,
+    memory: _Memory,
+) -> None:
+    """Do what `evaluate` does with memory for one block."""
+    lists, terms, layer = borrowed(lists), borrowed(terms), borrowed(layer)
+    results, memory = borrowed(results), borrowed(memory)
+    blocks, layout, energies = lists.blocks, layer.layout, results.energies
+    values, begins, ends, atoms = memory.values, memory.begins, memory.ends, memory.atoms
+    densities, workspace = memory.densities, memory.network
     for block in range(todo[0], todo[1]):
         s, first = blocks.species[block], blocks.start[block]
         count = blocks.start[block + 1] - first
@@ -117,7 +151,7 @@ def evaluate(
             hood = _neighborhood(values, begins, ends, atoms, i, a)
             energy = find_neighbors(hood, positions, lists, pairs, results.nearest)
             energies[i] = energy + pair_energies(hood, table, terms.tables.tables, pairs.step)
-            group_densities(hood, own_layout, sums, densities)
+            group_densities(hood, own_layout, memory.transposed, densities)
         block_energies(densities, s, layer, workspace)
         for a in range(count):
             i = blocks.order[first + a]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gnnformd.model.density.kernels.neighbor_scratch import DISTANCE, PAIR_SLOPE, SOFT, SOFT_SLOPE, UNIT
-from gnnformd.model.density.kernels.simd import borrowed_row, fill, lanes_of, load, store
+from gnnformd.model.density.kernels.simd import borrowed_row, fill, lanes_of, load, read, store, write
 from gnnformd.model.density.kernels.simd_functions import piecewise, root, smaller, total
 from gnnformd.model.density.kernels.smoothing import smoothstep, smoothstep_slope, softened
 from gnnformd.model.density.kernels.structures import (
@@ -97,19 +97,21 @@ def _within(
     nothing depends on a branch that the processor would have to predict.
     """
     values, columns, atom = hood.values, hood.columns, hood.atom
-    x, y, z = positions[hood.center, 0], positions[hood.center, 1], positions[hood.center, 2]
+    at = 3 * hood.center
+    x, y, z = read(positions, at), read(positions, at + 1), read(positions, at + 2)
     limit = cutoff * cutoff
     closest = limit
     unit = UNIT * columns
     for k in range(candidates[0], candidates[1]):
-        j = neighbor[k]
-        dx, dy, dz = positions[j, 0] - x, positions[j, 1] - y, positions[j, 2] - z
+        j = read(neighbor, k)
+        at = 3 * j
+        dx, dy, dz = read(positions, at) - x, read(positions, at + 1) - y, read(positions, at + 2) - z
         square = dx * dx + dy * dy + dz * dz
-        values[unit + e] = dx
-        values[unit + columns + e] = dy
-        values[unit + 2 * columns + e] = dz
-        values[DISTANCE * columns + e] = square
-        atom[e] = j
+        write(values, unit + e, dx)
+        write(values, unit + columns + e, dy)
+        write(values, unit + 2 * columns + e, dz)
+        write(values, DISTANCE * columns + e, square)
+        write(atom, e, j)
         closest = min(closest, square)
         e += square < limit
     return e, closest

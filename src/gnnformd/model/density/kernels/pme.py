@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gnnformd.model.density.kernels.simd import BYTES, Vector, fill, lanes_of, load, store
+from gnnformd.model.density.kernels.simd import BYTES, fill, lanes_of, load, store
 from gnnformd.model.density.kernels.simd_functions import total
 from gnnformd.model.density.kernels.structures import Doubles, Floats, Indices, MeshKernel, Number, PointCharges
 from gnnformd.numba_jit import kernel
@@ -35,7 +35,7 @@ def spline_table(dtype: DTypeLike) -> Floats:
     Returns
     -------
     Floats
-        c of the spline and of its derivative, (2, ORDER, W): a vector for each power, zero beyond the nodes.
+        c of the spline and of its derivative, (2, ORDER, W): whole vectors for each power, zero beyond the nodes.
     """
     nodes = np.zeros((ORDER, ORDER))  # (n, k)
     nodes[0, :2], nodes[1, :2] = (1, -1), (0, 1)
@@ -44,33 +44,40 @@ def spline_table(dtype: DTypeLike) -> Floats:
         below, below_x = (np.concatenate([np.zeros((1, ORDER)), values[:-1]]) for values in (nodes, times_x))
         n = np.arange(ORDER)[:, None]
         nodes = (below_x + (p - 1 - n) * below + (n + 1) * nodes - times_x) / (p - 1)
-    table = np.zeros((2, ORDER, BYTES // np.dtype(dtype).itemsize), dtype)
+    table = np.zeros((2, ORDER, max(ORDER, BYTES // np.dtype(dtype).itemsize)), dtype)
     table[0, :, :ORDER] = nodes.T
     table[1, :-1, :ORDER] = (nodes * np.arange(ORDER)).T[1:]
     return table
 
 
 @kernel
-def _polynomials(table: Floats, row: int, x: Number) -> Vector:
-    """Vector of the polynomials of ``table[row]`` (flat) at x."""
-    width = lanes_of(table)
+def _width(table: Floats) -> int:
+    """Length W of the rows of a table of splines: one vector, or as many as the nodes need."""
+    return max(ORDER, lanes_of(table))
+
+
+@kernel
+def _polynomials(table: Floats, row: int, x: Number, out: Floats, target: int) -> None:
+    """Polynomials of ``table[row]`` (flat) at x, written from ``target`` on."""
+    width = _width(table)
     end = (row + 1) * ORDER * width
-    value = fill(table, x) * 0.0
-    for k in range(1, ORDER + 1):
-        value = value * x + load(table, end - k * width)
-    return value
+    for n in range(0, width, lanes_of(table)):
+        value = load(table, end - width + n)
+        for k in range(2, ORDER + 1):
+            value = value * x + load(table, end - k * width + n)
+        store(out, target + n, value)
 
 
 @kernel
 def _set_splines(point: Doubles, shape: Sizes, table: Floats, scratch: Floats, nodes: Indices) -> None:
     """Nodes of a charge (3, ORDER), weights (first three rows of ``scratch``) and their derivatives (next three)."""
-    width = lanes_of(table)
+    width = _width(table)
     for axis in range(3):
         u = point[axis] * shape[axis]
         low = min(int(u), shape[axis] - 1)  # a coordinate just below one may be rounded up
         x = table.dtype.type(u - low)
-        store(scratch, axis * width, _polynomials(table, 0, x))
-        store(scratch, (3 + axis) * width, _polynomials(table, 1, x))
+        _polynomials(table, 0, x, scratch, axis * width)
+        _polynomials(table, 1, x, scratch, (3 + axis) * width)
         nodes[axis, 0] = low
         for n in range(1, ORDER):
             nodes[axis, n] = nodes[axis, n - 1] + 1 if nodes[axis, n - 1] + 1 < shape[axis] else 0
@@ -80,18 +87,19 @@ def _set_splines(point: Doubles, shape: Sizes, table: Floats, scratch: Floats, n
 def spread(atoms: tuple[int, int], points: PointCharges, table: Floats, shape: Sizes, mesh: Floats) -> None:
     """Make a mesh (flat) of charges ``atoms[0] .. atoms[1]`` at fractional coordinates (N, 3) in [0, 1)."""
     scaled, charges = points.positions, points.charges
-    width, length = lanes_of(table), shape[2] + PAD
+    width, length = _width(table), shape[2] + PAD
     scratch, nodes = np.zeros(6 * width, table.dtype), np.zeros((3, ORDER), np.int64)
     mesh[:] = 0.0
     for i in range(atoms[0], atoms[1]):
         _set_splines(scaled[i], shape, table, scratch, nodes)
-        along = load(scratch, 2 * width)
-        for a in range(ORDER):
-            w = charges[i] * scratch[a]
-            plane = nodes[0, a] * shape[1]
-            for b in range(ORDER):
-                offset = (plane + nodes[1, b]) * length + nodes[2, 0]
-                store(mesh, offset, load(mesh, offset) + along * (w * scratch[width + b]))
+        for part in range(0, width, lanes_of(table)):
+            along = load(scratch, 2 * width + part)
+            for a in range(ORDER):
+                w = charges[i] * scratch[a]
+                plane = nodes[0, a] * shape[1]
+                for b in range(ORDER):
+                    offset = (plane + nodes[1, b]) * length + nodes[2, 0] + part
+                    store(mesh, offset, load(mesh, offset) + along * (w * scratch[width + b]))
 
 
 @kernel
@@ -131,24 +139,27 @@ def interpolate(
 ) -> None:
     """``q_i`` times the slopes of the interpolated mesh (flat) along fractional coordinates, then its value, (N, 4)."""
     scaled, charges = points.positions, points.charges
-    width, length = lanes_of(table), shape[2] + PAD
+    width, length = _width(table), shape[2] + PAD
     scratch, nodes = np.zeros(6 * width, table.dtype), np.zeros((3, ORDER), np.int64)
     for i in range(atoms[0], atoms[1]):
         _set_splines(scaled[i], shape, table, scratch, nodes)
-        x = y = z = fill(table, table.dtype.type(0.0))
-        for a in range(ORDER):
-            weight, slope = scratch[a], scratch[3 * width + a]
-            plane = nodes[0, a] * shape[1]
-            for b in range(ORDER):
-                values = load(mesh, (plane + nodes[1, b]) * length + nodes[2, 0])
-                x = x + values * (slope * scratch[width + b])
-                y = y + values * (weight * scratch[4 * width + b])
-                z = z + values * (weight * scratch[width + b])
-        along = load(scratch, 2 * width)
-        out[i, 0] = charges[i] * shape[0] * total(x * along)
-        out[i, 1] = charges[i] * shape[1] * total(y * along)
-        out[i, 2] = charges[i] * shape[2] * total(z * load(scratch, 5 * width))
-        out[i, 3] = total(z * along)
+        for column in range(4):
+            out[i, column] = 0.0
+        for part in range(0, width, lanes_of(table)):
+            x = y = z = fill(table, table.dtype.type(0.0))
+            for a in range(ORDER):
+                weight, slope = scratch[a], scratch[3 * width + a]
+                plane = nodes[0, a] * shape[1]
+                for b in range(ORDER):
+                    values = load(mesh, (plane + nodes[1, b]) * length + nodes[2, 0] + part)
+                    x = x + values * (slope * scratch[width + b])
+                    y = y + values * (weight * scratch[4 * width + b])
+                    z = z + values * (weight * scratch[width + b])
+            along = load(scratch, 2 * width + part)
+            out[i, 0] += charges[i] * shape[0] * total(x * along)
+            out[i, 1] += charges[i] * shape[1] * total(y * along)
+            out[i, 2] += charges[i] * shape[2] * total(z * load(scratch, 5 * width + part))
+            out[i, 3] += total(z * along)
 
 
 @kernel

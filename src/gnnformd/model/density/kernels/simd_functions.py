@@ -12,7 +12,7 @@ from numba.core.typing.context import BaseContext as TypingContext
 from numba.core.typing.templates import Signature, signature
 from numba.extending import intrinsic
 
-from gnnformd.model.density.kernels.simd import FAST, Generator, Lanes, align, call, llvm_type, splat
+from gnnformd.model.density.kernels.simd import FAST, PIECE, Generator, Lanes, align, call, columns_of, llvm_type, splat
 
 __all__ = ["COLUMNS", "exponential", "piecewise", "root", "smaller", "total"]
 
@@ -64,32 +64,27 @@ def piecewise(typing: TypingContext, table: types.Array, value: Lanes) -> tuple[
     def generate(context: BaseContext, builder: ir.IRBuilder, sig: Signature, args: Sequence[ir.Value]) -> ir.Value:
         kind = sig.args[1]
         x = args[1]
-        whole = builder.fptosi(x, ir.VectorType(ir.IntType(64), kind.count))
+        whole = builder.fptosi(x, ir.VectorType(ir.IntType(32), kind.count))
         t = builder.fsub(x, builder.sitofp(whole, x.type), flags=FAST)
         data = cgutils.create_struct_proxy(sig.args[0])(context, builder, args[0]).data
-        found = []
+        size = PIECE // align(kind)
+        rows = []
         for lane in range(kind.count):
-            row = builder.extract_element(whole, ir.Constant(ir.IntType(32), lane))
-            pointer = builder.gep(data, [builder.mul(row, ir.Constant(ir.IntType(64), COLUMNS))])
-            loaded = builder.load(
-                builder.bitcast(pointer, ir.VectorType(llvm_type(kind).element, COLUMNS).as_pointer())
-            )
-            loaded.align = align(kind)
-            found.append(loaded)
-        while len(found) > 1:  # rows side by side, then each coefficient picked out
-            size = found[0].type.count
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), 2 * size), list(range(2 * size)))
-            found = [builder.shuffle_vector(found[k], found[k + 1], mask) for k in range(0, len(found), 2)]
-        lanes = ir.VectorType(ir.IntType(32), kind.count)
-
-        def coefficient(n: int) -> ir.Value:
-            mask = ir.Constant(lanes, [COLUMNS * lane + n for lane in range(kind.count)])
-            return builder.shuffle_vector(found[0], found[0], mask)
-
-        level, slope = coefficient(6), ir.Constant(x.type, [0.0] * kind.count)
+            row = builder.sext(builder.extract_element(whole, ir.Constant(ir.IntType(32), lane)), ir.IntType(64))
+            rows.append(builder.gep(data, [builder.mul(row, ir.Constant(ir.IntType(64), COLUMNS))]))
+        coefficients = []
+        for column in range(0, COLUMNS, size):
+            pieces = []
+            for row in rows:
+                pointer = builder.gep(row, [ir.Constant(ir.IntType(64), column)])
+                loaded = builder.load(builder.bitcast(pointer, ir.VectorType(x.type.element, size).as_pointer()))
+                loaded.align = align(kind)
+                pieces.append(loaded)
+            coefficients += columns_of(builder, pieces)
+        level, slope = coefficients[6], ir.Constant(x.type, [0.0] * kind.count)
         for n in range(5, -1, -1):  # Horner, and its derivative
             slope = builder.fadd(level, builder.fmul(t, slope, flags=FAST), flags=FAST)
-            level = builder.fadd(coefficient(n), builder.fmul(t, level, flags=FAST), flags=FAST)
+            level = builder.fadd(coefficients[n], builder.fmul(t, level, flags=FAST), flags=FAST)
         return context.make_tuple(builder, result, [level, slope])
 
     return signature(result, table, value), generate
