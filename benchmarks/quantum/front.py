@@ -58,7 +58,7 @@ def main() -> None:
 @styled
 def draw(points: list[Point], path: Path) -> None:
     """One panel for each element, in logarithmic scales."""
-    figure, axes = panels(1, len(ELEMENTS), (8.4, 3.6))
+    figure, axes = panels(1, len(ELEMENTS), (10.4, 3.6))
     for axis, (element, title) in zip(axes[0], ELEMENTS.items(), strict=True):
         axis.set_xscale("log")
         axis.set_yscale("log")
