@@ -156,8 +156,10 @@ class TrainingRange:
         return self._large_force(ids, types, forces)
 
     def _large_force(self, ids: Int, types: Int, forces: Float) -> str | None:
+        squares = np.einsum("ij,ij->i", forces, forces)
+        if squares.max(initial=0.0) <= self.largest_force.min() ** 2:
+            return None
         limit = self.largest_force[types - 1]
-        squares = (forces * forces).sum(axis=1)
         beyond = np.flatnonzero(squares > limit * limit)
         if len(beyond) == 0:
             return None

@@ -68,7 +68,7 @@ def temperature_of_speeds(speeds: Float, masses: Float) -> float | None:
 
 def twice_kinetic_energy(masses: Float, velocities: Float) -> float:
     """``sum m v^2`` in kcal/mol; masses (N,) in g/mol, velocities (N, 3) in angstrom/fs."""
-    return VELOCITY_SQUARED_TO_ENERGY * float(masses @ (velocities * velocities).sum(axis=1))
+    return VELOCITY_SQUARED_TO_ENERGY * float(masses @ np.einsum("ij,ij->i", velocities, velocities))
 
 
 def temperature_of(twice_kinetic: float, count: int) -> float:

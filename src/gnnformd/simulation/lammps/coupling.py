@@ -283,6 +283,7 @@ class Coupling:
         lmp.command(f"fix_modify {_FIX} energy yes virial yes")
         lmp.command(f"variable {_FAILED} internal 0")
         lmp.command(f"variable {_INSIDE} internal 1")
+        self._inside = True
         lmp.command(f"fix {_FIX}_halt all halt 1 v_{_FAILED} > 0.5 error hard message no")
 
     def _callback(self, _caller: object, step: int, count: int, ids: NDArray[Any], x: Float, forces: Float) -> None:
@@ -382,13 +383,19 @@ class Coupling:
             types = self._types.of(arrays.extract_atom("type", nelem=count))
             outside = self._range.leaves(ids, types, total, share.nearest)
         if self.ranks.sum(np.array([float(outside is not None)]))[0] == 0.0:
-            self._lmp.set_internal_variable(_INSIDE, 1.0)
+            self._say_inside(True)
             return None
         reason = self.ranks.first_of(outside)
         assert reason is not None
         self.departures.note(step, reason, warn=self.ranks.first and not self._guard.stop_outside)
-        self._lmp.set_internal_variable(_INSIDE, float(not self.departures.to_be_written))
+        self._say_inside(not self.departures.to_be_written)
         return Unstable(step, reason) if self._guard.stop_outside else None
+
+    def _say_inside(self, inside: bool) -> None:
+        """Set the variable by which dumps skip frames, where it changes."""
+        if inside != self._inside:
+            self._lmp.set_internal_variable(_INSIDE, float(inside))
+            self._inside = inside
 
     def _hand_over(self, share: EngineResult, totals: Float) -> None:
         """Give LAMMPS energy and virial; on every rank it wants those of the system."""

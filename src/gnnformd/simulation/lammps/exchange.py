@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnformd.numba_jit import compiled
 from gnnformd.simulation.lammps.ranks import Ranks
 
 __all__ = ["Exchange"]
@@ -92,13 +93,14 @@ class Exchange:
             Forces on own atoms from all ranks, (N, 3).
         """
         count = self.own_count
-        total = _sum_rows(self.index, forces[count:], count + int(self.send_counts.sum()))
-        total[:count] += forces[:count]
+        total = np.zeros((count + int(self.send_counts.sum()), 3))
+        total[:count] = forces[:count]
+        _add_rows(self.index, forces[count:], total)
         if self.ranks.size == 1:
             return total
         received = self._swap(total[count:], self.send_counts, self.receive_counts)
-        own: Float = total[:count] + _sum_rows(self.receive_index, received, count)
-        return own
+        _add_rows(self.receive_index, received, total)
+        return total[:count]
 
     def spread(self, values: Float) -> Float:
         """Give each ghost the number of the atom it is a copy of: the way back of `collect`.
@@ -138,10 +140,12 @@ class Exchange:
         return received
 
 
-def _sum_rows(index: Int, rows: Float, count: int) -> Float:
-    """Sum rows (G, 3) by index, (count, 3)."""
-    columns = [np.bincount(index, weights=rows[:, axis], minlength=count) for axis in range(3)]
-    return np.stack(columns, axis=1).astype(np.float64)  # numpy counts nothing in integers
+@compiled
+def _add_rows(index: Int, rows: Float, total: Float) -> None:
+    """Add rows (G, 3) to those of ``total`` that the index names."""
+    for row, place in enumerate(index):
+        for axis in range(3):
+            total[place, axis] += rows[row, axis]
 
 
 def _find(table: Int, values: Int) -> Int:

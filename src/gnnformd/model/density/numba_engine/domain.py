@@ -46,12 +46,14 @@ class NumbaDomainEngine:
         self._own = _own_count(atoms)
         if self._own > 0:
             self._loops = build_loops(model, atoms)
+        self._asked: AtomicGraph | None = None
+        self._answer: NDArray[np.int64] | None = None
 
     def serves(self, atoms: AtomicGraph) -> bool:
         """See `gnnformd.model.engine.Engine.serves`: any atoms of kinds that were among the first ones."""
         if _own_count(atoms) == 0:
             return True
-        return self._loops is not None and self._loops.species_of(atoms) is not None
+        return self._species_of(atoms) is not None
 
     def set_neighbors(self, neighbors: DomainNeighbors) -> None:
         """See `gnnformd.model.engine.Engine.set_neighbors`."""
@@ -60,10 +62,16 @@ class NumbaDomainEngine:
         if own == 0:
             return
         assert self._loops is not None
-        kinds = self._loops.species_of(atoms)
+        kinds = self._species_of(atoms)
         assert kinds is not None
         lists = neighbors.of_first(atoms.atom_count if self._layers > 1 else own)  # later layers need what others send
         self._loops.set_neighbors(lists.start, lists.neighbor, kinds, own=own)
+
+    def _species_of(self, atoms: AtomicGraph) -> NDArray[np.int64] | None:
+        """See `OneLayer.species_of`; asked twice about the same atoms, it answers the second time from memory."""
+        if atoms is not self._asked:
+            self._asked, self._answer = atoms, None if self._loops is None else self._loops.species_of(atoms)
+        return self._answer
 
     def evaluate(self, positions: Float, cell: Float) -> EngineResult:
         """See `gnnformd.model.engine.Engine.evaluate`."""

@@ -84,7 +84,8 @@ class OneLayer:
     def species_of(self, atoms: AtomicGraph) -> Array | None:
         """Species of each atom, (N,), or None if one is of a species that was not among the atoms given at first."""
         properties = self._model.kinds_of_atoms(atoms).numpy()
-        same = (properties[:, None] == self._properties).all(axis=2)  # (N, S)
+        columns = zip(properties.T, self._properties.T, strict=True)
+        same = np.logical_and.reduce([column[:, None] == known for column, known in columns])  # (N, S)
         return same.argmax(axis=1) if same.any(axis=1).all() else None
 
     def set_neighbors(
