@@ -186,6 +186,12 @@ def test_a_dump_between_two_equilibrations_of_charges_is_refused(argon_input, tm
     embedded = (charges[1], 'fix 1 all nve\nif "1 == 1" then "fix q all qeq/point 2 8.0 1e-8 200 qeq.txt"')
     with pytest.raises(InputError, match="line 13: the charges change every 2 steps"):
         generate(argon_input(*EQUILIBRATED, charges, embedded), tmp_path / "run")
+    often = ("movie.lammpstrj", "movie.lammpstrj\ndump_modify 1 every 3")
+    with pytest.raises(InputError, match="line 13: the charges change every 2 steps, and the dump has frames in betw"):
+        generate(argon_input(*EQUILIBRATED, charges, often), tmp_path / "run")
+    seldom = ("movie.lammpstrj", "movie.lammpstrj\ndump_modify 1 every 4")
+    with pytest.raises(InputError, match=r"qeq\.txt"):  # LAMMPS goes on to the missing file
+        generate(argon_input(*EQUILIBRATED, charges, seldom), tmp_path / "run")
     variable = ("qeq/point 2", "qeq/point ${seed}")
     told = pytest.warns(
         UserWarning, match=r"line 13: the charges change every \$\{seed\} steps, and the dump is every 5;"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from gnnformd.errors import InputError
@@ -105,15 +107,15 @@ def equilibrations(script: Script) -> list[ScriptLine]:
     return [line for line in script for style in _styles(line) if style.startswith(_EQUILIBRATED)]
 
 
-def check_equilibration(script: Script, dump: ScriptLine) -> bool:
+def check_equilibration(script: Script, intervals: Sequence[str]) -> bool:
     """Refuse dumps between two equilibrations of charges, and warn where LAMMPS's energy lacks that of the charges.
 
     Parameters
     ----------
     script
         The input.
-    dump
-        Its dump.
+    intervals
+        Steps from frame to frame of its dump, one for each that it has in some run, as the input has them.
 
     Returns
     -------
@@ -126,11 +128,11 @@ def check_equilibration(script: Script, dump: ScriptLine) -> bool:
         The charges in some frames are those of earlier positions.
     """
     lines = equilibrations(script)
-    dumped = dump.words[4]
-    for line, every in ((fix, every) for fix in lines for every in _EQUILIBRATED_EVERY.findall(fix.text)):
+    charges = ((fix, every) for fix in lines for every in _EQUILIBRATED_EVERY.findall(fix.text))
+    for (line, every), dumped in product(charges, intervals):
         if every in ("1", dumped):
             continue
-        if "$" in every + dumped:
+        if "$" in every + dumped or dumped.startswith("v_"):
             warnings.warn(
                 f"{line}: the charges change every {every} steps, and the dump is every {dumped}; where it has frames "
                 "in between, their forces do not follow from their positions.",

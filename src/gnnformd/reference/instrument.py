@@ -202,7 +202,7 @@ def instrument(script: Script, folder: Path, trajectory: Path, thermo: Path) -> 
     """
     line, added = find_dump(script)
     check_fixes(script)
-    energies = check_equilibration(script, line)
+    energies = check_equilibration(script, _intervals(script, line))
     writer = _Writer(folder, line, added, None if is_respa(script) else folder / "fixes.txt")
     formulas = _thermo_formulas(script, energies=energies)
     commands = writer.dump_commands(trajectory, thermo, formulas, with_fixes=force_fields_as_fixes(script))
@@ -242,6 +242,26 @@ def _thermo_formulas(script: Script, *, energies: bool) -> list[str]:
                 own["press"] = "c_thermo_press"
                 own |= {f"p{axes}": f"c_thermo_press[{i}]" for i, axes in enumerate(_AXES, start=1)}
     return [own.get(formula, formula) for formula in THERMO_COLUMNS.values()]
+
+
+def _intervals(script: Script, dump: ScriptLine) -> list[str]:
+    """List the steps from frame to frame: the dump's own unless ``dump_modify every`` comes before a run, and later."""
+    found: list[str] = []
+    for lines in script.files.values():
+        waits = False  # whether the dump has an interval with which nothing has run
+        for line in lines:
+            text, name = line.text.split("#")[0], line.words[:1]
+            modified, every = _MODIFIED_DUMP.search(text), _EVERY.search(text)
+            if line is dump:
+                found, waits = [*found, dump.words[4]], True
+            elif modified and every and (modified["id"] == dump.words[1] or "$" in modified["id"] + dump.words[1]):
+                if waits and name != ["if"]:
+                    found.remove(dump.words[4])
+                found.append(every[1].strip("\"'"))
+                waits = False
+            elif name and name[0] in ("run", "minimize", "rerun", "include", "jump"):
+                waits = False
+    return found
 
 
 class _Writer:
