@@ -26,6 +26,15 @@ def test_the_first_cycle_has_twenty_epochs_and_each_other_one_four_times_those_b
     assert lengths(2400) == [20, 80, 320, 1980]
 
 
+def test_a_slow_first_epoch_does_not_hide_how_many_there_will_be() -> None:
+    cycles = AnnealingCycles()
+    for epoch in range(1, 6):  # of 100, the first of which takes as long as three
+        cycles.decide(epoch, (epoch + 2) / 102, 100 * epoch)
+        assert cycles.epochs == (None if epoch < 3 else 20)
+    cycles.decide(6, 0.5, 600)  # epochs that take longer later on change nothing
+    assert cycles.epochs == 20
+
+
 def test_a_cycle_has_a_thousand_steps() -> None:
     assert lengths(1000, steps=5) == [200, 800]
     assert lengths(599, steps=5) == [599]

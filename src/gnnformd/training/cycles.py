@@ -12,6 +12,7 @@ __all__ = ["AnnealingCycles"]
 FIRST_EPOCHS, FIRST_STEPS = 20, 1000  # of the first cycle, at least
 GROWTH = 4  # each cycle is so many times as long as the one before
 REST = 3  # a cycle ends before the training does if so many times its epochs are left when it starts
+SURE = 5  # epochs after which it is known how many there will be; the first ones take longer
 GAIN = 0.01  # least share by which a cycle has to be better than the one before
 
 
@@ -32,7 +33,7 @@ class AnnealingCycles:
     epochs
         Length of the cycle; None where it is the last, or where nothing is known yet.
     decided
-        Whether the length is known; it follows from the time of an epoch.
+        Whether the length is final; it follows from the time of an epoch.
     lengths, scores
         Epochs and final score of each cycle that has ended.
     """
@@ -52,13 +53,13 @@ class AnnealingCycles:
         return min(1.0, max(0.0, of_training, of_epochs))
 
     def decide(self, epoch: int, share: float, step: int) -> None:
-        """Decide on the length of the cycle at the end of an epoch, once it is known how many there will be."""
+        """Decide on the length of the cycle at the end of an epoch; of the first cycle anew until epochs keep time."""
         if self.decided or not share:
             return
         length = max(FIRST_EPOCHS, math.ceil(FIRST_STEPS * epoch / step)) * GROWTH ** len(self.lengths)
         left = epoch / share - self.epoch
         self.epochs = length if left >= REST * length else None
-        self.decided = True
+        self.decided = bool(self.lengths) or epoch >= SURE
 
     def ends_at(self, epoch: int) -> bool:
         """Whether the cycle ends with this epoch, before the training does."""

@@ -46,7 +46,8 @@ def choose_source(
 ) -> Domains | Whole:
     """Cut the system into domains where the model allows it; else take it whole, if there is one rank.
 
-    One rank takes a system with learned charges whole, too: its engines have more to choose from.
+    One rank takes a system whole, too, where that is faster: with learned charges, whose engines have more to choose
+    from, and with several layers, of which a domain evaluates all but the last for ghosts as well.
 
     ``types`` gives the model's type of each type of LAMMPS.
 
@@ -69,7 +70,8 @@ def choose_source(
             reason = "only a box that is periodic in all directions can have its Coulomb energy from LAMMPS"
         elif uncharged:
             reason = "the atoms have no charges in LAMMPS, whose PPPM needs them"
-    if reason is None and (ranks.size > 1 or not model.needs_other_domains):
+    whole = model.needs_other_domains or (model.layers > 1 and model.long_range is None)
+    if reason is None and (ranks.size > 1 or not whole):
         return Domains(lmp, loaded, ranks, kspace_accuracy, types)
     if ranks.size > 1:
         raise InputError(f"the model {loaded.path} cannot run on {ranks.size} ranks, because {reason}; use one rank.")
