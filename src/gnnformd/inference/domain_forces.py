@@ -36,7 +36,8 @@ class DomainForces:
     types
         Of the atoms there are, with the model's numbers.
     others
-        The other domains, for models that need them (see `gnnformd.model.interface.ForceModel.needs_other_domains`).
+        The other domains, for models that need them (see `gnnformd.model.interface.ForceModel.needs_other_domains`) or
+        whose domains are to exchange messages (see `gnnformd.model.choose_engine.exchanges_messages`).
 
     Raises
     ------
@@ -73,7 +74,7 @@ class DomainForces:
         """Predict forces on own atoms, then on ghosts, energy and virial; the sums over all ranks are the system's.
 
         The pair of atoms that is closest in contact distances is named by ids. All domains have to be evaluated at the
-        same time if the model needs the others.
+        same time if they are given each other.
 
         Raises
         ------
@@ -81,7 +82,7 @@ class DomainForces:
             An atom is of no type of the model; or, at the first call, two atoms are close to each other, of which the
             model has seen no such pair.
         """
-        if domain.own_count == 0 and not self._model.needs_other_domains:
+        if domain.own_count == 0 and self._others is None:
             zero = self._model.conservative
             return EngineResult(
                 np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None

@@ -18,7 +18,14 @@ from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.model.registry import fast_engines
 from gnnformd.model.torch_engine import TorchDomainEngine, TorchEngine
 
-__all__ = ["GraphPredictor", "build_domain_engine", "build_engine", "prediction_of", "state_of"]
+__all__ = [
+    "GraphPredictor",
+    "build_domain_engine",
+    "build_engine",
+    "exchanges_messages",
+    "prediction_of",
+    "state_of",
+]
 
 Float = NDArray[np.float64]
 
@@ -58,16 +65,22 @@ def build_domain_engine(
     Raises
     ------
     InputError
-        The model needs the other domains, and no engine takes them.
+        No engine takes the other domains.
     """
     engines = fast_engines(model) if fast else None
     found = None if engines is None else engines.domain(model, atoms, others)
-    if found is None and model.needs_other_domains:
+    if found is None and others is not None:
         raise InputError(
             "on several ranks learned charges are evaluated by compiled loops alone: on processors, without --torch, "
             "and for at most 16 species of atoms (of one type and charge); use one rank."
         )
     return TorchDomainEngine(model, contact) if found is None else found
+
+
+def exchanges_messages(model: ForceModel, *, fast: bool = True) -> bool:
+    """See `gnnformd.model.registry.FastEngines.exchanges`; ``fast`` as for `build_domain_engine`."""
+    engines = fast_engines(model) if fast else None
+    return engines is not None and engines.exchanges(model)
 
 
 def state_of(model: ForceModel) -> tuple[tuple[int, int], ...]:

@@ -115,8 +115,11 @@ class OtherDomains(Protocol):
     def sum(self, values: NDArray[Any]) -> NDArray[Any]:
         """Sum an array, of the same shape everywhere, over all domains; each gets the sum."""
 
-    def to_ghosts(self, values: Float) -> Float:
-        """Numbers of the own atoms, (N,), followed by those that the owners have for the ghosts, (N + G,)."""
+    def to_ghosts(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Numbers of the own atoms, (N, ...), followed by those that the owners have for the ghosts, (N + G, ...)."""
+
+    def from_ghosts(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Numbers of own atoms and ghosts, (N + G, C), to sums over an atom and all its ghosts, (N, C)."""
 
 
 class Engine(Protocol[NeighborsT]):

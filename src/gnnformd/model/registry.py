@@ -24,10 +24,14 @@ class FastEngines(NamedTuple):
     domain
         For a domain, a part of a system with the atoms around it: takes the model, atoms, which tell what is owned, and
         the other domains, which models with `ForceModel.needs_other_domains` need.
+    exchanges
+        Whether the engine for domains gets what the neighbors of a model's atoms know from the domains that own them,
+        if it is given these. The atoms around a domain then reach one cutoff far; else as many as there are layers.
     """
 
     whole: Callable[[Any, AtomicGraph, bool], Engine[AtomicGraph] | None]
     domain: Callable[[Any, AtomicGraph, OtherDomains | None], Engine[DomainNeighbors] | None]
+    exchanges: Callable[[Any], bool]
 
 
 def _density() -> type[ForceModel]:
@@ -47,9 +51,13 @@ MODELS: dict[str, Callable[[], type[ForceModel]]] = {"density": _density, "gamd"
 
 
 def _density_engines() -> FastEngines:
-    from gnnformd.model.density.engines import build_density_domain_engine, build_density_engine
+    from gnnformd.model.density.engines import (
+        build_density_domain_engine,
+        build_density_engine,
+        density_exchanges_messages,
+    )
 
-    return FastEngines(build_density_engine, build_density_domain_engine)
+    return FastEngines(build_density_engine, build_density_domain_engine, density_exchanges_messages)
 
 
 FAST_ENGINES: dict[str, Callable[[], FastEngines]] = {"density": _density_engines}

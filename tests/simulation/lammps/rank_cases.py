@@ -89,7 +89,9 @@ def argon_frame(cell: np.ndarray, counts: tuple[int, int, int]) -> Frame:
     return Frame(0, cell, np.zeros(3), (True, True, True), np.arange(1, len(types) + 1), types, positions)
 
 
-def density_model(frame: Frame, field: ForceField, electrostatics: str, layers: int) -> LoadedModel:
+def density_model(
+    frame: Frame, field: ForceField, electrostatics: str, layers: int, nodes: str = "physical"
+) -> LoadedModel:
     """A small network with random weights and scales from the frame, in float64."""
     torch.manual_seed(5)
     settings = DensitySettings(
@@ -101,6 +103,7 @@ def density_model(frame: Frame, field: ForceField, electrostatics: str, layers: 
         radial_functions=5,
         bonded_functions=4,
         message_channels=3,
+        node_features=nodes,
     )
     model = build_model(settings, len(field.types)).double()
     graph = build_graph(frame, model.cutoff, field)
@@ -128,7 +131,10 @@ def case(name: str) -> Case:
     if name.startswith("water"):
         frame = water_frame(6, cube) if "216" in name else water_frame(3, tilted if "tilted" in name else small)
         electrostatics = "learned" if "learned" in name else "fixed" if "charges" in name else "none"
-        loaded = density_model(frame, WATER, electrostatics, 2 if "two layers" in name else 1)
+        nodes = "embedding" if "embedded" in name else "physical"
+        loaded = density_model(
+            frame, WATER, electrostatics, 2 + ("three layers" in name) if "layers" in name else 1, nodes
+        )
         if "on a mesh" in name:
             loaded.model.electrostatics.mesh_from = 50
         if "empty domains" in name:
@@ -151,6 +157,11 @@ CASES = (
     "water 27 with charges",
     "water 27 with charges, tilted",
     "water 27 with charges, two layers",
+    "water 27, two layers",
+    "water 27, embedded, two layers",
+    "water 27, embedded, three layers, tilted",
+    "water 27, embedded, two layers, empty domains",
+    "water 27, embedded, two layers, moving",
     "water 27, learned charges",
     "water 27, learned charges, two layers, tilted",
     "water 27, learned charges on a mesh",

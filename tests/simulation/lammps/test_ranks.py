@@ -29,6 +29,7 @@ from gnnformd.graph.build import build_graph
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.domain import Domain, NeighborLists
 from gnnformd.inference.domain_forces import DomainForces
+from gnnformd.model.choose_engine import exchanges_messages
 from gnnformd.model.files.model_file import load_model, save_model
 from gnnformd.reference.library import find_mpich_file, open_lammps
 from gnnformd.simulation.lammps.coupling import Coupling
@@ -109,10 +110,26 @@ def test_the_network_in_pytorch_says_the_same_as_the_compiled_loops(results, mon
 def test_a_rank_may_have_no_atoms(results):
     assert 0 in results[0]["argon, empty domains", 4]["own"]
     assert 0 in results[0]["water 27, learned charges, empty domains", 4]["own"]
+    assert 0 in results[0]["water 27, embedded, two layers, empty domains", 4]["own"]
+
+
+def test_ghosts_reach_one_cutoff_where_ranks_tell_each_other_what_atoms_send():
+    for name, exchanges in (
+        ("water 27, embedded, two layers", True),
+        ("water 27, learned charges, two layers, tilted", True),
+        ("water 27, two layers", False),  # PyTorch may have to take over, for more than 16 species
+        ("water 216", False),
+    ):
+        loaded = case(name).loaded
+        assert exchanges_messages(loaded.model) is exchanges
+        assert not exchanges_messages(loaded.model, fast=False)
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
-@pytest.mark.parametrize("name", ["argon, moving", "water 27, learned charges, two layers, moving"])
+@pytest.mark.parametrize(
+    "name",
+    ["argon, moving", "water 27, embedded, two layers, moving", "water 27, learned charges, two layers, moving"],
+)
 def test_atoms_wander_from_rank_to_rank_and_move_as_on_one(results, name, ranks):
     one, many, edges = results[0][name, 1], results[0][name, ranks], np.diag(case(name).frame.cell)
     assert many["builds"] >= 2

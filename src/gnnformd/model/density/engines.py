@@ -12,7 +12,7 @@ from gnnformd.model.density.numba_engine.one_layer import MAX_SPECIES
 from gnnformd.model.density.numba_engine.system import NumbaEngine
 from gnnformd.model.engine import DomainNeighbors, Engine, OtherDomains
 
-__all__ = ["build_density_domain_engine", "build_density_engine"]
+__all__ = ["build_density_domain_engine", "build_density_engine", "density_exchanges_messages"]
 
 
 def build_density_engine(model: DensityModel, atoms: AtomicGraph, weights_change: bool) -> Engine[AtomicGraph] | None:
@@ -26,11 +26,19 @@ def build_density_domain_engine(
     model: DensityModel, atoms: AtomicGraph, others: OtherDomains | None
 ) -> Engine[DomainNeighbors] | None:
     """See `gnnformd.model.registry.FastEngines.domain`."""
-    if model.needs_other_domains and others is None:
+    if others is None and model.needs_other_domains:
         return None
     if _on_processor(model):
         return NumbaDomainEngine(model, atoms, others) if _loops_serve(model, atoms) else None
-    return None if model.needs_other_domains else CompileDomainEngine(model)
+    return None if others is not None else CompileDomainEngine(model)
+
+
+def density_exchanges_messages(model: DensityModel) -> bool:
+    """See `gnnformd.model.registry.FastEngines.exchanges`: where compiled loops serve all domains for certain."""
+    if model.layers == 1 or not _on_processor(model):
+        return False
+    by_type = model.electrostatics is None and model.settings.node_features == "embedding"
+    return model.needs_other_domains or (by_type and model.contacts.distances.shape[-1] <= MAX_SPECIES)
 
 
 def _on_processor(model: DensityModel) -> bool:
@@ -42,5 +50,5 @@ def _loops_serve(model: DensityModel, atoms: AtomicGraph) -> bool:
     if model.electrostatics is not None and atoms.periodic.any() and not atoms.periodic.all():
         return False
     if atoms.atom_count == 0:
-        return model.needs_other_domains and atoms.owned is not None  # a domain takes part in sums over all of them
+        return atoms.owned is not None  # a domain takes part in what all of them do
     return len(torch.unique(model.kinds_of_atoms(atoms), dim=0)) <= MAX_SPECIES

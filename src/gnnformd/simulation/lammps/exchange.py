@@ -13,7 +13,7 @@ from gnnformd.simulation.lammps.ranks import Ranks
 
 __all__ = ["Exchange"]
 
-Float = NDArray[np.float64]
+Numbers = NDArray[Any]
 Int = NDArray[np.int64]
 
 
@@ -79,41 +79,41 @@ class Exchange:
         index[away] = own_count + _find(wanted, ghost_ids[away])  # an orphan lands on a neighbor: the run ends anyway
         return cls(ranks, own_count, index, send_counts, receive_counts, receive_index, orphans)
 
-    def collect(self, forces: Float) -> Float:
-        """Add forces on ghosts to those on the atoms they are copies of.
+    def collect(self, values: Numbers) -> Numbers:
+        """Add what ghosts have, such as forces, to what the atoms have that they are copies of.
 
         Parameters
         ----------
-        forces
-            On own atoms, then on ghosts, (N + G, 3).
+        values
+            Of own atoms, then of ghosts, (N + G, C).
 
         Returns
         -------
         ndarray
-            Forces on own atoms from all ranks, (N, 3).
+            Of own atoms, from all ranks, (N, C).
         """
         count = self.own_count
-        total = np.zeros((count + int(self.send_counts.sum()), 3))
-        total[:count] = forces[:count]
-        _add_rows(self.index, forces[count:], total)
+        total = np.zeros((count + int(self.send_counts.sum()), values.shape[1]), values.dtype)
+        total[:count] = values[:count]
+        _add_rows(self.index, values[count:], total)
         if self.ranks.size == 1:
             return total
         received = self._swap(total[count:], self.send_counts, self.receive_counts)
         _add_rows(self.receive_index, received, total)
         return total[:count]
 
-    def spread(self, values: Float) -> Float:
-        """Give each ghost the number of the atom it is a copy of: the way back of `collect`.
+    def spread(self, values: Numbers) -> Numbers:
+        """Give each ghost the numbers of the atom it is a copy of: the way back of `collect`.
 
         Parameters
         ----------
         values
-            Of own atoms, (N,).
+            Of own atoms, (N, ...).
 
         Returns
         -------
         ndarray
-            Of own atoms, then of ghosts, (N + G,).
+            Of own atoms, then of ghosts, (N + G, ...).
         """
         known = values
         if self.ranks.size > 1:
@@ -122,9 +122,9 @@ class Exchange:
             )
         return np.concatenate([values, known[self.index]])
 
-    def _swap(self, rows: Float, to_counts: Int, from_counts: Int) -> Float:
+    def _swap(self, rows: Numbers, to_counts: Int, from_counts: Int) -> Numbers:
         """Exchange rows, so many to and from each rank in the order of the ranks, with those that share atoms."""
-        comm, received = self.ranks.comm, np.empty((int(from_counts.sum()), *rows.shape[1:]))
+        comm, received = self.ranks.comm, np.empty((int(from_counts.sum()), *rows.shape[1:]), rows.dtype)
         requests, start = [], 0
         for rank in np.flatnonzero(from_counts).tolist():
             end = start + int(from_counts[rank])
@@ -141,11 +141,11 @@ class Exchange:
 
 
 @compiled
-def _add_rows(index: Int, rows: Float, total: Float) -> None:
-    """Add rows (G, 3) to those of ``total`` that the index names."""
+def _add_rows(index: Int, rows: Numbers, total: Numbers) -> None:
+    """Add rows (G, C) to those of ``total`` that the index names."""
     for row, place in enumerate(index):
-        for axis in range(3):
-            total[place, axis] += rows[row, axis]
+        for column in range(rows.shape[1]):
+            total[place, column] += rows[row, column]
 
 
 def _find(table: Int, values: Int) -> Int:

@@ -15,8 +15,6 @@ from gnnformd.simulation.lammps.ranks import Ranks
 
 __all__ = ["JointEvaluation"]
 
-Float = NDArray[np.float64]
-
 
 class JointEvaluation:
     """The other ranks as `gnnformd.model.engine.OtherDomains`, for models that are evaluated by all of them together.
@@ -63,11 +61,17 @@ class JointEvaluation:
         self._agree(None)
         return self._ranks.sum(values)
 
-    def to_ghosts(self, values: Float) -> Float:
+    def to_ghosts(self, values: NDArray[Any]) -> NDArray[Any]:
         """See `gnnformd.model.engine.OtherDomains.to_ghosts`."""
         self._agree(None)
         assert self._exchange is not None
         return self._exchange.spread(values)
+
+    def from_ghosts(self, values: NDArray[Any]) -> NDArray[Any]:
+        """See `gnnformd.model.engine.OtherDomains.from_ghosts`."""
+        self._agree(None)
+        assert self._exchange is not None
+        return self._exchange.collect(values)
 
     def _agree(self, failure: BaseException | None) -> None:
         """Raise the failure of the lowest rank that has one; no rank goes on before all are here."""

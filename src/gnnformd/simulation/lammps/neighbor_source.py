@@ -15,6 +15,7 @@ from gnnformd.inference.domain_forces import DomainForces
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.system import Evaluator
 from gnnformd.inference.training_range import Unstable, needs_charges
+from gnnformd.model.choose_engine import exchanges_messages
 from gnnformd.model.engine import EngineResult
 from gnnformd.simulation.lammps.domain_reader import DomainReader
 from gnnformd.simulation.lammps.exchange import Exchange
@@ -46,8 +47,7 @@ def choose_source(
 ) -> Domains | Whole:
     """Cut the system into domains where the model allows it; else take it whole, if there is one rank.
 
-    One rank takes a system whole, too, where that is faster: with learned charges, whose engines have more to choose
-    from, and with several layers, of which a domain evaluates all but the last for ghosts as well.
+    One rank takes a system with learned charges whole, too: its engines have more to choose from.
 
     ``types`` gives the model's type of each type of LAMMPS.
 
@@ -70,8 +70,7 @@ def choose_source(
             reason = "only a box that is periodic in all directions can have its Coulomb energy from LAMMPS"
         elif uncharged:
             reason = "the atoms have no charges in LAMMPS, whose PPPM needs them"
-    whole = model.needs_other_domains or (model.layers > 1 and model.long_range is None)
-    if reason is None and (ranks.size > 1 or not whole):
+    if reason is None and (ranks.size > 1 or not model.needs_other_domains):
         return Domains(lmp, loaded, ranks, kspace_accuracy, types)
     if ranks.size > 1:
         raise InputError(f"the model {loaded.path} cannot run on {ranks.size} ranks, because {reason}; use one rank.")
@@ -177,13 +176,17 @@ class Whole:
 class Domains:
     """Each rank's own atoms with the ghosts around them.
 
-    LAMMPS builds the neighbor list and marks kinds of bond in it. Ghosts reach ``layers`` cutoffs far, so that what the
-    energies of own atoms depend on is complete; forces on ghosts are sent home. With fixed charges LAMMPS's PPPM
-    computes what the model leaves out (see `gnnformd.graph.atomic_graph.AtomicGraph.owned`), with the model's own
-    splitting: ``pair_style coul/long``, which PPPM requires, computes nothing. Where it can, PPPM takes
-    forces as derivatives of the energy of its mesh: two Fourier transforms instead of four, and half the drift of the
-    energy, but a small force on the whole system is left. Learned charges are those of all ranks together, and so is
-    their Coulomb energy, which the model computes (`JointEvaluation`).
+    LAMMPS builds the neighbor list and marks kinds of bond in it. What ghosts send to the next layer comes from the
+    ranks that own them. Where an engine does not take it (`gnnformd.model.choose_engine.exchanges_messages`), ghosts
+    reach ``layers`` cutoffs far, so that what the energies of own atoms depend on is complete. Forces on ghosts are
+    sent home.
+
+    With fixed charges LAMMPS's PPPM computes what the model leaves out (see
+    `gnnformd.graph.atomic_graph.AtomicGraph.owned`), with the model's own splitting: ``pair_style coul/long``, which
+    PPPM requires, computes nothing. Where it can, PPPM takes forces as derivatives of the energy of its mesh: two
+    Fourier transforms instead of four, and half the drift of the energy, but a small force on the whole system is left.
+    Learned charges are those of all ranks together, and so is their Coulomb energy, which the model computes
+    (`JointEvaluation`).
 
     Attributes
     ----------
@@ -205,7 +208,9 @@ class Domains:
             if self._pppm is None
             else loaded.model.conservative and self._tilted
         )
-        self._joint = JointEvaluation(ranks) if loaded.model.needs_other_domains else None
+        exchanges = exchanges_messages(loaded.model, fast=loaded.compiled)
+        self._joint = JointEvaluation(ranks) if exchanges or loaded.model.needs_other_domains else None
+        self._deep = loaded.model.layers > 1 and not exchanges
         self._builds = self._step = -1
         self._read_at: Float = np.empty((0, 3))
         self._rebuilt = True
@@ -214,11 +219,10 @@ class Domains:
         present = lmp.numpy.extract_atom("type", nelem=own) if own else np.empty(0, np.int64)
         with ranks.together():
             self._forces = DomainForces(loaded, types.of(present), self._joint)
-        deep = loaded.model.layers > 1
         self._reader = DomainReader(
             lmp,
-            loaded.model.cutoff + SKIN if deep else None,
-            _bonds_by_id(lmp) if deep else None,
+            loaded.model.cutoff + SKIN if self._deep else None,
+            _bonds_by_id(lmp) if self._deep else None,
             types,
             bonded=SeenPairs.of(loaded).bonds,
         )
@@ -252,15 +256,16 @@ class Domains:
 
     def _ghosts(self) -> str:
         """Command after which ghosts reach as far as the model sees."""
-        return f"comm_modify mode single cutoff {self._model.layers * self._model.cutoff + SKIN!r}"
+        cutoffs = self._model.layers if self._deep else 1
+        return f"comm_modify mode single cutoff {cutoffs * self._model.cutoff + SKIN!r}"
 
     def commands_of_run(self) -> list[str]:
         """Commands before each run: settings of the lists, which the input may have changed, and the mesh of PPPM.
 
-        The mesh is that for the box and the charges there are now. For one layer LAMMPS itself sees that ghosts reach
-        far enough, and the input may ask for more.
+        The mesh is that for the box and the charges there are now. Up to one cutoff LAMMPS itself sees that ghosts
+        reach far enough, and the input may ask for more.
         """
-        ghosts = [self._ghosts()] if self._model.layers > 1 else []
+        ghosts = [self._ghosts()] if self._deep else []
         return [*self._lists(), *ghosts, *self._mesh()]
 
     def _mesh(self) -> list[str]:
@@ -279,7 +284,7 @@ class Domains:
     def renew(self) -> None:
         """Take over atoms and bonds that were changed between two runs."""
         self._builds = -1
-        if self._model.layers > 1:
+        if self._deep:
             self._reader.set_bonds(_bonds_by_id(self._lmp))
 
     def forget(self) -> None:

@@ -13,6 +13,7 @@ from gnnformd.model.density.numba_engine.coulomb_system import DomainSystem
 from gnnformd.model.density.numba_engine.learned_charges import coulomb_of
 from gnnformd.model.density.numba_engine.loops import build_loops
 from gnnformd.model.density.numba_engine.one_layer import OneLayer
+from gnnformd.model.density.numba_engine.packed_weights import dtype_of
 from gnnformd.model.engine import ClosePair, DomainNeighbors, EngineResult, OtherDomains
 
 __all__ = ["NumbaDomainEngine"]
@@ -24,7 +25,8 @@ class NumbaDomainEngine:
     """See `gnnformd.model.engine.Engine`.
 
     Long-range electrostatics of fixed charges are left to another program. Those of learned charges are summed here,
-    together with all other domains, also where this one owns no atoms.
+    together with all other domains, also where this one owns no atoms. Of several layers, what neighbors send comes
+    from the domains that own them where these are given; else the ghosts send it, with neighbors of their own.
 
     Parameters
     ----------
@@ -37,7 +39,9 @@ class NumbaDomainEngine:
     name = "numba"
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph, others: OtherDomains | None = None) -> None:
-        self._layers = model.layers
+        self._deep = others is None and model.layers > 1
+        self._others, self._exchanges = others, model.layers - 1
+        self._no_messages = np.zeros((0, model.settings.message_channels), dtype_of(model))
         self._coulomb = None
         if model.needs_other_domains:
             assert others is not None
@@ -45,7 +49,7 @@ class NumbaDomainEngine:
         self._loops: OneLayer | None = None
         self._own = _own_count(atoms)
         if self._own > 0:
-            self._loops = build_loops(model, atoms)
+            self._loops = build_loops(model, atoms, others)
         self._asked: AtomicGraph | None = None
         self._answer: NDArray[np.int64] | None = None
 
@@ -64,7 +68,7 @@ class NumbaDomainEngine:
         assert self._loops is not None
         kinds = self._species_of(atoms)
         assert kinds is not None
-        lists = neighbors.of_first(atoms.atom_count if self._layers > 1 else own)  # later layers need what others send
+        lists = neighbors.of_first(atoms.atom_count if self._deep else own)
         self._loops.set_neighbors(lists.start, lists.neighbor, kinds, own=own)
 
     def _species_of(self, atoms: AtomicGraph) -> NDArray[np.int64] | None:
@@ -85,10 +89,17 @@ class NumbaDomainEngine:
         return EngineResult(found.forces, float(found.energies.sum()), found.virial, nearest)
 
     def _without_atoms(self, positions: Float) -> EngineResult:
-        """Take part in the sums over all domains."""
+        """Take part in what all domains do together."""
         none, no_forces = np.zeros(0), np.zeros((0, 3))
+        if self._others is not None:
+            for _ in range(self._exchanges):
+                self._others.to_ghosts(self._no_messages)
         if self._coulomb is not None:
             coulomb_of(none, none, self._coulomb, lambda _: (none, no_forces, np.zeros((3, 3))))
+        if self._others is not None:
+            on_ghosts = np.zeros((len(positions), self._no_messages.shape[1]), self._no_messages.dtype)
+            for _ in range(self._exchanges):
+                self._others.from_ghosts(on_ghosts)
         return EngineResult(np.zeros_like(positions), 0.0, np.zeros((3, 3)))
 
     def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:

@@ -23,6 +23,7 @@ from gnnformd.model.density.model import DensityModel
 from gnnformd.model.density.numba_engine.coulomb_system import CoulombSystem
 from gnnformd.model.density.numba_engine.many_layers import ManyLayers
 from gnnformd.model.density.numba_engine.results import LocalPrediction, symmetric
+from gnnformd.model.engine import OtherDomains
 from gnnformd.model.threads import in_parts
 from gnnformd.units import COULOMB
 
@@ -89,8 +90,8 @@ class LearnedCharges(ManyLayers):
     that own the atoms (`gnnformd.model.density.numba_engine.coulomb_system.CoulombSystem`).
     """
 
-    def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
-        super().__init__(model, atoms)
+    def __init__(self, model: DensityModel, atoms: AtomicGraph, others: OtherDomains | None = None) -> None:
+        super().__init__(model, atoms, others)
         assert model.network.charges is not None and model.electrostatics is not None
         self._from_scalars = model.network.charges.weight[0].detach().double().numpy()  # (W,)
         self._splitting = model.electrostatics.splitting

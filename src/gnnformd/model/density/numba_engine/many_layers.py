@@ -36,6 +36,7 @@ from gnnformd.model.density.numba_engine.packed_weights import (
     packed_mixing,
 )
 from gnnformd.model.density.numba_engine.results import LocalPrediction, add_parts
+from gnnformd.model.engine import OtherDomains
 from gnnformd.model.threads import in_parts
 
 __all__ = ["ManyLayers"]
@@ -52,7 +53,7 @@ class _State:
     mixed, scalars
         Of all blocks, (layers, blocks, M ATOMS F) and (layers, blocks, ATOMS W).
     sent
-        By the centers to the layer after each, (N, C).
+        By the centers to the layer after each, (N, C), or by all atoms, (M, C), once ghosts have it from their owners.
     energies
         Of all atoms, (M,).
     on_mixed, on_scalars
@@ -79,10 +80,19 @@ class ManyLayers(OneLayer):
 
     One layer after the other goes through all blocks of atoms, forwards and then backwards, since it needs what the
     one before sent. Mixed densities and scalars of all atoms are kept, 4 (17 F + W) bytes an atom and layer in float32.
+
+    Parameters
+    ----------
+    model, atoms
+        See `OneLayer`.
+    others
+        The other domains, if those that own the ghosts are to tell what these send; else every ghost is an image of a
+        center, or a center itself (see `set_neighbors`).
     """
 
-    def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
+    def __init__(self, model: DensityModel, atoms: AtomicGraph, others: OtherDomains | None = None) -> None:
         super().__init__(model, atoms)
+        self._others = others
         self._state: _State | None = None
         self._state_of: NeighborLists | None = None
 
@@ -106,6 +116,8 @@ class ManyLayers(OneLayer):
         state = self._fresh_state(len(positions))
         for number in range(self._model.layers):
             self._one_forwards(number, positions, state)
+            if self._others is not None and number < self._model.layers - 1:
+                state.sent[number] = self._exchanged(self._others.to_ghosts, state.sent[number][: self._own])
         return state
 
     def _backwards(self, positions: Array, state: _State) -> LocalPrediction:
@@ -115,9 +127,19 @@ class ManyLayers(OneLayer):
         on_sent = state.sent[-1][:0]
         for number in reversed(range(self._model.layers)):
             of_layer, stress, nearest, on_sent = self._one_backwards(number, positions, state, on_sent)
+            if self._others is not None and number > 0:
+                on_sent = self._exchanged(self._others.from_ghosts, on_sent)
             forces += of_layer
             virial += stress
         return self._prediction(positions, state.energies, forces, virial, nearest)
+
+    def _exchanged(self, exchange: Callable[[Array], Array], rows: Array) -> Array:
+        """Exchange what is sent, or the gradient in it, without the zeros that fill vectors up."""
+        count = self._model.settings.message_channels
+        found = exchange(np.ascontiguousarray(rows[:, :count]))
+        filled = np.zeros((len(found), rows.shape[1]), rows.dtype)
+        filled[:, :count] = found
+        return filled
 
     def _saturate(self, state: _State) -> None:
         """Keep the energies that count above their floor (`gnnformd.model.density.energy_floor.EnergyFloor`)."""
