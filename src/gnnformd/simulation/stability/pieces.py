@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import natural_cutoffs, neighbor_list
+from ase.data import covalent_radii
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from gnnformd.graph.neighbors import neighbor_pairs
 
 __all__ = ["count_pieces", "in_vacuum"]
 
@@ -16,8 +18,11 @@ JOINED = 1.3
 
 def count_pieces(atoms: Atoms) -> int:
     """Count what is held together by pairs about as close as bonds; an atom that moves to another one is no matter."""
-    pairs = neighbor_list("ij", atoms, natural_cutoffs(atoms, mult=JOINED))
-    matrix = coo_array((np.ones(len(pairs[0])), pairs), shape=(len(atoms), len(atoms)))
+    radii = JOINED * covalent_radii[atoms.numbers]
+    i, j, shift = neighbor_pairs(atoms.positions, atoms.cell.array, atoms.pbc.tolist(), 2 * radii.max())
+    distances = np.linalg.norm(atoms.positions[j] - atoms.positions[i] + shift @ atoms.cell.array, axis=1)
+    joined = distances < radii[i] + radii[j]
+    matrix = coo_array((np.ones(joined.sum()), (i[joined], j[joined])), shape=(len(atoms), len(atoms)))
     return int(connected_components(matrix)[0])
 
 
