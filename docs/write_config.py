@@ -31,7 +31,7 @@ setting can be changed on the command line: `--set training.epochs=20`.
 
 `gnnformd train auto --data FILE` looks at the data and chooses the settings, and prints each that depends on them with
 the reason: the cutoff (some sixty neighbors, in a gap between shells of g(r); that of the force field for
-Lennard-Jones), layers (two for several elements whose potential is not known), the degree of the harmonics (4 for
+Lennard-Jones), layers (two where the potential is not known), the degree of the harmonics (4 for
 solids and liquids whose potential is not known), kinds of bond and electrostatics (where the data have bonds and
 charges), energies and virials (where all frames have them), optimizer, the split, minutes.
 

@@ -92,7 +92,7 @@ def test_a_metal_from_quantum_data(tmp_path: Path) -> None:
     found = chosen([copper(tmp_path / "cu.xyz")])
     # shells of fcc copper: 12 at 2.55, 6 at 3.61, 24 at 4.42, 12 at 5.10, 24 at 5.71 angstrom
     assert 5.2 < found["model.cutoff"] < 5.6
-    assert found["model.layers"] == 1 and found["model.l_max"] == 4
+    assert found["model.layers"] == 2 and found["model.l_max"] == 4
     assert found["model.features"] == 16  # of 256 atoms in all
     assert found["model.electrostatics"] == "none" and found["model.bond_kinds"] == 0
     assert found["model.node_features"] == "embedding"

@@ -212,9 +212,7 @@ def _layers(facts: DataFacts) -> Choice:
         return Choice("model.layers", 1, "a classical force field has no terms of longer reach")
     if _is_of_short_reach(facts):
         return Choice("model.layers", 1, "what LAMMPS has for crystals (EAM, Tersoff, ...) reaches no farther than one")
-    if len(facts.types) == 1:
-        return Choice("model.layers", 1, "one element: densities of neighbors tell most, and one layer is fastest")
-    return Choice("model.layers", 2, "several elements and no force field: what neighbors are depends on theirs")
+    return Choice("model.layers", 2, "nothing is known of the potential: what neighbors are depends on theirs")
 
 
 def _size(facts: DataFacts) -> list[Choice]:
@@ -271,9 +269,9 @@ def _training_choices(facts: DataFacts) -> list[Choice]:
     else:
         reason = "a small network that starts from classical terms, and this optimizer, take large steps"
         found.append(Choice("training.learning_rate", 2e-2, reason))
-    one_layer = classical or _is_of_short_reach(facts) or len(facts.types) == 1
-    minutes = MINUTES if one_layer else MINUTES_OF_QUANTUM_DATA
-    reason = "little is to be learned" if minutes == MINUTES else "two layers; longer pays"
+    little = classical or _is_of_short_reach(facts) or len(facts.types) == 1
+    minutes = MINUTES if little else MINUTES_OF_QUANTUM_DATA
+    reason = "little is to be learned" if little else "several elements; longer pays"
     found.append(Choice("training.max_minutes", minutes, f"{reason} (--max-minutes for another time)"))
     return found
 
