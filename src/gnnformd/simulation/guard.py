@@ -69,8 +69,9 @@ class Guard:
         Unstable
             With the ids of the atoms.
         """
-        if np.isfinite(values.sum()) or np.isfinite(values).all():  # a sum is one pass, but may overflow
-            return
+        with np.errstate(invalid="ignore", over="ignore"):
+            if np.isfinite(values.sum()) or np.isfinite(values).all():  # a sum is one pass, but may overflow
+                return
         wrong = ids[~np.isfinite(values).all(axis=1)]
         named = ", ".join(str(i) for i in np.sort(wrong)[:_IDS_NAMED])
         more = f" and {len(wrong) - _IDS_NAMED} more" if len(wrong) > _IDS_NAMED else ""
