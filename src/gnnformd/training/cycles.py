@@ -12,7 +12,7 @@ __all__ = ["AnnealingCycles"]
 FIRST_EPOCHS, FIRST_STEPS = 20, 1000  # of the first cycle, at least
 GROWTH = 4  # each cycle is so many times as long as the one before
 REST = 3  # a cycle ends before the training does if so many times its epochs are left when it starts
-SURE = 5  # epochs after which it is known how many there will be; the first ones take longer
+SURE = 5  # epochs after which it is known how many a training will have; the first ones take longer
 GAIN = 0.01  # least share by which a cycle has to be better than the one before
 
 
@@ -53,7 +53,7 @@ class AnnealingCycles:
         return min(1.0, max(0.0, of_training, of_epochs))
 
     def decide(self, epoch: int, share: float, step: int) -> None:
-        """Decide on the length of the cycle at the end of an epoch; of the first cycle anew until epochs keep time."""
+        """Decide on the length of the cycle at the end of an epoch; for the first cycle after each of five epochs."""
         if self.decided or not share:
             return
         length = max(FIRST_EPOCHS, math.ceil(FIRST_STEPS * epoch / step)) * GROWTH ** len(self.lengths)

@@ -132,9 +132,8 @@ def case(name: str) -> Case:
         frame = water_frame(6, cube) if "216" in name else water_frame(3, tilted if "tilted" in name else small)
         electrostatics = "learned" if "learned" in name else "fixed" if "charges" in name else "none"
         nodes = "embedding" if "embedded" in name else "physical"
-        loaded = density_model(
-            frame, WATER, electrostatics, 2 + ("three layers" in name) if "layers" in name else 1, nodes
-        )
+        layers = 3 if "three layers" in name else 2 if "two layers" in name else 1
+        loaded = density_model(frame, WATER, electrostatics, layers, nodes)
         if "on a mesh" in name:
             loaded.model.electrostatics.mesh_from = 50
         if "empty domains" in name:

@@ -91,15 +91,14 @@ class NumbaDomainEngine:
     def _without_atoms(self, positions: Float) -> EngineResult:
         """Take part in what all domains do together."""
         none, no_forces = np.zeros(0), np.zeros((0, 3))
-        if self._others is not None:
-            for _ in range(self._exchanges):
-                self._others.to_ghosts(self._no_messages)
+        assert self._others is not None  # else this domain would not be asked
+        for _ in range(self._exchanges):
+            self._others.to_ghosts(self._no_messages)
         if self._coulomb is not None:
             coulomb_of(none, none, self._coulomb, lambda _: (none, no_forces, np.zeros((3, 3))))
-        if self._others is not None:
-            on_ghosts = np.zeros((len(positions), self._no_messages.shape[1]), self._no_messages.dtype)
-            for _ in range(self._exchanges):
-                self._others.from_ghosts(on_ghosts)
+        on_ghosts = np.zeros((len(positions), self._no_messages.shape[1]), self._no_messages.dtype)
+        for _ in range(self._exchanges):
+            self._others.from_ghosts(on_ghosts)
         return EngineResult(np.zeros_like(positions), 0.0, np.zeros((3, 3)))
 
     def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
