@@ -1,6 +1,5 @@
 """Couplings of densities of three degrees: coefficients, invariance, and models from before there were any."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,7 +72,7 @@ def test_a_model_from_before_the_couplings_is_read_and_has_none(
     assert before.energies is not None
     torch.testing.assert_close(after.forces, before.forces, rtol=0, atol=0)
     torch.testing.assert_close(after.energies, before.energies, rtol=0, atol=0)
-    assert replace(loaded.card, format_version=8).settings == settings
+    assert loaded.card.settings == settings.model_copy(update={"channels": 2})
 
 
 def test_coefficients_stay_exact_when_a_model_is_rounded_and_converted_back() -> None:

@@ -28,7 +28,7 @@ from gnnformd.reference.type_names import distinct_names
 
 __all__ = ["ERRORS", "FORMAT_VERSION", "ModelCard"]
 
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 """1: no checksum; 2: a checksum of card and weights; 3: GAMD networks share the edge encoder of their later layers, and
 density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4; 5:
 GAMD networks say what their residual layers add to, which before was always the plain input; 6: it is always the
@@ -213,9 +213,8 @@ class ModelCard:
         force_field = None if field_data is None else ForceField.from_dict(field_data, source)
         if force_field is not None and len(force_field.types) != len(kinds):
             raise _damaged(source, f"{len(kinds)} types are named, the force field has {len(force_field.types)}")
-        return cls(
-            _settings(data["settings"], source, version), tuple(kinds), force_field, tuple(history), "real", version
-        )
+        settings = _settings(data["settings"], source, version, len(kinds))
+        return cls(settings, tuple(kinds), force_field, tuple(history), "real", version)
 
 
 def _known_version(version: Any, source: str) -> int:
@@ -269,8 +268,10 @@ def _check_extent(entry: Mapping[str, Any], source: str) -> None:
             raise _damaged(source, f"'stability': {error}") from error
 
 
-def _settings(data: Any, source: str, version: int) -> ModelSettings:
+def _settings(data: Any, source: str, version: int, type_count: int) -> ModelSettings:
     kind = data.get("kind") if isinstance(data, dict) else None
+    if kind == "density" and version < 9 and data.get("channels") is None:
+        data = {**data, "channels": min(type_count, 4)}  # what none stood for
     if kind == "seed":
         data, kind = _gamd_up_to_version_5(data, version), "gamd"
     if kind not in _KINDS:
