@@ -13,7 +13,7 @@ from gnnformd.model.settings import DensitySettings
 
 
 @pytest.mark.parametrize(
-    ("types", "channels"), [(2, None), (6, None), (8, None), (9, None), (20, None), (7, 4), (3, 2)]
+    ("types", "channels"), [(2, None), (6, None), (16, None), (17, None), (40, None), (7, 4), (3, 2)]
 )
 def test_each_type_is_seen_and_told_apart_from_the_others(types: int, channels: int | None) -> None:
     inputs = NodeInputs("embedding", types, channels).double()

@@ -20,6 +20,7 @@ STRENGTHS = tuple(10.0**k for k in range(-16, 3))  # of the prior, tried in turn
 TOLERANCE = 0.1  # a stronger prior may cost this share of the error in forces kept back
 KEPT_BACK = 4  # one frame (or atom) in so many is kept back to choose the strength
 TINY = 1e-300  # instead of zero singular values squared
+MOST_FUNCTIONS = 4000  # more would take minutes; that is about thirty kinds of atoms without bonds
 
 
 @torch.no_grad()
@@ -38,7 +39,8 @@ def fit_classical(
 
     They are fitted for each kind of bond and each two (three) kinds of atoms that there are, as smooth as forces kept
     back ask for (see `_Fit.solve`); then ``M`` and ``A`` are the smallest that give them, where charges and the number
-    1 count as large: what epsilon and sigma can describe is described by them.
+    1 count as large: what epsilon and sigma can describe is described by them. There are none where they would have
+    more than `MOST_FUNCTIONS` numbers.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def fit_classical(
         vertex, ends_of = which // len(kinds) ** 2, (which // len(kinds) % len(kinds), which % len(kinds))
         triples.append(torch.outer(kinds[vertex], kinds[ends_of[0]] + kinds[ends_of[1]]))
     counts = [count for _, count in sizes] + [POWERS] * len(triples)
-    if not counts:
+    if not 0 < sum(counts) <= MOST_FUNCTIONS:
         return
     roughness = torch.cat([torch.arange(1, count + 1) ** 2 for count in counts]).to(vectors)
     solution = torch.split(fit.solve(roughness, worth), counts)
@@ -156,11 +158,11 @@ class _Fit:
         if worth * _error(held, none) <= allowed:
             return none
         chosen = max(s for s, error in zip(STRENGTHS, errors, strict=True) if error <= allowed)
-        return _Ridge(_triangle(fitted, held), roughness).solution(chosen)
+        return _Ridge(_triangle([fitted, held]), roughness).solution(chosen)
 
     def _triangles(self) -> tuple[Tensor, Tensor]:
         """Least-squares problems of the frames to be fitted and of those kept back, or of their atoms if few."""
-        parts = [self.vectors.new_zeros(0, 0)] * 2
+        parts = _Triangle(), _Triangle()
         begin = 0
         for frame, atoms in enumerate(self.sizes):
             rows = self._rows(frame, begin, atoms)
@@ -169,10 +171,9 @@ class _Fit:
                 back = torch.full((len(rows),), frame % KEPT_BACK == KEPT_BACK - 1)
             else:
                 back = torch.arange(len(rows)) // 3 % KEPT_BACK == KEPT_BACK - 1
-            for which, chosen in enumerate((~back, back)):
-                if chosen.any():
-                    parts[which] = _triangle(parts[which], rows[chosen])
-        return parts[0], parts[1]
+            parts[0].add(rows[~back])
+            parts[1].add(rows[back])
+        return parts[0].whole(), parts[1].whole()
 
     def _rows(self, frame: int, begin: int, atoms: int) -> Tensor:
         edges_of = self.graph.half_edges
@@ -241,9 +242,27 @@ class _Ridge:
         return solution
 
 
-def _triangle(above: Tensor, rows: Tensor) -> Tensor:
+class _Triangle:
+    """A least-squares problem whose rows come one frame after the other, kept as small as its triangle."""
+
+    def __init__(self) -> None:
+        self._parts: list[Tensor] = []
+
+    def add(self, rows: Tensor) -> None:
+        """Take rows in; a decomposition waits for three times as many rows as there are columns."""
+        if len(rows):
+            self._parts.append(rows)
+            if sum(map(len, self._parts)) > 3 * rows.shape[1]:
+                self._parts = [_triangle(self._parts)]
+
+    def whole(self) -> Tensor:
+        """Return the triangle of all rows, (K + 1, K + 1), or no rows where there are none."""
+        return _triangle(self._parts) if self._parts else torch.zeros(0, 0)
+
+
+def _triangle(parts: list[Tensor]) -> Tensor:
     """Upper triangle that has the least-squares solutions and errors of all rows together."""
-    triangle: Tensor = torch.linalg.qr(torch.cat([above, rows]) if len(above) else rows, mode="r").R
+    triangle: Tensor = torch.linalg.qr(torch.cat(parts), mode="r").R
     return triangle
 
 

@@ -11,7 +11,7 @@ __all__ = ["MOST_CHANNELS", "WITHOUT_PAIR_ENERGY", "NodeInputs", "spread_directi
 
 LENGTH = 3.0  # angstrom; sigma is given in this unit
 PHYSICAL = 5
-MOST_CHANNELS = 8
+MOST_CHANNELS = 16
 REPULSIONS, REPULSION = 300, 0.3  # steps, and how far one goes
 WITHOUT_PAIR_ENERGY = (0, 1, 4)
 """Physical inputs in which no energy but Coulomb's is known to be linear: 1, charge and sigma."""
