@@ -77,7 +77,8 @@ def _file(folder: Path, name: str) -> Path:
 
 def _errors(model: Path, file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Errors of all components of forces, meV/angstrom, and of energies, meV/atom."""
-    loaded, frames = load_model(model), open_dataset([file])
+    loaded = load_model(model)
+    frames = open_dataset([file], elements=loaded.card.type_names)
     predict = Predictor(loaded, None)
     forces, energies = [], []
     chosen = [k for k, atoms in enumerate(frames.atom_counts) if atoms > 1]
