@@ -1,7 +1,7 @@
 """Do simulations with a trained model stay whole? Runs from frames of its training data, as in the check of stability.
 
 Usage: python -m benchmarks.quantum.dynamics MODEL FRAMES --temperatures 300 600 [--ensembles nvt] [--picoseconds 50]
-                                             [--runs 10] [--timestep FS]
+                                             [--runs 10]
 
 FRAMES is the training file. What counts as broken is written in `gnnformd.simulation.stability.run`; a run that comes
 closer than the training data is told apart ("outside"). A molecule in a vacuum that comes apart is broken, one with a
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import collections
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,13 +33,10 @@ def main() -> None:
     parser.add_argument("--ensembles", nargs="+", choices=("nve", "nvt", "npt"), default=["nvt"])
     parser.add_argument("--picoseconds", type=float, default=50.0)
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--timestep", type=float)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     loaded = load_model(chosen.model)
     starts = choose_starts(loaded, [open_dataset([chosen.frames])], chosen.runs)
-    if chosen.timestep is not None:
-        starts = [replace(start, timestep=chosen.timestep) for start in starts]
     for temperature in chosen.temperatures:
         for ensemble in chosen.ensembles:
             counts, drifts, begin = collections.Counter[str](), [], time.perf_counter()
