@@ -63,7 +63,9 @@ def draw(points: list[Point], path: Path) -> None:
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_title(title)
-        for point in (point for point in points if point.element == element):
+        mine = [point for point in points if point.element == element]
+        for point in mine:
+            below = point.own or any(_is_above(other, point) for other in mine)  # others lie above ours
             axis.plot(
                 point.cost,
                 point.error,
@@ -73,11 +75,11 @@ def draw(points: list[Point], path: Path) -> None:
             axis.annotate(
                 point.name,
                 (point.cost, point.error),
-                (0, -8 if point.own else 8),  # others lie above ours
+                (0, -8 if below else 8),
                 textcoords="offset points",
                 fontsize=7,
                 ha="center",
-                va="top" if point.own else "bottom",
+                va="top" if below else "bottom",
             )
         axis.set_xlabel("whole step of LAMMPS on one core, µs per atom")
         axis.set_ylabel("RMSE of the forces, meV/Å")
@@ -87,6 +89,11 @@ def draw(points: list[Point], path: Path) -> None:
         axis.set_xlim(2, 500)
         axis.set_ylim(50, 500)
     save_figure(figure, path)
+
+
+def _is_above(other: Point, point: Point) -> bool:
+    """Whether a name above the point would be written over another point."""
+    return 1.0 < other.error / point.error < 1.3 and 0.5 < other.cost / point.cost < 2.0
 
 
 if __name__ == "__main__":
