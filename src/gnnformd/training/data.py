@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.training.batches import EpochOrder, GraphBatches, Portion, frames_at_once, frames_per_step
-from gnnformd.training.data_checks import learned_frames, split_with_known_types, warn_of_data_problems
+from gnnformd.training.data_checks import learned_frames, split_with_known_types, types_of, warn_of_data_problems
+from gnnformd.training.samples import representative_frames
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.settings import DataSettings
@@ -89,26 +90,26 @@ class FrameData(lightning.LightningDataModule):
             [bool(datasets[which].known[frame, 0]) for which, frame in validation],
             min(len(validation), training.validation_frames or len(validation)),
         )
+        self._types = [types_of(datasets, frame) for frame in train]
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
 
     def sample(self) -> AtomicGraph:
         """Batch some training frames, evenly spaced: at least 16, and as many as hold some thousand atoms.
 
-        Frames without forces are among them in their share.
+        Frames without forces are among them in their share, and all types of atoms.
         """
-        count = len(self.train_graphs)
+        order = sorted(range(len(self.train_graphs)), key=self._lacks_forces.__getitem__)
         most = max(SAMPLE_FRAMES, round(SAMPLE_ATOMS / self.atoms))
-        order = sorted(range(count), key=self._lacks_forces.__getitem__)
-        return self.train_graphs.batch(sorted({order[k * count // most] for k in range(most)}))
+        return self.train_graphs.batch(representative_frames(order, self._types, most))
 
     def wide_sample(self) -> Iterator[AtomicGraph]:
-        """Batch many training frames, evenly spaced: at least 16, and as many as hold some ten thousand atoms."""
-        count = len(self.train_graphs)
-        most = min(count, max(SAMPLE_FRAMES, round(RANGE_ATOMS / self.atoms)))
+        """Batch many training frames, evenly spaced: 16, or as many as hold some ten thousand atoms, and all types."""
+        most = max(SAMPLE_FRAMES, round(RANGE_ATOMS / self.atoms))
+        chosen = representative_frames(range(len(self.train_graphs)), self._types, most)
         size = max(1, round(RANGE_BATCH / self.atoms))
-        for start in range(0, most, size):
-            yield self.train_graphs.batch([k * count // most for k in range(start, min(start + size, most))])
+        for start in range(0, len(chosen), size):
+            yield self.train_graphs.batch(chosen[start : start + size])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Cut the batches of an epoch into portions."""

@@ -20,6 +20,7 @@ __all__ = [
     "learned_frames",
     "split_with_known_types",
     "training_digests",
+    "types_of",
     "value_digests",
     "warn_of_data_problems",
 ]
@@ -89,8 +90,8 @@ def split_with_known_types(
     InputError
         Files for validation, or whole groups of frames, have such types, or no other frame is for validation.
     """
-    known = {*known_types, *(kind for frame in training for kind in _types_of(datasets, frame))}
-    unknown = {frame: _types_of(datasets, frame) - known for frame in validation}
+    known = {*known_types, *(kind for frame in training for kind in types_of(datasets, frame))}
+    unknown = {frame: types_of(datasets, frame) - known for frame in validation}
     moved = [frame for frame in validation if unknown[frame]]
     if not moved:
         return training, validation
@@ -115,7 +116,8 @@ def split_with_known_types(
     return sorted([*training, *moved]), [frame for frame in validation if not unknown[frame]]
 
 
-def _types_of(datasets: Sequence[PackedDataset], frame: tuple[int, int]) -> frozenset[int]:
+def types_of(datasets: Sequence[PackedDataset], frame: tuple[int, int]) -> frozenset[int]:
+    """Types of the atoms of a frame, from 1; ``frame`` has the numbers of dataset and frame."""
     return frozenset(np.unique(datasets[frame[0]][frame[1]].types).tolist())
 
 

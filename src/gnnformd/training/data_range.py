@@ -16,13 +16,15 @@ from gnnformd.trajectory.packed.dataset import PackedDataset
 
 __all__ = ["data_range_of", "shortest_distances_of"]
 
-_MAX_FRAMES = 256
+_FRAMES, _ATOMS = 256, 500_000  # in which closest approaches are searched: as many frames as hold so many atoms
 
 Frames = Sequence[tuple[int, int]]
 
 
 def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float, type_count: int) -> Tensor:
-    """Shortest distances in at most 256 frames, up to 0.8 of the cutoff, angstrom, (4, T, T); infinite beyond.
+    """Shortest distances, up to 0.8 of the cutoff, angstrom, (4, T, T); infinite beyond.
+
+    Of very many frames only as many are looked at, evenly spaced, as hold half a million atoms, but at least 256.
 
     Parameters
     ----------
@@ -35,7 +37,9 @@ def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cut
     type_count
         T.
     """
-    count = min(_MAX_FRAMES, len(frames))
+    counts = [dataset.atom_counts for dataset in datasets]
+    atoms = np.mean([counts[which][frame] for which, frame in frames])
+    count = min(len(frames), max(_FRAMES, round(_ATOMS / atoms)))
     shortest = torch.full((1,), torch.inf, dtype=torch.float64)
     for which, frame in (frames[k * len(frames) // count] for k in range(count)):
         graph = build_graph(datasets[which][frame], SEARCHED_SHARE * cutoff, datasets[which].force_field)
