@@ -12,11 +12,14 @@ from torch import Tensor
 from gnnformd.graph.build import build_graph
 from gnnformd.graph.distances import SEARCHED_SHARE, shortest_distances
 from gnnformd.reference.type_names import distinct_names
+from gnnformd.training.data_checks import types_of
+from gnnformd.training.samples import evenly_spaced, representative_frames
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
 __all__ = ["data_range_of", "shortest_distances_of"]
 
-_FRAMES, _ATOMS = 256, 500_000  # in which closest approaches are searched: as many frames as hold so many atoms
+_FRAMES = 256  # in which closest approaches of all pairs are searched
+_ATOMS = 1_000_000  # in as many frames as hold so many atoms, closer ones
 
 Frames = Sequence[tuple[int, int]]
 
@@ -24,7 +27,7 @@ Frames = Sequence[tuple[int, int]]
 def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float, type_count: int) -> Tensor:
     """Shortest distances, up to 0.8 of the cutoff, angstrom, (4, T, T); infinite beyond.
 
-    Of very many frames only as many are looked at, evenly spaced, as hold half a million atoms, but at least 256.
+    They are those of at least 256 frames with all types, and closer ones of as many others as hold a million atoms.
 
     Parameters
     ----------
@@ -39,12 +42,16 @@ def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cut
     """
     counts = [dataset.atom_counts for dataset in datasets]
     atoms = np.mean([counts[which][frame] for which, frame in frames])
-    count = min(len(frames), max(_FRAMES, round(_ATOMS / atoms)))
-    shortest = torch.full((1,), torch.inf, dtype=torch.float64)
-    for which, frame in (frames[k * len(frames) // count] for k in range(count)):
-        graph = build_graph(datasets[which][frame], SEARCHED_SHARE * cutoff, datasets[which].force_field)
-        distance = graph.half_edge_vectors().norm(dim=1)
-        shortest = torch.minimum(shortest, shortest_distances(graph, distance, type_count))
+    every = range(len(frames))
+    first = representative_frames(every, [types_of(datasets, frame) for frame in frames], _FRAMES)
+    others = sorted(set(evenly_spaced(every, round(_ATOMS / atoms))).difference(first))
+    shortest, reach = torch.full((1,), torch.inf, dtype=torch.float64), SEARCHED_SHARE * cutoff
+    for numbers in (first, others):
+        for which, frame in (frames[number] for number in numbers):
+            graph = build_graph(datasets[which][frame], reach, datasets[which].force_field)
+            distance = graph.half_edge_vectors().norm(dim=1)
+            shortest = torch.minimum(shortest, shortest_distances(graph, distance, type_count))
+        reach = float(shortest[shortest.isfinite()].max()) if shortest.isfinite().any() else reach
     return shortest
 
 

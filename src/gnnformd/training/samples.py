@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-__all__ = ["FRAMES_OF_EACH_TYPE", "representative_frames"]
+__all__ = ["FRAMES_OF_EACH_TYPE", "evenly_spaced", "representative_frames"]
 
 FRAMES_OF_EACH_TYPE = 4
 
@@ -27,13 +27,14 @@ def representative_frames(order: Sequence[int], types: Sequence[Collection[int]]
     list of int
         Ascending.
     """
-    chosen = set(_evenly_spaced(order, most))
+    chosen = set(evenly_spaced(order, most))
     for kind in sorted(set[int]().union(*types)):
         if sum(kind in types[frame] for frame in chosen) < FRAMES_OF_EACH_TYPE:
-            chosen.update(_evenly_spaced([frame for frame in order if kind in types[frame]], FRAMES_OF_EACH_TYPE))
+            chosen.update(evenly_spaced([frame for frame in order if kind in types[frame]], FRAMES_OF_EACH_TYPE))
     return sorted(chosen)
 
 
-def _evenly_spaced(frames: Sequence[int], most: int) -> list[int]:
+def evenly_spaced(frames: Sequence[int], most: int) -> list[int]:
+    """Choose so many of the frames, or all there are, from the first on."""
     count = min(most, len(frames))
     return [frames[k * len(frames) // count] for k in range(count)]
