@@ -113,6 +113,19 @@ def test_the_variation_of_mixtures_falls_with_the_number_of_the_radial_function(
         torch.testing.assert_close(found, (1 / (1 / numbers**2).mean()).sqrt().expand_as(found), rtol=1e-10, atol=0)
 
 
+def test_densities_of_rare_neighbors_are_scaled_by_their_spread_among_the_atoms_that_have_such():
+    rare, common = water(0), water(1)
+    common = replace(common, type_index=torch.zeros_like(common.type_index))
+    settings = {"electrostatics": "none", "node_features": "embedding", "bond_kinds": 0}
+    alone, among_others = density(**settings), density(**settings)
+    alone.initialize(rare)
+    among_others.initialize(collate([rare, *[common] * 19]))
+    (one,), (other,) = alone.network.layers, among_others.network.layers
+    functions = alone.settings.radial_functions
+    rare_ones = alone.network.inputs.projection[1].abs().argmax() * functions + torch.arange(functions)
+    torch.testing.assert_close(one.spread[1:, rare_ones], other.spread[1:, rare_ones], rtol=1e-10, atol=0)
+
+
 def test_radial_functions_and_their_slopes_vanish_at_the_cutoff_and_agree():
     r = torch.linspace(0.4, 5.5, 200, dtype=torch.float64)
     values, slopes = radial_functions(r, torch.ones_like(r), 5.0, 6)

@@ -183,19 +183,22 @@ class DensityNetwork(nn.Module):
         """Take mean and spread of the densities from a batch of frames; arguments as those of `forward`.
 
         The mean of degree 0 is a linear map of the node inputs, fitted by least squares, so that it differs from type
-        to type and carries over to types between them.
+        to type and carries over to types between them. The spread is that among the atoms with such neighbors: where
+        few have them, densities would be scaled up the more, the rarer they are.
         """
         inputs = self.inputs(graph)
         self.inputs.measure(inputs)
         geometries = self._geometries(graph, vectors, soft, soft_slope)
         densities = self._densities(self.inputs.sent(inputs), geometries).double()  # (L, N, C K)
+        channels = self.inputs.channels
+        meets = (densities[0].view(len(inputs), channels, -1) != 0).any(2)  # (N, C)
+        share = meets.double().mean(0).clamp(min=1 / len(inputs))
         mean = torch.linalg.pinv(inputs.double(), rtol=1e-6) @ densities[0]  # (P, C K)
         densities[0] -= inputs.double() @ mean
         first = self.layers[0]
         assert isinstance(first, DensityLayer)
-        squares = densities.square().mean(1)  # (L, C K)
-        channels = self.inputs.channels
         counts = self.settings.function_counts
+        squares = densities.square().mean(1) / share.repeat_interleave(sum(counts))  # (L, C K)
         numbers = torch.cat([torch.arange(1, count + 1) for count in counts]).to(squares)  # (K,)
         first.standardize(mean, squares, numbers.repeat(channels))
         per_function = squares.view(len(squares), channels, -1).mean(1)  # (L, K)
