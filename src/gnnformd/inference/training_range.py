@@ -98,8 +98,8 @@ class TrainingRange:
     Attributes
     ----------
     contact
-        Contact distances, 0.95 of the closest approach in training, for each kind of bond and
-        pair of types, angstrom, (4, T, T); zero where it is not known.
+        Contact distances, 0.95 of the closest approach in training, for each kind of bond and pair of types, angstrom,
+        (4, T, T); zero where it is not known.
     largest_force
         1.5 times the largest force on an atom of each type in training, kcal/mol/angstrom, (T,); infinite where it is
         not known.

@@ -19,7 +19,7 @@ from gnnformd.trajectory.packed.dataset import PackedDataset
 __all__ = ["data_range_of", "shortest_distances_of"]
 
 _FRAMES = 256  # in which closest approaches of all pairs are searched
-_ATOMS = 1_000_000  # in as many frames as hold so many atoms, closer ones
+_MOST_FRAMES, _MOST_ATOMS = 4000, 1_000_000  # in which closer ones are searched
 
 Frames = Sequence[tuple[int, int]]
 
@@ -27,7 +27,8 @@ Frames = Sequence[tuple[int, int]]
 def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float, type_count: int) -> Tensor:
     """Shortest distances, up to 0.8 of the cutoff, angstrom, (4, T, T); infinite beyond.
 
-    They are those of at least 256 frames with all types, and closer ones of as many others as hold a million atoms.
+    They are those of at least 256 frames with all types, and closer ones of up to 4000 others that hold up to a
+    million atoms.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cut
     atoms = np.mean([counts[which][frame] for which, frame in frames])
     every = range(len(frames))
     first = representative_frames(every, [types_of(datasets, frame) for frame in frames], _FRAMES)
-    others = sorted(set(evenly_spaced(every, round(_ATOMS / atoms))).difference(first))
+    others = sorted(set(evenly_spaced(every, min(_MOST_FRAMES, round(_MOST_ATOMS / atoms)))).difference(first))
     shortest, reach = torch.full((1,), torch.inf, dtype=torch.float64), SEARCHED_SHARE * cutoff
     for numbers in (first, others):
         for which, frame in (frames[number] for number in numbers):

@@ -34,7 +34,7 @@ density networks are a polynomial and a perceptron; 4: the Coulomb energy is spl
 GAMD networks say what their residual layers add to, which before was always the plain input; 6: it is always the
 normalized input, and GraphNorm averages over all graphs that are evaluated together; fitted potentials of density
 networks have names of their own; 7: energies of atoms of density networks have a floor; 8: their layers
-couple densities of three different degrees."""
+couple densities of three different degrees; 9: up to sixteen types have a channel each, up to four before."""
 
 OF_FORCES = ("validation_l1_per_atom", "validation_mean_force", "train_l1_per_atom")
 SHARES = ("train_energy_share", "train_virial_share")

@@ -64,8 +64,8 @@ _ADVICE: Mapping[Cause, str] = {
     "energy": "Simulate with a smaller timestep than {timestep:g} fs, or train longer.",
     "temperature": "Train longer, add frames at this temperature, or simulate with a smaller timestep than "
     "{timestep:g} fs.",
-    "volume": "Learn virials (training.virial_weight) where the data have them, or add frames of other densities to the "
-    "data.",
+    "volume": "Learn virials (training.virial_weight) where the data have them, or add frames of other densities to "
+    "them.",
     "forces": "Train longer, or add frames at this temperature to the data.",
     "pieces": "Train longer, or compute the forces of such configurations (stability.xyz) and add them to the data.",
 }
