@@ -86,3 +86,11 @@ def test_a_model_is_fine_tuned_on_fewer_types_in_another_order(tmp_path: Path) -
     assert second.type_names == ("Ar", "Kr")
     assert set(second.trained_on[1]["largest_forces"]) == {"Kr"}
     assert [pair[1:3] for pair in second.trained_on[1]["closest_pairs"]] == [["Kr", "Kr"]]
+
+
+def test_channels_that_are_not_set_are_those_of_the_model_that_is_fine_tuned(tmp_path: Path) -> None:
+    write(tmp_path / "two.xyz", ["Ar", "Kr"], 0)
+    data = DataSettings(paths=[str(tmp_path / "two.xyz")], validation_fraction=0.25)
+    first = train(DENSITY.model_copy(update={"channels": 1}), data, TRAINING, tmp_path / "first")
+    second = load_model(finetune(first.model, DENSITY, data, TRAINING, tmp_path / "second").model)
+    assert second.card.settings == DENSITY.model_copy(update={"channels": 1})

@@ -57,3 +57,14 @@ def test_the_closest_pair_is_found_in_whichever_frame_it_is(tmp_path: Path) -> N
     train = frames.train_graphs
     assert (0, 1) in train.frames
     assert float(shortest_distances_of(train.datasets, train.frames, 5.0, types)[0, 0, 0]) == 1.5
+
+
+def test_a_pair_of_types_that_meets_in_one_frame_alone_is_found(tmp_path: Path) -> None:
+    same, mixed = FRAME.format(neighbor="Cu", distance=2.5), FRAME.format(neighbor="Ag", distance=3.0)
+    silver = same.replace("Cu", "Ag")
+    texts = [same if k % 2 else silver for k in range(600)]
+    texts[1] = mixed
+    frames, types = frames_of(tmp_path, "".join(texts))
+    train = frames.train_graphs
+    assert (0, 1) in train.frames
+    assert float(shortest_distances_of(train.datasets, train.frames, 5.5, types)[0, 0, 1]) == 3.0

@@ -19,7 +19,7 @@ from gnnformd.trajectory.packed.dataset import PackedDataset
 __all__ = ["data_range_of", "shortest_distances_of"]
 
 _FRAMES = 256  # in which closest approaches of all pairs are searched
-_MOST_FRAMES, _MOST_ATOMS = 4000, 1_000_000  # in which closer ones are searched
+_MOST_FRAMES, _MOST_ATOMS = 2000, 1_000_000  # in which closer ones are searched
 
 Frames = Sequence[tuple[int, int]]
 
@@ -27,8 +27,8 @@ Frames = Sequence[tuple[int, int]]
 def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cutoff: float, type_count: int) -> Tensor:
     """Shortest distances, up to 0.8 of the cutoff, angstrom, (4, T, T); infinite beyond.
 
-    They are those of at least 256 frames with all types, and closer ones of up to 4000 others that hold up to a
-    million atoms.
+    They are those of at least 256 frames with all types and of up to 2000 others that hold up to a million atoms. In
+    these only approaches that are closer are searched, unless some pair of types never met.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cut
             graph = build_graph(datasets[which][frame], reach, datasets[which].force_field)
             distance = graph.half_edge_vectors().norm(dim=1)
             shortest = torch.minimum(shortest, shortest_distances(graph, distance, type_count))
-        reach = float(shortest[shortest.isfinite()].max()) if shortest.isfinite().any() else reach
+        if shortest.ndim == 3 and shortest[0].isfinite().all():  # (4, T, T); atoms that are not bonded come first
+            reach = float(shortest[shortest.isfinite()].max())
     return shortest
 
 

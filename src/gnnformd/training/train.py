@@ -20,7 +20,7 @@ from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, 
 from gnnformd.model.files.usability import why_inconsistent, why_unusable
 from gnnformd.model.interface import ForceModel, weight_of
 from gnnformd.model.registry import build_model
-from gnnformd.model.settings import ModelSettings
+from gnnformd.model.settings import DensitySettings, ModelSettings
 from gnnformd.reference.thermo import temperature_range
 from gnnformd.training.atom_types import atom_energies, with_common_types
 from gnnformd.training.data import FrameData
@@ -194,7 +194,8 @@ def finetune(
     """Train from the weights of a model file; everything else as in `train`.
 
     The settings of the model may differ where the weights do not depend on them (cutoff, dropout), and the types of
-    atoms where the model's inputs are physical parameters. Parts named in ``training.freeze`` keep their weights.
+    atoms where the model's inputs are physical parameters; channels that are not set are those of the model. Parts
+    named in ``training.freeze`` keep their weights.
 
     Raises
     ------
@@ -202,6 +203,9 @@ def finetune(
         The weights do not match the settings, or see `train`.
     """
     start = load_model(pretrained)
+    known = start.card.settings
+    if isinstance(model, DensitySettings) and isinstance(known, DensitySettings) and model.channels is None:
+        model = model.model_copy(update={"channels": known.channels})
 
     def make(settings: ModelSettings, type_names: tuple[str, ...]) -> ForceModel:
         torch.manual_seed(training.seed)

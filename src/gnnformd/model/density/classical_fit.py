@@ -20,7 +20,7 @@ STRENGTHS = tuple(10.0**k for k in range(-16, 3))  # of the prior, tried in turn
 TOLERANCE = 0.1  # a stronger prior may cost this share of the error in forces kept back
 KEPT_BACK = 4  # one frame (or atom) in so many is kept back to choose the strength
 TINY = 1e-300  # instead of zero singular values squared
-MOST_FUNCTIONS = 4000  # more would take minutes; that is about thirty kinds of atoms without bonds
+MOST_FUNCTIONS, MOST_OF_TYPES = 4000, 1500  # more take long; types alone are quantum data, which need no potentials
 
 
 @torch.no_grad()
@@ -40,7 +40,7 @@ def fit_classical(
     They are fitted for each kind of bond and each two (three) kinds of atoms that there are, as smooth as forces kept
     back ask for (see `_Fit.solve`); then ``M`` and ``A`` are the smallest that give them, where charges and the number
     1 count as large: what epsilon and sigma can describe is described by them. There are none where they would have
-    more than `MOST_FUNCTIONS` numbers.
+    more than `MOST_FUNCTIONS` numbers, without a force field `MOST_OF_TYPES` (15 types without bonds).
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def fit_classical(
     virials = None if virials is None else virials.double()
     soft, slope = softened
     fit = _Fit(graph, vectors, (soft.double(), slope.double(), pairs.cutoff), forces.double(), virials)
-    products, sizes, first = [], [], 0
+    met, sizes, first = [], [], 0
     for kind, (edges, count) in enumerate(pairs.by_bond_kind(bond_kind)):
         if kind == SECOND_NEIGHBORS:
             edges = edges[:0]
@@ -73,21 +73,22 @@ def fit_classical(
         key = torch.minimum(one, other) * len(kinds) + torch.maximum(one, other)
         for which in torch.unique(key).tolist():
             fit.pairs.append((edges[key == which], count))
-            a, b = kinds[which // len(kinds)], kinds[which % len(kinds)]
-            products.append(torch.outer(a, b) + torch.outer(b, a))
+            met.append((which // len(kinds), which % len(kinds)))
             sizes.append((first, count))
         first += count
     middle, ends, _ = bond_angles(graph, vectors)
     low, high = of_atom[ends].min(0).values, of_atom[ends].max(0).values
     key = (of_atom[middle] * len(kinds) + low) * len(kinds) + high
+    bends = torch.unique(key).tolist()
+    counts = [count for _, count in sizes] + [POWERS] * len(bends)
+    if not 0 < sum(counts) <= (MOST_FUNCTIONS if pairs.physical else MOST_OF_TYPES):
+        return
+    products = [torch.outer(kinds[a], kinds[b]) + torch.outer(kinds[b], kinds[a]) for a, b in met]
     triples = []
-    for which in torch.unique(key).tolist():
+    for which in bends:
         fit.angles.append(torch.nonzero(key == which).squeeze(1))
         vertex, ends_of = which // len(kinds) ** 2, (which // len(kinds) % len(kinds), which % len(kinds))
         triples.append(torch.outer(kinds[vertex], kinds[ends_of[0]] + kinds[ends_of[1]]))
-    counts = [count for _, count in sizes] + [POWERS] * len(triples)
-    if not 0 < sum(counts) <= MOST_FUNCTIONS:
-        return
     roughness = torch.cat([torch.arange(1, count + 1) ** 2 for count in counts]).to(vectors)
     solution = torch.split(fit.solve(roughness, worth), counts)
     weight = torch.ones_like(kinds[0])
@@ -150,7 +151,7 @@ class _Fit:
         """
         fitted, held = self._triangles()
         none = torch.zeros_like(roughness)
-        if not len(held):
+        if not len(held) or not len(fitted):
             return none
         found = _Ridge(fitted, roughness)
         errors = [_error(held, found.solution(strength)) for strength in STRENGTHS]

@@ -40,7 +40,7 @@ class DensitySettings(NetworkSettings):
         None,
         ge=1,
         description="Numbers by which neighbors are told apart in the first layer; by default one per type of atom, at "
-        "most sixteen.",
+        "most sixteen (with physical node_features five).",
     )
     message_channels: int = Field(8, ge=1, description="Numbers that neighbors send in the layers after the first.")
     node_features: Literal["physical", "embedding"] = Field(
