@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.graph.build import build_graph
 from gnnformd.graph.distances import SEARCHED_SHARE, shortest_distances
 from gnnformd.reference.type_names import distinct_names
@@ -46,13 +47,14 @@ def shortest_distances_of(datasets: Sequence[PackedDataset], frames: Frames, cut
     every = range(len(frames))
     first = representative_frames(every, [types_of(datasets, frame) for frame in frames], _FRAMES)
     others = sorted(set(evenly_spaced(every, min(_MOST_FRAMES, round(_MOST_ATOMS / atoms)))).difference(first))
-    shortest, reach = torch.full((1,), torch.inf, dtype=torch.float64), SEARCHED_SHARE * cutoff
+    shortest = torch.full((BOND_KINDS, type_count, type_count), torch.inf, dtype=torch.float64)
+    reach = SEARCHED_SHARE * cutoff
     for numbers in (first, others):
         for which, frame in (frames[number] for number in numbers):
             graph = build_graph(datasets[which][frame], reach, datasets[which].force_field)
             distance = graph.half_edge_vectors().norm(dim=1)
             shortest = torch.minimum(shortest, shortest_distances(graph, distance, type_count))
-        if shortest.ndim == 3 and shortest[0].isfinite().all():  # (4, T, T); atoms that are not bonded come first
+        if shortest[0].isfinite().all():  # of atoms that are not bonded
             reach = float(shortest[shortest.isfinite()].max())
     return shortest
 

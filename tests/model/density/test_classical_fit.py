@@ -9,6 +9,7 @@ from tests.model.density.test_model import approaches, density
 
 from gnnformd.graph.build import build_graph, collate
 from gnnformd.model.density import classical_fit
+from gnnformd.model.settings import DensitySettings
 from gnnformd.trajectory.frame import Frame
 
 
@@ -39,7 +40,7 @@ def started(frames):
     """Model after the fit of its potentials to the forces of some frames, without the network."""
     batch = collate(frames)
     model = density(types=1, node_features="embedding", electrostatics="none", repulsion=0.0, bond_kinds=0).eval()
-    model.fitted_pairs.coefficients.zero_()
+    torch.nn.init.zeros_(model.fitted_pairs.coefficients)
     model.network.energy_scale.zero_()
     model.contacts.take(approaches(batch, types=1))
     model.fit_classical(batch)
@@ -98,6 +99,21 @@ def test_a_prior_of_smooth_potentials_is_as_strong_as_the_data_ask_for(monkeypat
 def test_a_new_model_has_potentials_where_they_leave_little(noise, classical):
     frames = [with_pair_forces(liquid(k), noise=noise, seed=k) for k in range(8)]
     model = density(types=1, node_features="embedding", electrostatics="none", repulsion=0.0, bond_kinds=0).eval()
-    model.fitted_pairs.coefficients.zero_()
+    torch.nn.init.zeros_(model.fitted_pairs.coefficients)
     model.initialize(collate(frames))
     assert (model.fitted_pairs.coefficients.abs().max() > 0) == classical
+
+
+def test_potentials_that_would_have_too_many_numbers_are_none(monkeypatch):
+    frames = [with_pair_forces(liquid(k), noise=0.0) for k in range(4)]
+    count = DensitySettings().radial_functions  # of one pair of types
+    monkeypatch.setattr(classical_fit, "MOST_OF_TYPES", count)
+    assert started(frames).fitted_pairs.coefficients.abs().max() > 0
+    monkeypatch.setattr(classical_fit, "MOST_OF_TYPES", count - 1)
+    assert started(frames).fitted_pairs.coefficients.abs().max() == 0
+
+
+def test_frames_that_all_are_kept_back_give_no_potentials():
+    frames = [with_pair_forces(liquid(k), noise=0.0) for k in range(4)]
+    unknown = [replace(frame, forces=torch.full_like(frame.forces, torch.nan)) for frame in frames[:3]]
+    assert started([*unknown, frames[3]]).fitted_pairs.coefficients.abs().max() == 0
