@@ -19,7 +19,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.dataset import GraphDataset
 from gnnformd.model.gamd.layers import Perceptron
 from gnnformd.model.gamd.network import GamdModel
-from gnnformd.model.gamd.tiles.products import has_tiles
+from gnnformd.model.gamd.tiles.products import has_products
 from gnnformd.model.settings import GamdSettings
 from gnnformd.training.loss import absolute_error_per_axis
 from gnnformd.training.settings import TrainingSettings
@@ -66,7 +66,7 @@ def main() -> None:
     plain_step = make_step(lambda graph: literal_forces(plain, graph), plain)
     our_step = make_step(lambda graph: ours(graph).forces, ours)
     rounding_step = make_step(lambda graph: rounding(graph).forces, rounding)
-    rounded = "tiles of bfloat16 numbers" if has_tiles() else "gradients from bfloat16 numbers"
+    rounded = "blocks of bfloat16 numbers" if has_products() else "gradients from bfloat16 numbers"
     variants = {
         "as the equations stand, whole batch, float32": ("highest", plain_step, True),
         "as the equations stand, frame by frame": ("highest", plain_step, False),

@@ -1,4 +1,4 @@
-"""Edges in tiles of bfloat16 numbers against the plain equations in float64; skipped where a processor has no tiles."""
+"""Edges in blocks of bfloat16 numbers against the plain equations in float64; skipped without instructions for them."""
 
 import copy
 
@@ -12,11 +12,11 @@ from gnnformd.model.gamd.layers import Perceptron
 from gnnformd.model.gamd.network import GamdModel
 from gnnformd.model.gamd.tiles.blocks import PAIRS
 from gnnformd.model.gamd.tiles.edges import encoded, summed_messages
-from gnnformd.model.gamd.tiles.products import has_tiles
+from gnnformd.model.gamd.tiles.products import has_products
 from gnnformd.model.settings import GamdSettings
 from gnnformd.training.loss import absolute_error_per_axis
 
-pytestmark = pytest.mark.skipif(not has_tiles(), reason="this processor has no instructions for tiles")
+pytestmark = pytest.mark.skipif(not has_products(), reason="this processor does not multiply bfloat16 numbers")
 
 WIDTH, EDGES, ATOMS = 64, 1024, 40
 
@@ -151,5 +151,7 @@ def test_the_network_says_the_same_in_tiles(locally_equivariant: bool) -> None:
     assert gap(mine, theirs) < 1e-4
     assert gap(torch.cat([g.flatten() for g in gradients]), torch.cat([g.flatten() for g in right])) < 0.03
     largest = max(float(value.norm()) for value in right)
-    for one, other in zip(gradients, right, strict=True):  # of some, large terms cancel behind GraphNorm
-        assert (one.double() - other).norm() < 0.2 * other.norm() + 3e-3 * largest
+    for one, other in zip(
+        gradients, right, strict=True
+    ):  # of some, large terms cancel behind GraphNorm: rounding stays
+        assert (one.double() - other).norm() < 0.2 * other.norm() + 1e-2 * largest

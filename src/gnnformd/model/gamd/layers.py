@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnformd.model.gamd.rounded_linear import rounded_linear
-from gnnformd.model.gamd.tiles.products import has_tiles
+from gnnformd.model.gamd.tiles.products import has_products
 
 __all__ = ["GraphNorm", "Perceptron"]
 
@@ -29,8 +29,8 @@ class Perceptron(nn.Module):
     Attributes
     ----------
     round_gradients
-        Compute the gradients of the wide linear maps from bfloat16 numbers; training sets it. Where a processor has
-        tiles, edges then take `gnnformd.model.gamd.tiles`.
+        Compute the gradients of the wide linear maps from bfloat16 numbers; training sets it. Where a processor
+        has instructions for them, edges then take `gnnformd.model.gamd.tiles`.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int, dropout: float) -> None:
@@ -48,7 +48,7 @@ class Perceptron(nn.Module):
         """Whether the loops of `gnnformd.model.gamd.tiles` compute hidden values from these."""
         width = self.first.out_features
         suits = self.round_gradients and values.device.type == "cpu" and values.dtype == torch.float32
-        return suits and width % 32 == 0 and not torch.is_autocast_enabled("cpu") and has_tiles()
+        return suits and width % 32 == 0 and not torch.is_autocast_enabled("cpu") and has_products()
 
     def hidden_from(self, values: Tensor) -> Tensor:
         """Everything between the first linear map and the last: values (..., width) to (..., width)."""

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from gnnformd.model.gamd.tiles.amx import TILES
 from gnnformd.model.gamd.tiles.blocks import PAIRS
 from gnnformd.model.gamd.tiles.encode import decode_edges, encode_edges
 from gnnformd.model.gamd.tiles.messages import message_edges, unmessage_edges
-from gnnformd.model.gamd.tiles.products import TILES, packed
+from gnnformd.model.gamd.tiles.products import packed
 
 if TYPE_CHECKING:
     from gnnformd.model.gamd.layers import Perceptron

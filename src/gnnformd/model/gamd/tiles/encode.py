@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from gnnformd.model.gamd.prelu_dropout import hashed
+from gnnformd.model.gamd.tiles.amx import release_tiles, use_tiles
 from gnnformd.model.gamd.tiles.blocks import (
     COLUMN,
     PAIRS,
@@ -18,7 +19,7 @@ from gnnformd.model.gamd.tiles.blocks import (
     layers_back,
     share_of,
 )
-from gnnformd.model.gamd.tiles.products import floats, release_tiles, use_tiles
+from gnnformd.model.gamd.tiles.products import floats
 
 __all__ = ["decode_edges", "encode_edges"]
 

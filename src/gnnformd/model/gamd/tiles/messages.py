@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from gnnformd.model.gamd.prelu_dropout import hashed
+from gnnformd.model.gamd.tiles.amx import release_tiles, use_tiles
 from gnnformd.model.gamd.tiles.blocks import (
     COLUMN,
     PAIRS,
@@ -23,7 +24,7 @@ from gnnformd.model.gamd.tiles.blocks import (
     small_bits,
     split,
 )
-from gnnformd.model.gamd.tiles.products import floats, product, release_tiles, split_product, transpose, use_tiles
+from gnnformd.model.gamd.tiles.products import floats, product, split_product, transpose
 
 __all__ = ["message_edges", "unmessage_edges"]
 

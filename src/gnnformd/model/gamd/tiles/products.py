@@ -1,10 +1,13 @@
-"""Matrix products from tiles of 16 by 32 bfloat16 numbers, as loops that numba compiles.
+"""Products of matrices of bfloat16 numbers, as loops that numba compiles.
+
+Processors with AMX multiply tiles of 16 by 32 numbers, others with AVX512_BF16 vectors of 32; factors are laid out the
+same way for both, and products are made in blocks of 32 rows and 32 columns.
 
 A float32 number is the sum of two bfloat16 numbers to 16 bits, and a product of such sums is three products of
 bfloat16 numbers (the fourth, of the two small parts, is below rounding). Their sums are float32.
 
 Matrices are handed over by address. The left one has rows of bfloat16 numbers; the right one has each two rows side by
-side (see `packed`). Source of the instructions: Intel, Architecture Instruction Set Extensions, chapter "AMX".
+side (see `packed`).
 """
 
 from __future__ import annotations
@@ -16,39 +19,29 @@ import numba
 import numpy as np
 import torch
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnnformd.model.gamd.tiles.amx import emit_in_tiles, has_tiles
+from gnnformd.model.gamd.tiles.vectors import emit_in_vectors
+
 __all__ = [
-    "TILES",
     "bits",
     "floats",
-    "has_tiles",
+    "has_products",
     "packed",
     "product",
-    "release_tiles",
     "split_product",
     "transpose",
-    "use_tiles",
 ]
-
-_BYTE, _LONG = ir.IntType(8), ir.IntType(64)
-_POINTER = _BYTE.as_pointer()
-
-TILES = np.zeros(64, np.uint8)
-"""What the processor must know of the tiles: eight of them, of 16 rows of 64 bytes."""
-TILES[0] = 1
-TILES[16:32].view(np.uint16)[:] = 64
-TILES[48:56] = 16
 
 
 @cache
-def has_tiles() -> bool:
-    """Whether this processor has the instructions; asks the system to let this process use them."""
-    supported = torch.cpu._is_amx_tile_supported() and torch.cpu._is_avx512_bf16_supported()
-    return bool(supported and torch.cpu._init_amx())
+def has_products() -> bool:
+    """Whether this processor multiplies bfloat16 numbers, and numba compiles for it and not for another one."""
+    return bool(torch.cpu._is_avx512_bf16_supported() and numba.config.CPU_NAME is None)
 
 
 def packed(matrix: Tensor) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
@@ -64,82 +57,9 @@ def packed(matrix: Tensor) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     return paired(large), paired(small)
 
 
-def _call(builder: Any, name: str, *arguments: Any) -> None:
-    """Emit an instruction; plain numbers are names of tiles."""
-    values = [ir.Constant(_BYTE, a) if isinstance(a, int) else a for a in arguments]
-    kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
-    builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), values)
-
-
-@intrinsic
-def use_tiles(_: Any, address: Any) -> Any:
-    """Tell the processor of the tiles, by the address of `TILES`."""
-
-    def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _call(builder, "ldtilecfg", builder.inttoptr(arguments[0], _POINTER))
-        return context.get_dummy_value()
-
-    return types.void(types.int64), emit
-
-
-@intrinsic
-def release_tiles(_: Any) -> Any:
-    """Let go of the tiles."""
-
-    def emit(context: Any, builder: Any, _: Any, __: Any) -> Any:
-        _call(builder, "tilerelease")
-        return context.get_dummy_value()
-
-    return types.void(), emit
-
-
-class _Block:
-    """Emits a product of 32 rows and 32 columns: four sums in tiles 0 to 3, factors in 4 and 5 and in 6 and 7."""
-
-    def __init__(self, builder: Any, target: Any, target_stride: Any, right_stride: Any) -> None:
-        self.builder, self.stride, self.right_stride = builder, target_stride, right_stride
-        below = builder.add(target, builder.mul(target_stride, ir.Constant(_LONG, 16)))
-        self.targets = [self._shift(part, right) for part in (target, below) for right in (0, 64)]
-
-    def _shift(self, address: Any, by: Any) -> Any:
-        return self.builder.add(address, ir.Constant(_LONG, by) if isinstance(by, int) else by)
-
-    def _load(self, tile: int, address: Any, stride: Any) -> None:
-        _call(self.builder, "tileloadd64", tile, self.builder.inttoptr(address, _POINTER), stride)
-
-    def start(self, add: Any) -> None:
-        """Begin with what the target holds, or with zeros."""
-        with self.builder.if_else(self.builder.icmp_signed("!=", add, ir.Constant(_LONG, 0))) as (held, zeros):
-            with held:
-                for tile, address in enumerate(self.targets):
-                    self._load(tile, address, self.stride)
-            with zeros:
-                for tile in range(4):
-                    _call(self.builder, "tilezero", tile)
-
-    def left(self, matrix: Any, stride: Any, step: Any) -> None:
-        """Load 32 rows of the left factor."""
-        address = self._shift(matrix, self.builder.mul(step, ir.Constant(_LONG, 64)))
-        self._load(4, address, stride)
-        self._load(5, self._shift(address, self.builder.mul(stride, ir.Constant(_LONG, 16))), stride)
-
-    def right(self, matrix: Any, step: Any) -> None:
-        """Load 32 columns of the right factor."""
-        address = self._shift(
-            matrix, self.builder.mul(step, self.builder.mul(self.right_stride, ir.Constant(_LONG, 16)))
-        )
-        self._load(6, address, self.right_stride)
-        self._load(7, self._shift(address, 64), self.right_stride)
-
-    def multiply(self) -> None:
-        """Add the products of what is loaded."""
-        for tile in range(4):
-            _call(self.builder, "tdpbf16ps", tile, 4 + tile // 2, 6 + tile % 2)
-
-    def store(self) -> None:
-        """Write the sums."""
-        for tile, address in enumerate(self.targets):
-            _call(self.builder, "tilestored64", tile, self.builder.inttoptr(address, _POINTER), self.stride)
+def _emit(builder: Any, *arguments: Any) -> None:
+    """Emit a sum of products the way this processor has."""
+    (emit_in_tiles if has_tiles() else emit_in_vectors)(builder, *arguments)
 
 
 @intrinsic
@@ -156,13 +76,7 @@ def _block(
 ) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         left, right, target, left_stride, right_stride, target_stride, steps, add = arguments
-        block = _Block(builder, target, target_stride, right_stride)
-        block.start(add)
-        with cgutils.for_range(builder, steps) as loop:
-            block.left(left, left_stride, loop.index)
-            block.right(right, loop.index)
-            block.multiply()
-        block.store()
+        _emit(builder, [(left, right)], (left_stride, right_stride, target_stride), target, steps, add)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 8), emit
@@ -183,17 +97,8 @@ def _split_block(
 ) -> Any:
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         large, small, right, rest, target, left_stride, target_stride, steps, add = arguments
-        block = _Block(builder, target, target_stride, target_stride)
-        block.start(add)
-        with cgutils.for_range(builder, steps) as loop:
-            block.left(large, left_stride, loop.index)
-            block.right(rest, loop.index)
-            block.multiply()
-            block.right(right, loop.index)
-            block.multiply()
-            block.left(small, left_stride, loop.index)
-            block.multiply()
-        block.store()
+        terms = [(large, rest), (large, right), (small, right)]
+        _emit(builder, terms, (left_stride, target_stride, target_stride), target, steps, add)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 9), emit
@@ -239,7 +144,7 @@ def transpose_tile(_: Any, source: Any, target: Any, source_stride: Any, target_
 
     def emit(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         def row(begin: Any, stride: Any, number: int) -> Any:
-            address = builder.add(begin, builder.mul(stride, ir.Constant(_LONG, number)))
+            address = builder.add(begin, builder.mul(stride, ir.Constant(ir.IntType(64), number)))
             return builder.inttoptr(address, rows.as_pointer())
 
         source, target, source_stride, target_stride = arguments
