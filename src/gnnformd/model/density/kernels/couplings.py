@@ -91,10 +91,10 @@ def couplings_vjp(
 
 
 @kernel
-def block_couplings(mixed: MixedDensities, weights: Floats, energies: Doubles) -> None:
-    """Add the couplings of the atoms of a block to their energies; their gradients go to ``coupling_gradient``.
+def block_couplings(mixed: MixedDensities, weights: Floats, count: int, energies: Doubles) -> None:
+    """Add the couplings of so many atoms of a block to their energies; their gradients go to ``coupling_gradient``.
 
-    Each term is done for all atoms of the block, one after the other. The energy is a third of the gradient times the
+    Each term is done for all of these atoms, one after the other. The energy is a third of the gradient times the
     mixed densities, since it is of degree three in them.
     """
     rows, gradient, features = mixed.rows, mixed.coupling_gradient, mixed.features
@@ -105,13 +105,13 @@ def block_couplings(mixed: MixedDensities, weights: Floats, energies: Doubles) -
             value = _VALUES[t]
             for f in range(0, features, lanes_of(rows)):
                 weight = value * load(weights, (PRODUCT_COUNT + c) * features + f)
-                for a in range(ATOMS):
+                for a in range(count):
                     at = 2 * a * features + f
                     x, y, z = load(rows, i + at), load(rows, j + at), load(rows, k + at)
                     add_to(gradient, i + at, weight * y * z)
                     add_to(gradient, j + at, weight * x * z)
                     add_to(gradient, k + at, weight * x * y)
-    for a in range(ATOMS):
+    for a in range(count):
         energy = fill(rows, 0.0)
         for line in range(1, len(gradient) // (ATOMS * features), 2):
             first = (line * ATOMS + 2 * a) * features

@@ -9,7 +9,7 @@ import numpy as np
 
 from gnnformd.model.density.kernels.couplings import add_block_gradient, block_couplings
 from gnnformd.model.density.kernels.invariants import invariants, invariants_vjp
-from gnnformd.model.density.kernels.matrix import matmul, silu_and_slope
+from gnnformd.model.density.kernels.matrix import matmul, rows_for, silu_and_slope
 from gnnformd.model.density.kernels.mixing import add_row, mix, mix_vjp, mixed_densities
 from gnnformd.model.density.kernels.simd import borrowed, fill, lanes_of
 from gnnformd.model.density.kernels.simd_functions import total
@@ -40,21 +40,23 @@ def make_workspace(degree: int, features: int, width: int, like: Floats) -> Netw
 
 
 @kernel
-def block_energies(densities: Floats, s: int, layer: Layer[NetworkWeights], workspace: NetworkWorkspace) -> None:
-    """Energies of a block of centers of species s, to the workspace; the densities are replaced by the gradient."""
+def block_energies(
+    densities: Floats, s: int, count: int, layer: Layer[NetworkWeights], workspace: NetworkWorkspace
+) -> None:
+    """Energies of a block of so many centers of species s, to the workspace; densities are replaced by the gradient."""
     layer, workspace = borrowed(layer), borrowed(workspace)
     polynomial, energies, floor = layer.network.polynomial, workspace.energies, layer.network.floor[s]
     mixed = mixed_densities(workspace)
-    mix(densities, layer.layout, layer.mixing, s, mixed)
-    for a in range(ATOMS):
+    mix(densities, layer.layout, layer.mixing, s, count, mixed)
+    for a in range(count):
         energy = fill(densities, 0.0)
         for f in range(0, mixed.features, lanes_of(densities)):
             energy = energy + invariants(mixed, a, f, polynomial)
         energies[a] = total(energy)
     if len(mixed.coupling_gradient) > 0:
-        block_couplings(mixed, polynomial, energies)
-    _perceptron(mixed, s, layer.network, workspace.activations, energies)
-    for a in range(ATOMS):
+        block_couplings(mixed, polynomial, count, energies)
+    _perceptron(mixed, s, rows_for(count), layer.network, workspace.activations, energies)
+    for a in range(count):
         for f in range(0, mixed.features, lanes_of(densities)):
             invariants_vjp(mixed, a, f, polynomial)
         if len(mixed.coupling_gradient) > 0:
@@ -62,7 +64,7 @@ def block_energies(densities: Floats, s: int, layer: Layer[NetworkWeights], work
         energies[a], slope = saturate(energies[a], floor)
         if slope < 1.0:
             _scale(mixed, a, slope)
-    mix_vjp(densities, layer.layout, layer.mixing, s, mixed)
+    mix_vjp(densities, layer.layout, layer.mixing, s, count, mixed)
 
 
 @kernel
@@ -93,31 +95,33 @@ def _scale(mixed: MixedDensities, a: int, factor: float) -> None:
 
 
 @kernel
-def _perceptron(mixed: MixedDensities, s: int, weights: NetworkWeights, activations: Floats, energies: Floats) -> None:
+def _perceptron(
+    mixed: MixedDensities, s: int, rows: int, weights: NetworkWeights, activations: Floats, energies: Floats
+) -> None:
     """Add the perceptron ``last(silu(hidden(silu(first(x)))))`` to the energies; invariants become the gradient."""
     inputs, inner, width = mixed.invariants, 3 * mixed.features, len(weights.last)
     a, a_slope, c, d = activations[0], activations[1], activations[2], activations[3]
-    matmul(inputs, ATOMS, inner, weights.first, width, d)
-    add_row(d, ATOMS, width, weights.first_bias[s])
-    silu_and_slope(d, ATOMS * width, a, a_slope)
-    matmul(a, ATOMS, width, weights.hidden, width, d)
-    add_row(d, ATOMS, width, weights.hidden_bias)
-    silu_and_slope(d, ATOMS * width, a, c)
-    for r in range(ATOMS):
+    matmul(inputs, rows, inner, weights.first, width, d)
+    add_row(d, rows, width, weights.first_bias[s])
+    silu_and_slope(d, rows * width, a, a_slope)
+    matmul(a, rows, width, weights.hidden, width, d)
+    add_row(d, rows, width, weights.hidden_bias)
+    silu_and_slope(d, rows * width, a, c)
+    for r in range(rows):
         energy = 0.0
         for k in range(width):
             energy += weights.last[k] * a[r * width + k]
             c[r * width + k] *= weights.last[k]
         energies[r] += energy
-    matmul(c, ATOMS, width, weights.hidden_transposed, width, d)
-    for k in range(ATOMS * width):
+    matmul(c, rows, width, weights.hidden_transposed, width, d)
+    for k in range(rows * width):
         d[k] *= a_slope[k]
-    matmul(d, ATOMS, width, weights.first_transposed, inner, inputs)
+    matmul(d, rows, width, weights.first_transposed, inner, inputs)
 
 
 @kernel
 def network_alone(todo: tuple[int, int], species: Indices, layer: Layer[NetworkWeights]) -> float:
-    """Do `block_energies` for the blocks from ``todo[0]`` to ``todo[1]``, so that its time can be taken.
+    """Do `block_energies` for the full blocks from ``todo[0]`` to ``todo[1]``, so that its time can be taken.
 
     Parameters
     ----------
@@ -136,6 +140,6 @@ def network_alone(todo: tuple[int, int], species: Indices, layer: Layer[NetworkW
     energy = 0.0
     for block in range(todo[0], todo[1]):
         densities[:] = 0.0
-        block_energies(densities, species[block], layer, workspace)
+        block_energies(densities, species[block], ATOMS, layer, workspace)
         energy += workspace.energies.sum()
     return energy

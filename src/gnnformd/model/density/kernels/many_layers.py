@@ -12,7 +12,7 @@ from gnnformd.model.density.kernels.angle_terms import angle_energies
 from gnnformd.model.density.kernels.energy_network import make_workspace
 from gnnformd.model.density.kernels.group_sums import group_densities, group_functions, groups_vjp
 from gnnformd.model.density.kernels.layer_network import add, layer_outputs, layer_vjp
-from gnnformd.model.density.kernels.matrix import matmul
+from gnnformd.model.density.kernels.matrix import matmul, rows_for
 from gnnformd.model.density.kernels.messages import message_densities, messages_vjp
 from gnnformd.model.density.kernels.mixing import mix, mix_vjp, mixed_densities
 from gnnformd.model.density.kernels.neighbor_lists import columns_needed
@@ -122,12 +122,12 @@ def layer_forward(
                 group_densities(own, own_layout, sums.transposed, densities)
             else:
                 message_densities(own, own_layout, inputs.sent, sums, densities)
-        mix(densities, layout, layer.mixing, s, mixed)
+        mix(densities, layout, layer.mixing, s, count, mixed)
         if len(inputs.mixed) > 0:
             add(own_mixed, inputs.mixed[block])
         outputs.mixed[block, : len(own_mixed)] = own_mixed
         before = inputs.scalars[block] if len(inputs.scalars) > 0 else nothing
-        layer_outputs(s, weights, before, outputs.scalars[block], messages, workspace)
+        layer_outputs(s, count, weights, before, outputs.scalars[block], messages, workspace)
         for a in range(count):
             i = blocks.order[first + a]
             outputs.energies[i] += workspace.energies[a]
@@ -150,7 +150,7 @@ def _scalars_from_messages(
     for a in range(count):
         messages[a * channels : (a + 1) * channels] = on_sent[centers[a]]
     messages[count * channels :] = 0.0
-    matmul(messages, ATOMS, channels, weights.message_transposed, len(weights.second_bias), out)
+    matmul(messages, rows_for(count), channels, weights.message_transposed, len(weights.second_bias), out)
 
 
 @kernel
@@ -201,8 +201,17 @@ def layer_backward(
         on_energies[len(centers) :] = 0.0
         for a in range(len(centers)):
             on_energies[a] = gradients.on_energies[centers[a]]
-        layer_vjp(s, on_energies, weights, gradients.scalars[block], gradients.on_mixed[block], on_scalars, workspace)
-        mix_vjp(densities, layout, layer.mixing, s, mixed)
+        layer_vjp(
+            s,
+            len(centers),
+            on_energies,
+            weights,
+            gradients.scalars[block],
+            gradients.on_mixed[block],
+            on_scalars,
+            workspace,
+        )
+        mix_vjp(densities, layout, layer.mixing, s, len(centers), mixed)
         with_pairs = counted and channels == 0
         pairs = parameters_of(terms.pairs, s) if with_pairs else parameters_of(silent, s)
         nearest = results.nearest if with_pairs else ignored

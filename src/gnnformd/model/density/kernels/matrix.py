@@ -27,12 +27,18 @@ from gnnformd.model.density.kernels.simd_functions import exponential
 from gnnformd.model.density.kernels.structures import Floats
 from gnnformd.numba_jit import kernel
 
-__all__ = ["ROWS", "matmul", "silu_and_slope"]
+__all__ = ["ROWS", "matmul", "rows_for", "silu_and_slope"]
 
 ROWS = 8
 """The number of rows that `matmul` takes is a multiple of it."""
 
 TALL, BROAD = TILE
+
+
+@kernel
+def rows_for(count: int) -> int:
+    """How many rows `matmul` takes for so many; the last ones hold anything."""
+    return (count + ROWS - 1) // ROWS * ROWS
 
 
 @kernel

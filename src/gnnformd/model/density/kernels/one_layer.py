@@ -152,7 +152,7 @@ def _evaluate(
             energy = find_neighbors(hood, positions, lists, pairs, results.nearest)
             energies[i] = energy + pair_energies(hood, table, terms.tables.tables, pairs.step)
             group_densities(hood, own_layout, memory.transposed, densities)
-        block_energies(densities, s, layer, workspace)
+        block_energies(densities, s, count, layer, workspace)
         for a in range(count):
             i = blocks.order[first + a]
             hood = _neighborhood(values, begins, ends, atoms, i, a)
