@@ -124,6 +124,31 @@ def test_atoms_pushed_into_each_other(settings):
 
 
 @SOME
+@pytest.mark.parametrize("count", [1, 3, 7, 11])
+def test_blocks_that_are_not_full(settings, count, monkeypatch):
+    """Rows without an atom hold anything: here no numbers."""
+    frame = molecules()
+    atoms = slice(3 * count)
+    frame = replace(
+        frame,
+        ids=frame.ids[atoms],
+        types=frame.types[atoms],
+        positions=frame.positions[atoms],
+        bonds=frame.bonds[: 2 * count],
+    )
+    empty = np.empty
+
+    def without_numbers(*arguments, **names):
+        array = empty(*arguments, **names)
+        if array.dtype.kind == "f":
+            array.fill(np.nan)
+        return array
+
+    monkeypatch.setattr(np, "empty", without_numbers)
+    assert_equal(*both(model_with_scales(**settings), frame), 1e-8)
+
+
+@SOME
 def test_no_atoms_at_all(settings):
     none = np.empty(0, np.int64)
     frame = replace(molecules(), ids=none, types=none, positions=np.empty((0, 3)), bonds=np.empty((0, 2), np.int64))
