@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
+from gnnformd.trajectory.formats.frame_states import FrameStates
 from gnnformd.trajectory.frame import Frame, Int
 from gnnformd.units import KCAL_PER_MOL_PER_EV
 
@@ -22,6 +23,9 @@ TYPES = "type.raw"
 
 _MARGIN = 10.0
 _MAX_ROUNDING = 1e-4  # eV, of the energy of a frame
+_STATES = ("fparam", "aparam", "spin", "efield")
+"""Arrays of numbers that energies depend on and models are not told."""
+
 _TARGETS = {"forces": "force", "energy": "energy", "virial": "virial"}
 
 
@@ -31,7 +35,13 @@ def deepmd_files(folder: Path) -> list[Path]:
     return [name for name in names if name.is_file()] + [p for s in _sets(folder) for p in sorted(s.glob("*.npy"))]
 
 
-def read_deepmd(folder: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
+def read_deepmd(
+    folder: Path,
+    *,
+    require_forces: bool = True,
+    elements: ElementTypes | None = None,
+    states: FrameStates | None = None,
+) -> Iterator[Frame]:
     """Read ``type.raw``, ``type_map.raw``, ``nopbc`` and the arrays of ``set.*``, from eV to ``real`` units.
 
     Arrays are ``coord`` and ``box``, and where present ``force``, ``energy`` and ``virial`` (here too ``sum x_i f_i``).
@@ -47,6 +57,8 @@ def read_deepmd(folder: Path, *, require_forces: bool = True, elements: ElementT
         Refuse a set without forces.
     elements
         Assigns type numbers.
+    states
+        Is told of parameters of frames and atoms, spins and fields.
 
     Yields
     ------
@@ -72,6 +84,8 @@ def read_deepmd(folder: Path, *, require_forces: bool = True, elements: ElementT
     for part in sets:
         arrays = _arrays(part, len(types), periodic=not (folder / "nopbc").is_file(), require_forces=require_forces)
         warned = warned or _warn_of_rounded_energies(part, arrays)
+        if states is not None:
+            _note_states(part, states)
         for k in range(len(arrays["coord"])):
             number += 1
             yield _frame(arrays, k, types, number, part)
@@ -158,6 +172,16 @@ def _warn_of_rounded_energies(part: Path, arrays: dict[str, NDArray[Any]]) -> bo
         stacklevel=3,
     )
     return True
+
+
+def _note_states(part: Path, states: FrameStates) -> None:
+    for name in _STATES:
+        if (part / f"{name}.npy").is_file():
+            try:
+                for row in np.load(part / f"{name}.npy", mmap_mode="r", allow_pickle=False):
+                    states.add({name: row})
+            except (OSError, ValueError, TypeError) as error:
+                raise InputError(f"{part / name}.npy: cannot be read ({error}); write it again.") from error
 
 
 def _frame(arrays: dict[str, NDArray[Any]], k: int, types: Int, number: int, part: Path) -> Frame:

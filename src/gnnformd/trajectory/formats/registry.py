@@ -14,6 +14,7 @@ from gnnformd.trajectory.formats.ase_formats import ase_format, read_by_ase
 from gnnformd.trajectory.formats.deepmd import TYPES, read_deepmd
 from gnnformd.trajectory.formats.dump import read_dump, units_of_dump
 from gnnformd.trajectory.formats.extxyz import read_extxyz, units_of_extxyz
+from gnnformd.trajectory.formats.frame_states import FrameStates
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.isolated_atoms import is_isolated_atom
@@ -63,6 +64,8 @@ class TrajectoryFormat(NamedTuple):
         Unit style of a file, from which its reader converts.
     named_targets
         Whether energies, forces and so on have names in the file; then the reader takes ``names=TargetNames(...)``.
+    notes_states
+        Whether the reader takes ``states=FrameStates()`` instead.
     """
 
     matches: Callable[[Path, bytes], bool]
@@ -70,6 +73,7 @@ class TrajectoryFormat(NamedTuple):
     first_line: str
     units: Callable[[Path], str] = lambda path: "real"
     named_targets: bool = False
+    notes_states: bool = False
 
     def frames(
         self, path: Path, *, require_forces: bool, elements: ElementTypes, names: TargetNames
@@ -86,6 +90,8 @@ class TrajectoryFormat(NamedTuple):
                 f"{path}: data.keys names columns of extended XYZ, but this file has no names; remove data.keys."
             )
         more: dict[str, Any] = {"names": names} if self.named_targets else {}
+        if self.notes_states:
+            more = {"states": names.states}
         isolated = True
         for frame in self.read(path, require_forces=require_forces, elements=elements, **more):
             isolated = isolated and is_isolated_atom(frame)
@@ -94,10 +100,14 @@ class TrajectoryFormat(NamedTuple):
 
 
 def _read_deepmd_folder(
-    path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None
+    path: Path,
+    *,
+    require_forces: bool = True,
+    elements: ElementTypes | None = None,
+    states: FrameStates | None = None,
 ) -> Iterator[Frame]:
     """Read the folder of a ``type.raw``."""
-    return read_deepmd(path.parent, require_forces=require_forces, elements=elements)
+    return read_deepmd(path.parent, require_forces=require_forces, elements=elements, states=states)
 
 
 def _read_dump(path: Path, *, require_forces: bool = True, elements: ElementTypes | None = None) -> Iterator[Frame]:
@@ -107,7 +117,11 @@ def _read_dump(path: Path, *, require_forces: bool = True, elements: ElementType
 
 FORMATS: dict[str, TrajectoryFormat] = {
     "DeePMD-kit": TrajectoryFormat(
-        lambda path, start: path.name == TYPES, _read_deepmd_folder, "in type.raw: numbers", lambda path: "metal"
+        lambda path, start: path.name == TYPES,
+        _read_deepmd_folder,
+        "in type.raw: numbers",
+        lambda path: "metal",
+        notes_states=True,
     ),
     "LAMMPS dump": TrajectoryFormat(
         lambda path, start: start.startswith(b"ITEM:") or not start,

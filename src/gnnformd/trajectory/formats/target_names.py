@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from gnnformd.errors import InputError
+from gnnformd.trajectory.formats.frame_states import FrameStates, differences
 
 __all__ = ["Target", "TargetNames", "target_keys"]
 
@@ -56,6 +57,8 @@ class TargetNames:
     ----------
     chosen
         The name of each target that was found.
+    states
+        What else the energies of frames depend on, as far as the files say it.
     """
 
     def __init__(self, given: Mapping[Target, str] | None = None) -> None:
@@ -66,6 +69,7 @@ class TargetNames:
         self._unused_charges: str | None = None
         self._similar: dict[Target, str] = {}
         self._unused: set[str] = set()
+        self.states = FrameStates()
 
     def find(self, target: Target, values: Mapping[str, Any], where: str) -> Any:
         """Take the value of a target from those of a frame by their names, or None.
@@ -180,7 +184,7 @@ class TargetNames:
                 f"energy is taken from '{self.chosen['energy']}' and forces from '{self.chosen['forces']}', which need "
                 "not be of the same calculation; data.keys names others."
             )
-        return found
+        return found + differences(self.states.values)
 
     def check_given(self, source: Path, *, isolated_atoms: bool = False) -> None:
         """Refuse given names that no frame had.

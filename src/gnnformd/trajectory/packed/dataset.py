@@ -22,6 +22,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.frame_states import differences
 from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.formats.target_names import Target, TargetNames
 from gnnformd.trajectory.frame import Frame, TargetWeights, Topology
@@ -119,6 +120,8 @@ class PackedDataset(Sequence[Frame]):
         Which of several energies, forces and so on the files have were taken, a sentence each.
     target_names
         Names of energy, forces and so on in the files, where they have names.
+    states
+        Values of what else energies depend on, by name (see `gnnformd.trajectory.formats.frame_states`).
     """
 
     def __init__(self, folder: Path, path: Path | None = None, view: View | None = None) -> None:
@@ -135,6 +138,7 @@ class PackedDataset(Sequence[Frame]):
         self.validation = self._view.validation
         self.notes: tuple[str, ...] = tuple(manifest["notes"])
         self.target_names: dict[str, str] = manifest["names"]
+        self.states: dict[str, list[str]] = manifest["states"]
         self._config_types: list[str] = manifest["config_types"]
         self._renumbering = self._view.types
         if self._renumbering is not None:
@@ -347,6 +351,7 @@ _MANIFEST: dict[str, tuple[type, ...]] = {
     "isolated_atoms": (dict,),
     "notes": (list,),
     "names": (dict,),
+    "states": (dict,),
     "units": (str,),
 }
 """Types of the values in ``pack.json``; lists contain strings."""
@@ -471,6 +476,7 @@ def _build(
         manifest["elements"] = names_in_data_file(sources) if numbering.names is None else list(numbering.names)
         manifest["isolated_atoms"] = isolated.energies
         manifest["notes"], manifest["names"] = targets.notes(), targets.chosen
+        manifest["states"] = targets.states.values
 
     write_pack(frames(), folder, manifest)
 
@@ -529,6 +535,7 @@ def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[Pac
             "electrons have a temperature; set data.keys.energy.",
             stacklevel=2,
         )
+    _warn_of_states(opened)
     isolated = IsolatedAtoms(common_units(opened))
     for dataset in opened:
         for name, energy in dataset.isolated_atoms.items():
@@ -541,6 +548,17 @@ def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[Pac
     if isolated.energies:
         found = [dataset.with_isolated_atoms(isolated.energies) for dataset in found]
     return _weighted(found, settings.config_type_weights) if settings.config_type_weights else found
+
+
+def _warn_of_states(datasets: Sequence[PackedDataset]) -> None:
+    """Warn of datasets that differ in what models are not told; differences within one are among its notes."""
+    each: dict[str, list[str]] = {}
+    for dataset in datasets:
+        for name, values in dataset.states.items():
+            if len(values) == 1:
+                each.setdefault(name, []).append(values[0])
+    for sentence in differences(each):
+        warnings.warn(f"data: {sentence}", stacklevel=3)
 
 
 def _weighted(datasets: Sequence[PackedDataset], weights: Mapping[str, float]) -> list[PackedDataset]:

@@ -1,0 +1,76 @@
+"""Frames that differ in what a model is not told (charge, spin, fields, theory) are not mixed without a word."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gnnformd.trajectory.packed.dataset import open_dataset, open_datasets
+from gnnformd.trajectory.settings import DataSettings
+
+ATOMS = "H 0 0 0 0 0 0.1\nH 0 0 0.74 0 0 -0.1\n"
+
+
+def write(path: Path, *comments: str, atoms: str = ATOMS) -> Path:
+    rows = atoms.count("\n")
+    path.write_text(
+        "".join(
+            f'{rows}\nProperties=species:S:1:pos:R:3:forces:R:3 energy=-{k}.5 pbc="F F F" {comment}\n{atoms}'
+            for k, comment in enumerate(comments, start=1)
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("charge=0", "charge=1", r"'charge' \(0, 1\)"),
+        ("total_charge=-1.0", "total_charge=0.0", r"'total_charge' \(-1, 0\)"),
+        ("spin=1", "spin=3", r"'spin' \(1, 3\)"),
+        ("REF_spin_multiplicity=1", "REF_spin_multiplicity=2", r"'REF_spin_multiplicity' \(1, 2\)"),
+        ('electric_field="0 0 0"', 'electric_field="0 0 0.1"', r"'electric_field' \(\(0 0 0\), \(0 0 0\.1\)\)"),
+        ("head=PBE", "head=wB97M", r"'head' \(PBE, wB97M\)"),
+        ("functional=PBE", "functional=SCAN", r"'functional' \(PBE, SCAN\)"),
+    ],
+)
+def test_frames_that_differ_are_told(tmp_path: Path, first: str, second: str, said: str) -> None:
+    with pytest.warns(UserWarning, match=f"frames differ in {said}, of which a model is not told"):
+        open_dataset(write(tmp_path / "a.xyz", first, second, first), cache=tmp_path / "cache")
+
+
+def test_parameters_of_frames_in_deepmd_folders_are_told(tmp_path: Path) -> None:
+    (tmp_path / "type.raw").write_text("0 0\n")
+    (tmp_path / "type_map.raw").write_text("H\n")
+    (tmp_path / "nopbc").touch()
+    part = tmp_path / "set.000"
+    part.mkdir()
+    rows = np.array([[0, 0, 0, 0, 0, 0.74], [0, 0, 0, 0, 0, 0.8]])
+    for name, values in {
+        "coord": rows,
+        "force": rows,
+        "energy": rows[:, 5:],
+        "fparam": np.array([[0.1], [0.2]]),
+    }.items():
+        np.save(part / f"{name}.npy", values)
+    with pytest.warns(UserWarning, match=r"frames differ in 'fparam' \(0\.1, 0\.2\)"):
+        open_dataset(tmp_path, cache=tmp_path / "cache")
+
+
+def test_files_that_differ_are_told_also_those_of_validation(tmp_path: Path) -> None:
+    neutral, ion = write(tmp_path / "a.xyz", "charge=0", "charge=0"), write(tmp_path / "b.xyz", "charge=1", "charge=1")
+    for settings in (
+        DataSettings(paths=[str(neutral), str(ion)]),
+        DataSettings(paths=[str(ion)], validation=[str(neutral)]),
+    ):
+        with pytest.warns(UserWarning, match=r"data: frames differ in 'charge' \((0, 1|1, 0)\)"):
+            open_datasets(settings, tmp_path / "cache")
+
+
+def test_frames_that_agree_and_single_atoms_are_no_matter(tmp_path: Path) -> None:
+    same = write(tmp_path / "a.xyz", "charge=1 spin=2 method=rattle", "charge=1.0 spin=2 method=md", "spin=2")
+    atom = write(tmp_path / "b.xyz", "spin=3 config_type=IsolatedAtom", atoms="O 0 0 0 0 0 0\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_datasets(DataSettings(paths=[str(same), str(atom)]), tmp_path / "cache")
