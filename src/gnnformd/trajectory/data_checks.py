@@ -10,6 +10,7 @@ import numpy as np
 
 from gnnformd.force_field import ForceField
 from gnnformd.trajectory.frame import Float, Frame, Int
+from gnnformd.trajectory.work_of_forces import WorkOfForces
 from gnnformd.units import KCAL_PER_MOL_PER_EV, PRESSURE_ATM
 
 __all__ = ["DataChecks", "check_split", "frame_digest", "frame_key", "position_digest"]
@@ -90,10 +91,12 @@ class DataChecks:
         self._largest_stress: tuple[float, str] = (0.0, "")
         self._skewed_virial: str | None = None
         self._wrong_virial: str | None = None
+        self._work = WorkOfForces()
 
     def add(self, frame: Frame) -> None:
         """Check a frame."""
         self._frames += 1
+        self._work.add(frame)
         self._add_positions(frame)
         if frame.forces is not None:
             self._add_forces(frame, frame.forces)
@@ -209,6 +212,12 @@ class DataChecks:
             found.append(
                 f"all {self._with_energy} frames have the same energy, though forces act and atoms move; write the "
                 "energy of each, or leave them out (training.energy_weight: 0)."
+            )
+        if self._work.wrong:
+            found.append(
+                f"from frame to frame energies change by {self._work.ratio:.3g} times the work of the forces; are they "
+                f"potential energies of whole frames, and are energies and forces of the same calculation and in units "
+                f"that fit ({self._force_unit})?"
             )
         rms, expected = np.sqrt(self._squares / max(self._compared, 1))
         if expected > 0 and rms > 0 and not _MIN_FORCE_RATIO < rms / expected < _MAX_FORCE_RATIO:
