@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _CHECKED_FRAMES = 50
-"""Pairs of frames of each dataset that `DataChecks` checks; repeated frames are searched among all."""
+"""Frames of each dataset that `DataChecks` checks; repeated frames are searched among all."""
 
 _DIGESTS = 16
 """Number of training frames of each dataset whose digests are kept."""
@@ -49,9 +49,10 @@ def warn_of_data_problems(datasets: Sequence[PackedDataset], training: Frames, v
     for number, dataset in enumerate(datasets):
         frames = sorted(frame for which, frame in (*training, *validation) if which == number)
         checks = DataChecks(dataset.force_field, dataset.units)
-        every = max(1, len(frames) // _CHECKED_FRAMES)
-        for k in sorted({min(k + n, len(frames) - 1) for k in range(0, len(frames), every) for n in (0, 1)}):
+        for k in range(0, len(frames), max(1, len(frames) // _CHECKED_FRAMES)):
             checks.add(dataset[frames[k]])
+            if k + 1 < len(frames):
+                checks.follow(dataset[frames[k + 1]])
         for problem in checks.problems():
             warnings.warn(f"{dataset.path}: {problem}", stacklevel=3)
     keys = [[frame_key(datasets[which][frame]) for which, frame in part] for part in (training, validation)]

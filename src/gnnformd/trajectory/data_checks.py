@@ -113,6 +113,10 @@ class DataChecks:
         if self.force_field is not None and self.force_field.bonds and frame.bonds is None:
             self._without_bonds = True
 
+    def follow(self, frame: Frame) -> None:
+        """Compare energy and forces of a frame with those of the last one that was added; check nothing else."""
+        self._work.add(frame)
+
     def _add_positions(self, frame: Frame) -> None:
         distance = _shortest_distance(frame, self.shortest_distance[0])
         if distance < self.shortest_distance[0]:
@@ -215,9 +219,9 @@ class DataChecks:
             )
         if self._work.wrong:
             found.append(
-                f"from frame to frame energies change by {self._work.ratio:.3g} times the work of the forces; are they "
-                f"potential energies of whole frames, and are energies and forces of the same calculation and in units "
-                f"that fit ({self._force_unit})?"
+                f"from frame to frame energies fall by {self._work.ratio:.3g} times the work of the forces instead of "
+                "by this work; are they potential energies of whole frames, and are energies and forces of the same "
+                f"calculation, in units that fit ({self._force_unit})?"
             )
         rms, expected = np.sqrt(self._squares / max(self._compared, 1))
         if expected > 0 and rms > 0 and not _MIN_FORCE_RATIO < rms / expected < _MAX_FORCE_RATIO:

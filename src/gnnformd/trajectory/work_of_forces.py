@@ -12,6 +12,7 @@ __all__ = ["WorkOfForces"]
 
 _SMALL_STEP = 0.1  # angstrom, by which no atom moves farther between the frames of a pair
 _ENOUGH = 10  # pairs of frames
+_LEAST_WORK = 1e-3  # beside the sizes of what it is the sum of: the rest is rounding
 _TOLERANCE = 0.2  # of the ratio, beside four standard errors
 
 
@@ -20,6 +21,8 @@ class WorkOfForces:
 
     Between two frames of the same atoms in the same box, in which none has moved by more than 0.1 angstrom, the change
     in energy is ``-1/2 (F + F') . (x' - x)`` (trapezoidal rule). The ratio is fitted to all pairs by least squares.
+    Pairs do not count where the force along the step changes by more than its mean: there the rule is no good, and
+    noise of the forces would be taken for work.
 
     Attributes
     ----------
@@ -43,7 +46,11 @@ class WorkOfForces:
             return
         assert last.forces is not None and frame.forces is not None and last.energy is not None
         assert frame.energy is not None
-        work, change = 0.5 * float(((last.forces + frame.forces) * moved).sum()), frame.energy - last.energy
+        before, after = (float((forces * moved).sum()) for forces in (last.forces, frame.forces))
+        size = float(np.abs(last.forces * moved).sum() + np.abs(frame.forces * moved).sum())
+        work, change = 0.5 * (before + after), frame.energy - last.energy
+        if abs(before - after) > abs(work) or 2 * abs(work) < _LEAST_WORK * size:
+            return
         self.pairs += 1
         self._squares += (work * work, -work * change, change * change)
 
@@ -70,4 +77,5 @@ def _comparable(one: Frame, other: Frame) -> bool:
     known = all(frame.energy is not None and frame.forces is not None for frame in (one, other))
     if not known or one.periodic != other.periodic or not np.array_equal(one.types, other.types):
         return False
-    return not any(one.periodic) or np.allclose(one.cell, other.cell, rtol=0.0, atol=1e-6)
+    periodic = list(one.periodic)  # other vectors only enclose the atoms
+    return np.allclose(one.cell[periodic], other.cell[periodic], rtol=0.0, atol=1e-6)

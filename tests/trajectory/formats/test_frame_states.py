@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gnnformd.errors import InputError
 from gnnformd.trajectory.packed.dataset import open_dataset, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
@@ -31,8 +32,10 @@ def write(path: Path, *comments: str, atoms: str = ATOMS) -> Path:
         ("spin=1", "spin=3", r"'spin' \(1, 3\)"),
         ("REF_spin_multiplicity=1", "REF_spin_multiplicity=2", r"'REF_spin_multiplicity' \(1, 2\)"),
         ('electric_field="0 0 0"', 'electric_field="0 0 0.1"', r"'electric_field' \(\(0 0 0\), \(0 0 0\.1\)\)"),
-        ("head=PBE", "head=wB97M", r"'head' \(PBE, wB97M\)"),
-        ("functional=PBE", "functional=SCAN", r"'functional' \(PBE, SCAN\)"),
+        ("head=PBE", "head=wB97M", r"'head' \(pbe, wb97m\)"),
+        ("functional=PBE", "functional=SCAN", r"'functional' \(pbe, scan\)"),
+        ("charge=1", "", r"'charge' \(1, none\)"),
+        (f"theory={'a' * 50}b", f"theory={'a' * 50}c", r"'theory' \(a{40}\.\.\. \w+, a{40}\.\.\. \w+\)"),
     ],
 )
 def test_frames_that_differ_are_told(tmp_path: Path, first: str, second: str, said: str) -> None:
@@ -56,6 +59,13 @@ def test_parameters_of_frames_in_deepmd_folders_are_told(tmp_path: Path) -> None
         np.save(part / f"{name}.npy", values)
     with pytest.warns(UserWarning, match=r"frames differ in 'fparam' \(0\.1, 0\.2\)"):
         open_dataset(tmp_path, cache=tmp_path / "cache")
+    np.save(part / "fparam.npy", np.array([[0.1], [0.1]]))
+    np.save(part / "spin.npy", np.random.default_rng(0).normal(size=(2, 600)))
+    with pytest.warns(UserWarning, match=r"frames differ in 'spin' \(600 numbers \w{6}, 600 numbers \w{6}\)"):
+        open_dataset(tmp_path, cache=tmp_path / "cache")
+    (part / "spin.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"spin\.npy: cannot be read"):
+        open_dataset(tmp_path, cache=tmp_path / "cache")
 
 
 def test_files_that_differ_are_told_also_those_of_validation(tmp_path: Path) -> None:
@@ -66,11 +76,21 @@ def test_files_that_differ_are_told_also_those_of_validation(tmp_path: Path) -> 
     ):
         with pytest.warns(UserWarning, match=r"data: frames differ in 'charge' \((0, 1|1, 0)\)"):
             open_datasets(settings, tmp_path / "cache")
+    silent = write(tmp_path / "c.xyz", "", "")
+    with pytest.warns(UserWarning, match=r"data: frames differ in 'charge' \(1, none\)"):
+        open_datasets(DataSettings(paths=[str(ion), str(silent)]), tmp_path / "cache")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_datasets(DataSettings(paths=[str(neutral), str(silent)]), tmp_path / "cache")
 
 
 def test_frames_that_agree_and_single_atoms_are_no_matter(tmp_path: Path) -> None:
-    same = write(tmp_path / "a.xyz", "charge=1 spin=2 method=rattle", "charge=1.0 spin=2 method=md", "spin=2")
+    same = write(
+        tmp_path / "a.xyz", "charge=1 spin=2 method=rattle", "charge=1.0001 spin=2 head=PBE", "charge=1 head=pbe"
+    )
+    same.write_text(same.read_text().replace("spin=2 method=rattle", "spin=2 method=rattle head=PBE"))
+    left_out = write(tmp_path / "c.xyz", "charge=1 head=PBE", "charge=0 head=PBE config_weight=0")
     atom = write(tmp_path / "b.xyz", "spin=3 config_type=IsolatedAtom", atoms="O 0 0 0 0 0 0\n")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        open_datasets(DataSettings(paths=[str(same), str(atom)]), tmp_path / "cache")
+        open_datasets(DataSettings(paths=[str(same), str(atom), str(left_out)]), tmp_path / "cache")

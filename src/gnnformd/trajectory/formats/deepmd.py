@@ -85,7 +85,7 @@ def read_deepmd(
         arrays = _arrays(part, len(types), periodic=not (folder / "nopbc").is_file(), require_forces=require_forces)
         warned = warned or _warn_of_rounded_energies(part, arrays)
         if states is not None:
-            _note_states(part, states)
+            _note_states(part, len(arrays["coord"]), states)
         for k in range(len(arrays["coord"])):
             number += 1
             yield _frame(arrays, k, types, number, part)
@@ -137,7 +137,7 @@ def _arrays(part: Path, atoms: int, *, periodic: bool, require_forces: bool) -> 
         try:
             rows = np.load(path, mmap_mode="r", allow_pickle=False)
             arrays[name] = rows.reshape(len(rows), width)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, EOFError) as error:
             raise InputError(f"{path}: does not contain rows of {width} numbers ({error}); write it again.") from error
         if arrays[name].dtype.kind not in "fiu" or len(arrays[name]) != len(arrays["coord"]):
             raise InputError(
@@ -174,14 +174,17 @@ def _warn_of_rounded_energies(part: Path, arrays: dict[str, NDArray[Any]]) -> bo
     return True
 
 
-def _note_states(part: Path, states: FrameStates) -> None:
-    for name in _STATES:
-        if (part / f"{name}.npy").is_file():
+def _note_states(part: Path, frames: int, states: FrameStates) -> None:
+    """Tell what each frame of a set says of itself."""
+    found = {}
+    for path in (part / f"{name}.npy" for name in _STATES):
+        if path.is_file():
             try:
-                for row in np.load(part / f"{name}.npy", mmap_mode="r", allow_pickle=False):
-                    states.add({name: row})
-            except (OSError, ValueError, TypeError) as error:
-                raise InputError(f"{part / name}.npy: cannot be read ({error}); write it again.") from error
+                found[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, TypeError, EOFError) as error:
+                raise InputError(f"{path}: cannot be read ({error}); write it again.") from error
+    for k in range(frames):
+        states.add({name: rows[k] for name, rows in found.items() if rows.ndim and k < len(rows)})
 
 
 def _frame(arrays: dict[str, NDArray[Any]], k: int, types: Int, number: int, part: Path) -> Frame:

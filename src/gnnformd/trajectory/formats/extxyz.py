@@ -219,8 +219,6 @@ def frame_of_atoms(
     virial = _virial(atoms, cell, values, names, where)
     config_type = names.find("config_type", values, where)
     names.find_unused({**atoms.arrays, **values})
-    if len(atoms) > 1:  # spins of single atoms differ by nature
-        names.states.add(atoms.info)
     charges = None if len(atoms) == 1 else names.find_charges({**atoms.arrays, **results}, where)
     if energy is not None and not isinstance(energy, int | float | np.number):
         raise InputError(f"{where}: the energy is '{str(energy)[:40]}', which is not a number; correct the line.")
@@ -241,6 +239,8 @@ def frame_of_atoms(
     forces, energy, virial = (
         value if weight else None for value, weight in zip((forces, energy, virial), weights, strict=True)
     )
+    if len(atoms) > 1 and any(weights):  # spins of single atoms differ by nature
+        names.states.add(atoms.info)
     x, y, z = (bool(p) for p in atoms.pbc)
     step = _step(atoms.info, where)
     return Frame(

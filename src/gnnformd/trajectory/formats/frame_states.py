@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["FrameStates", "differences"]
+__all__ = ["NONE", "FrameStates", "differences", "zero"]
 
 _NAMES = {
     "charge": ("charge", "total_charge", "net_charge", "molecular_charge", "system_charge"),
@@ -13,13 +14,19 @@ _NAMES = {
     "parameter": ("fparam", "aparam"),
     "field": ("electric_field", "external_field", "efield", "magnetic_field"),
     "electronic temperature": ("electronic_temperature", "electron_temperature"),
-    "theory": ("head", "theory", "level_of_theory", "functional", "xc", "xc_functional", "basis", "basis_set"),
+    "theory": ("head", "theory", "level_of_theory", "functional", "xc", "xc_functional", "basis_set"),
 }
 """Names that files have for each, in small letters, with ``_`` or ``-`` or without, and with ``REF_`` or ``DFT_``."""
 
 _KINDS = {name.replace("_", ""): kind for kind, names in _NAMES.items() for name in names}
+
+NONE = "none"
+"""Stands for frames that do not have the value."""
+
 _MOST = 20  # values of a name that are kept
 _SHOWN = 4
+_NUMBERS = 6  # of an array that are shown
+_LETTERS = 40
 
 
 class FrameStates:
@@ -27,20 +34,38 @@ class FrameStates:
 
     Attributes
     ----------
-    values
-        Those of each name in a file, in the order in which they were met; the first twenty.
+    frames
+        Frames that were met.
     """
 
     def __init__(self) -> None:
-        self.values: dict[str, list[str]] = {}
+        self.frames = 0
+        self._values: dict[str, dict[str, int]] = {}
 
     def add(self, info: Mapping[str, Any]) -> None:
         """Note what a frame says of itself."""
+        self.frames += 1
         for name, value in info.items():
-            if _kind(name) is not None and value is not None:
-                known, text = self.values.setdefault(name, []), _text(value)
-                if text not in known and len(known) < _MOST:
-                    known.append(text)
+            kind = _kind(name)
+            if kind is not None and value is not None:
+                known = self._values.setdefault(name, {})
+                text = _text(value, whole=kind in ("charge", "spin")) if len(known) < _MOST else next(iter(known))
+                known[text] = known.get(text, 0) + 1
+
+    @property
+    def values(self) -> dict[str, list[str]]:
+        """Values of each name in a file, in the order in which they were met: the first twenty, and `NONE`."""
+        found = {}
+        for name, known in self._values.items():
+            found[name] = list(known)
+            if sum(known.values()) < self.frames and not zero(name, known):
+                found[name].append(NONE)
+        return found
+
+
+def zero(name: str, values: Iterable[str]) -> bool:
+    """Whether frames without such a value are like those with these: no charge, no field, any spin."""
+    return _kind(name) == "spin" or all(set(value) <= set("() 0") for value in values)
 
 
 def differences(values: Mapping[str, Iterable[str]]) -> list[str]:
@@ -52,7 +77,7 @@ def differences(values: Mapping[str, Iterable[str]]) -> list[str]:
             shown = ", ".join(each[:_SHOWN]) + (", ..." if len(each) > _SHOWN else "")
             found.append(
                 f"frames differ in '{name}' ({shown}), of which a model is not told: it learns an average over frames "
-                "that are not comparable; take those of one value."
+                "that are not comparable; train on frames that share one value."
             )
     return found
 
@@ -62,11 +87,23 @@ def _kind(name: str) -> str | None:
     return _KINDS.get(plain) or _KINDS.get(plain.removeprefix("ref").removeprefix("dft"))
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, *, whole: bool) -> str:
+    """Write a value, short; ``whole`` numbers are rounded to hundredths, since sums of charges are not exact."""
     import numpy as np  # help is asked for more often than data are read
 
-    numbers = np.asarray(value)
-    if numbers.dtype.kind in "fiub":
-        rounded = [f"{number:.6g}" for number in (numbers.astype(float) + 0.0).ravel().tolist()]
-        return rounded[0] if len(rounded) == 1 else f"({' '.join(rounded)})"
-    return str(value)[:40]
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        numbers = np.array(str(value))
+    if numbers.dtype.kind not in "fiub":
+        text = str(value).casefold()
+        return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}... {_digest(text.encode())}"
+    if numbers.size > _NUMBERS:
+        return f"{numbers.size} numbers {_digest(np.asarray(numbers, dtype=np.float64).tobytes())}"
+    rounded = np.round(numbers.astype(np.float64), 2) if whole else numbers.astype(np.float64)
+    texts = [f"{number:.6g}" for number in (rounded + 0.0).ravel().tolist()]
+    return texts[0] if len(texts) == 1 else f"({' '.join(texts)})"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:6]

@@ -22,7 +22,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
-from gnnformd.trajectory.formats.frame_states import differences
+from gnnformd.trajectory.formats.frame_states import NONE, differences, zero
 from gnnformd.trajectory.formats.registry import format_of
 from gnnformd.trajectory.formats.target_names import Target, TargetNames
 from gnnformd.trajectory.frame import Frame, TargetWeights, Topology
@@ -553,12 +553,14 @@ def open_datasets(settings: DataSettings, cache: Path | None = None) -> list[Pac
 def _warn_of_states(datasets: Sequence[PackedDataset]) -> None:
     """Warn of datasets that differ in what models are not told; differences within one are among its notes."""
     each: dict[str, list[str]] = {}
-    for dataset in datasets:
-        for name, values in dataset.states.items():
-            if len(values) == 1:
-                each.setdefault(name, []).append(values[0])
+    for name in dict.fromkeys(name for dataset in datasets for name in dataset.states):
+        known = [dataset.states.get(name, [NONE]) for dataset in datasets if len(dataset)]
+        if all(len(values) == 1 for values in known):
+            several = [values[0] for values in known]
+            given = [value for value in several if value != NONE]
+            each[name] = given if zero(name, given) else several
     for sentence in differences(each):
-        warnings.warn(f"data: {sentence}", stacklevel=3)
+        warnings.warn(f"data: {sentence}", stacklevel=2)
 
 
 def _weighted(datasets: Sequence[PackedDataset], weights: Mapping[str, float]) -> list[PackedDataset]:

@@ -19,7 +19,9 @@ import numba
 import numpy as np
 import torch
 from llvmlite import ir
+from llvmlite.binding import llvm_version_info
 from numba.core import types
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
@@ -38,10 +40,17 @@ __all__ = [
 ]
 
 
+_LLVM = 20
+"""Older versions, of numba before 0.62, write the instructions differently."""
+
+
 @cache
 def has_products() -> bool:
-    """Whether this processor multiplies bfloat16 numbers, and numba compiles for it and not for another one."""
-    return bool(torch.cpu._is_avx512_bf16_supported() and numba.config.CPU_NAME is None)
+    """Whether this processor multiplies bfloat16 numbers, and numba and its LLVM compile for that."""
+    config = numba.config
+    own = config.CPU_NAME is None and config.CPU_FEATURES in (None, "")
+    known = own and "+avx512bf16" in get_host_cpu_features().split(",") and llvm_version_info[0] >= _LLVM
+    return bool(known and torch.cpu._is_avx512_bf16_supported())
 
 
 def packed(matrix: Tensor) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
