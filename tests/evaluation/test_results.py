@@ -60,7 +60,10 @@ def test_what_evaluate_and_curves_write_is_read_back(written):
     assert dataset.force.relative_l1 == entry["force"]["relative_l1"]
     assert dataset.force.per_type["H"].mae == entry["force"]["per_type"]["H"]["mae"]
     assert dataset.parity.predicted == entry["parity"]["predicted"]
-    kind, energy = ConfigTypeErrors(3, None, EnergyMetrics(0.2, -7.0, 0.1, 2)), EnergyMetrics(0.4, 1.0, 0.3, 5)
+    kind, energy = (
+        ConfigTypeErrors(3, None, EnergyMetrics(0.2, -7.0, 0.1, 2, -6.5)),
+        EnergyMetrics(0.4, 1.0, 0.3, 5, 1.0),
+    )
     entry |= {"energy": vars(energy), "per_config_type": {"melt": kind.to_dict()}}
     entry |= {"stress": vars(StressMetrics(0.1, 0.2, -0.05, 4))}
     (dataset,) = EvaluationResult.from_dict(data, "evaluate.json").datasets

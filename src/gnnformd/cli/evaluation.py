@@ -97,16 +97,17 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
     for dataset in evaluation.datasets:
         energies = [(dataset.path, dataset.energy)]
         energies += [(f"  {name}", kind.energy) for name, kind in dataset.per_config_type.items()]
-        rows += [
-            (name, e.frames, *(number(units.per_atom * size, 3) for size in (e.mae_per_atom, e.rmse_per_atom)))
-            for name, e in energies
-            if e is not None
-        ]
+        for name, e in energies:
+            if e is not None:
+                sizes = (units.per_atom * size for size in (e.mae_per_atom, e.rmse_per_atom, e.mean_per_atom))
+                rows.append((name, e.frames, *(number(size, 3) for size in sizes)))
     if rows:
-        columns_of_energies = ("data", "frames", "MAE", "RMSE")
+        columns_of_energies = ("data", "frames", "MAE", "RMSE", "mean")
         show_table(
             f"Errors of the energies, up to a constant, {units.per_atom_unit} per atom", columns_of_energies, rows
         )
+        show_note("Mean: of the model's less the data's; MAE and RMSE are about that of all frames of the data.")
+        say("")
     rows = []
     for dataset in evaluation.datasets:
         stresses = [(dataset.path, dataset.stress)]
@@ -119,7 +120,9 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
     if rows:
         columns_of_stresses = ("data", "frames", "MAE", "RMSE", "pressure")
         show_table(f"Errors of the stresses, {units.stress_unit}", columns_of_stresses, rows)
-        say("MAE, RMSE: of a component of virial over volume. Pressure: mean of the model's less that of the data.")
+        show_note(
+            "MAE, RMSE: of a component of virial over volume. Pressure: mean of the model's less that of the data."
+        )
         say("")
 
 

@@ -105,6 +105,7 @@ class EnergyErrors(_Part):
     mae_per_atom: float | None = None
     rmse_per_atom: float | None = None
     frames: int | None = None
+    mean_per_atom: float | None = None
 
 
 class StressErrors(_Part):

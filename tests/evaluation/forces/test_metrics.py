@@ -69,7 +69,7 @@ def test_the_batch_size_does_not_change_the_numbers(stand_ins):
 def test_a_constant_shift_of_the_energy_is_taken_off_and_told(stand_ins):
     model = stand_ins.load(stand_ins.ClassicalModel(6.0, offset=7.0))
     energy = evaluate(model, [_water(stand_ins)]).datasets[0].energy
-    assert energy.offset_per_atom == pytest.approx(7.0, abs=1e-10)
+    assert energy.offset_per_atom == energy.mean_per_atom == pytest.approx(7.0, abs=1e-10)
     assert energy.rmse_per_atom < 1e-10
 
 
@@ -214,5 +214,6 @@ def test_errors_of_each_kind_of_configuration_are_told_apart(stand_ins):
     # the offset of all six frames, -0.8 an atom, is taken off: 0.8 is left where there was no error, -1.6 elsewhere
     assert found.energy.offset_per_atom == pytest.approx(-0.8)
     assert cold.energy.mae_per_atom == pytest.approx(0.8) and hot.energy.rmse_per_atom == pytest.approx(1.6)
+    assert cold.energy.mean_per_atom == pytest.approx(0.0, abs=1e-9) and hot.energy.mean_per_atom == pytest.approx(-2.4)
     assert found.energy.mae_per_atom == pytest.approx((4 * 0.8 + 2 * 1.6) / 6)
     assert set(found.to_dict()["per_config_type"]["hot"]) == {"frames", "force", "energy", "stress"}

@@ -268,8 +268,9 @@ def test_epochs_are_counted_where_not_all_were_validated(demo):
 def test_the_accuracy_has_energies_and_kinds_of_configuration(demo):
     data = _evaluation("runs/water/model.safetensors", "data/water-test") | {"shown_units": "metal"}
     (entry,) = data["datasets"]
-    energy = {"rmse_per_atom": 0.2, "offset_per_atom": -7.0, "mae_per_atom": 0.1, "frames": 12}
-    melt = {"frames": 7, "force": entry["force"], "energy": {**energy, "mae_per_atom": 0.05, "frames": 5}}
+    energy = {"rmse_per_atom": 0.2, "offset_per_atom": -7.0, "mae_per_atom": 0.1, "frames": 12, "mean_per_atom": -7.0}
+    kind = {"rmse_per_atom": 0.2, "offset_per_atom": -7.0, "mae_per_atom": 0.05, "frames": 5}  # of an older version
+    melt = {"frames": 7, "force": entry["force"], "energy": kind}
     alone = {"frames": 3, "force": None, "energy": None}
     stress = {"mae": 0.01, "rmse": 0.02, "pressure_offset": -0.005, "frames": 12}
     (demo / "evaluate-water.json").write_text(json.dumps(data))
@@ -281,8 +282,8 @@ def test_the_accuracy_has_energies_and_kinds_of_configuration(demo):
     text, _, _ = _parsed(write_report(demo, units=SHOWN["metal"]))
     percent = f"{100 * entry['force']['relative_l1']:.3g} %"
     assert f"melt 7 43.4 43.4 130 {percent}" in text  # 1 and 3 kcal/mol in meV
-    assert "Errors of the energies, up to a constant, meV per atom." in text
-    assert "model data frames MAE RMSE water water-test 12 4.34 8.67 melt 5 2.17 8.67" in text
+    assert "Errors of the energies, up to a constant, meV per atom; mean:" in text
+    assert "model data frames MAE RMSE mean water water-test 12 4.34 8.67 -304 melt 5 2.17 8.67 –" in text
     assert "alone" not in text
     assert "model data frames MAE RMSE pressure water water-test 12 0.0695 0.139 -0.0347" in text  # GPa
     assert "16 to 32" in text

@@ -65,12 +65,16 @@ class EnergyMetrics:
         Mean of its absolute value, kcal/mol.
     frames
         Frames that have an energy.
+    mean_per_atom
+        Mean of ``predicted - reference`` per atom over these frames, nothing subtracted, kcal/mol: where energies were
+        learned, it tells how far those of a kind of configuration are off.
     """
 
     rmse_per_atom: float
     offset_per_atom: float
     mae_per_atom: float
     frames: int
+    mean_per_atom: float
 
 
 @dataclass(frozen=True)
@@ -451,4 +455,5 @@ def _energy_of_kind(
 def _spread(errors: Sequence[float], offset: float) -> EnergyMetrics:
     """Errors per atom about an offset."""
     left = np.asarray(errors) - offset
-    return EnergyMetrics(float(np.sqrt(np.mean(left**2))), offset, float(np.abs(left).mean()), len(left))
+    mean = float(np.mean(errors))
+    return EnergyMetrics(float(np.sqrt(np.mean(left**2))), offset, float(np.abs(left).mean()), len(left), mean)

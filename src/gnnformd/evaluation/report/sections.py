@@ -213,13 +213,16 @@ def _energies(results: Sequence[Result[EvaluationResult]], units: ShownUnits) ->
             names = [(short_name(result.content.model), short_name(entry.path)), *((f"\t{kind}", "") for kind in parts)]
             for name, energy in zip(names, [entry.energy, *parts.values()], strict=True):
                 if energy is not None:
-                    sizes = (energy.mae_per_atom, energy.rmse_per_atom)
+                    sizes = (energy.mae_per_atom, energy.rmse_per_atom, energy.mean_per_atom)
                     shown = (number(None if size is None else units.per_atom * size) for size in sizes)
                     rows.append((*name, "–" if energy.frames is None else count(energy.frames), *shown))
     if not rows:
         return Raw("")
-    text = f"Errors of the energies, up to a constant, {units.per_atom_symbol} per atom."
-    return Raw(f"<p>{text}</p>{table(('model', 'data', 'frames', 'MAE', 'RMSE'), rows, text=(0, 1))}")
+    text = (
+        f"Errors of the energies, up to a constant, {units.per_atom_symbol} per atom; mean: of the model's less the "
+        "data's, and MAE and RMSE are about that of all frames of the data."
+    )
+    return Raw(f"<p>{text}</p>{table(('model', 'data', 'frames', 'MAE', 'RMSE', 'mean'), rows, text=(0, 1))}")
 
 
 def _stresses(results: Sequence[Result[EvaluationResult]], units: ShownUnits) -> Raw:
