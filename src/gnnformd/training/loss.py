@@ -30,7 +30,7 @@ LARGEST_WEIGHT = (
 )
 NEIGHBOR = 2.5  # angstrom
 DISPLACEMENT = 0.3  # angstrom, times which errors of forces are usual ones of energies
-LARGEST_SHARE = 1.0  # of what forces cost
+LARGEST_SHARE = 0.5  # of what forces cost
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
 
 
@@ -173,8 +173,8 @@ class Loss:
         Automatic ones make what energies and virials cost a twentieth of what forces cost each, but are at most 1:
         otherwise energies of the training frames that are met much better than forces would be met ever better, at the
         cost of all others. Energies that are further off than errors of forces explain (``|dE| / sqrt(N)`` above 0.3
-        angstrom times ``|dF|``; for virials 2.5 angstrom) cost more in proportion, up to as much as forces: surfaces,
-        molecules and crystals in one set, whose differences in energy no force in the data tells.
+        angstrom times ``|dF|``; for virials 2.5 angstrom) cost more in proportion, up to half of what forces cost:
+        surfaces, molecules and crystals in one set, whose differences in energy no force in the data tells.
 
         Parameters
         ----------

@@ -43,8 +43,8 @@ class TrainingSettings(BaseModel):
     energy_weight: NonNegativeFloat | Literal["auto"] = Field(
         default=0.0,
         description="Learn energies too. 1: an energy that is off by its spread in the data counts as much as forces "
-        "that are off by their size; auto: the errors of energies count a twentieth of those of forces, and up to as "
-        "much where they are further off than these explain.",
+        "that are off by their size; auto: the errors of energies count a twentieth of those of forces, and up to "
+        "half of them where they are further off than these explain.",
     )
     virial_weight: NonNegativeFloat | Literal["auto"] = Field(
         default=0.0,
