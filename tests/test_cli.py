@@ -294,6 +294,20 @@ def test_data_that_names_elements_is_numbered_as_the_model_numbers_them(tmp_path
     assert oxygen["l1_per_atom"] / oxygen["relative_l1"] == pytest.approx(5)  # the mean size of the force on oxygen
 
 
+def test_evaluate_tells_of_forces_that_were_set_to_zero(tmp_path: Path) -> None:
+    settings = GamdSettings(cutoff=3.4, width=8, layers=1, node_features="embedding")
+    path = tmp_path / "water.safetensors"
+    save_model(path, build_model(settings, 2), ModelCard(settings, ("O", "H"), None))
+    atoms = "O 0 0 0 0 0 -1\nH 0.76 0.59 0 {}\nH -0.76 0.59 0 0.3 0.2 0.5\n"
+    for name, force in (("all", "-0.3 -0.2 0.5"), ("held", "0 0 0")):
+        (tmp_path / f"{name}.xyz").write_text(
+            f'3\nProperties=species:S:1:pos:R:3:forces:R:3 pbc="F F F"\n{atoms.format(force)}'
+        )
+        result = run("evaluate", path, tmp_path / f"{name}.xyz", "--threads", "1")
+        assert result.exit_code == 0, result.output
+        assert ("forces on 1 atom of frame 1 (line 1) are exactly zero" in result.stderr) == (name == "held")
+
+
 def test_curves_writes_json_and_a_figure(model: Path, tmp_path: Path) -> None:
     figure, numbers = tmp_path / "curves.png", tmp_path / "new" / "curves.json"
     result = run("curves", model, "--json", numbers, "--figure", figure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +34,9 @@ __all__ = ["LEGEND", "show_evaluation"]
 SLOWER = 0.9
 """Share of the time of forces below which the time of something that includes them contradicts it."""
 
+CHECKED_FRAMES = 10
+"""About so many frames of each dataset that `evaluate` checks: what is wrong with one is with most of them."""
+
 LEGEND = "MAE, RMSE: of a component of a force. L1: |dFx| + |dFy| + |dFz|, mean over atoms."
 
 
@@ -56,6 +60,7 @@ def evaluate(
     from gnnformd.evaluation.forces.metrics import evaluate as compare
     from gnnformd.force_field import ForceField
     from gnnformd.model.files.model_file import load_model
+    from gnnformd.trajectory.data_checks import sampled_problems
     from gnnformd.trajectory.formats.target_names import target_keys
     from gnnformd.trajectory.packed.dataset import open_dataset
 
@@ -63,6 +68,11 @@ def evaluate(
     field = ForceField.from_yaml(force_field) if force_field else None
     keys = target_keys(key or [])
     datasets = [open_dataset(path, topology=topology, force_field=field, keys=keys) for path in data]
+    for dataset in datasets:
+        for problem in sampled_problems(
+            dataset.__getitem__, len(dataset), dataset.force_field, dataset.units, CHECKED_FRAMES
+        ):
+            warnings.warn(f"{dataset.path}: {problem}", stacklevel=1)
     with progress("Evaluating", "frame") as report:
         result = compare(loaded, datasets, batch_size=batch_size, frames=frames, progress=report)
     show_evaluation(result, shown_units(units, loaded.card.shown_units))

@@ -11,7 +11,7 @@ import numpy as np
 from gnnformd.errors import InputError
 from gnnformd.training.run_folder import INPUTS_DIGEST, WEIGHTS_DIGEST, is_main_process
 from gnnformd.training.settings import TrainingSettings
-from gnnformd.trajectory.data_checks import DataChecks, check_split, frame_key
+from gnnformd.trajectory.data_checks import check_split, frame_key, sampled_problems
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import PackedDataset
 from gnnformd.trajectory.split import SplitMethod
@@ -24,9 +24,6 @@ __all__ = [
     "value_digests",
     "warn_of_data_problems",
 ]
-
-_CHECKED_FRAMES = 50
-"""Frames of each dataset that `DataChecks` checks; repeated frames are searched among all."""
 
 _DIGESTS = 16
 """Number of training frames of each dataset whose digests are kept."""
@@ -48,12 +45,13 @@ def warn_of_data_problems(datasets: Sequence[PackedDataset], training: Frames, v
         return
     for number, dataset in enumerate(datasets):
         frames = sorted(frame for which, frame in (*training, *validation) if which == number)
-        checks = DataChecks(dataset.force_field, dataset.units)
-        for k in range(0, len(frames), max(1, len(frames) // _CHECKED_FRAMES)):
-            checks.add(dataset[frames[k]])
-            if k + 1 < len(frames):
-                checks.follow(dataset[frames[k + 1]])
-        for problem in checks.problems():
+        of_frames = sampled_problems(
+            lambda k, own=dataset, rows=frames: own[rows[k]],  # type: ignore[misc]
+            len(frames),
+            dataset.force_field,
+            dataset.units,
+        )
+        for problem in of_frames:
             warnings.warn(f"{dataset.path}: {problem}", stacklevel=3)
     keys = [[frame_key(datasets[which][frame]) for which, frame in part] for part in (training, validation)]
     for problem in check_split(*keys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from gnnformd.trajectory.frame import Float, Frame, Int
 from gnnformd.trajectory.work_of_forces import WorkOfForces
 from gnnformd.units import KCAL_PER_MOL_PER_EV, PRESSURE_ATM
 
-__all__ = ["DataChecks", "check_split", "frame_digest", "frame_key", "position_digest"]
+__all__ = ["DataChecks", "check_split", "frame_digest", "frame_key", "position_digest", "sampled_problems"]
 
 OVERLAP = 0.5  # angstrom
 _SEARCHED = (2.0, 4.0, 10.0)
@@ -248,6 +248,30 @@ class DataChecks:
                 "give a LAMMPS data file as topology."
             )
         return found
+
+
+def sampled_problems(
+    frame_of: Callable[[int], Frame], count: int, force_field: ForceField | None, units: str, most: int = 50
+) -> list[str]:
+    """Describe the problems that `DataChecks` finds in some of the frames, evenly spaced.
+
+    Parameters
+    ----------
+    frame_of
+        Gives a frame by its number.
+    count
+        Number of frames.
+    force_field, units
+        As for `DataChecks`.
+    most
+        About how many frames to check.
+    """
+    checks = DataChecks(force_field, units)
+    for k in range(0, count, max(1, count // most)):
+        checks.add(frame_of(k))
+        if k + 1 < count:
+            checks.follow(frame_of(k + 1))
+    return checks.problems()
 
 
 def _held_atoms(forces: Float) -> int:
