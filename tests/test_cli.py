@@ -298,8 +298,8 @@ def test_evaluate_tells_of_forces_that_were_set_to_zero(tmp_path: Path) -> None:
     settings = GamdSettings(cutoff=3.4, width=8, layers=1, node_features="embedding")
     path = tmp_path / "water.safetensors"
     save_model(path, build_model(settings, 2), ModelCard(settings, ("O", "H"), None))
-    atoms = "O 0 0 0 0 0 -1\nH 0.76 0.59 0 {}\nH -0.76 0.59 0 0.3 0.2 0.5\n"
-    for name, force in (("all", "-0.3 -0.2 0.5"), ("held", "0 0 0")):
+    atoms = "O 0 0 0 0.1 0.1 -1\nH 0.76 0.59 0 {}\nH -0.76 0.59 0 0.3 0.2 0.5\n"
+    for name, force in (("all", "-0.4 -0.3 0.5"), ("held", "0 0 0")):
         (tmp_path / f"{name}.xyz").write_text(
             f'3\nProperties=species:S:1:pos:R:3:forces:R:3 pbc="F F F"\n{atoms.format(force)}'
         )
