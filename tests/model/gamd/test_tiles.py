@@ -136,7 +136,7 @@ def test_dropped_values_have_no_gradient_and_as_many_are_dropped_as_the_rate_say
 def test_the_network_says_the_same_in_tiles(locally_equivariant: bool) -> None:
     torch.manual_seed(0)
     model = GamdModel(GamdSettings(width=32, locally_equivariant=locally_equivariant), 2).eval()
-    graph = random_graph(3, dtype=torch.float32)
+    graph = random_graph(24, dtype=torch.float32)  # many: rounding of single terms averages out
     results = []
     for exact in (False, True):
         network, system = (copy.deepcopy(model).double(), graph.to(dtype=torch.float64)) if exact else (model, graph)
@@ -151,7 +151,5 @@ def test_the_network_says_the_same_in_tiles(locally_equivariant: bool) -> None:
     assert gap(mine, theirs) < 1e-4
     assert gap(torch.cat([g.flatten() for g in gradients]), torch.cat([g.flatten() for g in right])) < 0.03
     largest = max(float(value.norm()) for value in right)
-    for one, other in zip(
-        gradients, right, strict=True
-    ):  # of some, large terms cancel behind GraphNorm: rounding stays
-        assert (one.double() - other).norm() < 0.2 * other.norm() + 1e-2 * largest
+    for one, other in zip(gradients, right, strict=True):  # of some, large terms cancel behind GraphNorm
+        assert (one.double() - other).norm() < 0.2 * other.norm() + 3e-3 * largest
