@@ -339,11 +339,44 @@ def test_the_energy_of_an_angle_is_that_of_its_cosine():
 def test_energies_of_the_data_shift_those_of_the_model():
     graphs = [random_graph(1, seed=k, molecules=k) for k in (2, 3, 4)]
     graph = collate(graphs)
+    graph = replace(graph, energies=torch.tensor([-40.0, -55.0, -80.0], dtype=torch.float64))
     model = density(electrostatics="none", repulsion=0.0, bond_kinds=0)
     model.initialize(graph)
-    shifted = replace(graph, energies=model.eval()(graph).energies - 11.0 * torch.bincount(graph.graph_index) / 3)
-    model.initialize(shifted)
-    torch.testing.assert_close(model(graph).energies, shifted.energies)
+    before = model.eval()(graph).energies
+    shift = -11.0 * torch.bincount(graph.graph_index) / 3
+    model.initialize(replace(graph, energies=graph.energies + shift))
+    torch.testing.assert_close(model(graph).energies, before + shift)
+
+
+def test_mean_energies_of_the_atoms_of_a_type_do_not_follow_from_the_random_weights_at_the_start():
+    # one atom in twenty-seven is of the second type: what energies of all others are off by would be its energy
+    rng = np.random.default_rng(5)
+    graphs = []
+    for number in range(12):
+        types = np.ones(27, dtype=int)
+        types[0] += number % 2
+        frame = Frame(
+            timestep=number,
+            cell=7.8 * np.eye(3),
+            origin=np.zeros(3),
+            periodic=(True, True, False),
+            ids=np.arange(1, 28),
+            types=types,
+            positions=np.indices((3, 3, 3)).reshape(3, -1).T * 2.6 + rng.uniform(-0.3, 0.3, (27, 3)),
+            forces=rng.normal(size=(27, 3)),
+            energy=-50.0 * 27 - 30.0 * (number % 2),
+        )
+        graphs.append(build_graph(frame, 3.4, FIELD))
+    graph, means = collate(graphs), []
+    for seed in range(4):
+        model = density(seed=seed, node_features="embedding", electrostatics="none", repulsion=0.0, bond_kinds=0)
+        model.fitted_pairs.coefficients.zero_()
+        model.angles.coefficients.zero_()
+        model.initialize(graph)
+        energies = model.network.type_energies[graph.type_index] + model._bare_energies(graph)
+        means.append([float(energies[graph.type_index == kind].mean()) for kind in (0, 1)])
+    np.testing.assert_allclose(means, np.mean(means, axis=0)[None].repeat(4, axis=0), rtol=1e-9)
+    assert np.ptp(means[0]) == pytest.approx(30.0, abs=3.0)  # what pair potentials make of random forces aside
 
 
 def test_what_frames_of_one_composition_do_not_tell_is_taken_from_isolated_atoms():

@@ -254,14 +254,17 @@ class DensityModel(ForceModel):
             self.contacts.take_strength(graph.forces[known])
             network.energy_scale.zero_()
             self.fit_classical(graph, worth=NEARLY_CLASSICAL)
-            without = self(graph).forces
+            without = self(graph)
             network.energy_scale.fill_(1.0)
-            size = (self(graph).forces - without).square().mean().sqrt()
-            left = (graph.forces - without)[known].square().mean().sqrt()
+            size = (self(graph).forces - without.forces).square().mean().sqrt()
+            left = (graph.forces - without.forces)[known].square().mean().sqrt()
             if size > 0:  # atoms without neighbors exert no forces
                 network.energy_scale.copy_(left / size)
             if graph.energies is not None:
-                network.correct_type_energies(graph, graph.energies - self(graph).energies)
+                # not with the network, whose energies are random yet: of a type that is rare in every frame the
+                # correction would be many times as large as they
+                network.correct_type_energies(graph, graph.energies - without.energies)
+                network.center_energies(graph, self._bare_energies(graph))
         self.train(training)
 
     @torch.no_grad()

@@ -226,6 +226,14 @@ class DensityNetwork(nn.Module):
         found = torch.linalg.pinv((counts / atoms)[known], rtol=COMPOSITION_CUTOFF) @ per_atom
         self.type_energies.add_(found)
 
+    @torch.no_grad()
+    def center_energies(self, graph: AtomicGraph, energies: Tensor) -> None:
+        """Take the mean over the atoms of a type of energies of atoms, kcal/mol, (N,), off the energy of the type."""
+        sums, counts = (torch.zeros_like(self.type_energies) for _ in range(2))
+        sums.index_add_(0, graph.type_index, energies.to(sums))
+        counts.index_add_(0, graph.type_index, torch.ones_like(energies, dtype=counts.dtype))
+        self.type_energies.sub_(sums / counts.clamp(min=1.0))
+
     def _geometries(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Geometries:
         """Lay out the neighbors that are not bonded, and those that are."""
         if self.compiled and vectors.device.type == "cpu":
