@@ -12,6 +12,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from ase.db import connect
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.packed.dataset import open_dataset
@@ -80,6 +81,17 @@ def test_what_ase_wrote_is_read_with_its_results(tmp_path: Path, name: str) -> N
     assert frame.forces is not None
     np.testing.assert_allclose(frame.forces, forces * KCAL_PER_MOL_PER_EV, rtol=1e-12)  # also of the atom that is held
     np.testing.assert_allclose(frame.virial, -atoms.get_volume() * stress * KCAL_PER_MOL_PER_EV, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.db"])
+def test_a_database_tells_the_config_type_among_its_keys(tmp_path: Path, name: str) -> None:
+    with connect(tmp_path / name) as database:
+        for kind in ("slab", "bulk"):
+            atoms = bulk("Cu", cubic=True)
+            atoms.calc = EMT()
+            atoms.get_forces()
+            database.write(atoms, config_type=kind, calculation=3)
+    assert [frame.config_type for frame in read_frames(tmp_path / name)] == ["slab", "bulk"]
 
 
 def test_an_outcar_is_read_with_the_numbers_that_stand_in_it() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
@@ -20,6 +20,9 @@ _OTHERS = ("lammps-data", "lammps-dump-text", "lammps-dump-binary", "xyz", "extx
 
 _UNCONVERTED = ("qbox",)
 """Formats whose energies and forces ASE gives in other units than its own."""
+
+
+_DATABASES = ("db", "json")
 
 
 def ase_format(path: Path) -> str | None:
@@ -65,8 +68,6 @@ def read_by_ase(
     InputError
         ASE cannot read the file, or a frame is wrong; the sentence names the frame.
     """
-    from ase.io import iread
-
     elements, names = elements or ElementTypes(), names or TargetNames()
     learnable = LearnableFrames(path, names, required=require_forces)
     kind, number = ase_format(path), 0
@@ -75,9 +76,7 @@ def read_by_ase(
             f"{path}: ASE takes it for '{kind}', whose units it does not convert; convert the file to extended XYZ in "
             "eV and angstrom."
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of spglib, deprecations and the like
-        images = iter(iread(str(path), index=":", format=kind, parallel=False))
+    images = _images(path, kind)
     while True:
         try:
             atoms = next(images, None)
@@ -103,3 +102,19 @@ def read_by_ase(
     learnable.finish()
     if not number:
         raise InputError(f"{path}: ASE takes it for '{kind}' and finds no frame in it; give another file.")
+
+
+def _images(path: Path, kind: str | None) -> Iterator[Any]:
+    """ASE's Atoms of each frame; those of a database with its keys in ``info``, such as ``config_type``."""
+    if kind not in _DATABASES:
+        from ase.io import iread
+
+        yield from iread(str(path), index=":", format=kind, parallel=False)
+        return
+    from ase.db import connect
+
+    with connect(path, serial=True) as database:
+        for row in database.select():
+            atoms = row.toatoms()
+            atoms.info |= row.key_value_pairs
+            yield atoms
