@@ -50,32 +50,53 @@ def main() -> None:
     print("seed  test file            forces RMSE  MAE (meV/A)   energies RMSE  MAE (meV/atom)")
     for seed in chosen.seeds:
         run = out / f"{chosen.data}-{chosen.preset}-{seed}"
-        command = [sys.executable, "-m", "gnnformd", "train", chosen.preset, "--out", str(run)]
-        command += ["--max-minutes", str(chosen.minutes)]
-        for change in (
-            f"data.paths=[{_file(chosen.folder, training)}]",
-            f"training.seed={seed}",
-            f"training.threads={chosen.threads}",
-            "training.loggers=[]",
-            "training.stability_check=false",
-        ):
-            command += ["--set", change]
-        threads = {name: str(chosen.threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
-        subprocess.run(command, check=True, env=os.environ | threads, stdout=subprocess.DEVNULL)
+        model = train(
+            chosen.preset,
+            file_of(chosen.folder, training),
+            run,
+            minutes=chosen.minutes,
+            threads=chosen.threads,
+            changes=(f"training.seed={seed}",),
+        )
         for name in tests:
-            forces, energies = _errors(run / "model.safetensors", _file(chosen.folder, name))
+            forces, energies = errors_of(model, file_of(chosen.folder, name))
             numbers = [np.sqrt(np.square(forces).mean()), np.abs(forces).mean()]
             numbers += [np.sqrt(np.square(energies).mean()), np.abs(energies).mean()]
             print(f"{seed:4d}  {name:20s} {numbers[0]:11.1f} {numbers[1]:5.1f} {numbers[2]:23.2f} {numbers[3]:5.2f}")
             sys.stdout.flush()
 
 
-def _file(folder: Path, name: str) -> Path:
+def train(
+    preset: str,
+    file: Path,
+    run: Path,
+    *,
+    minutes: float,
+    threads: int,
+    changes: tuple[str, ...] = (),
+    program: tuple[str, ...] = ("-m", "gnnformd"),
+) -> Path:
+    """Train in a process of its own, and give the model; ``program`` is what Python runs."""
+    command = [sys.executable, *program, "train", preset, "--out", str(run), "--max-minutes", str(minutes)]
+    fixed = (
+        f"data.paths=[{file}]",
+        f"training.threads={threads}",
+        "training.loggers=[]",
+        "training.stability_check=false",
+    )
+    for change in (*fixed, *changes):
+        command += ["--set", change]
+    numbers = {name: str(threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    subprocess.run(command, check=True, env=os.environ | numbers, stdout=subprocess.DEVNULL)
+    return run / "model.safetensors"
+
+
+def file_of(folder: Path, name: str) -> Path:
     """Find a file, compressed or not."""
     return next(path for path in (folder / f"{name}.xyz.gz", folder / f"{name}.xyz") if path.exists())
 
 
-def _errors(model: Path, file: Path) -> tuple[np.ndarray, np.ndarray]:
+def errors_of(model: Path, file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Errors of all components of forces, meV/angstrom, and of energies, meV/atom."""
     loaded = load_model(model)
     frames = open_dataset([file], elements=loaded.card.type_names)
