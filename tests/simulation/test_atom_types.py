@@ -1,5 +1,6 @@
 """The same atoms through every door, with their types in every order."""
 
+import re
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -214,6 +215,36 @@ def test_pairs_that_training_never_saw_are_refused(loaded, tmp_path, engine):
     far = Atoms("ArXe", [[0, 0, 0], [4.5, 0, 0]], cell=[20] * 3, pbc=True)  # beyond what training data are searched for
     far.calc = Calculator(poorer)
     far.get_forces()
+    far.positions[1, 0] = 3.6
+    with pytest.warns(
+        UserWarning, match=r"atoms 1 and 2 \(Ar and Xe, not bonded\) are 3.6 angstrom apart, but no such"
+    ):
+        far.get_forces()
+    assert "no such pair" in far.calc.unseen
+
+
+@pytest.mark.parametrize("engine", ["lammps", "lammps whole", "ase"])
+def test_pairs_that_training_never_saw_are_told_where_they_meet_during_a_run(loaded, tmp_path, engine):
+    pairs = [list(p) for p in PAIRS if p[1:3] != ("Ar", "Xe")]
+    poorer = replace(loaded, card=replace(loaded.card, trained_on=({"closest_pairs": pairs},)))
+    if engine == "lammps whole":
+        model = density(3, node_features="embedding", electrostatics="learned", cutoff=5.0)
+        model.initialize(build_graph(frame_of(atoms_of(NAMES)), 5.0, None, dtype=torch.float64))
+        card = replace(poorer.card, settings=model.settings)
+        poorer = LoadedModel(model.eval(), card, Path("noble.safetensors"))
+    atoms = Atoms("ArXe", [[0, 0, 0], [6.5, 0, 0]], cell=[30] * 3, pbc=True)
+    atoms.set_velocities([[0.02, 0, 0], [-0.02, 0, 0]])
+    path = tmp_path / "x.data"
+    ase.io.write(path, atoms, format="lammps-data", velocities=True, masses=True, units="real")
+    sentence = (
+        r"atoms 1 and 2 \(Ar and Xe, not bonded\) are [\d.]+ angstrom apart, but no such pair was in the training"
+    )
+    settings = SimulationSettings(
+        engine=engine.split()[0], ensemble="nve", steps=3000, velocities="file", timestep=1.0, guard="stop"
+    )
+    result = simulate(poorer, path, settings, tmp_path / "md")
+    assert re.match(sentence, result.reason)
+    assert 0 < result.steps < 3000
 
 
 def test_a_bond_of_another_kind_than_in_training_is_refused(loaded, tmp_path):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.domain import Domain, ListedAtoms, NeighborLists
-from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.inference.seen_pairs import SeenPairs, UnseenPairs
 from gnnformd.inference.training_range import TrainingRange, refuse_unknown_types
 from gnnformd.model.choose_engine import build_domain_engine, state_of
 from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult, OtherDomains
@@ -39,6 +39,12 @@ class DomainForces:
         The other domains, for models that need them (see `gnnformd.model.interface.ForceModel.needs_other_domains`) or
         whose domains are to exchange messages (see `gnnformd.model.choose_engine.exchanges_messages`).
 
+    Attributes
+    ----------
+    unseen
+        After an evaluation, names two atoms that are close to each other, of which the model has seen no such pair in
+        training; None if there are none.
+
     Raises
     ------
     InputError
@@ -51,7 +57,9 @@ class DomainForces:
         self._model, self._fast, self._others = loaded.model.eval(), loaded.compiled, others
         self._take_weights()
         self._contact = TrainingRange.of(loaded).contact
-        self._seen: SeenPairs | None = SeenPairs.of(loaded)  # until it was asked
+        self._seen, self._checked = SeenPairs.of(loaded), False
+        self.unseen: str | None = None
+        self._unseen: UnseenPairs | None = None
         self._lists: NeighborLists | None = None
 
     def _take_weights(self) -> None:
@@ -87,15 +95,16 @@ class DomainForces:
             return EngineResult(
                 np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None
             )
-        if self._seen is not None:
+        if not self._checked:
             refuse_unknown_types(self._loaded, domain.types)
             self._seen.check_domain("the system", domain)
-            self._seen = None
+            self._checked = True
         if state_of(self._model) != self._state:  # the model was trained on, or converted
             self._take_weights()
         engine = self._engine
         if engine is None or self._lists is not domain.lists:
             engine = self._with_lists(domain)
+        self.unseen = None if self._unseen is None else self._unseen.closest(domain.positions)
         found = engine.evaluate(domain.positions, np.eye(3) if domain.cell is None else domain.cell)
         return found if found.nearest is None else replace(found, nearest=found.nearest.named(domain.ids))
 
@@ -108,6 +117,7 @@ class DomainForces:
                 self._model, atoms, fast=self._fast, contact=self._contact, others=self._others
             )
         engine.set_neighbors(ListedAtoms(atoms, domain.lists))
+        self._unseen = self._seen.unseen_in_domain(domain) if self._seen.may_meet(domain.types) else None
         self._engine, self._lists = engine, domain.lists
         return engine
 

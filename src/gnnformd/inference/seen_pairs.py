@@ -1,4 +1,4 @@
-"""SeenPairs: the kinds of bond and pairs of types that a model has seen in training."""
+"""SeenPairs: the kinds of bond and pairs of types that a model has seen in training, and atoms that are others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.graph.build import build_graph
 from gnnformd.graph.distances import SEARCHED_SHARE
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
     from gnnformd.trajectory.frame import Frame
 
-__all__ = ["SeenPairs"]
+__all__ = ["SeenPairs", "UnseenPairs"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -88,9 +89,8 @@ class SeenPairs:
         if self.pairs is None:
             return
         graph = build_graph(self.without_unseen_bonds(frame), self.reach, None, dtype=torch.float64)
-        center, neighbor, _, kind = (t.numpy() for t in graph.half_edges)
-        distance = graph.half_edge_vectors().norm(dim=1).numpy()
-        self._refuse(source, frame.ids, frame.types, (center, neighbor, kind), distance)
+        unseen = self.unseen_in_graph(graph, frame.ids)
+        self._refuse(source, unseen.closest(graph.positions.numpy(), graph.cells[0].numpy()))
 
     def check_domain(self, source: object, domain: Domain) -> None:
         """Refuse such pairs among the atoms of one rank and their ghosts; see `check`.
@@ -100,26 +100,100 @@ class SeenPairs:
         InputError
             Names two atoms.
         """
-        if self.pairs is None:
-            return
-        center, neighbor, kind = domain.lists.half_edges()
-        distance = np.linalg.norm(domain.positions[neighbor] - domain.positions[center], axis=1)
-        near = distance < self.reach
-        edges = (center[near], neighbor[near], kind[near])
-        self._refuse(source, domain.ids, domain.types, edges, distance[near])
+        if self.pairs is not None:
+            self._refuse(source, self.unseen_in_domain(domain).closest(domain.positions))
 
-    def _refuse(self, source: object, ids: Int, types: Int, edges: tuple[Int, Int, Int], distance: Float) -> None:
-        """Name the closest of the edges (center, neighbor, kind of bond) that the data did not have, if any."""
+    def may_meet(self, types: NDArray[np.integer]) -> bool:
+        """Whether atoms of these types (from 1) can come close to each other, of which the model has seen no pair.
+
+        Atoms that are not bonded: bonds stay what they were at the start.
+        """
+        present = np.unique(types) - 1
+        return self.pairs is not None and not bool(self.pairs[0][np.ix_(present, present)].all())
+
+    def unseen_in_graph(self, graph: AtomicGraph, ids: Int) -> UnseenPairs:
+        """Take those pairs of a graph of which there were none in training.
+
+        Parameters
+        ----------
+        graph
+            With the model's types.
+        ids
+            Of its atoms, (N,).
+        """
+        center, neighbor, shift, kind = (t.numpy(force=True) for t in graph.half_edges)
+        return self._unseen(ids, graph.type_index.numpy(force=True), center, neighbor, kind, shift)
+
+    def unseen_in_domain(self, domain: Domain) -> UnseenPairs:
+        """Take those pairs of the atoms of one rank and their ghosts of which there were none in training."""
+        return self._unseen(domain.ids, domain.types - 1, *domain.lists.half_edges())
+
+    def _unseen(
+        self, ids: Int, types: Int, center: Int, neighbor: Int, kind: Int, shift: NDArray[np.floating] | None = None
+    ) -> UnseenPairs:
         assert self.pairs is not None
-        center, neighbor, kind = edges
-        unseen = np.flatnonzero(~self.pairs[kind, types[center] - 1, types[neighbor] - 1])
-        if not len(unseen):
-            return
-        edge = unseen[np.argmin(distance[unseen])]
-        one, other = center[edge], neighbor[edge]
-        names = " and ".join(self.type_names[types[atom] - 1] for atom in (one, other))
-        raise InputError(
-            f"{source}: atoms {ids[one]} and {ids[other]} ({names}, {_RELATIONS[kind[edge]]}) are "
-            f"{distance[edge]:.3g} angstrom apart, but no such pair was in the training data of {self.model}, so their "
-            "forces would be arbitrary; train it on data with such pairs."
+        rows = np.flatnonzero(~self.pairs[kind, types[center], types[neighbor]])
+        names = np.array(self.type_names)[types] if len(rows) else np.empty(0, str)
+        chosen: Float | None = None if shift is None else shift[rows].astype(np.float64)
+        return UnseenPairs(self.model, self.reach, ids, names, center[rows], neighbor[rows], kind[rows], chosen)
+
+    def _refuse(self, source: object, unseen: str | None) -> None:
+        if unseen is not None:
+            raise InputError(
+                f"{source}: {unseen}, so their forces would be arbitrary; train it on data with such pairs."
+            )
+
+
+@dataclass(frozen=True)
+class UnseenPairs:
+    """Neighbors of which a model has seen no such pair in training.
+
+    Attributes
+    ----------
+    model
+        Path of the model.
+    reach
+        Pairs were searched in training up to this distance, angstrom.
+    ids, names
+        Of all atoms, (N,).
+    center, neighbor, kind
+        Rows of the atoms and kind of bond of each pair, (K,).
+    shift
+        Lattice vectors from one to the other, (K, 3); None where copies of atoms are atoms themselves.
+    """
+
+    model: str
+    reach: float
+    ids: Int
+    names: NDArray[np.str_]
+    center: Int
+    neighbor: Int
+    kind: Int
+    shift: Float | None
+
+    def closest(self, positions: Float, cell: Float | None = None) -> str | None:
+        """Name the two atoms that are closest, and their distance; None if all are farther apart than `reach`.
+
+        Parameters
+        ----------
+        positions
+            angstrom, (N, 3).
+        cell
+            Rows are the lattice vectors, angstrom, (3, 3); for pairs with a shift.
+        """
+        if len(self.center) == 0:
+            return None
+        vectors = positions[self.neighbor] - positions[self.center]
+        if self.shift is not None:
+            assert cell is not None
+            vectors = vectors + self.shift @ cell
+        squares = np.einsum("ka,ka->k", vectors, vectors)
+        pair = int(np.argmin(squares))
+        if squares[pair] >= self.reach**2:
+            return None
+        one, other = self.center[pair], self.neighbor[pair]
+        return (
+            f"atoms {self.ids[one]} and {self.ids[other]} ({self.names[one]} and {self.names[other]}, "
+            f"{_RELATIONS[self.kind[pair]]}) are {np.sqrt(squares[pair]):.3g} angstrom apart, but no such pair was in "
+            f"the training data of {self.model}"
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.inference.moving_graph import MovingGraph
-from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.inference.seen_pairs import SeenPairs, UnseenPairs
 from gnnformd.inference.training_range import TrainingRange, refuse_missing_charges, refuse_unknown_types
 from gnnformd.model.choose_engine import build_engine, prediction_of, state_of
 from gnnformd.model.engine import ClosePair, Engine
@@ -39,6 +39,9 @@ class Evaluator:
     ----------
     nearest
         After an evaluation, the pair of atoms that is closest in contact distances, by rows, if it is closer than one.
+    unseen
+        After an evaluation, names two atoms that are close to each other, of which the model has seen no such pair in
+        training; None if there are none.
 
     Raises
     ------
@@ -49,7 +52,10 @@ class Evaluator:
     def __init__(self, loaded: LoadedModel, frame: Frame) -> None:
         refuse_unknown_types(loaded, frame.types)
         refuse_missing_charges(loaded, frame, loaded.card.force_field)
-        frame = SeenPairs.of(loaded).without_unseen_bonds(frame)
+        seen = SeenPairs.of(loaded)
+        frame = seen.without_unseen_bonds(frame)
+        self._seen = seen if seen.may_meet(frame.types) else None
+        self._ids = frame.ids
         self._model, self._fast = loaded.model.eval(), loaded.compiled
         self._graph = MovingGraph(frame, self._model.cutoff, loaded.card.force_field)
         self._contact = TrainingRange.of(loaded).contact
@@ -57,6 +63,8 @@ class Evaluator:
         self._engine: Engine[AtomicGraph] | None = None
         self._state = state_of(self._model)
         self.nearest: ClosePair | None = None
+        self.unseen: str | None = None
+        self._unseen: UnseenPairs | None = None
 
     def forget(self) -> None:
         """Search neighbors anew at the next call; the result then depends on no earlier call."""
@@ -78,6 +86,7 @@ class Evaluator:
         engine, moved, box = self.at(positions, cell, periodic)
         found = engine.evaluate(moved, box)
         self.nearest = found.nearest
+        self.unseen = None if self._unseen is None else self._unseen.closest(moved, box)
         return prediction_of(found, weight_of(self._model))
 
     def at(
@@ -93,5 +102,7 @@ class Evaluator:
             if engine is None or not engine.serves(graph):
                 engine = build_engine(self._model, graph, fast=self._fast, contact=self._contact)
             engine.set_neighbors(graph)
+            if self._seen is not None:
+                self._unseen = self._seen.unseen_in_graph(graph, self._ids)
             self._engine, self._searched = engine, graph
         return engine, moved, box

@@ -139,7 +139,7 @@ class TrainingRange:
             limit = self.blind_below * nearest.contact
             raise Unstable(step, f"{nearest}; below {limit:.3g} the model cannot judge their distance.")
 
-    def leaves(self, ids: Int, types: Int, forces: Float, nearest: ClosePair | None) -> str | None:
+    def leaves(self, ids: Int, types: Int, forces: Float, nearest: ClosePair | None, unseen: str | None) -> str | None:
         """Say in one sentence what lies beyond the training data, or None if nothing does.
 
         Parameters
@@ -150,7 +150,12 @@ class TrainingRange:
             kcal/mol/angstrom, (N, 3).
         nearest
             The pair of atoms that is closest in contact distances, by ids, if it is closer than one.
+        unseen
+            Names two atoms of which there was no such pair in training, or None (see
+            `gnnformd.inference.seen_pairs.SeenPairs`).
         """
+        if unseen is not None:
+            return f"{unseen}."
         if nearest is not None and nearest.distance < BELOW / CONTACT_SHARE * nearest.contact:
             return f"{nearest}, closer than all such pairs in training (from {nearest.contact / CONTACT_SHARE:.3g} on)."
         return self._large_force(ids, types, forces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,6 +56,12 @@ class Calculator(AseCalculator):  # type: ignore[misc]
     nearest
         After a calculation, the pair of atoms that is closest in contact distances (0.95 of the closest approach in
         training), by rows, if it is closer than one.
+    unseen
+        After a calculation, names two atoms that are close to each other, of which the model has seen no such pair in
+        training (see `gnnformd.inference.seen_pairs.SeenPairs`); None if there are none. Atoms that are so at the first
+        calculation are refused.
+    warns
+        Whether there is a warning where such atoms meet later.
 
     Raises
     ------
@@ -90,6 +97,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         if not self.loaded.model.conservative:
             self.implemented_properties = ["forces"]  # type: ignore[misc]
         self.nearest: ClosePair | None = None
+        self.unseen: str | None = None
+        self.warns = True
         self._evaluator: Evaluator | None = None
         self._system: tuple[Int, Int, Float] | None = None
 
@@ -112,6 +121,9 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         evaluator = self._evaluator_of(self.atoms)
         prediction = evaluator.evaluate(self.atoms.positions, np.asarray(self.atoms.cell), _periodic(self.atoms))
         self.nearest = evaluator.nearest
+        if self.warns and evaluator.unseen is not None and self.unseen is None:
+            warnings.warn(f"{evaluator.unseen}, so their forces are arbitrary.", stacklevel=2)
+        self.unseen = evaluator.unseen
         forces = prediction.forces.numpy(force=True).astype(np.float64)
         if not np.isfinite(forces).all():
             wrong = np.flatnonzero(~np.isfinite(forces).all(axis=1))
@@ -136,10 +148,10 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         system = (types, np.array(molecules), np.array(() if charges is None else charges))
         same = self._system is not None and all(map(np.array_equal, self._system, system))
         if self._evaluator is None or not same:
-            self._system = system
             frame = self._frame(atoms, types)
-            self._evaluator = Evaluator(self.loaded, frame)
+            evaluator = Evaluator(self.loaded, frame)
             SeenPairs.of(self.loaded).check("the atoms", frame)
+            self._evaluator, self._system = evaluator, system
         return self._evaluator
 
     def _frame(self, atoms: Atoms, types: Int) -> Frame:
@@ -148,7 +160,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             cell=np.asarray(atoms.cell),
             origin=np.zeros(3),
             periodic=_periodic(atoms),
-            ids=np.arange(1, len(atoms) + 1),
+            ids=np.arange(1, len(atoms) + 1) if self.topology is None else self.topology.ids,
             types=types,
             positions=atoms.positions.copy(),
             bonds=self._bonds(atoms, types),

@@ -107,10 +107,11 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         """
         known = state if isinstance(state, dict) else vars(state)
         frames = self._frames(known)
-        for frame in frames if not self._checked else ():
-            refuse_unknown_types(self._loaded, frame.types)
-            refuse_missing_charges(self._loaded, frame, self._card.force_field)
-            self._seen.check("the systems", frame)
+        for frame in frames:
+            if not self._checked or self._seen.may_meet(frame.types):
+                refuse_unknown_types(self._loaded, frame.types)
+                refuse_missing_charges(self._loaded, frame, self._card.force_field)
+                self._seen.check("the systems", frame)
         self._checked = True
         graphs = [
             build_graph(self._seen.without_unseen_bonds(frame), self._model.cutoff, self._card.force_field)

@@ -187,6 +187,21 @@ def test_atoms_that_fall_into_each_other_are_named_with_their_distance(tmp_path:
     assert distances[distances > 0].min() < 0.9 * 3.1
 
 
+def test_a_run_names_the_first_two_atoms_of_which_there_was_no_such_pair(tmp_path: Path) -> None:
+    loaded = load(LennardJones(5.0, shifted=True), closest_pairs=CLOSEST)
+    (start,) = choose_starts(loaded, [open_dataset(crystal(tmp_path / "argon.xyz"))], 1)
+    judge, atoms = Judge(loaded, start, "nvt", 60.0), Atoms(f"Ar{len(start.masses)}", start.frame.positions)
+    for step in range(5):
+        unseen = f"atoms 1 and {step} (Ar and Ar, not bonded) are 4 angstrom apart, but" if step > 2 else None
+        atoms.calc = SimpleNamespace(nearest=None, unseen=unseen)
+        judge.look(step, atoms)
+    assert judge.outside == (
+        3 * start.timestep / 1000,
+        "atoms 1 and 3 (Ar and Ar, not bonded) are 4 angstrom apart, but.",
+    )
+    assert judge.configuration == atoms
+
+
 def test_a_force_that_is_not_finite_breaks_a_run(tmp_path: Path, helpers: SimpleNamespace) -> None:
     model = helpers.Spoiled(5.0, 10, lambda forces: forces * float("nan"))
     loaded = load(model, closest_pairs=CLOSEST)

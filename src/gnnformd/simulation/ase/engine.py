@@ -119,7 +119,7 @@ class _Run:
         topology, nearest = self.start.topology, self._nearest()
         self.range.check_sight(step, nearest)
         forces = self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV
-        reason = self.range.leaves(topology.ids, self.types.of(topology.types), forces, nearest)
+        reason = self.range.leaves(topology.ids, self.types.of(topology.types), forces, nearest, self.atoms.calc.unseen)
         if reason is None:
             return
         self.departures.note(step, reason, warn=not self.guard.stop_outside)
@@ -262,6 +262,7 @@ def _atoms(loaded: LoadedModel, start: Start, types: TypeMap, settings: Simulati
         masses=start.masses(loaded.card.force_field, types)[topology.types - 1],
     )
     atoms.calc = Calculator(loaded, topology=topology, types=types)
+    atoms.calc.warns = False  # see `_Run._check_range`
     if settings.velocities == "file":
         atoms.set_velocities(start.velocities() / units.fs)
     else:

@@ -104,6 +104,11 @@ class Whole:
         self._evaluator = Evaluator(loaded, self._frame)
         SeenPairs.of(loaded).check("the system", self._frame)
 
+    @property
+    def unseen(self) -> str | None:
+        """See `gnnformd.inference.system.Evaluator`."""
+        return self._evaluator.unseen
+
     def commands(self) -> list[str]:
         """Commands that take LAMMPS's force field out."""
         return without_forces(self._cutoff)
@@ -226,6 +231,11 @@ class Domains:
             types,
             bonded=SeenPairs.of(loaded).bonds,
         )
+
+    @property
+    def unseen(self) -> str | None:
+        """See `gnnformd.inference.domain_forces.DomainForces`."""
+        return self._forces.unseen
 
     def commands(self) -> list[str]:
         """Commands that replace LAMMPS's force field by lists, ghosts and PPPM."""

@@ -209,7 +209,9 @@ class _Calculators:
         arrays = (frame.types, frame.bonds, frame.charges)
         key = (start.types, *(None if array is None else array.tobytes() for array in arrays))
         if key not in self._known:
-            self._known[key] = Calculator(self._loaded, topology=start.topology, types=start.types)
+            calculator = Calculator(self._loaded, topology=start.topology, types=start.types)
+            calculator.warns = False  # the report tells
+            self._known[key] = calculator
         return self._known[key]
 
 

@@ -150,6 +150,8 @@ class Judge:
         nearest = atoms.calc.nearest
         if nearest is not None:
             self._look_at(step, atoms, nearest)
+        if atoms.calc.unseen is not None:
+            self._left(step, atoms, f"{atoms.calc.unseen}.")
         if self._start.pieces is not None and step % max(1, round(BETWEEN_COUNTS / self._start.timestep)) == 0:
             self._count(step, atoms, self._start.pieces)
         if self._ensemble == "nve":
@@ -158,14 +160,20 @@ class Judge:
 
     def _look_at(self, step: int, atoms: Atoms, nearest: ClosePair) -> None:
         ids, frame = self._start.frame.ids, self._start.frame
-        left = self._range.leaves(ids, self._start.types.of(frame.types), np.zeros_like(atoms.positions), nearest)
-        if left is not None and self.outside is None:
+        left = self._range.leaves(ids, self._start.types.of(frame.types), np.zeros_like(atoms.positions), nearest, None)
+        if left is not None:
             closest = nearest.contact / CONTACT_SHARE
-            sentence = f"{self._describe(nearest)}, in training such atoms were at least {closest:.3g} apart."
-            self.outside = step * self._start.timestep / 1000, sentence
-            self.configuration = atoms.copy()
+            self._left(
+                step, atoms, f"{self._describe(nearest)}, in training such atoms were at least {closest:.3g} apart."
+            )
         if nearest.distance < self._range.blind_below * nearest.contact:
             raise Unstable(step, f"{self._describe(nearest)}, so close that the model cannot judge their distance.")
+
+    def _left(self, step: int, atoms: Atoms, sentence: str) -> None:
+        """Note where the range of the training data was left first."""
+        if self.outside is None:
+            self.outside = step * self._start.timestep / 1000, sentence
+            self.configuration = atoms.copy()
 
     def _count(self, step: int, atoms: Atoms, most: int) -> None:
         pieces = count_pieces(atoms)
