@@ -42,8 +42,8 @@ class DomainForces:
     Attributes
     ----------
     unseen
-        After an evaluation, names two atoms that are close to each other, of which the model has seen no such pair in
-        training; None if there are none.
+        After an evaluation, how far two atoms are apart that are close to each other, of which the model has seen no
+        such pair in training; None if there are none.
 
     Raises
     ------

@@ -135,12 +135,13 @@ class SeenPairs:
         rows = np.flatnonzero(~self.pairs[kind, types[center], types[neighbor]])
         names = np.array(self.type_names)[types] if len(rows) else np.empty(0, str)
         chosen: Float | None = None if shift is None else shift[rows].astype(np.float64)
-        return UnseenPairs(self.model, self.reach, ids, names, center[rows], neighbor[rows], kind[rows], chosen)
+        return UnseenPairs(self.reach, ids, names, center[rows], neighbor[rows], kind[rows], chosen)
 
-    def _refuse(self, source: object, unseen: str | None) -> None:
-        if unseen is not None:
+    def _refuse(self, source: object, atoms: str | None) -> None:
+        if atoms is not None:
             raise InputError(
-                f"{source}: {unseen}, so their forces would be arbitrary; train it on data with such pairs."
+                f"{source}: {atoms}, but no such pair was in the training data of {self.model}, so their forces would "
+                "be arbitrary; train it on data with such pairs."
             )
 
 
@@ -150,8 +151,6 @@ class UnseenPairs:
 
     Attributes
     ----------
-    model
-        Path of the model.
     reach
         Pairs were searched in training up to this distance, angstrom.
     ids, names
@@ -162,7 +161,6 @@ class UnseenPairs:
         Lattice vectors from one to the other, (K, 3); None where copies of atoms are atoms themselves.
     """
 
-    model: str
     reach: float
     ids: Int
     names: NDArray[np.str_]
@@ -172,7 +170,7 @@ class UnseenPairs:
     shift: Float | None
 
     def closest(self, positions: Float, cell: Float | None = None) -> str | None:
-        """Name the two atoms that are closest, and their distance; None if all are farther apart than `reach`.
+        """Say how far the closest two atoms are apart, by their ids; None if all are farther apart than `reach`.
 
         Parameters
         ----------
@@ -194,6 +192,5 @@ class UnseenPairs:
         one, other = self.center[pair], self.neighbor[pair]
         return (
             f"atoms {self.ids[one]} and {self.ids[other]} ({self.names[one]} and {self.names[other]}, "
-            f"{_RELATIONS[self.kind[pair]]}) are {np.sqrt(squares[pair]):.3g} angstrom apart, but no such pair was in "
-            f"the training data of {self.model}"
+            f"{_RELATIONS[self.kind[pair]]}) are {np.sqrt(squares[pair]):.3g} angstrom apart"
         )

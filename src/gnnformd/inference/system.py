@@ -40,8 +40,8 @@ class Evaluator:
     nearest
         After an evaluation, the pair of atoms that is closest in contact distances, by rows, if it is closer than one.
     unseen
-        After an evaluation, names two atoms that are close to each other, of which the model has seen no such pair in
-        training; None if there are none.
+        After an evaluation, how far two atoms are apart that are close to each other, of which the model has seen no
+        such pair in training; None if there are none.
 
     Raises
     ------

@@ -151,11 +151,11 @@ class TrainingRange:
         nearest
             The pair of atoms that is closest in contact distances, by ids, if it is closer than one.
         unseen
-            Names two atoms of which there was no such pair in training, or None (see
-            `gnnformd.inference.seen_pairs.SeenPairs`).
+            How far two atoms are apart of which there was no such pair in training, or None (see
+            `gnnformd.inference.seen_pairs.UnseenPairs`).
         """
         if unseen is not None:
-            return f"{unseen}."
+            return f"{unseen}, but no such pair was in training."
         if nearest is not None and nearest.distance < BELOW / CONTACT_SHARE * nearest.contact:
             return f"{nearest}, closer than all such pairs in training (from {nearest.contact / CONTACT_SHARE:.3g} on)."
         return self._large_force(ids, types, forces)

@@ -57,9 +57,9 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         After a calculation, the pair of atoms that is closest in contact distances (0.95 of the closest approach in
         training), by rows, if it is closer than one.
     unseen
-        After a calculation, names two atoms that are close to each other, of which the model has seen no such pair in
-        training (see `gnnformd.inference.seen_pairs.SeenPairs`); None if there are none. Atoms that are so at the first
-        calculation are refused.
+        After a calculation, how far two atoms are apart that are close to each other, of which the model has seen no
+        such pair in training (see `gnnformd.inference.seen_pairs.UnseenPairs`); None if there are none. Such atoms are
+        refused at the first calculation.
     warns
         Whether there is a warning where such atoms meet later.
 
@@ -122,7 +122,11 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         prediction = evaluator.evaluate(self.atoms.positions, np.asarray(self.atoms.cell), _periodic(self.atoms))
         self.nearest = evaluator.nearest
         if self.warns and evaluator.unseen is not None and self.unseen is None:
-            warnings.warn(f"{evaluator.unseen}, so their forces are arbitrary.", stacklevel=2)
+            warnings.warn(
+                f"{evaluator.unseen}, but no such pair was in the training data of {self.loaded.path}, so their forces "
+                "are arbitrary.",
+                stacklevel=2,
+            )
         self.unseen = evaluator.unseen
         forces = prediction.forces.numpy(force=True).astype(np.float64)
         if not np.isfinite(forces).all():

@@ -192,12 +192,12 @@ def test_a_run_names_the_first_two_atoms_of_which_there_was_no_such_pair(tmp_pat
     (start,) = choose_starts(loaded, [open_dataset(crystal(tmp_path / "argon.xyz"))], 1)
     judge, atoms = Judge(loaded, start, "nvt", 60.0), Atoms(f"Ar{len(start.masses)}", start.frame.positions)
     for step in range(5):
-        unseen = f"atoms 1 and {step} (Ar and Ar, not bonded) are 4 angstrom apart, but" if step > 2 else None
+        unseen = f"atoms 1 and {step} (Ar and Ar, not bonded) are 4 angstrom apart" if step > 2 else None
         atoms.calc = SimpleNamespace(nearest=None, unseen=unseen)
         judge.look(step, atoms)
     assert judge.outside == (
         3 * start.timestep / 1000,
-        "atoms 1 and 3 (Ar and Ar, not bonded) are 4 angstrom apart, but.",
+        "atoms 1 and 3 (Ar and Ar, not bonded) are 4 angstrom apart, but no such pair was in training.",
     )
     assert judge.configuration == atoms
 

@@ -151,7 +151,7 @@ class Judge:
         if nearest is not None:
             self._look_at(step, atoms, nearest)
         if atoms.calc.unseen is not None:
-            self._left(step, atoms, f"{atoms.calc.unseen}.")
+            self._left(step, atoms, f"{atoms.calc.unseen}, but no such pair was in training.")
         if self._start.pieces is not None and step % max(1, round(BETWEEN_COUNTS / self._start.timestep)) == 0:
             self._count(step, atoms, self._start.pieces)
         if self._ensemble == "nve":
