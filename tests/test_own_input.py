@@ -85,6 +85,10 @@ def test_a_preset_learns_from_a_bare_dump_what_it_has(folder):
     )
     assert "The data have no virials, so none are learned (preset argon, training.virial_weight: 0)." in printed
     assert "meV/angstrom per atom" in printed
+    hint = "The data have virials, which the preset fast does not learn; for simulations at constant pressure add --set"
+    for name, more in (("forces", ()), ("virials", ("--set", "training.virial_weight=auto"))):
+        run = ("--data", folder / "data", "--out", folder / "bare" / name)
+        assert (hint in gnnformd("train", "fast", *run, *changes, *more)) == (name == "forces")
     asked = CliRunner().invoke(
         app,
         [

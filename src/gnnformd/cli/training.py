@@ -209,22 +209,30 @@ def _load(source: str, data: list[Path] | None, max_minutes: float | None, chang
     config = load_config(source, [*options, *_overrides(max_minutes, changes)])
     if not config.data.paths:
         raise InputError(f"{source}: data.paths is empty; set it, or give data with --data.")
-    return _without_absent_targets(config, source, changes or []) if is_preset(source) else config
+    return _with_present_targets(config, source, changes or []) if is_preset(source) else config
 
 
-def _without_absent_targets(config: Config, preset: str, changes: list[str]) -> Config:
-    """Leave out energies and virials that a preset learns and the data do not have at all."""
+def _with_present_targets(config: Config, preset: str, changes: list[str]) -> Config:
+    """Leave out what a preset learns and the data do not have at all, and name virials that it does not learn."""
     from gnnformd.training.run_folder import is_main_process
     from gnnformd.trajectory.packed.dataset import open_datasets
 
     training, weights = config.training, {"energies": "energy_weight", "virials": "virial_weight"}
-    asked = [name for name in weights.values() if getattr(training, name) and not _is_set(name, changes)]
-    datasets = open_datasets(config.data) if asked else []
-    for plural, name in weights.items():
-        if name in asked and not any(getattr(dataset, f"has_{plural}") for dataset in datasets):
-            if is_main_process():
-                say(f"The data have no {plural}, so none are learned (preset {preset}, training.{name}: 0).")
+    open_to = {plural: name for plural, name in weights.items() if not _is_set(name, changes)}
+    datasets = open_datasets(config.data) if open_to else []
+    for plural, name in open_to.items():
+        present, learned = any(getattr(dataset, f"has_{plural}") for dataset in datasets), bool(getattr(training, name))
+        sentence = None
+        if learned and not present:
+            sentence = f"The data have no {plural}, so none are learned (preset {preset}, training.{name}: 0)."
             training = training.model_copy(update={name: 0.0})
+        elif present and not learned and plural == "virials" and config.model.kind == "density":
+            sentence = (
+                f"The data have virials, which the preset {preset} does not learn; for simulations at constant "
+                "pressure add --set training.virial_weight=auto."
+            )
+        if sentence is not None and is_main_process():
+            say(sentence)
     return config.model_copy(update={"training": training})
 
 
