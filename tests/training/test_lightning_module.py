@@ -21,7 +21,7 @@ from tests.model.density.test_model import trained, water
 def test_frames_keep_their_own_part_without_parameters():
     frames = [water(k) for k in range(2)]
     model = trained(frames[0]).eval()
-    fitting = ForceFitting(model, TrainingSettings(rotations=False), Scales(1.0, 1.0, 1.0), 2)
+    fitting = ForceFitting(model, TrainingSettings(rotations=False), Scales(1.0, 1.0, 1.0, 1.0), 2)
     asked = []
     compute = model.fixed_part
     model.fixed_part = lambda graph: asked.append(graph) or compute(graph)
@@ -36,7 +36,7 @@ def fitting_of(frames: int, **changes: object) -> tuple[ForceFitting, AtomicGrap
     """A GAMD network without dropout, a batch, and what it predicts for the batch as it is turned in training."""
     torch.manual_seed(0)
     model = GamdModel(GamdSettings(width=8, dropout=0.0), 2).double()
-    fitting = ForceFitting(model, TrainingSettings(**{"batch_size": 3, **changes}), Scales(1.0, 1.0, 1.0), 2)
+    fitting = ForceFitting(model, TrainingSettings(**{"batch_size": 3, **changes}), Scales(1.0, 1.0, 1.0, 1.0), 2)
     graph = random_graph(frames)
     turned = rotate(graph, random_rotation(torch.Generator().manual_seed(7)))
     return fitting, turned, model(turned)

@@ -11,7 +11,7 @@ import torch
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.metrics import evaluate
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.build import build_graph
+from gnnformd.graph.build import build_graph, collate
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.interface import Prediction
 from gnnformd.model.settings import DensitySettings, GamdSettings
@@ -22,7 +22,7 @@ from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.settings import DataSettings
 from tests.model.conftest import random_graph
 
-SCALES = Scales(force=5.0, energy=2.0, virial=3.0)
+SCALES = Scales(force=5.0, energy=2.0, virial=3.0, atoms=6.0)
 MODEL = DensitySettings(
     cutoff=5.0, features=8, width=8, radial_functions=6, bond_kinds=0, node_features="embedding", electrostatics="none"
 )
@@ -64,6 +64,19 @@ def test_energies_and_virials_off_by_their_scale_count_as_forces_off_by_theirs(k
         expected = weight * 6 * SCALES.force * torch.tensor([1.0, 10.0], dtype=torch.float64)
         rounded = 0.011 if kind == "huber" else 1e-12  # the bend takes off up to a hundredth of one scale
         torch.testing.assert_close(total(loss, wrong, graph), expected, rtol=rounded, atol=0)
+
+
+def test_an_energy_counts_as_much_in_a_small_frame_as_in_a_large_one() -> None:
+    graphs = [random_graph(1, molecules=count) for count in (1, 4)]
+    graph = collate(graphs)
+    atoms = graph.atoms_per_graph.double()
+    graph = replace(graph, energies=3.0 * atoms, virials=atoms[:, None, None].expand(2, 3, 3))
+    scales = measure_scales(graph)
+    assert scales.atoms == 7.5
+    loss = Loss(settings(loss="huber", energy_weight=1.0, virial_weight=1.0), scales)
+    off = atoms.sqrt()  # errors of the atoms are independent
+    terms = loss.terms(Prediction(graph.forces, graph.energies + off, graph.virials + off[:, None, None]), graph)
+    torch.testing.assert_close(terms[1:, 0], terms[1:, 1], rtol=1e-12, atol=0)
 
 
 def test_automatic_weights_make_energies_a_twentieth_of_what_forces_cost_and_more_where_they_are_far_off() -> None:

@@ -47,11 +47,14 @@ class Scales:
         are fitted to the frames. The square root makes it the same for small and large boxes.
     virial
         Root mean square over frames and components of ``(W - mean W) / sqrt(N)``, kcal/mol.
+    atoms
+        Mean number of atoms of a frame.
     """
 
     force: float
     energy: float
     virial: float
+    atoms: float
 
 
 def measure_scales(graph: AtomicGraph) -> Scales:
@@ -81,19 +84,20 @@ def measure_scales(graph: AtomicGraph) -> Scales:
 
     energies = None if graph.energies is None else graph.energies[:, None]
     virials = None if graph.virials is None else graph.virials.flatten(1)
-    return Scales(force, spread(energies, types), spread(virials, atoms[:, None]))
+    return Scales(force, spread(energies, types), spread(virials, atoms[:, None]), float(atoms.mean()))
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Loss of each frame, ``sum_i f(dF_i) + N s_F [w_E g(dE/(s_E sqrt N)) + w_W g(dW/(s_W sqrt N))]``.
+    """Loss of each frame, ``sum_i f(dF_i) + M s_F [w_E g(dE/(s_E sqrt N)) + w_W g(dW/(s_W sqrt N))]``.
 
     ``l1`` (the original): ``f`` is the sum of absolute components, ``g`` the mean of absolute components. ``huber``:
     ``f = s_F h(|dF|/s_F)`` and ``g(x) = h(root mean square of x)`` with ``h(x) = sqrt(x^2 + b^2) - b`` and b = 0.01, so
     that the loss is the same in every direction, quadratic for errors below a hundredth of what is usual in the data,
     and grows no faster than its largest errors. The scales ``s`` make a weight of one count an energy that is off
-    by its usual spread as much as forces that are off by their size. Automatic weights change with the errors, see
-    `weights`.
+    by its usual spread as much as forces that are off by their size. M is the mean of N over the frames: an energy is
+    one number, of a large frame as of a small one, and weighed by atoms those of small molecules among surfaces would
+    not be learned. Automatic weights change with the errors, see `weights`.
 
     Parameters
     ----------
@@ -124,7 +128,7 @@ class Loss:
             assert predicted is not None
             error = error_of(predicted, wanted).to(atoms).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])
             size = error.abs().mean(1) if self.settings.loss == "l1" else _bent(error.square().mean(1))
-            found.append(self.scales.force * atoms * size)
+            found.append(self.scales.force * self.scales.atoms * size)
         return torch.stack(found)
 
     def energy_rows(self, prediction: Prediction, graph: AtomicGraph, types: int) -> Tensor:
@@ -165,7 +169,7 @@ class Loss:
             The batch.
         """
         of_forces = self.scales.force * graph.atoms_per_graph.to(terms).sqrt() * NEIGHBOR
-        return terms[2] / (self.scales.force * graph.atoms_per_graph) * self.scales.virial / of_forces
+        return terms[2] / (self.scales.force * self.scales.atoms) * self.scales.virial / of_forces
 
     def weights(self, balance: Tensor) -> Tensor:
         """Weights of forces, energies and virials, (3,).
