@@ -15,6 +15,8 @@ from ase.constraints import FixAtoms
 from ase.db import connect
 
 from gnnformd.errors import InputError
+from gnnformd.trajectory.formats.ase_formats import read_by_ase
+from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.packed.dataset import open_dataset
 from gnnformd.trajectory.read import read_frames
 from gnnformd.units import KCAL_PER_MOL_PER_EV
@@ -83,15 +85,29 @@ def test_what_ase_wrote_is_read_with_its_results(tmp_path: Path, name: str) -> N
     np.testing.assert_allclose(frame.virial, -atoms.get_volume() * stress * KCAL_PER_MOL_PER_EV, rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["a.json", "a.db"])
-def test_a_database_tells_the_config_type_among_its_keys(tmp_path: Path, name: str) -> None:
-    with connect(tmp_path / name) as database:
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz", "A.JSON", "a.db"])
+def test_keys_of_a_database_tell_the_kind_of_a_frame_and_no_target_that_is_not_asked_for(
+    tmp_path: Path, name: str
+) -> None:
+    others = {"calculation": 3, "ref_energy": -5.0, "virial": 3.0, "group": 3, "step": 7, "Timestep": 1, "Time": 2}
+    plain = tmp_path / name.lower().removesuffix(".gz")
+    with connect(plain) as database:
         for kind in ("slab", "bulk"):
             atoms = bulk("Cu", cubic=True)
             atoms.calc = EMT()
+            energy = atoms.get_potential_energy()
             atoms.get_forces()
-            database.write(atoms, config_type=kind, calculation=3)
-    assert [frame.config_type for frame in read_frames(tmp_path / name)] == ["slab", "bulk"]
+            database.write(atoms, config_type=kind, theory=f"of {kind}", **others)
+    if name.endswith(".gz"):
+        (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()))
+    else:
+        plain.rename(tmp_path / name)
+    for keys, factor in (({}, energy), ({"energy": "ref_energy"}, -5.0)):
+        names = TargetNames(keys)
+        frames = list(read_by_ase(tmp_path / name, names=names))
+        assert [frame.config_type for frame in frames] == ["slab", "bulk"]
+        assert [frame.energy for frame in frames] == pytest.approx([factor * KCAL_PER_MOL_PER_EV] * 2, rel=1e-12)
+        assert names.states.values == {"theory": ["of slab", "of bulk"]}
 
 
 def test_an_outcar_is_read_with_the_numbers_that_stand_in_it() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from gnnformd.errors import InputError
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.extxyz import frame_of_atoms
+from gnnformd.trajectory.formats.frame_states import FrameStates
 from gnnformd.trajectory.formats.learnable import LearnableFrames, possible_forces
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
@@ -23,6 +25,7 @@ _UNCONVERTED = ("qbox",)
 
 
 _DATABASES = ("db", "json")
+"""Formats of ASE's databases."""
 
 
 def ase_format(path: Path) -> str | None:
@@ -76,7 +79,7 @@ def read_by_ase(
             f"{path}: ASE takes it for '{kind}', whose units it does not convert; convert the file to extended XYZ in "
             "eV and angstrom."
         )
-    images = _images(path, kind)
+    images = _images(path, kind, names)
     while True:
         try:
             atoms = next(images, None)
@@ -104,17 +107,24 @@ def read_by_ase(
         raise InputError(f"{path}: ASE takes it for '{kind}' and finds no frame in it; give another file.")
 
 
-def _images(path: Path, kind: str | None) -> Iterator[Any]:
-    """ASE's Atoms of each frame; those of a database with its keys in ``info``, such as ``config_type``."""
-    if kind not in _DATABASES:
-        from ase.io import iread
+def _images(path: Path, kind: str | None, names: TargetNames) -> Iterator[Any]:
+    """ASE's Atoms of each frame; those of a database with the keys in ``info`` that say what kind of frame it is.
 
+    Other keys may be anything (energies to subtract, for example), and count where they are named by the user alone.
+    """
+    from ase.io import iread
+
+    if kind not in _DATABASES:
         yield from iread(str(path), index=":", format=kind, parallel=False)
         return
     from ase.db import connect
+    from ase.io.formats import open_with_compression
 
-    with connect(path, serial=True) as database:
+    wanted = {"config_type", "temperature", *names.given.values()}
+    with ExitStack() as stack:
+        source = str(path) if kind == "db" else stack.enter_context(open_with_compression(str(path)))
+        database = stack.enter_context(connect(source, type=kind, serial=True))
         for row in database.select():
             atoms = row.toatoms()
-            atoms.info |= row.key_value_pairs
+            atoms.info |= {k: v for k, v in row.key_value_pairs.items() if k in wanted or FrameStates.knows(k)}
             yield atoms

@@ -52,6 +52,11 @@ class FrameStates:
                 text = _text(value, whole=kind in ("charge", "spin")) if len(known) < _MOST else next(iter(known))
                 known[text] = known.get(text, 0) + 1
 
+    @staticmethod
+    def knows(name: str) -> bool:
+        """Whether this is a name of such a quantity."""
+        return _kind(name) is not None
+
     @property
     def values(self) -> dict[str, list[str]]:
         """Values of each name in a file, in the order in which they were met: the first twenty, and `NONE`."""
