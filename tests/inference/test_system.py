@@ -316,6 +316,29 @@ def test_a_domain_may_meet_types_that_its_own_atoms_are_not_of():
     assert np.abs(share.forces.sum(axis=0)).max() < 1e-12
 
 
+def test_a_rank_that_was_empty_at_first_tells_of_unseen_pairs_and_refuses_none():
+    model = density(node_features="embedding", electrostatics="none")
+    model.initialize(water(0))
+    pairs = ({"closest_pairs": [[0, "O", "O", 2.0], [0, "H", "H", 2.0]]},)
+    loaded = LoadedModel(model.eval(), ModelCard(model.settings, ("O", "H"), None, pairs), Path("made here"))
+    none, away = np.empty(0, np.int64), np.empty((0, 3))
+    empty = NeighborLists(np.array([0]), np.empty(0, np.int32), none.reshape(0, 2), none)
+    lists = NeighborLists(np.array([0, 1]), np.array([1], np.int32), none.reshape(0, 2), none)
+    places = np.array([[0.0, 0, 0], [0, 0, 2.5]])
+    domain = Domain(1, np.array([7, 9]), np.array([1, 2]), None, places, lists)
+    with pytest.raises(
+        InputError, match=r"atoms 7 and 9 \(O and H, not bonded\) are 2.5 angstrom apart, but no such pair"
+    ):
+        DomainForces(loaded, np.array([1])).evaluate(domain)
+    forces = DomainForces(loaded, none)
+    nothing = Domain(0, none, none, None, away, empty)
+    forces.evaluate(nothing)
+    forces.evaluate(domain)
+    assert forces.unseen == "atoms 7 and 9 (O and H, not bonded) are 2.5 angstrom apart"
+    forces.evaluate(nothing)
+    assert forces.unseen is None
+
+
 def test_operations_of_two_layers_are_counted():
     loaded = model_with_scales(layers=2, bond_kinds=0, node_features="embedding", electrostatics="none")
     frame = replace(molecules(), types=np.ones(81, np.int64), bonds=np.empty((0, 2), np.int64))

@@ -2,7 +2,10 @@
 
 import importlib
 import importlib.util
+import re
 import sys
+import warnings
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -104,6 +107,22 @@ def test_a_batch_gives_each_system_the_energy_forces_and_stress_that_ase_gets(ad
         assert np.abs(forces - atoms.get_forces()).max() < 1e-10
         assert np.abs(found["stress"][index].numpy() - atoms.get_stress(voigt=False)).max() < 1e-10
         start += len(atoms)
+
+
+def test_elements_that_never_met_in_training_are_refused_at_first_and_told_later(adapter, metals):
+    pairs = [[0, "Si", "Si", 2.0], [0, "Fe", "Fe", 2.0]]
+    poorer = replace(metals, card=replace(metals.card, trained_on=({"closest_pairs": pairs},)))
+    atoms = Atoms("SiFe", [[0, 0, 0], [3.0, 0, 0]], cell=[12] * 3, pbc=True)
+    with pytest.raises(InputError, match=r"the systems: atoms 1 and 2 .* 3 angstrom apart, but no such pair"):
+        adapter(poorer)(state(atoms))
+    model, alone = adapter(poorer), bulk("Si", "diamond", a=5.43, cubic=True)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for place in (3.5, 3.1, 2.9 - 12, 3.3, 3.0):  # searched up to 3.2
+            atoms.positions[1, 0] = place
+            model(state(alone, atoms))
+    found = [re.findall(r"system 1: atoms 1 and 2 .* are (\S+) angstrom apart, but", str(w.message)) for w in told]
+    assert found == [["3.1"], ["3"]]
 
 
 def test_molecules_are_copies_of_a_topology(adapter, water, water_data):

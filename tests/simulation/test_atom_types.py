@@ -1,6 +1,7 @@
 """The same atoms through every door, with their types in every order."""
 
 import re
+import warnings
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -216,12 +217,20 @@ def test_pairs_that_training_never_saw_are_refused(loaded, tmp_path, engine):
     far = Atoms("ArXe", [[0, 0, 0], [4.5, 0, 0]], cell=[20] * 3, pbc=True)  # beyond what training data are searched for
     far.calc = Calculator(poorer)
     far.get_forces()
-    far.positions[1, 0] = 3.6
-    with pytest.warns(
-        UserWarning, match=r"atoms 1 and 2 \(Ar and Xe, not bonded\) are 3.6 angstrom apart, but no such"
-    ):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for place in (4.2, 3.8, 3.6 - 20, 4.1, 3.9):  # steps, one of them across the box
+            far.positions[1, 0] = place
+            far.get_forces()
+            assert (far.calc.unseen is None) == (place > 4)
+    sentences = [str(warning.message) for warning in told]
+    assert [re.findall(r"are (\S+) angstrom apart, but no such pair", text) for text in sentences] == [["3.8"], ["3.9"]]
+    far.positions[1, 0] = 3.0  # a jump: another structure
+    with pytest.raises(InputError, match=rf"the atoms: atoms 1 and 2 {sentence}"):
         far.get_forces()
-    assert far.calc.unseen == "atoms 1 and 2 (Ar and Xe, not bonded) are 3.6 angstrom apart"
+    assert far.calc.unseen is None
+    far.positions[1, 0] = 8.0
+    far.get_forces()
 
 
 @pytest.mark.parametrize("engine", ["lammps", "lammps whole", "ase"])
@@ -244,6 +253,48 @@ def test_pairs_that_training_never_saw_are_told_where_they_meet_during_a_run(loa
     result = simulate(poorer, path, settings, tmp_path / "md")
     assert re.match(sentence, result.reason)
     assert 0 < result.steps < 3000
+    with pytest.warns(UserWarning) as told:
+        softer = simulate(poorer, path, settings.model_copy(update={"guard": "warn"}), tmp_path / "all")
+    assert softer.steps > result.steps
+    assert [bool(re.search(sentence, str(warning.message))) for warning in told].count(True) == 1
+
+
+def test_a_run_goes_on_after_a_departure_that_was_told(loaded, tmp_path):
+    pairs = [list(p) for p in PAIRS if p[1:3] != ("Ar", "Xe")]
+    poorer = replace(loaded, card=replace(loaded.card, trained_on=({"closest_pairs": pairs},)))
+    atoms = Atoms("ArXe", [[0, 0, 0], [5.0, 0, 0]], cell=[30] * 3, pbc=True)
+    atoms.set_velocities([[0.02, 0, 0], [-0.02, 0, 0]])
+    ase.io.write(tmp_path / "x.data", atoms, format="lammps-data", velocities=True, masses=True, units="real")
+    settings = SimulationSettings(ensemble="nve", steps=300, velocities="file", timestep=1.0, restart_every=100)
+    first = simulate(poorer, tmp_path / "x.data", settings, tmp_path / "md")
+    assert first.departures.steps > 0
+    longer = settings.model_copy(update={"steps": 320})
+    whole = simulate(poorer, tmp_path / "x.data", longer, tmp_path / "md", resume=True)
+    assert whole.steps == 320 and whole.departures.steps > first.departures.steps
+
+
+def test_atoms_some_bonds_apart_are_told_where_they_come_close(tmp_path):
+    seen = [*PAIRS, *((kind, "Ar", other, 1.5) for kind in (1, 2) for other in NAMES)]
+    model = density(3, node_features="embedding", electrostatics="none", cutoff=5.0, bond_kinds=3)
+    places = np.array([[-1.6, 0, 1.6], [0, 0, 0], [1.5, 0, 0], [3.1, 0, -1.6]])  # Xe-Ar-Ar-Kr
+    frame = Frame(
+        timestep=0,
+        cell=20 * np.eye(3),
+        origin=np.zeros(3),
+        periodic=(True, True, True),
+        ids=np.arange(1, 5),
+        types=np.array([3, 1, 1, 2]),
+        positions=places,
+        bonds=np.array([[0, 1], [1, 2], [2, 3]]),
+    )
+    model.initialize(build_graph(frame, 5.0, None, dtype=torch.float64))
+    card = ModelCard(model.settings, NAMES, None, ({"closest_pairs": [list(pair) for pair in seen]},))
+    evaluator = Evaluator(LoadedModel(model.eval(), card, Path("noble.safetensors")), frame)
+    evaluator.evaluate(places, frame.cell, frame.periodic)
+    assert evaluator.unseen is None
+    places = np.vstack([places[:3], [2.0, 0, 1.9]])  # turned about the bond in the middle
+    evaluator.evaluate(places, frame.cell, frame.periodic)
+    assert evaluator.unseen == "atoms 1 and 4 (Xe and Kr, third neighbors along bonds) are 3.61 angstrom apart"
 
 
 def test_a_bond_of_another_kind_than_in_training_is_refused(loaded, tmp_path):

@@ -69,6 +69,22 @@ class NeighborLists:
             np.concatenate([kind[half], self.ghost_kinds]),
         )
 
+    def bonded_half_edges(self) -> tuple[Int, Int, Int]:
+        """Those of `half_edges` that have a kind of bond."""
+        entries = self.neighbor.view(np.uint32)
+        bonded = np.flatnonzero(entries > NEIGHBOR_BITS)
+        center = np.searchsorted(self.start, bonded, side="right") - 1
+        neighbor = (entries[bonded] & NEIGHBOR_BITS).astype(np.int64)
+        kind = (entries[bonded] >> 30).astype(np.int64)
+        half = (neighbor >= len(self.start) - 1) | (center < neighbor)
+        ghosts = self.ghost_kinds > 0
+        one, other = self.ghost_pairs[ghosts].T
+        return (
+            np.concatenate([center[half], one]),
+            np.concatenate([neighbor[half], other]),
+            np.concatenate([kind[half], self.ghost_kinds[ghosts]]),
+        )
+
 
 @dataclass(frozen=True)
 class Domain:

@@ -38,6 +38,8 @@ class DomainForces:
     others
         The other domains, for models that need them (see `gnnformd.model.interface.ForceModel.needs_other_domains`) or
         whose domains are to exchange messages (see `gnnformd.model.choose_engine.exchanges_messages`).
+    refuse_unseen
+        Whether atoms that are close to each other at the first call are refused where the model has seen no such pair.
 
     Attributes
     ----------
@@ -51,13 +53,20 @@ class DomainForces:
         The system has a type of atom that the model does not know.
     """
 
-    def __init__(self, loaded: LoadedModel, types: NDArray[np.integer], others: OtherDomains | None = None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        types: NDArray[np.integer],
+        others: OtherDomains | None = None,
+        *,
+        refuse_unseen: bool = True,
+    ) -> None:
         refuse_unknown_types(loaded, types)
         self._loaded = loaded
         self._model, self._fast, self._others = loaded.model.eval(), loaded.compiled, others
         self._take_weights()
         self._contact = TrainingRange.of(loaded).contact
-        self._seen, self._checked = SeenPairs.of(loaded), False
+        self._seen, self._refuses = SeenPairs.of(loaded), refuse_unseen
         self.unseen: str | None = None
         self._unseen: UnseenPairs | None = None
         self._lists: NeighborLists | None = None
@@ -90,21 +99,23 @@ class DomainForces:
             An atom is of no type of the model; or, at the first call, two atoms are close to each other, of which the
             model has seen no such pair.
         """
+        first, self._refuses = self._refuses, False
+        self.unseen = None
         if domain.own_count == 0 and self._others is None:
             zero = self._model.conservative
             return EngineResult(
                 np.zeros_like(domain.positions), 0.0 if zero else None, np.zeros((3, 3)) if zero else None
             )
-        if not self._checked:
+        if first:
             refuse_unknown_types(self._loaded, domain.types)
             self._seen.check_domain("the system", domain)
-            self._checked = True
         if state_of(self._model) != self._state:  # the model was trained on, or converted
             self._take_weights()
         engine = self._engine
         if engine is None or self._lists is not domain.lists:
             engine = self._with_lists(domain)
-        self.unseen = None if self._unseen is None else self._unseen.closest(domain.positions)
+        assert self._unseen is not None
+        self.unseen = self._unseen.closest(domain.positions)
         found = engine.evaluate(domain.positions, np.eye(3) if domain.cell is None else domain.cell)
         return found if found.nearest is None else replace(found, nearest=found.nearest.named(domain.ids))
 
@@ -117,7 +128,7 @@ class DomainForces:
                 self._model, atoms, fast=self._fast, contact=self._contact, others=self._others
             )
         engine.set_neighbors(ListedAtoms(atoms, domain.lists))
-        self._unseen = self._seen.unseen_in_domain(domain) if self._seen.may_meet(domain.types) else None
+        self._unseen = self._seen.unseen_in_domain(domain)
         self._engine, self._lists = engine, domain.lists
         return engine
 

@@ -100,19 +100,10 @@ class SeenPairs:
         InputError
             Names two atoms.
         """
-        if self.pairs is not None:
-            self._refuse(source, self.unseen_in_domain(domain).closest(domain.positions))
-
-    def may_meet(self, types: NDArray[np.integer]) -> bool:
-        """Whether atoms of these types (from 1) can come close to each other, of which the model has seen no pair.
-
-        Atoms that are not bonded: bonds stay what they were at the start.
-        """
-        present = np.unique(types) - 1
-        return self.pairs is not None and not bool(self.pairs[0][np.ix_(present, present)].all())
+        self._refuse(source, self.unseen_in_domain(domain).closest(domain.positions))
 
     def unseen_in_graph(self, graph: AtomicGraph, ids: Int) -> UnseenPairs:
-        """Take those pairs of a graph of which there were none in training.
+        """Take those pairs of a graph of which there were none in training; none where that is not known.
 
         Parameters
         ----------
@@ -121,18 +112,32 @@ class SeenPairs:
         ids
             Of its atoms, (N,).
         """
+        types = graph.type_index.numpy(force=True)
         center, neighbor, shift, kind = (t.numpy(force=True) for t in graph.half_edges)
-        return self._unseen(ids, graph.type_index.numpy(force=True), center, neighbor, kind, shift)
+        if not self._may_meet(types):
+            bonded = np.flatnonzero(kind)
+            center, neighbor, shift, kind = center[bonded], neighbor[bonded], shift[bonded], kind[bonded]
+        return self._unseen(ids, types, (center, neighbor, kind), shift)
 
     def unseen_in_domain(self, domain: Domain) -> UnseenPairs:
-        """Take those pairs of the atoms of one rank and their ghosts of which there were none in training."""
-        return self._unseen(domain.ids, domain.types - 1, *domain.lists.half_edges())
+        """Take those pairs of the atoms of one rank and their ghosts; as `unseen_in_graph`."""
+        types, lists = domain.types - 1, domain.lists
+        return self._unseen(
+            domain.ids, types, lists.half_edges() if self._may_meet(types) else lists.bonded_half_edges(), None
+        )
+
+    def _may_meet(self, types: NDArray[np.integer]) -> bool:
+        """Whether two atoms of these types (from 0) that are not bonded can be such a pair; most systems have none."""
+        present = np.unique(types)
+        return self.pairs is not None and not bool(self.pairs[0][np.ix_(present, present)].all())
 
     def _unseen(
-        self, ids: Int, types: Int, center: Int, neighbor: Int, kind: Int, shift: NDArray[np.floating] | None = None
+        self, ids: Int, types: Int, edges: tuple[Int, Int, Int], shift: NDArray[np.floating] | None
     ) -> UnseenPairs:
-        assert self.pairs is not None
-        rows = np.flatnonzero(~self.pairs[kind, types[center], types[neighbor]])
+        center, neighbor, kind = edges
+        rows = np.empty(0, np.int64)
+        if self.pairs is not None:
+            rows = np.flatnonzero(~self.pairs[kind, types[center], types[neighbor]])
         names = np.array(self.type_names)[types] if len(rows) else np.empty(0, str)
         chosen: Float | None = None if shift is None else shift[rows].astype(np.float64)
         return UnseenPairs(self.reach, ids, names, center[rows], neighbor[rows], kind[rows], chosen)

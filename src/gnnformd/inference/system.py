@@ -52,9 +52,8 @@ class Evaluator:
     def __init__(self, loaded: LoadedModel, frame: Frame) -> None:
         refuse_unknown_types(loaded, frame.types)
         refuse_missing_charges(loaded, frame, loaded.card.force_field)
-        seen = SeenPairs.of(loaded)
-        frame = seen.without_unseen_bonds(frame)
-        self._seen = seen if seen.may_meet(frame.types) else None
+        self._seen = SeenPairs.of(loaded)
+        frame = self._seen.without_unseen_bonds(frame)
         self._ids = frame.ids
         self._model, self._fast = loaded.model.eval(), loaded.compiled
         self._graph = MovingGraph(frame, self._model.cutoff, loaded.card.force_field)
@@ -102,7 +101,6 @@ class Evaluator:
             if engine is None or not engine.serves(graph):
                 engine = build_engine(self._model, graph, fast=self._fast, contact=self._contact)
             engine.set_neighbors(graph)
-            if self._seen is not None:
-                self._unseen = self._seen.unseen_in_graph(graph, self._ids)
+            self._unseen = self._seen.unseen_in_graph(graph, self._ids)
             self._engine, self._searched = engine, graph
         return engine, moved, box

@@ -11,6 +11,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, PropertyNotImplementedError, all_changes
 from ase.calculators.calculator import Calculator as AseCalculator
+from ase.geometry import find_mic
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
@@ -30,6 +31,10 @@ __all__ = ["Calculator"]
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
+
+
+JUMP = 0.5
+"""Of an atom within a step of a simulation or of a relaxation, angstrom; more makes it another structure."""
 
 
 class Calculator(AseCalculator):  # type: ignore[misc]
@@ -59,9 +64,11 @@ class Calculator(AseCalculator):  # type: ignore[misc]
     unseen
         After a calculation, how far two atoms are apart that are close to each other, of which the model has seen no
         such pair in training (see `gnnformd.inference.seen_pairs.UnseenPairs`); None if there are none. Such atoms are
-        refused at the first calculation.
+        refused at the first calculation, and where an atom has jumped by more than half an angstrom since the last one:
+        that is another structure.
     warns
-        Whether there is a warning where such atoms meet later.
+        Whether such atoms are refused after a jump, and warned of where they meet step by step; simulations of this
+        package, which look at `unseen` themselves, ask for neither.
 
     Raises
     ------
@@ -101,6 +108,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         self.warns = True
         self._evaluator: Evaluator | None = None
         self._system: tuple[Int, Int, Float] | None = None
+        self._last: Float = np.empty((0, 3))
 
     def calculate(
         self,
@@ -118,10 +126,12 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             The stress is asked for and the model has no virial, or the atoms fill no volume.
         """
         super().calculate(atoms, properties, system_changes)
+        met, self.nearest, self.unseen = self.unseen is not None, None, None
         evaluator = self._evaluator_of(self.atoms)
+        self._last = self.atoms.positions.copy()
         prediction = evaluator.evaluate(self.atoms.positions, np.asarray(self.atoms.cell), _periodic(self.atoms))
         self.nearest = evaluator.nearest
-        if self.warns and evaluator.unseen is not None and self.unseen is None:
+        if self.warns and evaluator.unseen is not None and not met:
             warnings.warn(
                 f"{evaluator.unseen}, but no such pair was in the training data of {self.loaded.path}, so their forces "
                 "are arbitrary.",
@@ -146,17 +156,31 @@ class Calculator(AseCalculator):  # type: ignore[misc]
                 raise PropertyNotImplementedError(f"the model {self.loaded.path} gives no {name} for these atoms.")
 
     def _evaluator_of(self, atoms: Atoms) -> Evaluator:
-        """Return the evaluator of this system, made anew when its types or molecules have changed."""
+        """Return the evaluator of this system, made anew when its types or molecules have changed.
+
+        Raises
+        ------
+        InputError
+            The atoms do not fit the model, or are another structure with atoms close to each other, of which the model
+            has seen no such pair.
+        """
         types, molecules = self._types(atoms), atoms.arrays.get("mol-id", np.empty(0, np.int64))
         charges = self._charges(atoms)
         system = (types, np.array(molecules), np.array(() if charges is None else charges))
         same = self._system is not None and all(map(np.array_equal, self._system, system))
-        if self._evaluator is None or not same:
+        evaluator = self._evaluator if same else None
+        if evaluator is None or (self.warns and self._jumped(atoms)):
             frame = self._frame(atoms, types)
-            evaluator = Evaluator(self.loaded, frame)
+            evaluator = evaluator or Evaluator(self.loaded, frame)
             SeenPairs.of(self.loaded).check("the atoms", frame)
             self._evaluator, self._system = evaluator, system
-        return self._evaluator
+        return evaluator
+
+    def _jumped(self, atoms: Atoms) -> bool:
+        """Whether these are not the atoms of the last calculation a step later, wherever lattice vectors moved them."""
+        moved = atoms.positions - self._last
+        near = np.einsum("ij,ij->i", moved, moved) < JUMP**2
+        return not near.all() and bool((find_mic(moved[~near], atoms.cell, atoms.pbc)[1] > JUMP).any())
 
     def _frame(self, atoms: Atoms, types: Int) -> Frame:
         return Frame(

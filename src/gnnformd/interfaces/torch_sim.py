@@ -5,6 +5,7 @@ Needs the extra: ``pip install gnnformd[torch-sim]``. Nothing else in the packag
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ except ImportError:
     ModelInterface = None
 
 from gnnformd.errors import InputError
+from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import build_graph
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.seen_pairs import SeenPairs
@@ -75,6 +77,7 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
             model = load_model(model, device=device, dtype=dtype)
         self._loaded, self._card, self._path = model, model.card, model.path
         self._seen, self._checked = SeenPairs.of(model), False
+        self._told: set[int] = set()  # systems in which such atoms are together
         self._model = model.model.eval()
         self._predict = GraphPredictor(self._model, fast=model.compiled)
         self._topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
@@ -107,16 +110,16 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         """
         known = state if isinstance(state, dict) else vars(state)
         frames = self._frames(known)
-        for frame in frames:
-            if not self._checked or self._seen.may_meet(frame.types):
-                refuse_unknown_types(self._loaded, frame.types)
-                refuse_missing_charges(self._loaded, frame, self._card.force_field)
-                self._seen.check("the systems", frame)
+        for frame in frames if not self._checked else ():
+            refuse_unknown_types(self._loaded, frame.types)
+            refuse_missing_charges(self._loaded, frame, self._card.force_field)
+            self._seen.check("the systems", frame)
         self._checked = True
         graphs = [
             build_graph(self._seen.without_unseen_bonds(frame), self._model.cutoff, self._card.force_field)
             for frame in frames
         ]
+        self._tell_unseen(frames, graphs)
         prediction = self._predict(graphs)
         if prediction.energies is None or prediction.virials is None:
             raise InputError(
@@ -129,6 +132,18 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
             "forces": prediction.forces.detach() / KCAL_PER_MOL_PER_EV,
             "stress": -virials.detach() / volumes / KCAL_PER_MOL_PER_EV,
         }
+
+    def _tell_unseen(self, frames: list[Frame], graphs: list[AtomicGraph]) -> None:
+        """Warn where atoms of a system meet, of which the model has seen no such pair."""
+        for number, (frame, graph) in enumerate(zip(frames, graphs, strict=True)):
+            atoms = self._seen.unseen_in_graph(graph, frame.ids).closest(frame.positions, frame.cell)
+            if atoms is not None and number not in self._told:
+                warnings.warn(
+                    f"system {number}: {atoms}, but no such pair was in the training data of {self._path}, so their "
+                    "forces are arbitrary.",
+                    stacklevel=3,
+                )
+            (self._told.discard if atoms is None else self._told.add)(number)
 
     def _frames(self, state: dict[str, Any]) -> list[Frame]:
         """Take the systems of a batch apart."""

@@ -260,7 +260,7 @@ class DensityModel(ForceModel):
             left = (graph.forces - without.forces)[known].square().mean().sqrt()
             if size > 0:  # atoms without neighbors exert no forces
                 network.energy_scale.copy_(left / size)
-            if graph.energies is not None:
+            if graph.energies is not None and not graph.energies.isnan().all():
                 # not with the network, whose energies are random yet: of a type that is rare in every frame the
                 # correction would be many times as large as they
                 network.correct_type_energies(graph, graph.energies - without.energies)

@@ -87,6 +87,9 @@ class Coupling:
     types
         Names of LAMMPS's atom types in the order of their numbers, as the model has them, or a map from its types to
         those of the model; by default they are matched by type labels and masses.
+    goes_on
+        Whether the run goes on with an earlier one, in which atoms may have met of which the model has seen no such
+        pair: that is told again (see `departures`), and otherwise refused.
 
     Attributes
     ----------
@@ -123,6 +126,7 @@ class Coupling:
         forget_every: int | None = None,
         allow: Sequence[str] = (),
         types: TypeMap | Sequence[str] | None = None,
+        goes_on: bool = False,
     ) -> None:
         self.has_energy = self.has_virial = self.interrupted = self._asked = False
         self.seconds = 0.0
@@ -141,7 +145,9 @@ class Coupling:
         self.departures = Departures()
         self._range = TrainingRange.of(loaded)
         self._types = match_lammps_types(lmp, loaded, self.ranks, types)
-        self._source: Domains | Whole = choose_source(lmp, loaded, self.ranks, kspace_accuracy, self._types)
+        self._source: Domains | Whole = choose_source(
+            lmp, loaded, self.ranks, kspace_accuracy, self._types, refuse_unseen=not goes_on
+        )
         self.keeps_momentum = self._source.keeps_momentum
         self._cutoff = loaded.model.cutoff
         self._install()

@@ -138,6 +138,7 @@ def run_lammps(
             forget_every=settings.restart_every,
             allow=("hybrid",),  # a restart file of a model with charges names its own pair styles
             types=types,
+            goes_on=resume,
         )
         coupling.departures = departures
         unstable = None

