@@ -29,8 +29,6 @@ LARGEST_WEIGHT = (
     1.0  # that automatic weights reach: where frames are few, their energies are met long before their forces
 )
 NEIGHBOR = 2.5  # angstrom
-DISPLACEMENT = 0.3  # angstrom, times which errors of forces are usual ones of energies
-LARGEST_SHARE = 0.5  # of what forces cost
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
 
 
@@ -176,9 +174,7 @@ class Loss:
 
         Automatic ones make what energies and virials cost a twentieth of what forces cost each, but are at most 1:
         otherwise energies of the training frames that are met much better than forces would be met ever better, at the
-        cost of all others. Energies that are further off than errors of forces explain (``|dE| / sqrt(N)`` above 0.3
-        angstrom times ``|dF|``; for virials 2.5 angstrom) cost more in proportion, up to half of what forces cost:
-        surfaces, molecules and crystals in one set, whose differences in energy no force in the data tells.
+        cost of all others.
 
         Parameters
         ----------
@@ -186,15 +182,13 @@ class Loss:
             What the three cost lately at weight 1, (3,), for automatic weights.
         """
         weights = balance.new_ones(3)
-        of_energies = (self.settings.energy_weight, ENERGY_SHARE, self.scales.energy / DISPLACEMENT)
-        of_virials = (self.settings.virial_weight, VIRIAL_SHARE, self.scales.virial / NEIGHBOR)
-        for row, (weight, share, scale) in enumerate((of_energies, of_virials), start=1):
+        of_energies = (self.settings.energy_weight, ENERGY_SHARE)
+        of_virials = (self.settings.virial_weight, VIRIAL_SHARE)
+        for row, (weight, share) in enumerate((of_energies, of_virials), start=1):
             if weight != "auto":
                 weights[row] = weight
                 continue
-            excess = (balance[row] * scale / (balance[0] * self.scales.force)).nan_to_num(1.0)
-            of_forces = (share * excess.clamp(min=1.0)).clamp(max=LARGEST_SHARE)
-            weights[row] = (of_forces * balance[0] / balance[row]).nan_to_num(1.0).clamp(max=LARGEST_WEIGHT)
+            weights[row] = (share * balance[0] / balance[row]).nan_to_num(1.0).clamp(max=LARGEST_WEIGHT)
         return weights
 
     @property

@@ -43,13 +43,13 @@ class TrainingSettings(BaseModel):
     energy_weight: NonNegativeFloat | Literal["auto"] = Field(
         default=0.0,
         description="Learn energies too. 1: an energy that is off by its spread in the data counts as much as forces "
-        "that are off by their size; auto: the errors of energies count a twentieth of those of forces, and up to "
-        "half of them where they are further off than these explain.",
+        "that are off by their size; auto: the errors of energies count a twentieth of those of forces, however large "
+        "both are.",
     )
     virial_weight: NonNegativeFloat | Literal["auto"] = Field(
         default=0.0,
         description="Learn virials too, weighed as energies are; auto: their errors count a twentieth of those of "
-        "forces, and more where they are far off.",
+        "forces.",
     )
     optimizer: Literal["adam", "soap"] = Field(
         default="adam",
