@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -151,3 +152,20 @@ def test_the_package_loads_ase_only_when_the_calculator_is_asked_for():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'Calculater'"):
         gnnformd.Calculater  # noqa: B018
+
+
+def test_a_structure_outside_the_training_data_is_told_once(recwarn):
+    atoms = Atoms("Ar2", [[0, 0, 0], [4.0, 0, 0]], cell=[20] * 3, pbc=True)
+    atoms.calc = Calculator("argon")
+    for place in (4.0, 3.6, 3.2, 2.8, 2.7, 2.6, 3.0, 2.7, 4.6, 2.7):  # the last two are other structures
+        atoms.positions[1, 0] = place
+        atoms.get_forces()
+    told = [str(warning.message) for warning in recwarn if "extrapolates" in str(warning.message)]
+    assert len(told) == 2
+    for text in told:
+        assert re.match(r"atoms 1 and 2 are 2.7 angstrom apart, closer than all such pairs in training \(from 3", text)
+    atoms.calc.warns = False
+    recwarn.clear()
+    atoms.positions[1, 0] = 2.5
+    atoms.get_forces()
+    assert not len(recwarn)

@@ -104,6 +104,19 @@ def test_the_errors_of_the_energy_do_not_depend_on_its_zero(runs) -> None:
         assert error.rmse_per_atom == pytest.approx(errors[0].rmse_per_atom, rel=1e-3)
 
 
+def test_energies_that_were_not_learned_are_right_on_average(runs, tmp_path: Path) -> None:
+    path, _ = runs[-580.0]
+    write_crystal(tmp_path / "other.xyz", frames=2, seed=1)
+    data = DataSettings(paths=[str(path)], validation=[str(tmp_path / "other.xyz")])
+    forces = TRAINING.model_copy(update={"energy_weight": 0.0, "virial_weight": 0.0, "learning_rate": 0.01})
+    model = load_model(train(MODEL, data, forces, tmp_path / "run").model).model
+    frames = list(open_dataset(path))
+    graphs = collate([build_graph(frame, MODEL.cutoff, dtype=torch.float32) for frame in frames])
+    errors = model(graphs).energies.numpy() - [frame.energy for frame in frames]
+    assert np.abs(errors).max() > 1.0
+    assert abs(errors.mean()) < 1e-8
+
+
 def test_fine_tuning_takes_the_zero_of_the_energy_from_the_data(runs, tmp_path: Path) -> None:
     still = TRAINING.model_copy(update={"learning_rate": 1e-12, "epochs": 1})
     energies = []

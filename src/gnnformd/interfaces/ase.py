@@ -19,6 +19,7 @@ from gnnformd.errors import InputError
 from gnnformd.graph.type_matching import MASS_TOLERANCE, KnownType, KnownTypes, TypeMap, match_types
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.system import Evaluator
+from gnnformd.inference.training_range import TrainingRange
 from gnnformd.interfaces.element_types import map_of_topology, types_of_elements
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel, load_model
@@ -67,8 +68,9 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         refused at the first calculation, and where an atom has jumped by more than half an angstrom since the last one:
         that is another structure.
     warns
-        Whether such atoms are refused after a jump, and warned of where they meet step by step; simulations of this
-        package, which look at `unseen` themselves, ask for neither.
+        Whether such atoms are refused after a jump, and warned of where they meet step by step, and whether there is a
+        warning where a structure first leaves the range of the training data (see
+        `gnnformd.inference.training_range.TrainingRange`); simulations of this package look at all that themselves.
 
     Raises
     ------
@@ -108,6 +110,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         self.warns = True
         self._evaluator: Evaluator | None = None
         self._system: tuple[Int, Int, Float] | None = None
+        self._range, self._extrapolates = TrainingRange.of(self.loaded), False
+        self._ids: Int = np.empty(0, np.int64)
         self._last: Float = np.empty((0, 3))
 
     def calculate(
@@ -131,17 +135,13 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         self._last = self.atoms.positions.copy()
         prediction = evaluator.evaluate(self.atoms.positions, np.asarray(self.atoms.cell), _periodic(self.atoms))
         self.nearest = evaluator.nearest
-        if self.warns and evaluator.unseen is not None and not met:
-            warnings.warn(
-                f"{evaluator.unseen}, but no such pair was in the training data of {self.loaded.path}, so their forces "
-                "are arbitrary.",
-                stacklevel=2,
-            )
         self.unseen = evaluator.unseen
         forces = prediction.forces.numpy(force=True).astype(np.float64)
         if not np.isfinite(forces).all():
             wrong = np.flatnonzero(~np.isfinite(forces).all(axis=1))
             raise CalculationFailed(f"the force of atom {wrong[0]} is not finite.")
+        if self.warns:
+            self._warn(forces, met=met)
         self.results: dict[str, Any] = {"forces": forces / KCAL_PER_MOL_PER_EV}
         if prediction.energies is not None:
             energy = float(prediction.energies[0]) / KCAL_PER_MOL_PER_EV
@@ -154,6 +154,23 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         for name in properties or []:
             if name not in self.results:
                 raise PropertyNotImplementedError(f"the model {self.loaded.path} gives no {name} for these atoms.")
+
+    def _warn(self, forces: Float, *, met: bool) -> None:
+        """Tell where atoms meet whose pair the model has not seen, or else where the structure extrapolates first."""
+        assert self._system is not None
+        if self.unseen is not None:
+            if not met:
+                warnings.warn(
+                    f"{self.unseen}, but no such pair was in the training data of {self.loaded.path}, so their forces "
+                    "are arbitrary.",
+                    stacklevel=3,
+                )
+        elif not self._extrapolates:
+            nearest = None if self.nearest is None else self.nearest.named(self._ids)
+            reason = self._range.leaves(self._ids, self._system[0], forces, nearest, None)
+            if reason is not None:
+                self._extrapolates = True
+                warnings.warn(f"{reason} The model {self.loaded.path} extrapolates.", stacklevel=3)
 
     def _evaluator_of(self, atoms: Atoms) -> Evaluator:
         """Return the evaluator of this system, made anew when its types or molecules have changed.
@@ -173,7 +190,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             frame = self._frame(atoms, types)
             evaluator = evaluator or Evaluator(self.loaded, frame)
             SeenPairs.of(self.loaded).check("the atoms", frame)
-            self._evaluator, self._system = evaluator, system
+            self._evaluator, self._system, self._ids = evaluator, system, frame.ids
+            self._extrapolates = False
         return evaluator
 
     def _jumped(self, atoms: Atoms) -> bool:

@@ -210,6 +210,17 @@ class ForceModel(nn.Module, ABC):
             Whether the types of atoms are those of the earlier training.
         """
 
+    def match_energies(self, sample: AtomicGraph) -> None:
+        """Take off how far energies of some frames are off on average, after a training that did not learn energies.
+
+        Forces fix the energies of one system up to a constant.
+
+        Parameters
+        ----------
+        sample
+            A batch of training frames with their targets.
+        """
+
     def bound_energies(self, graphs: Iterable[AtomicGraph]) -> None:
         """Learn after a training how low energies are in the data, so that they stay bounded outside it.
 

@@ -383,6 +383,8 @@ class _Fit:
         network.load_state_dict(model_weights(path))
         dtype = weight_of(network).dtype
         network.eval().bound_energies(graph.to("cpu", dtype) for graph in frames.wide_sample())
+        if not self.training.energy_weight:
+            network.match_energies(frames.sample().to("cpu", dtype))
         this = {
             "sources": [dataset.path.name for dataset in datasets if not dataset.validation],
             "atoms": [dataset.atom_count for dataset in datasets if not dataset.validation],

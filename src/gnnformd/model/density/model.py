@@ -290,6 +290,12 @@ class DensityModel(ForceModel):
         self.train(training)
 
     @torch.no_grad()
+    def match_energies(self, sample: AtomicGraph) -> None:
+        """See `ForceModel.match_energies`: energies of types are corrected by least squares."""
+        if sample.energies is not None:
+            self.network.correct_type_energies(sample, sample.energies - self(sample).energies)
+
+    @torch.no_grad()
     def bound_energies(self, graphs: Iterable[AtomicGraph]) -> None:
         """See `ForceModel.bound_energies`: the network's energies of atoms get their `EnergyFloor`."""
         self.network.floor.take((self._bare_energies(graph), graph.type_index) for graph in graphs)
