@@ -1,3 +1,4 @@
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -221,3 +222,35 @@ def test_a_spectrum_asks_for_frames_that_show_twice_the_frequency_of_the_fastest
 def test_without_velocities_there_is_no_autocorrelation():
     with pytest.raises(ValueError, match="no velocities"):
         velocity_correlation(motion(brownian(5, 1, 1, 0)), "Ar", 1.0)
+
+
+def crystal(seed: int, *, stiffness: float = 1.0) -> Motion:
+    """Sixty normal modes of twenty atoms, each with an energy of its own as at equilibrium, which it keeps."""
+    modes = np.random.default_rng(0)  # those of the crystal
+    shapes, _ = np.linalg.qr(modes.normal(size=(60, 60)))
+    frequencies = modes.uniform(20, 90, 60) * np.sqrt(stiffness)  # 1/ps
+    start = np.random.default_rng(seed)
+    times = 0.005 * np.arange(2000)
+    phases = frequencies * times[:, None] + start.uniform(0, 2 * np.pi, 60)
+    velocities = np.sqrt(start.exponential(size=60)) * np.cos(phases) @ shapes.T
+    return Motion(times, {}, {"Ar": velocities.reshape(-1, 20, 3)}, None, None)
+
+
+def test_two_runs_of_a_crystal_whose_modes_keep_their_energies_are_the_same() -> None:
+    def deviation(one: Motion, other: Motion, *, bound: bool) -> float:
+        curves = (velocity_curve(velocity_correlation(m, "Ar", 10.0 / 8), bound=bound) for m in (one, other))
+        return largest_difference(*curves).difference
+
+    runs = [crystal(seed) for seed in range(1, 13)]
+    pairs = list(itertools.pairwise(runs))
+    assert sum(deviation(*pair, bound=True) > 2 for pair in pairs) == 0
+    assert sum(deviation(*pair, bound=False) > 2 for pair in pairs) > 8
+    assert deviation(runs[0], crystal(20, stiffness=1.7), bound=True) > 3
+
+
+def test_the_error_of_modes_is_the_spread_between_runs() -> None:
+    found = [velocity_correlation(crystal(seed), "Ar", 10.0 / 8) for seed in range(60)]
+    curves = np.array([velocity_curve(each).value for each in found])
+    spread = curves.std(axis=0, ddof=1)[5:60]
+    expected = np.mean([velocity_curve(each, bound=True).error for each in found], axis=0)[5:60]
+    assert np.median(expected / spread) == pytest.approx(1.0, abs=0.1)

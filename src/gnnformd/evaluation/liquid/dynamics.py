@@ -92,11 +92,14 @@ class Diffusion:
         Why there is none: the end of a sentence that begins with "no number:". None where there is one.
     needed_ps
         Length of a run that would do, about; NaN where there is a number or no such length can be told.
+    bound
+        Whether atoms stay where they are, as in a crystal.
     """
 
     coefficient: Estimate | None
     reason: str | None = None
     needed_ps: float = math.nan
+    bound: bool = False
 
 
 def diffusion(lags_ps: Float, blocks: Float) -> Diffusion:
@@ -131,10 +134,10 @@ def diffusion(lags_ps: Float, blocks: Float) -> Diffusion:
         return Diffusion(None, "there are too few frames; dump more often or run more steps", _run_ps(shortest))
     mean = blocks.mean(axis=0)
     if not mean[ends[0]] > _STANDSTILL:
-        return Diffusion(None, "nothing moves")
+        return Diffusion(None, "nothing moves", bound=True)
     early, late = (_logarithmic_slope(lags_ps, mean, a, b) for a, b in pairwise(ends))
     if late < _BOUND_SLOPE:
-        return Diffusion(None, f"no diffusion on this time scale, {last:.2g} ps (a part of the run)")
+        return Diffusion(None, f"no diffusion on this time scale, {last:.2g} ps (a part of the run)", bound=True)
     first, decay = ends[0] * interval, _velocity_decay(blocks) * interval
     if decay > first:
         return Diffusion(
@@ -215,11 +218,14 @@ class VelocityCorrelation:
         Normalised autocorrelation of each time segment, (B, n).
     molecules
         Sum over the atoms of each molecule, mean over the segments, angstrom^2/fs^2, (n, G).
+    atoms
+        Number of atoms of the type.
     """
 
     lags_ps: Float
     blocks: Float
     molecules: Float
+    atoms: int
 
 
 def velocity_correlation(motion: Motion, atom: str, segment: float) -> VelocityCorrelation:
@@ -241,17 +247,43 @@ def velocity_correlation(motion: Motion, atom: str, segment: float) -> VelocityC
     per_atom = found.mean(axis=0)  # (n, A)
     _, index = np.unique(motion.molecules.get(atom, np.arange(per_atom.shape[1])), return_inverse=True)
     molecules: Float = np.stack([np.bincount(index, weights=row) for row in per_atom])
-    return VelocityCorrelation(lags, total / total[:, :1], molecules)
+    return VelocityCorrelation(lags, total / total[:, :1], molecules, found.shape[2])
 
 
-def velocity_curve(found: VelocityCorrelation) -> MeasuredCurve:
+def velocity_curve(found: VelocityCorrelation, *, bound: bool = False) -> MeasuredCurve:
     """Normalised velocity autocorrelation ``C(t) = < v(t0) . v(t0 + t) > / < v^2 >`` with its standard error.
 
     The error is the larger of two: that of the time segments, and that among molecules. A stiff bond keeps its
     vibrational energy for many ps; segments of a shorter run are then alike, but its molecules are not.
+
+    Atoms that are bound to their places, as in a crystal, share normal modes, each of which may keep its energy for the
+    whole run: neither segments nor atoms are independent then. The energies of modes at equilibrium spread as much as
+    their mean, so that ``C(t) = sum_k E_k cos(w_k t) / sum_k E_k`` has the variance ``[(1 + C(2t)) / 2 - C(t)^2] / M``
+    between runs, for the M = 3 N modes of N atoms, and this is the least error.
+
+    Parameters
+    ----------
+    found
+        From `velocity_correlation`.
+    bound
+        Whether the atoms stay where they are.
     """
     curve = MeasuredCurve.of_blocks(found.lags_ps, found.blocks)
-    return _with_error_among_molecules(curve, found.molecules, found.molecules[0])
+    curve = _with_error_among_molecules(curve, found.molecules, found.molecules[0])
+    if not bound:
+        return curve
+    modes = 3 * found.atoms
+    error = np.fmax(curve.error, _error_of_modes(curve.value, modes))
+    return replace(curve, error=error, degrees_of_freedom=float(modes))
+
+
+def _error_of_modes(values: Float, modes: int) -> Float:
+    """Compute the standard error of an autocorrelation, (n,), where modes keep their energies; see `velocity_curve`."""
+    twice = np.zeros_like(values)  # long after the start
+    half = values[::2]
+    twice[: len(half)] = half
+    error: Float = np.sqrt(np.clip((1.0 + twice) / 2.0 - values**2, 0.0, None) / modes)
+    return error
 
 
 def _velocity_products(motion: Motion, atom: str, segment: float) -> tuple[Float, Float]:

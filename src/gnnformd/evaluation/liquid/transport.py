@@ -91,9 +91,9 @@ def transport(
     if coarse:
         found.notes.append("there are too few frames for diffusion and velocities; run more steps or dump more often.")
         return found
-    _diffuse(found, ours, theirs, segment)
+    bound = _diffuse(found, ours, theirs, segment)
     if ours.velocities is not None:
-        _autocorrelate(found, ours, theirs, segment)
+        _autocorrelate(found, ours, theirs, segment, bound=bound)
     return found
 
 
@@ -113,8 +113,9 @@ def _motion(run: ObservedRun, masses: Float, names: Sequence[str], notes: list[s
         return None
 
 
-def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: float) -> None:
-    family = "mean_squared_displacement"
+def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: float) -> bool:
+    """Compare displacements; whether some atoms stay where they are."""
+    family, bound = "mean_squared_displacement", False
     # Of short runs a curve without errors is shown, from all their starts.
     whole = segment / 2 < _MIN_POINTS * ours.interval_ps
     durations = [m.duration_ps + m.interval_ps for m in (ours, theirs) if m is not None]
@@ -133,11 +134,13 @@ def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: flo
         observable = _diffusion_observable(diffusions["the run"], reference)
         if observable is not None:
             found.observables[f"diffusion of {body}, 1e-9 m2/s"] = observable
+        bound = bound or any(d.bound for d in diffusions.values())
         found.notes += [
             f"diffusion of {body} in {which}: {d.reason}{_would_do(d.needed_ps)}."
             for which, d in diffusions.items()
             if d.coefficient is None
         ]
+    return bound
 
 
 def _diffusion_observable(run: Diffusion, reference: Diffusion | None) -> Observable | None:
@@ -159,7 +162,7 @@ def _would_do(needed_ps: float) -> str:
     return f"; a run of about {picoseconds(needed_ps)} would do" if math.isfinite(needed_ps) else ""
 
 
-def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, segment: float) -> None:
+def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, segment: float, *, bound: bool) -> None:
     comparable = theirs is not None and theirs.velocities is not None
     if theirs is not None and not comparable:
         found.notes.append("the reference has no velocities to compare; add 'vx vy vz' to its dump.")
@@ -175,11 +178,11 @@ def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, segmen
         )
     for atom in ours.velocities or {}:
         correlation = velocity_correlation(ours, atom, segment)
-        mine, known = velocity_curve(correlation), None
+        mine, known = velocity_curve(correlation, bound=bound), None
         mine_spectrum, known_spectrum = spectrum(correlation) if fine else None, None
         if theirs is not None and comparable:
             correlation = velocity_correlation(theirs, atom, segment)
-            known = _at_lags(mine.x, velocity_curve(correlation))
+            known = _at_lags(mine.x, velocity_curve(correlation, bound=bound))
             found.observables[f"largest gap of v(0).v(t), {atom}"] = largest_difference(mine, known)
             known_spectrum = spectrum(correlation) if fine else None
         family = "velocity_autocorrelation"
