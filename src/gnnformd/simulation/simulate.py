@@ -116,7 +116,8 @@ def _simulate(
         if settings.ensemble == "npt" and not all(start.periodic):
             raise InputError(
                 f"--ensemble npt: {topology} is not periodic in all directions, so it has no pressure; choose nvt or "
-                "nve."
+                "nve, or for the stress in the plane of a slab 'fix npt ... x ... y ...' in an input of your own with "
+                "gnnformd's Coupling."
             )
         types = start.types_of(loaded)
         start.check_pairs(loaded, types)
