@@ -9,7 +9,7 @@ from gnnformd.trajectory.frame import Frame
 INTERVAL_FS = 20.0
 
 
-def run(path):
+def run(path, periodic=(True, True, True)):
     """A run of free atoms with frames 20 fs apart."""
     count = len(path[0])
     topology = SimpleNamespace(types=np.ones(count, int), bonds=np.empty((0, 2), int), ids=np.arange(1, count + 1))
@@ -20,7 +20,7 @@ def run(path):
                 timestep=10 * k,
                 cell=np.eye(3) * 12.0,
                 origin=np.zeros(3),
-                periodic=(True, True, True),
+                periodic=periodic,
                 ids=topology.ids,
                 types=topology.types,
                 positions=positions,
@@ -50,6 +50,19 @@ def test_a_short_run_has_a_curve_of_many_points_from_all_its_starts(reference):
         assert curve["value_A2"][lag] == pytest.approx(displacement(path, lag), rel=1e-5)
         if reference is not None:
             assert curve["reference"][lag] == pytest.approx(displacement(other, lag), rel=1e-5)
+
+
+def test_a_cluster_that_turns_does_not_diffuse():
+    turned = np.arange(2001)[:, None] * np.array([[0.003, 0.0]])  # radians a frame
+    shape = np.random.default_rng(0).normal(size=(10, 2)) * 3
+    cosine, sine = np.cos(turned[:, :1]), np.sin(turned[:, :1])
+    x, y = shape.T
+    path = np.stack([x * cosine - y * sine, x * sine + y * cosine, np.zeros((2001, 10))], axis=2)
+    for periodic in (True, False):
+        found = transport(run(path, periodic=(periodic,) * 3), None, np.array([39.9]), ["Ar"], 300.0)
+        (note,) = found.notes
+        assert ("would do" in note) == periodic
+        assert note.endswith("in empty space and turn together.") != periodic
 
 
 def test_a_long_run_has_errors():

@@ -97,6 +97,8 @@ class Motion:
         without velocities or forces.
     molecules
         By type of atom: body of each atom that has velocities, (n,); where it is not there, each atom is its own.
+    periodic
+        Whether the box is periodic in some direction.
     """
 
     times_ps: Float
@@ -105,6 +107,7 @@ class Motion:
     center_temperature: Float | None
     frequency: float | None
     molecules: dict[str, Int] = field(default_factory=dict)
+    periodic: bool = True
 
     @property
     def interval_ps(self) -> float:
@@ -168,7 +171,7 @@ class _Tracker:
     """Accumulates frames one by one into what `Motion` holds."""
 
     def __init__(self, first: Frame, masses: Float, bodies: Bodies, names: Sequence[str], max_bodies: int) -> None:
-        self.masses = masses
+        self.masses, self.periodic = masses, any(first.periodic)
         self.chosen = {
             name: _evenly_spaced(_where(bodies.names, name), max_bodies) for name in sorted(set(bodies.names))
         }
@@ -228,6 +231,7 @@ class _Tracker:
             center_temperature=np.array(self.center_temperatures) if moving else None,
             frequency=max(frequencies) if moving and frequencies else None,
             molecules=self.molecules,
+            periodic=self.periodic,
         )
 
 

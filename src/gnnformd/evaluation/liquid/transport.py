@@ -125,10 +125,10 @@ def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: flo
         shown = lags <= lags[-1] / (4 if whole else 2)  # at longer lags there are few time origins
         mine = MeasuredCurve.of_blocks(lags[shown], blocks[:, shown])
         known: MeasuredCurve | None = None
-        diffusions = {"the run": diffusion(*displacement_blocks(ours, body, segment))}
+        diffusions = {"the run": _diffusion(ours, body, segment)}
         reference: Diffusion | None = None
         if theirs is not None and body in theirs.paths:
-            reference = diffusions["the reference"] = diffusion(*displacement_blocks(theirs, body, segment))
+            reference = diffusions["the reference"] = _diffusion(theirs, body, segment)
             known = _interpolated(mine.x, MeasuredCurve.of_blocks(*displacement_blocks(theirs, body, drawn)))
         found.curves.setdefault(family, {})[body] = curve_to_dict(family, mine, known)
         observable = _diffusion_observable(diffusions["the run"], reference)
@@ -141,6 +141,13 @@ def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: flo
             if d.coefficient is None
         ]
     return bound
+
+
+def _diffusion(motion: Motion, body: str, segment: float) -> Diffusion:
+    """Diffusion coefficient; atoms in empty space stay together and turn, which looks like diffusion for a while."""
+    if not motion.periodic:
+        return Diffusion(None, "no diffusion, because the atoms are in empty space and turn together", bound=True)
+    return diffusion(*displacement_blocks(motion, body, segment))
 
 
 def _diffusion_observable(run: Diffusion, reference: Diffusion | None) -> Observable | None:
