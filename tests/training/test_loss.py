@@ -79,6 +79,27 @@ def test_an_energy_counts_as_much_in_a_small_frame_as_in_a_large_one() -> None:
     torch.testing.assert_close(terms[1:, 0], terms[1:, 1], rtol=1e-12, atol=0)
 
 
+def test_energies_of_automatic_weight_cost_their_square_up_to_the_error_that_is_usual() -> None:
+    graph, right = two_frames()
+    loss = Loss(settings(loss="huber", energy_weight="auto", virial_weight="auto"), SCALES)
+    assert right.energies is not None and right.virials is not None
+    for usual in (0.1, 3.0):
+        off = usual * 6**0.5  # of atoms
+        balance = torch.zeros(3, dtype=torch.float64)
+        for _ in range(60):  # as errors stay, so do their costs
+            wrong = replace(
+                right, energies=right.energies + SCALES.energy * off, virials=right.virials - SCALES.virial * off
+            )
+            balance = 0.5 * (balance + loss.terms(wrong, graph, balance).mean(1))
+        expected = (2**0.5 - 1) * usual * 6 * SCALES.force
+        torch.testing.assert_close(balance[1:], torch.full((2,), expected, dtype=torch.float64))
+        for factor in (0.01, 100.0):
+            other = replace(right, energies=right.energies + SCALES.energy * off * factor)
+            cost = loss.terms(other, graph, balance)[1] / (6 * SCALES.force * usual)
+            expected = torch.full((2,), 0.5 * factor**2 if factor < 1 else factor - 1, dtype=torch.float64)
+            torch.testing.assert_close(cost, expected, rtol=0.01, atol=0)
+
+
 def test_automatic_weights_make_energies_and_virials_a_twentieth_of_what_forces_cost() -> None:
     graph, right = two_frames()
     loss = Loss(settings(loss="huber", energy_weight="auto", virial_weight="auto"), SCALES)

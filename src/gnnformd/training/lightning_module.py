@@ -92,7 +92,7 @@ class ForceFitting(lightning.LightningModule):
             graph = rotate(graph, random_rotation(torch.Generator().manual_seed(portion.batch_seed)))
         with _seeded(portion.seed, graph.positions.device):  # for the dropout
             prediction = self._predict(graph, portion)
-        terms = self.loss.terms(prediction, graph)  # (3, B)
+        terms = self.loss.terms(prediction, graph, self.balance)  # (3, B)
         known = graph.known_targets
         of_frames = terms if graph.weights is None else terms * graph.weights.T
         loss = self._weights(terms, known, portion) @ of_frames

@@ -30,6 +30,7 @@ LARGEST_WEIGHT = (
 )
 NEIGHBOR = 2.5  # angstrom
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
+USUAL = 1.0 / (math.sqrt(2.0) - 1.0)  # error over its cost where the bend is at this error
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,13 @@ class Loss:
     ``l1`` (the original): ``f`` is the sum of absolute components, ``g`` the mean of absolute components. ``huber``:
     ``f = s_F h(|dF|/s_F)`` and ``g(x) = h(root mean square of x)`` with ``h(x) = sqrt(x^2 + b^2) - b`` and b = 0.01, so
     that the loss is the same in every direction, quadratic for errors below a hundredth of what is usual in the data,
-    and grows no faster than its largest errors. The scales ``s`` make a weight of one count an energy that is off
-    by its usual spread as much as forces that are off by their size. M is the mean of N over the frames: an energy is
-    one number, of a large frame as of a small one, and weighed by atoms those of small molecules among surfaces would
-    not be learned. Automatic weights change with the errors, see `weights`.
+    and grows no faster than its largest errors. Where the weight of energies (or virials) is automatic, their b is the
+    error that was usual lately, if that is larger: with sums of absolute errors two energies that are wrong and cancel
+    in most frames, as of surfaces and of what is adsorbed on them, would stay so for long. The scales ``s`` make a
+    weight of one count an energy that is off by its usual spread as much as forces that are off by their size. M is
+    the mean of N over the frames: an energy is one number, of a large frame as of a small one, and weighed by atoms
+    those of small molecules among surfaces would not be learned. Automatic weights change with the errors, see
+    `weights`.
 
     Parameters
     ----------
@@ -108,24 +112,33 @@ class Loss:
     settings: TrainingSettings
     scales: Scales
 
-    def terms(self, prediction: Prediction, graph: AtomicGraph) -> Tensor:
+    def terms(self, prediction: Prediction, graph: AtomicGraph, balance: Tensor | None = None) -> Tensor:
         """Compute what forces, energies and virials of each graph cost at weight 1, kcal/mol/angstrom, (3, B).
 
         A target that a graph has not costs nothing.
+
+        Parameters
+        ----------
+        prediction, graph
+            Of the same frames.
+        balance
+            What the three cost lately at weight 1, (3,), for automatic weights.
         """
         forces = prediction.forces.to(graph.positions.dtype)
         found = [self._of_forces(forces, graph)]
         atoms = graph.atoms_per_graph.to(found[0])
-        for weight, scale, predicted, wanted in (
-            (self.settings.energy_weight, self.scales.energy, prediction.energies, graph.energies),
-            (self.settings.virial_weight, self.scales.virial, prediction.virials, graph.virials),
-        ):
+        of_energies = (self.settings.energy_weight, self.scales.energy, prediction.energies, graph.energies)
+        of_virials = (self.settings.virial_weight, self.scales.virial, prediction.virials, graph.virials)
+        for row, (weight, scale, predicted, wanted) in enumerate((of_energies, of_virials), start=1):
             if weight == 0 or wanted is None:
                 found.append(torch.zeros_like(atoms))
                 continue
             assert predicted is not None
             error = error_of(predicted, wanted).to(atoms).reshape(len(atoms), -1) / (scale * atoms.sqrt()[:, None])
-            size = error.abs().mean(1) if self.settings.loss == "l1" else _bent(error.square().mean(1))
+            bend: Tensor | float = BEND
+            if weight == "auto" and balance is not None:
+                bend = (USUAL * balance[row] / (self.scales.force * self.scales.atoms)).clamp(min=BEND)
+            size = error.abs().mean(1) if self.settings.loss == "l1" else _bent(error.square().mean(1), bend)
             found.append(self.scales.force * self.scales.atoms * size)
         return torch.stack(found)
 
@@ -205,9 +218,9 @@ class Loss:
         return self.scales.force * graph.sum_per_graph(_bent(error.square().sum(1)))
 
 
-def _bent(square: Tensor) -> Tensor:
+def _bent(square: Tensor, bend: Tensor | float = BEND) -> Tensor:
     """``sqrt(x^2 + b^2) - b`` from ``x^2``."""
-    return torch.sqrt(square + BEND**2) - BEND
+    return torch.sqrt(square + bend**2) - bend
 
 
 def energy_share(moments: Tensor, count: float) -> float:
