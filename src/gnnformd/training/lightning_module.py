@@ -103,7 +103,7 @@ class ForceFitting(lightning.LightningModule):
             errors = absolute_error_per_axis(prediction.forces, graph).sum(1)  # (B,)
             atoms = graph.atoms_per_graph * real * known[0]
             parts = [(loss * real).sum() + penalty, real.sum(), (errors * real).sum(), atoms.sum()]
-            of_virials = self.loss.virial_shares(terms, graph)
+            of_virials = self.loss.virial_shares(prediction, graph)
             parts += [(known[1] * real).sum(), (known[2] * real).sum(), (of_virials * known[2] * real).sum()]
             self.train_totals += torch.stack([part.to(self.train_totals) for part in parts])
             rows = self.loss.energy_rows(prediction, graph, self.types)

@@ -167,20 +167,23 @@ class Loss:
         rows[:, -1] = error_of(prediction.energies, graph.energies).to(rows) / self.scales.energy
         return rows * (~graph.energies.isnan() / graph.atoms_per_graph.to(rows).sqrt())[:, None]
 
-    def virial_shares(self, terms: Tensor, graph: AtomicGraph) -> Tensor:
+    def virial_shares(self, prediction: Prediction, graph: AtomicGraph) -> Tensor:
         """Errors of virials of each graph beside ``sum_i x_i f_i`` for usual forces and neighbors, (B,).
 
-        Neighbors are `NEIGHBOR` apart. The differences of virials between frames may be small.
+        Neighbors are `NEIGHBOR` apart. The differences of virials between frames may be small. Zero where virials are
+        not learned or not known.
 
         Parameters
         ----------
-        terms
-            From `terms`.
-        graph
-            The batch.
+        prediction, graph
+            As for `terms`.
         """
-        of_forces = self.scales.force * graph.atoms_per_graph.to(terms).sqrt() * NEIGHBOR
-        return terms[2] / (self.scales.force * self.scales.atoms) * self.scales.virial / of_forces
+        atoms = graph.atoms_per_graph.to(prediction.forces)
+        if self.settings.virial_weight == 0 or graph.virials is None:
+            return torch.zeros_like(atoms)
+        assert prediction.virials is not None
+        error = error_of(prediction.virials, graph.virials).to(atoms).flatten(1)
+        return error.square().mean(1).sqrt() / (self.scales.force * NEIGHBOR * atoms)
 
     def weights(self, balance: Tensor) -> Tensor:
         """Weights of forces, energies and virials, (3,).
