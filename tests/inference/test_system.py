@@ -339,6 +339,26 @@ def test_a_rank_that_was_empty_at_first_tells_of_unseen_pairs_and_refuses_none()
     assert forces.unseen is None
 
 
+def test_bonded_pairs_of_a_domain_are_those_of_its_pairs_that_have_a_kind():
+    generator, own, ghosts = np.random.default_rng(4), 12, 9
+    pairs = [(i, j) for i in range(own) for j in range(i + 1, own + ghosts) if generator.random() < 0.5]
+    kinds = {pair: int(generator.integers(0, 4)) for pair in pairs}
+    rows = [[] for _ in range(own)]
+    for (i, j), kind in kinds.items():
+        rows[i].append(j | kind << 30)
+        if j < own:
+            rows[j].append(i | kind << 30)  # own atoms list each other
+    start = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    neighbor = np.array([entry for row in rows for entry in row], dtype=np.uint32).view(np.int32)
+    outer = np.array([(i, j) for i in range(own, own + ghosts) for j in range(i + 1, own + ghosts)])
+    lists = NeighborLists(start, neighbor, outer, generator.integers(0, 4, len(outer)))
+    every = {tuple(edge) for edge in np.array(lists.half_edges()).T.tolist()}
+    bonded = {tuple(edge) for edge in np.array(lists.bonded_half_edges()).T.tolist()}
+    assert {edge for edge in every if edge[2] > 0} == bonded
+    assert {edge[:2] for edge in bonded if edge[0] < own} == {pair for pair, kind in kinds.items() if kind > 0}
+    assert len(lists.bonded_half_edges()[0]) == len(bonded) > 50
+
+
 def test_operations_of_two_layers_are_counted():
     loaded = model_with_scales(layers=2, bond_kinds=0, node_features="embedding", electrostatics="none")
     frame = replace(molecules(), types=np.ones(81, np.int64), bonds=np.empty((0, 2), np.int64))
