@@ -72,7 +72,7 @@ class NeighborLists:
     def bonded_half_edges(self) -> tuple[Int, Int, Int]:
         """Those of `half_edges` that have a kind of bond."""
         entries = self.neighbor.view(np.uint32)
-        bonded = np.flatnonzero(entries > NEIGHBOR_BITS)
+        bonded = np.flatnonzero(entries >> 30)
         center = np.searchsorted(self.start, bonded, side="right") - 1
         neighbor = (entries[bonded] & NEIGHBOR_BITS).astype(np.int64)
         kind = (entries[bonded] >> 30).astype(np.int64)
