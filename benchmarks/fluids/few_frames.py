@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from gnnformd.graph.build import build_graph
-from gnnformd.model.fluids.fit import REACH
 from gnnformd.model.fluids.functions import FluidFunctions, load_fluids
 from gnnformd.model.fluids.tune import Equations, LiquidEquations, Tuned, tune
 from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset
@@ -37,14 +36,12 @@ class Liquid:
     ----------
     data
         Its frames, the last five of which are tested.
-    reach
-        See `LiquidEquations`.
     """
 
-    def __init__(self, data: PackedDataset, reach: float | None = None) -> None:
+    def __init__(self, data: PackedDataset) -> None:
         field = data.force_field
         assert field is not None
-        self.data, self.field, self.maker = data, field, LiquidEquations(field, reach)
+        self.data, self.field, self.maker = data, field, LiquidEquations(field)
         self.known: dict[int, Equations] = {}
 
     def __getitem__(self, k: int) -> Equations:
@@ -59,7 +56,7 @@ class Liquid:
 
     def fitted(self, start: FluidFunctions | None, frames: Sequence[int]) -> Tuned:
         """Fit to some frames."""
-        return tune(start, self.maker, [self[k] for k in frames])
+        return tune(start, [self[k] for k in frames])
 
     def error(self, functions: FluidFunctions) -> float:
         """``relative_l1`` of the functions on the tested frames, with coefficients in float32 as in a model file."""
@@ -67,8 +64,7 @@ class Liquid:
         wrong, size = 0.0, 0.0
         for k in self.tested:
             frame = self[k]
-            columns = frame.given if functions.reach == REACH else frame.columns
-            wrong += float((columns @ coefficients - frame.wanted).abs().sum() * frame.size)
+            wrong += float((frame.columns @ coefficients - frame.wanted).abs().sum() * frame.size)
             size += float(frame.forces.abs().sum() * frame.size)
         return wrong / size
 
@@ -85,7 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     folders = {path.parent.name: path.parent for path in sorted(options.data.glob("held-out/*/reference.yaml"))}
-    water = Liquid(open_dataset(folders["spc-fw"]), REACH)
+    water = Liquid(open_dataset(folders["spc-fw"]))
     starts = {
         "scratch": None,
         "water": water.fitted(None, range(water.tested.start)).functions,

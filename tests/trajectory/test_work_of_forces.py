@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import units
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
@@ -61,6 +61,38 @@ def test_the_trapezoidal_rule_holds(run: list[Frame]) -> None:
     assert work.pairs > 10
     assert work.ratio == pytest.approx(1.0, abs=0.01)
     assert sentences(run) == ""
+
+
+def test_a_molecule_whose_bonds_vibrate_is_judged() -> None:
+    """Works of its bonds are large and cancel; hartree and hartree/bohr read as eV and eV/angstrom are noticed."""
+    atoms = molecule("CH3CH2OH")
+    atoms.calc = EMT()
+    MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=np.random.default_rng(0))
+    dynamics, frames = VelocityVerlet(atoms, 0.5 * units.fs), []
+    for step in range(60):
+        dynamics.run(2)
+        frames.append(
+            Frame(
+                timestep=step,
+                cell=30 * np.eye(3),
+                origin=np.zeros(3),
+                periodic=(False, False, False),
+                ids=np.arange(1, len(atoms) + 1),
+                types=atoms.numbers.copy(),
+                positions=atoms.positions.copy(),
+                forces=atoms.get_forces() * KCAL_PER_MOL_PER_EV,
+                energy=atoms.get_potential_energy() * KCAL_PER_MOL_PER_EV,
+                line=0,
+            )
+        )
+    work = WorkOfForces()
+    for frame in frames:
+        work.add(frame)
+    assert work.pairs > 40
+    assert work.ratio == pytest.approx(1.0, abs=0.03)
+    assert "work" not in sentences(frames)
+    wrong = [replace(f, energy=f.energy / 27.211386, forces=f.forces / 51.42207) for f in frames]
+    assert "energies fall by 1.8" in sentences(wrong) or "energies fall by 1.9" in sentences(wrong)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ class WorkOfForces:
 
     Between two frames of the same atoms in the same box, in which none has moved by more than 0.1 angstrom, the change
     in energy is ``-1/2 (F + F') . (x' - x)`` (trapezoidal rule). The ratio is fitted to all pairs by least squares.
-    Pairs do not count where the force along the step changes by more than its mean: there the rule is no good, and
-    noise of the forces would be taken for work.
+    Pairs do not count where the forces along the step change by more than their mean, both summed over the atoms
+    without their signs (with them the work of stiff modes would cancel): there the rule is no good, and noise of the
+    forces would be taken for work.
 
     Attributes
     ----------
@@ -46,10 +47,11 @@ class WorkOfForces:
             return
         assert last.forces is not None and frame.forces is not None and last.energy is not None
         assert frame.energy is not None
-        before, after = (float((forces * moved).sum()) for forces in (last.forces, frame.forces))
-        size = float(np.abs(last.forces * moved).sum() + np.abs(frame.forces * moved).sum())
-        work, change = 0.5 * (before + after), frame.energy - last.energy
-        if abs(before - after) > abs(work) or 2 * abs(work) < _LEAST_WORK * size:
+        works = (0.5 * (last.forces + frame.forces) * moved).sum(axis=1)  # (N,)
+        changes = ((frame.forces - last.forces) * moved).sum(axis=1)
+        size = float(np.abs(works).sum())
+        work, change = float(works.sum()), frame.energy - last.energy
+        if float(np.abs(changes).sum()) > size or abs(work) < _LEAST_WORK * size:
             return
         self.pairs += 1
         self._squares += (work * work, -work * change, change * change)

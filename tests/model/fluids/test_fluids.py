@@ -24,6 +24,7 @@ from gnnformd.model.fluids.specialize import check_topology, specialize, warn_ou
 from gnnformd.reference.generate import generate
 from gnnformd.training.fine_tuning import copy_weights
 from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import open_dataset
 
 SHORT = {"melting": "300", "equilibration": "200", "spacing": "20"}
@@ -152,7 +153,7 @@ def test_a_model_for_many_liquids_is_not_taken_for_one_of_one():
         ({"mixing": "other"}, "has Lennard-Jones parameters of its own"),
         ({"mixing": None}, "does not say how sigmas"),
         ({"types": (AtomType("O", 16), AtomType("H", 1), AtomType("Ar", 40))}, "no type has epsilon and sigma"),
-        ({"bonds": (HarmonicBond((1, 2), 500.0, 3.5),)}, "a bond is 3.5 angstrom long, too long"),
+        ({"bonds": (HarmonicBond((1, 2), 500.0, 3.6),)}, "a bond is 3.6 angstrom long, too long"),
         ({"bonds": (*FIELD.bonds, HarmonicBond((2, 1), 1.0, 1.5))}, "two different bonds between types"),
         (
             {"angles": (*FIELD.angles, HarmonicAngle((3, 1, 3), 1.0, 90.0), HarmonicAngle((2, 1, 3), 9.0, 120.0))},
@@ -174,19 +175,59 @@ def test_bonds_and_angles_that_the_force_field_does_not_have_are_refused(salty):
         check_topology(replace(field, angles=()), topology, "here")
 
 
-def test_a_liquid_without_attraction_is_refused():
-    specialize(load_fluids("fluids"), replace(FIELD, lj_cutoff=2.5 * 3.4), "here")
-    with pytest.raises(InputError, match=r"here: Lennard-Jones ends at 3\.82 angstrom, but that of the model at 8\.5"):
-        specialize(load_fluids("fluids"), replace(FIELD, lj_cutoff=2 ** (1 / 6) * 3.4), "here")
+@pytest.mark.parametrize(("end", "cutoff"), [(12.0, 3 * 3.4), (10.0, 10.0), (7.0, 7.0), (2 ** (1 / 6) * 3.4,) * 2])
+def test_lennard_jones_ends_where_that_of_the_force_field_does(end, cutoff):
+    field = ForceField((AtomType("Ar", 39.9, 0.0, 0.2, 3.4),), lj_cutoff=end)
+    model = specialize(load_fluids("fluids"), field, "here")
+    assert model.cutoff == pytest.approx(cutoff)
+    r = np.linspace(0.97 * 3.4, min(0.94 * end, 9.0), 60)
+    energies, forces = two_atoms(model, field, r)
+    x = r / 3.4
+    size = 0.2 / 3.4
+    np.testing.assert_allclose(forces, 24 * size * (2 * x**-13 - x**-7), rtol=5e-3, atol=6e-3 * size)
+    # before the end the energy is that of forces that end abruptly: Lennard-Jones less its value at the end
+    at_end = 4 * 0.2 * ((3.4 / cutoff) ** 12 - (3.4 / cutoff) ** 6)
+    expected = 4 * 0.2 * (x**-12 - x**-6) - at_end
+    np.testing.assert_allclose(energies, expected, atol=2e-3 * 0.2, rtol=2e-3)
 
 
-def test_a_weak_pair_may_end_earlier():
-    # molten KCl with parameters of Joung and Cheatham: 10 angstrom are 2.07 sigma of chloride, a thirtieth as strong
+def two_atoms(model, field, distances):
+    """Energies of two atoms, and the force between them, positive where they repel."""
+    graphs = []
+    for r in distances:
+        frame = Frame(
+            timestep=0,
+            cell=np.eye(3) * 50.0,
+            origin=np.zeros(3),
+            periodic=(True, True, True),
+            ids=np.arange(1, 3),
+            types=np.ones(2, np.int64),
+            positions=np.array([[0.0, 0.0, 0.0], [r, 0.0, 0.0]]),
+        )
+        graphs.append(build_graph(frame, model.cutoff, field))
+    found = GraphPredictor(model)(graphs)
+    return found.energies.numpy(), found.forces[1::2, 0].numpy()
+
+
+def test_pairs_of_other_sizes_end_at_the_same_distance():
+    # molten KCl with parameters of Joung and Cheatham: 10 angstrom are 2.07 sigma of chloride, 3.5 of potassium
     types = (AtomType("K", 39.1, 1.0, 0.4297054, 2.8384), AtomType("Cl", 35.45, -1.0, 0.012785, 4.8305))
     field = ForceField(types, lj_cutoff=10.0, mixing="arithmetic")
-    assert specialize(load_fluids("fluids"), field, "here").cutoff == pytest.approx(2.5 * 4.8305)
-    with pytest.raises(InputError, match=r"here: Lennard-Jones ends at 6 angstrom"):
-        specialize(load_fluids("fluids"), replace(field, lj_cutoff=6.0), "here")
+    assert specialize(load_fluids("fluids"), field, "here").cutoff == 10.0
+
+
+def test_the_tail_of_lennard_jones_is_in_the_pressure():
+    # a uniform gas of argon, where g(r) = 1: the pressure of the tail is an integral
+    pressures = {}
+    for end in (7.0, 10.0):
+        run_field = ForceField((AtomType("Ar", 39.9, 0.0, 0.2, 3.4),), lj_cutoff=end)
+        model = specialize(load_fluids("fluids"), run_field, "here")
+        r = np.linspace(6.0, 10.5, 451)
+        forces = two_atoms(model, run_field, r)[1]
+        pressures[end] = np.trapezoid(r**3 * forces, r) * 2 * np.pi / 3
+    x = np.linspace(7.0, 10.0, 4000) / 3.4
+    expected = np.trapezoid(x**3 * 24 * 0.2 * (2 * x**-13 - x**-7), x) * 3.4**3 * 2 * np.pi / 3
+    assert pressures[10.0] - pressures[7.0] == pytest.approx(expected, rel=0.03)
 
 
 def test_parameters_outside_the_training_are_named():

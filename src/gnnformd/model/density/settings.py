@@ -73,3 +73,6 @@ class ScaledSettings(DensitySettings):
         ge=1, description="Functions of the distance in units of sigma that all kinds of atoms share."
     )
     scaled_reach: float = Field(gt=0, description="Where these functions end, in units of sigma.")
+    scaled_end: float | None = Field(
+        None, gt=0, description="Where they end for all pairs, angstrom, if sooner than by their reach."
+    )

@@ -13,30 +13,39 @@ from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.bond_angles import bond_pairs
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.radial import radial_functions
+from gnnformd.model.density.radial import radial_functions, radial_values
+from gnnformd.model.density.scaled_pairs import ending
 from gnnformd.model.fluids.functions import FluidFunctions
-from gnnformd.model.fluids.specialize import PairParameters, parameters_of, second_neighbors, specialize
+from gnnformd.model.fluids.specialize import (
+    PairParameters,
+    cutoff_of,
+    end_of,
+    parameters_of,
+    second_neighbors,
+    specialize,
+)
 
 __all__ = ["ANGLE", "BOND", "PAIR", "REACH", "cutoff_for", "fit_fluids", "force_columns", "unfitted"]
 
 Forces: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
-PAIR, BOND, ANGLE = 32, 4, 3
+PAIR, BOND, ANGLE = 38, 4, 3
 """Numbers of functions: of r/sigma, powers of the strain of a bond, powers of the bend of an angle from 2 on."""
-REACH = 2.5
+REACH = 3.0
+"""In units of sigma; Lennard-Jones forces are smaller than 0.02 epsilon/sigma from there on."""
 PENALTY = 1e-6
 """Of a coefficient, in units of the root mean square of its column: forces say nothing about closer than ever seen."""
 
 
-def unfitted(reach: float = REACH) -> FluidFunctions:
+def unfitted() -> FluidFunctions:
     """Functions that are zero, so that a model made from them has the Coulomb energy alone."""
     closest = dict.fromkeys(("pair", "bare_pair", "bond", "second"), 0.01)
-    return FluidFunctions(reach, (0.0,), (0.0,) * BOND, (0.0,) * ANGLE, closest, {}, 0, 0)
+    return FluidFunctions(REACH, (0.0,) * PAIR, (0.0,) * BOND, (0.0,) * ANGLE, closest, {}, 0, 0)
 
 
 def cutoff_for(field: ForceField) -> float:
     """Cutoff of the graphs of a liquid, angstrom."""
-    return REACH * max(kind.sigma for kind in field.types if kind.epsilon > 0)
+    return cutoff_of(field, REACH)
 
 
 def fit_fluids(frames: Iterable[tuple[int, AtomicGraph, ForceField]]) -> FluidFunctions:
@@ -83,21 +92,17 @@ def _finite(closest: dict[str, float]) -> dict[str, float]:
     return {name: float(value) if np.isfinite(value) else 0.5 for name, value in closest.items()}
 
 
-def force_columns(
-    graph: AtomicGraph, field: ForceField, closest: dict[str, float], reach: float = REACH, functions: int = PAIR
-) -> Tensor:
-    """Compute the forces of each function, (3 N, functions + BOND + ANGLE), and note how close atoms are.
+def force_columns(graph: AtomicGraph, field: ForceField, closest: dict[str, float]) -> Tensor:
+    """Compute the forces of each function, (3 N, PAIR + BOND + ANGLE), and note how close atoms are.
 
     Parameters
     ----------
     graph
-        Of one frame, float64, with a cutoff of at least ``reach`` times the largest sigma.
+        Of one frame, float64, with a cutoff of at least `cutoff_for`.
     field
         Of the liquid.
     closest
         Closest approaches so far, as `FluidFunctions.closest`; updated.
-    reach, functions
-        Of the functions of ``r/sigma``: where they end, and how many there are.
     """
     parameters = PairParameters(field, "liquid")
     center, neighbor, _, bond_kind = graph.half_edges
@@ -129,9 +134,16 @@ def force_columns(
         sums.index_add_(1, center[edges], slopes)
         return sums.index_add_(1, neighbor[edges], -slopes)
 
-    near = torch.nonzero((weight * epsilon > 0) & (distance < reach * sigma)).squeeze(1)
-    x = distance[near] / sigma[near]
-    slopes = radial_functions(x, torch.ones_like(x), reach, functions)[1] * (weight * epsilon / sigma)[near]
+    near = (weight * epsilon > 0) & (distance < (REACH * sigma).clamp(max=cutoff_for(field)))
+    near = torch.nonzero(near).squeeze(1)
+    values, slopes = radial_functions(distance[near] / sigma[near], 1 / sigma[near], REACH, PAIR)
+    end = end_of(field, REACH)
+    if end is not None:
+        share, change = ending(distance[near], end)
+        at_end = radial_values(end / torch.from_numpy(parameters.sigma).flatten(), REACH, PAIR)
+        at_end = at_end[:, (one * len(field.types) + other)[near]]
+        slopes = slopes * share + (values - at_end) * change
+    slopes = slopes * (weight * epsilon)[near]
     columns = [forces(near, slopes[:, :, None] * unit[near])]
     edges = torch.nonzero(bonded).squeeze(1)
     strain = distance[edges] / length[edges] - 1

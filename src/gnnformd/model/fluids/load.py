@@ -106,7 +106,7 @@ def tune_for(model: str | Path, folder: Path, count: int) -> TunedModel:
         raise InputError(f"{folder}: has {len(data)} frames, fewer than the {count} of --tune; ask for fewer.")
     picked = np.linspace(0, len(data) - 1, count).round().astype(int).tolist() if count > 1 else [len(data) // 2]
     maker = LiquidEquations(liquid.field)
-    tuned = tune(functions, maker, [maker.equations(build_graph(data[k], maker.cutoff, liquid.field)) for k in picked])
+    tuned = tune(functions, [maker.equations(build_graph(data[k], maker.cutoff, liquid.field)) for k in picked])
     made = model_for(tuned.functions, liquid, Path(model))
     others = [k for k in range(len(data)) if k not in set(picked)]
     tested = others[:: -(-len(others) // MOST_TESTED)] if others else []

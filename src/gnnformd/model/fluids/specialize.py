@@ -28,6 +28,8 @@ from gnnformd.units import BOLTZMANN
 __all__ = [
     "PairParameters",
     "check_topology",
+    "cutoff_of",
+    "end_of",
     "parameters_of",
     "second_neighbors",
     "seen_pairs",
@@ -39,8 +41,6 @@ __all__ = [
 Float = NDArray[np.float64]
 
 LONGEST_BOND = 0.35  # of the cutoff; from half of it on bonds fade out
-SHORTEST_CUTOFF = 0.9
-"""Of Lennard-Jones, in units of the model's; that of a weak pair may be shorter, where its forces are as small."""
 REPULSION = 4000.0  # of atoms closer than ever in training, in units of the largest epsilon
 ANGLES, ANGLE_WIDTH = 200, 0.13  # radian: an angle potential is best within two or three widths of its minimum
 
@@ -96,11 +96,6 @@ class PairParameters:
                     )
                 self.stiffness[key], self.length[key] = bond.stiffness, bond.length
 
-    def force_at(self, distance: float) -> float:
-        """Largest ``(r/sigma)^-7`` of all pairs, times epsilon/sigma in units of the largest: their attraction."""
-        units = self.epsilon / self.sigma
-        return float((units / units.max() * (self.sigma / distance) ** 7).max())
-
 
 def specialize(functions: FluidFunctions, field: ForceField, source: object) -> DensityModel:
     """Make the density model of one liquid, float64.
@@ -120,7 +115,7 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
     Raises
     ------
     InputError
-        The force field has no Lennard-Jones, or one that ends before that of the model; or its angles cannot be told
+        The force field has no Lennard-Jones; or a bond is long beside where that ends; or its angles cannot be told
         apart; or see `PairParameters`.
     """
     parameters, count = PairParameters(field, source), len(field.types)
@@ -129,12 +124,7 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
             f"{source}: no type has epsilon and sigma, so there is no unit of length; use a force field with "
             "Lennard-Jones parameters."
         )
-    cutoff = functions.reach * parameters.largest_sigma
-    if parameters.force_at(field.lj_cutoff) > (SHORTEST_CUTOFF * functions.reach) ** -7:
-        raise InputError(
-            f"{source}: Lennard-Jones ends at {field.lj_cutoff:.3g} angstrom, but that of the model at {cutoff:.3g}; "
-            "train a model on this liquid."
-        )
+    cutoff = cutoff_of(field, functions.reach)
     if parameters.length.max(initial=0.0) > LONGEST_BOND * cutoff:
         raise InputError(
             f"{source}: a bond is {parameters.length.max():g} angstrom long, too long for a model that reaches "
@@ -143,18 +133,19 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
     energy = float(parameters.epsilon.max())
     changes: dict[str, Any] = {
         "cutoff": cutoff,
-        "features": 8,
-        "width": 16,
-        "l_max": 1,
-        "body_order": 3,
-        "radial_functions": 8,
-        "bonded_functions": 4,
+        "features": 1,  # of the network, which is zero: as small as can be
+        "width": 1,
+        "l_max": 0,
+        "body_order": 2,
+        "radial_functions": 2,
+        "bonded_functions": 2,
         "bond_kinds": 2 if field.bonds else 0,
         "node_features": "embedding",
         "electrostatics": "fixed" if any(kind.charge for kind in field.types) else "none",
         "repulsion": REPULSION * energy,
         "scaled_functions": len(functions.pair),
         "scaled_reach": functions.reach,
+        "scaled_end": end_of(field, functions.reach),
     }
     settings = ScaledSettings(**changes)
     with torch.random.fork_rng(devices=[]):
@@ -177,8 +168,30 @@ def specialize(functions: FluidFunctions, field: ForceField, source: object) -> 
     return model.eval()
 
 
+def end_of(field: ForceField, reach: float) -> float | None:
+    """Where Lennard-Jones of a force field ends, angstrom; None if that is not before functions of this reach end.
+
+    Parameters
+    ----------
+    field
+        The force field.
+    reach
+        Of the functions, in units of sigma.
+    """
+    return field.lj_cutoff if field.lj_cutoff < (1 - 1e-6) * reach * _largest_sigma(field) else None
+
+
+def cutoff_of(field: ForceField, reach: float) -> float:
+    """Where the last pair of atoms stops to feel each other but for charges, angstrom; parameters as for `end_of`."""
+    return end_of(field, reach) or reach * _largest_sigma(field)
+
+
+def _largest_sigma(field: ForceField) -> float:
+    return max(kind.sigma for kind in field.types if kind.epsilon > 0)
+
+
 def _silence(model: DensityModel) -> None:
-    """Let the network start at zero, but with gradients."""
+    """Make the network zero."""
     for layer in model.network.layers:
         assert isinstance(layer, DensityLayer)
         nn.init.zeros_(layer.polynomial.weight)

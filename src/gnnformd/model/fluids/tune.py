@@ -12,28 +12,17 @@ from torch import Tensor
 from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.density.model import DensityModel
-from gnnformd.model.density.radial import radial_functions
-from gnnformd.model.fluids.fit import ANGLE, BOND, PAIR, REACH, force_columns, unfitted
+from gnnformd.model.fluids.fit import ANGLE, BOND, PAIR, force_columns, unfitted
 from gnnformd.model.fluids.functions import FluidFunctions
 from gnnformd.model.fluids.specialize import specialize
 
-__all__ = ["Equations", "LiquidEquations", "Tuned", "longest_reach", "tune"]
+__all__ = ["Equations", "LiquidEquations", "Tuned", "tune"]
 
 STRENGTHS = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-6)
 """Weights of the distance from the functions that are tuned, in units of the norm of a column."""
 FOLDS = 5
 GAIN = 0.99
 """A fit has to bring the error below this share of the error without it."""
-GRID = 2000
-PROJECTION_PENALTY = 1e-7  # in units of the norm of a column
-LONGEST_REACH = 3.0
-"""In units of sigma; Lennard-Jones forces are smaller than 0.02 epsilon/sigma from there on."""
-
-
-def longest_reach(field: ForceField) -> float:
-    """Reach of Lennard-Jones in a force field in units of the largest sigma, from `REACH` to `LONGEST_REACH`."""
-    sigma = max(kind.sigma for kind in field.types if kind.epsilon > 0)
-    return min(max(REACH, field.lj_cutoff / sigma), LONGEST_REACH)
 
 
 @dataclass(frozen=True)
@@ -43,9 +32,7 @@ class Equations:
     Attributes
     ----------
     columns
-        Forces of each function with a pair function that reaches as far as fine-tuning lets it, (3 N, waves + 7).
-    given
-        The same with a pair function as it is in models for many liquids, (3 N, PAIR + 7).
+        Forces of each function, (3 N, PAIR + BOND + ANGLE).
     wanted
         Forces without the Coulomb energy, (3 N,).
     forces
@@ -57,7 +44,6 @@ class Equations:
     """
 
     columns: Tensor
-    given: Tensor
     wanted: Tensor
     forces: Tensor
     size: float
@@ -71,14 +57,11 @@ class LiquidEquations:
     ----------
     field
         The force field.
-    reach
-        Of the tuned pair function, in units of sigma; as far as the force field if not given.
     """
 
-    def __init__(self, field: ForceField, reach: float | None = None) -> None:
+    def __init__(self, field: ForceField) -> None:
         self.field = field
-        self.reach = longest_reach(field) if reach is None else reach
-        self.coulomb: DensityModel = specialize(unfitted(self.reach), replace(field, lj_cutoff=np.inf), "liquid")
+        self.coulomb: DensityModel = specialize(unfitted(), field, "liquid")
 
     @property
     def cutoff(self) -> float:
@@ -89,17 +72,11 @@ class LiquidEquations:
         """Compute those of one frame: a graph with forces, float64."""
         assert graph.forces is not None
         closest = dict.fromkeys(("pair", "bare_pair", "bond", "second"), np.inf)
-        columns = force_columns(graph, self.field, closest, self.reach, waves(self.reach))
-        given = columns if self.reach == REACH else force_columns(graph, self.field, closest)
+        columns = force_columns(graph, self.field, closest)
         forces = graph.forces.flatten()
         wanted = forces - self.coulomb(graph).forces.flatten()
         size = forces.square().mean().sqrt()
-        return Equations(columns / size, given / size, wanted / size, forces / size, float(size), closest)
-
-
-def waves(reach: float) -> int:
-    """Count the functions of ``r/sigma`` whose shortest wave is the usual one."""
-    return round(PAIR * reach / REACH)
+        return Equations(columns / size, wanted / size, forces / size, float(size), closest)
 
 
 @dataclass(frozen=True)
@@ -124,7 +101,7 @@ class Tuned:
         return self.after < self.before
 
 
-def tune(functions: FluidFunctions | None, liquid: LiquidEquations, frames: Sequence[Equations]) -> Tuned:
+def tune(functions: FluidFunctions | None, frames: Sequence[Equations]) -> Tuned:
     """Fit functions to frames of one liquid, held near those of many liquids.
 
     Minimizes ``|A c - b|^2 + w^2 |S (c - c_0)|^2``, where ``A c`` are forces, ``b`` those of the frames without the
@@ -136,31 +113,28 @@ def tune(functions: FluidFunctions | None, liquid: LiquidEquations, frames: Sequ
     ----------
     functions
         To begin with, which reach `REACH`; None for a fit from scratch, with ``c_0 = 0`` and the smallest weight alone.
-    liquid, frames
+    frames
         Of the liquid.
     """
-    count = waves(liquid.reach)
     numbers = sum(len(frame.forces) for frame in frames)
     parts = frames if len(frames) > 1 else _halves(frames[0])
     triangles = [torch.linalg.qr(torch.cat([part.columns, part.wanted[:, None]], dim=1), mode="r").R for part in parts]
-    start = unfitted(liquid.reach) if functions is None else functions
-    prior, before = torch.zeros(count + BOND + ANGLE, dtype=torch.float64), np.inf
+    start = unfitted() if functions is None else functions
+    prior, before = _coefficients(start), np.inf
     strengths = STRENGTHS if functions is not None else STRENGTHS[-1:]
     if functions is not None:
-        own = _coefficients(functions)
-        prior = torch.cat([_on_waves(functions, liquid.reach), own[PAIR:]])
-        squares = sum(float((frame.given @ own - frame.wanted).square().sum()) for frame in frames)
+        squares = sum(float((frame.columns @ prior - frame.wanted).square().sum()) for frame in frames)
         before = (squares / numbers) ** 0.5
     errors = [(_left_out(triangles, prior, strength) / numbers) ** 0.5 for strength in strengths]
     best = int(np.argmin(errors))
     if errors[best] >= GAIN * before:
         return Tuned(start, before, before)
     found = _fit(triangles, prior, strengths[best])
-    pair, bond, angle = (tuple(part.tolist()) for part in torch.split(found, [count, BOND, ANGLE]))
+    pair, bond, angle = (tuple(part.tolist()) for part in torch.split(found, [PAIR, BOND, ANGLE]))
     closest = {name: min(value, *(frame.closest[name] for frame in frames)) for name, value in start.closest.items()}
     if functions is None:
         closest = {name: min(0.5, *(frame.closest[name] for frame in frames)) for name in closest}
-    tuned = replace(start, reach=liquid.reach, pair=pair, bond=bond, angle=angle, closest=closest)
+    tuned = replace(start, pair=pair, bond=bond, angle=angle, closest=closest)
     return Tuned(replace(tuned, frames=start.frames + len(frames)), before, errors[best])
 
 
@@ -175,7 +149,7 @@ def _halves(frame: Equations) -> list[Equations]:
     found = []
     for atoms in (order[:middle], order[middle:]):
         rows = (3 * atoms[:, None] + torch.arange(3)).flatten()
-        parts = (frame.columns[rows], frame.given[rows], frame.wanted[rows], frame.forces[rows])
+        parts = (frame.columns[rows], frame.wanted[rows], frame.forces[rows])
         found.append(Equations(*parts, frame.size, frame.closest))
     return found
 
@@ -199,20 +173,3 @@ def _left_out(triangles: Sequence[Tensor], prior: Tensor, strength: float) -> fl
         for part in triangles[fold::folds]:
             error += float((part[:, :-1] @ found - part[:, -1]).square().sum())
     return error
-
-
-def _on_waves(functions: FluidFunctions, reach: float) -> Tensor:
-    """Coefficients of a pair function on waves that reach farther; the slope is kept, relative to its size."""
-    if reach == functions.reach:
-        return torch.tensor(functions.pair, dtype=torch.float64)
-    x = torch.linspace(0.9 * functions.closest["pair"], reach, GRID, dtype=torch.float64)
-    one = torch.ones_like(x)
-    slope = radial_functions(x, one, functions.reach, len(functions.pair))[1]
-    wanted = (torch.tensor(functions.pair, dtype=torch.float64) @ slope).where(x < functions.reach, 0.0)
-    weight = 1 / (1 + wanted.abs())
-    new = (weight * radial_functions(x, one, reach, waves(reach))[1]).T
-    # without a small penalty coefficients become so large that float32 loses their sum
-    left = torch.cat([new, torch.diag(PROJECTION_PENALTY * new.norm(dim=0))])
-    right = torch.cat([weight * wanted, torch.zeros(new.shape[1], dtype=x.dtype)])
-    found: Tensor = torch.linalg.lstsq(left, right).solution
-    return found
