@@ -83,6 +83,7 @@ def why_inconsistent(
     return (
         f"The forces of this model are wrong by {100 * error / force:.0f} %, but {found}, in training frames: forces "
         f"and {' and '.join(wrong)} of the data seem to contradict each other. Check the unit and the sign of each "
-        "(energies in eV of a whole frame, stresses in eV/angstrom^3, positive under tension), or leave out what is "
-        f"wrong ({', '.join(SETTINGS[name] for name in wrong)})."
+        "(energies in eV of a whole frame, stresses in eV/angstrom^3, positive under tension) and that all frames have "
+        "the same total charge, spin and method, or leave out what is wrong "
+        f"({', '.join(SETTINGS[name] for name in wrong)})."
     )
