@@ -191,7 +191,7 @@ def test_lennard_jones_ends_where_that_of_the_force_field_does(end, cutoff):
     np.testing.assert_allclose(energies, expected, atol=2e-3 * 0.2, rtol=2e-3)
 
 
-def two_atoms(model, field, distances):
+def two_atoms(model, field, distances, types=(1, 1)):
     """Energies of two atoms, and the force between them, positive where they repel."""
     graphs = []
     for r in distances:
@@ -201,7 +201,7 @@ def two_atoms(model, field, distances):
             origin=np.zeros(3),
             periodic=(True, True, True),
             ids=np.arange(1, 3),
-            types=np.ones(2, np.int64),
+            types=np.array(types),
             positions=np.array([[0.0, 0.0, 0.0], [r, 0.0, 0.0]]),
         )
         graphs.append(build_graph(frame, model.cutoff, field))
@@ -210,10 +210,20 @@ def two_atoms(model, field, distances):
 
 
 def test_pairs_of_other_sizes_end_at_the_same_distance():
-    # molten KCl with parameters of Joung and Cheatham: 10 angstrom are 2.07 sigma of chloride, 3.5 of potassium
-    types = (AtomType("K", 39.1, 1.0, 0.4297054, 2.8384), AtomType("Cl", 35.45, -1.0, 0.012785, 4.8305))
-    field = ForceField(types, lj_cutoff=10.0, mixing="arithmetic")
-    assert specialize(load_fluids("fluids"), field, "here").cutoff == 10.0
+    # K and Cl of Joung and Cheatham without charges: 8 angstrom are 1.66 sigma of Cl, 2.09 of K and Cl, 2.82 of K
+    types = (AtomType("K", 39.1, 0.0, 0.4297054, 2.8384), AtomType("Cl", 35.45, 0.0, 0.012785, 4.8305))
+    field = ForceField(types, lj_cutoff=8.0, mixing="arithmetic")
+    model = specialize(load_fluids("fluids"), field, "here")
+    assert model.cutoff == 8.0
+    for kinds in ((1, 1), (1, 2), (2, 2)):
+        one, other = (types[k - 1] for k in kinds)
+        epsilon, sigma = np.sqrt(one.epsilon * other.epsilon), 0.5 * (one.sigma + other.sigma)
+        r = np.linspace(0.97 * sigma, 0.94 * 8.0, 60)
+        energies, forces = two_atoms(model, field, r, kinds)
+        x, size = r / sigma, epsilon / sigma
+        at_end = (sigma / 8.0) ** 12 - (sigma / 8.0) ** 6
+        np.testing.assert_allclose(energies, 4 * epsilon * (x**-12 - x**-6 - at_end), rtol=2e-3, atol=2e-3 * epsilon)
+        np.testing.assert_allclose(forces, 24 * size * (2 * x**-13 - x**-7), rtol=5e-3, atol=6e-3 * size)
 
 
 def test_the_tail_of_lennard_jones_is_in_the_pressure():

@@ -12,7 +12,7 @@ from gnnformd.errors import InputError
 from gnnformd.graph.build import build_graph
 from gnnformd.model.files.model_file import load_model
 from gnnformd.model.fluids.functions import load_fluids
-from gnnformd.model.fluids.load import tune_for
+from gnnformd.model.fluids.load import load_for, tune_for
 from gnnformd.model.fluids.specialize import specialize
 from gnnformd.model.fluids.tune import LiquidEquations, tune
 from gnnformd.reference.generate import generate
@@ -68,6 +68,15 @@ def test_frames_that_say_nothing_leave_the_functions_as_they_are(argon):
     found = tune(functions, blind)
     assert not found.better
     assert found.functions == functions
+
+
+def test_functions_that_end_elsewhere_are_used_but_not_tuned(argon, tmp_path):
+    other = tmp_path / "other.json"
+    shipped = load_fluids("fluids")
+    replace(shipped, reach=2.5, pair=shipped.pair[:32]).save(other)
+    assert load_for(other, argon.folder).card.cutoff == pytest.approx(2.5 * 3.405)
+    with pytest.raises(InputError, match=r"other\.json: its pair function reaches 2\.5 sigma, and --tune .* 3;"):
+        tune_for(other, argon.folder, 2)
 
 
 def test_the_command_says_the_errors_and_refuses_what_it_cannot_do(argon, tmp_path):

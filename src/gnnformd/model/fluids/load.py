@@ -12,6 +12,7 @@ from gnnformd.errors import InputError
 from gnnformd.graph.build import build_graph
 from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.files.model_file import LoadedModel, ModelCard
+from gnnformd.model.fluids.fit import PAIR, REACH
 from gnnformd.model.fluids.functions import FluidFunctions, load_fluids
 from gnnformd.model.fluids.liquid import Liquid, read_liquid
 from gnnformd.model.fluids.specialize import check_topology, seen_pairs, specialize, warn_outside
@@ -94,11 +95,16 @@ def tune_for(model: str | Path, folder: Path, count: int) -> TunedModel:
     Raises
     ------
     InputError
-        There are no frames, or fewer; or see `load_for`.
+        There are no frames, or fewer; the pair function is not one that is fitted here; or see `load_for`.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: has no frames to fit to; give a folder made by 'gnnformd generate'.")
     functions, liquid = load_fluids(model), read_liquid(folder)
+    if (functions.reach, len(functions.pair)) != (REACH, PAIR):
+        raise InputError(
+            f"{model}: its pair function reaches {functions.reach:g} sigma, and --tune fits those that reach "
+            f"{REACH:g}; leave out --tune, or give 'fluids'."
+        )
     warn_outside(functions, liquid.field, liquid.source, topology=liquid.topology)
     zero_shot = model_for(functions, liquid, Path(model))
     data = open_dataset(folder)
