@@ -1,5 +1,6 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,6 +77,19 @@ class Spoiled(LennardJones):
         return prediction if self.left >= 0 else Prediction(self.spoil(prediction.forces), prediction.energies)
 
 
+class Graded(LennardJones):
+    """Lennard-Jones with extrapolation grades: the first atom has those of ``first``, one after another, others 1."""
+
+    def __init__(self, cutoff: float, first: Iterable[float]) -> None:
+        super().__init__(cutoff)
+        self.first = iter(first)
+
+    def forward(self, graph: AtomicGraph) -> Prediction:
+        grades = torch.ones_like(graph.positions[:, 0])
+        grades[0] = next(self.first)
+        return replace(super().forward(graph), grades=grades)
+
+
 def load(
     model: ForceModel, force_field: ForceField | None = ARGON, names: tuple[str, ...] = ("Ar",), **extent: object
 ) -> LoadedModel:
@@ -105,7 +119,14 @@ def by_id(lmp, name: str, dim: int = 3) -> np.ndarray:
 @pytest.fixture(scope="session")
 def helpers() -> SimpleNamespace:
     return SimpleNamespace(
-        LennardJones=LennardJones, Push=Push, Spoiled=Spoiled, load=load, lammps=lammps, by_id=by_id, argon=ARGON
+        LennardJones=LennardJones,
+        Push=Push,
+        Spoiled=Spoiled,
+        Graded=Graded,
+        load=load,
+        lammps=lammps,
+        by_id=by_id,
+        argon=ARGON,
     )
 
 

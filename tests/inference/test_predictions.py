@@ -46,7 +46,9 @@ def test_predictions_are_those_of_the_ase_calculator_and_stand_beside_the_refere
     images = crystals(tmp_path / "in.xyz")
     loaded = load_model("argon", dtype=torch.float64, compiled=False)
     field = ForceField.from_yaml(tmp_path / "in.yaml")
-    assert predict_frames(loaded, tmp_path / "in.xyz", tmp_path / "out.xyz", force_field=field, batch_size=2) == 3
+    assert (
+        predict_frames(loaded, tmp_path / "in.xyz", tmp_path / "out.xyz", force_field=field, batch_size=2).frames == 3
+    )
     calculator = gnnformd.Calculator(loaded)
     for written, atoms in zip(ase.io.read(tmp_path / "out.xyz", ":"), images, strict=True):
         reference = atoms.calc.results
@@ -91,6 +93,18 @@ def test_data_without_forces_are_predicted(tmp_path: Path) -> None:
     s6 = (3.405 / 3.8) ** 6  # the shipped model has learned Lennard-Jones
     expected = 24 * 0.2378 / 3.8 * (2 * s6**2 - s6) / KCAL_PER_MOL_PER_EV
     assert written.get_forces()[1, 0] == pytest.approx(expected, abs=0.02 * 0.2378 / KCAL_PER_MOL_PER_EV)
+
+
+def test_extrapolation_grades_stand_beside_the_predictions(tmp_path: Path, helpers) -> None:
+    images = crystals(tmp_path / "in.xyz")
+    loaded = helpers.load(helpers.Graded(5.0, [1.2345, 2.5, 1.0]))
+    found = predict_frames(
+        loaded, tmp_path / "in.xyz", tmp_path / "out.xyz", force_field=loaded.card.force_field, batch_size=1
+    )
+    assert (found.frames, found.unusual) == (3, 1)
+    for written, atoms, grade in zip(ase.io.read(tmp_path / "out.xyz", ":"), images, (1.234, 2.5, 1.0), strict=True):
+        expected = [grade] + [1.0] * (len(atoms) - 1)
+        assert written.arrays["extrapolation_grade"].tolist() == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_data_are_not_overwritten_and_other_elements_refused(tmp_path: Path) -> None:

@@ -169,3 +169,16 @@ def test_a_structure_outside_the_training_data_is_told_once(recwarn):
     atoms.positions[1, 0] = 2.5
     atoms.get_forces()
     assert not len(recwarn)
+
+
+def test_surroundings_like_none_in_training_are_told_once_and_grades_can_be_read(crystal, helpers, recwarn):
+    crystal.calc = Calculator(helpers.load(helpers.Graded(5.0, [1.5, 2.5, 2.7, 1.0])))
+    for grade in (1.5, 2.5, 2.7, 1.0):
+        crystal.positions[0, 0] += 0.01
+        crystal.get_forces()
+        assert crystal.calc.grades.tolist() == [grade] + [1.0] * 31
+    (told,) = (str(warning.message) for warning in recwarn)
+    assert told == (
+        "the surroundings of atom 1 are like none in training (extrapolation grade 2.5). The model test.safetensors "
+        "extrapolates."
+    )

@@ -21,7 +21,7 @@ def bounded(request):
     """A model after a few steps of training, of whose energies outside the data nothing is known."""
     with torch.random.fork_rng():
         model = trained(water(0), electrostatics="none", bond_kinds=0, **request.param)
-    model.bound_energies([water(0), water(1)])
+    model.learn_range([water(0), water(1)])
     return model
 
 

@@ -134,6 +134,25 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
             "MAE, RMSE: of a component of virial over volume. Pressure: mean of the model's less that of the data."
         )
         say("")
+    _show_extrapolation(evaluation, units)
+
+
+def _show_extrapolation(evaluation: Evaluation, units: ShownUnits) -> None:
+    """Table of the errors by extrapolation grade."""
+    rows = []
+    for dataset in evaluation.datasets:
+        found = dataset.extrapolation
+        if found is None:
+            continue
+        for part, name in zip(found.by_grade, (dataset.path, "", ""), strict=True):
+            grades = f"above {part.above:g}" if part.up_to is None else f"up to {part.up_to:g}"
+            rows.append((name, grades, part.atoms, number(None if part.rmse is None else units.force * part.rmse, 3)))
+    if rows:
+        show_table(
+            f"Errors of the forces by extrapolation grade, {units.force_unit}", ("data", "grade", "atoms", "RMSE"), rows
+        )
+        show_note("Grade: how unlike all in training the surroundings of an atom are; there it is at most 1.")
+        say("")
 
 
 def _contradict(times: Mapping[str, float]) -> bool:
@@ -165,7 +184,7 @@ def predict(
     from gnnformd.trajectory.formats.target_names import target_keys
 
     loaded = load_model(model, device=device, compiled=not torch)
-    frames = predict_frames(
+    found = predict_frames(
         loaded,
         data,
         out,
@@ -174,7 +193,12 @@ def predict(
         batch_size=batch_size,
         keys=target_keys(key or []),
     )
-    say(f"Wrote {out}: {frames} frame{'' if frames == 1 else 's'}, reference values under names with REF_")
+    say(f"Wrote {out}: {found.frames} frame{'' if found.frames == 1 else 's'}, reference values under names with REF_")
+    if found.unusual:
+        say(
+            f"{found.unusual} of them have atoms whose surroundings are like none in training (column "
+            "extrapolation_grade above 2); forces there are not to be trusted."
+        )
 
 
 @app.command()

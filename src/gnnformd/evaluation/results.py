@@ -133,6 +133,23 @@ class _Parity(_Part):
     predicted: list[list[float]]
 
 
+class _GradeErrors(_Part):
+    """Errors of forces by extrapolation grade; see `gnnformd.evaluation.forces.extrapolation.GradeErrors`."""
+
+    above: float
+    up_to: float | None
+    atoms: int
+    rmse: float | None
+
+
+class ExtrapolationResult(_Part):
+    """How far data are from those of the training."""
+
+    largest_grade: float
+    frames: int
+    by_grade: list[_GradeErrors]
+
+
 class DatasetResult(_Part):
     """Errors on one dataset."""
 
@@ -144,6 +161,7 @@ class DatasetResult(_Part):
     energy: EnergyErrors | None = None
     stress: StressErrors | None = None
     per_config_type: dict[str, ConfigTypeResult] = {}
+    extrapolation: ExtrapolationResult | None = None
     seconds_per_frame: float | None
     parity: _Parity | None = None
 

@@ -18,6 +18,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.graph.type_matching import MASS_TOLERANCE, KnownTypes, TypeMap, match_types
 from gnnformd.inference.batch import Predictor, needs_physical_features
 from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.inference.training_range import UNUSUAL
 from gnnformd.trajectory.elements import ElementTypes
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.formats.extxyz_writer import write_prediction
@@ -29,7 +30,23 @@ from gnnformd.trajectory.read import element_order, find_sources, read_frames
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
 
-__all__ = ["predict_frames"]
+__all__ = ["Predictions", "predict_frames"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What was written.
+
+    Attributes
+    ----------
+    frames
+        Number of frames.
+    unusual
+        Frames with an atom whose surroundings are like none in training (an extrapolation grade above 2).
+    """
+
+    frames: int
+    unusual: int
 
 
 def predict_frames(
@@ -41,7 +58,7 @@ def predict_frames(
     force_field: ForceField | None = None,
     batch_size: int = 4,
     keys: Mapping[Target, str] | None = None,
-) -> int:
+) -> Predictions:
     """Predict all frames of a file and write them as extended XYZ (see `write_prediction`).
 
     Memory does not grow with the number of frames.
@@ -65,8 +82,8 @@ def predict_frames(
 
     Returns
     -------
-    int
-        Number of frames.
+    Predictions
+        How many frames there were.
 
     Raises
     ------
@@ -81,16 +98,17 @@ def predict_frames(
     names = TargetNames(keys)
     data = _Data(path, field, elements, sources[0].topology)
     asked = _Asked(loaded, data)
-    count = 0
+    count = unusual = 0
     frames = read_frames(path, topology=topology, require_forces=False, elements=elements, names=names)
     with replacing(out) as beside, beside.open("w", encoding="utf-8") as file:
         while batch := list(itertools.islice(frames, batch_size)):
-            for frame, symbols, forces, energy, virial in asked.about(batch):
-                write_prediction(file, frame, symbols, forces, energy, virial)
+            for frame, symbols, forces, energy, virial, grades in asked.about(batch):
+                write_prediction(file, frame, symbols, forces, energy, virial, grades)
+                unusual += grades is not None and grades.max(initial=0.0) > UNUSUAL
             count += len(batch)
         if not count:
             raise InputError(f"{path}: contains no frames; give data with at least one complete frame.")
-    return count
+    return Predictions(count, unusual)
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ class _Data:
         return None if self.topology_path is None else read_topology(self.topology_path)
 
 
-Predicted = tuple[Frame, list[str], np.ndarray, float | None, "np.ndarray | None"]
+Predicted = tuple[Frame, list[str], np.ndarray, float | None, "np.ndarray | None", "np.ndarray | None"]
 
 
 class _Asked:
@@ -145,15 +163,16 @@ class _Asked:
                 self._seen.check(f"{self._data.path}, {frame.name}", replace(frame, types=types))
         prediction = self._predict(asked)
         forces = prediction.forces.detach().cpu().double().numpy()
-        energies, virials = (
+        energies, virials, grades = (
             None if values is None else values.detach().cpu().double().numpy()
-            for values in (prediction.energies, prediction.virials)
+            for values in (prediction.energies, prediction.virials, prediction.grades)
         )
         starts = np.cumsum([0, *(len(frame.types) for frame in batch)])
         for k, frame in enumerate(batch):
             symbols = [self._symbols[kind] for kind in frame.types.tolist()]
             energy = None if energies is None else float(energies[k])
-            yield frame, symbols, forces[starts[k] : starts[k + 1]], energy, None if virials is None else virials[k]
+            virial, rows = None if virials is None else virials[k], slice(starts[k], starts[k + 1])
+            yield frame, symbols, forces[rows], energy, virial, None if grades is None else grades[rows]
 
     def _match(self) -> None:
         """Find the model's type, and the element, of each type of the data."""

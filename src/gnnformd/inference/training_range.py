@@ -17,7 +17,14 @@ from gnnformd.model.files.model_file import LoadedModel
 from gnnformd.trajectory.frame import Frame
 from gnnformd.units import SHOWN, ShownUnits
 
-__all__ = ["TrainingRange", "Unstable", "refuse_missing_charges", "refuse_unknown_types"]
+__all__ = [
+    "UNUSUAL",
+    "TrainingRange",
+    "Unstable",
+    "refuse_missing_charges",
+    "refuse_unknown_types",
+    "unusual_surroundings",
+]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -28,6 +35,10 @@ times as large, so that no sound simulation comes here by chance."""
 
 BELOW = 0.9
 """Of the closest approach in training, for the same reason."""
+
+UNUSUAL = 2.0
+"""Largest extrapolation grade of atoms that are like those in training. Independent frames at the temperature of the
+training have grades of up to 1.3 to 1.8 where the data cover it (``docs/trust.md``)."""
 
 
 def refuse_unknown_types(loaded: LoadedModel, types: NDArray[np.integer]) -> None:
@@ -68,6 +79,22 @@ def refuse_missing_charges(loaded: LoadedModel, frame: Frame, force_field: Force
             f"({frame.name}); give a LAMMPS data file with charges as topology, a force field, or name their column "
             "(charges=NAME)."
         )
+
+
+def unusual_surroundings(ids: Int, grades: Float | None) -> str | None:
+    """Say in one sentence which atom has surroundings like none in training; None if there is no such atom.
+
+    Parameters
+    ----------
+    ids
+        Of the atoms, (N,).
+    grades
+        Their extrapolation grades, (N,), or None.
+    """
+    if grades is None or grades.max(initial=0.0) <= UNUSUAL:
+        return None
+    worst = int(np.argmax(grades))
+    return f"the surroundings of atom {ids[worst]} are like none in training (extrapolation grade {grades[worst]:.2g})."
 
 
 class Unstable(Exception):
@@ -139,7 +166,15 @@ class TrainingRange:
             limit = self.blind_below * nearest.contact
             raise Unstable(step, f"{nearest}; below {limit:.3g} the model cannot judge their distance.")
 
-    def leaves(self, ids: Int, types: Int, forces: Float, nearest: ClosePair | None, unseen: str | None) -> str | None:
+    def leaves(
+        self,
+        ids: Int,
+        types: Int,
+        forces: Float,
+        nearest: ClosePair | None,
+        unseen: str | None,
+        grades: Float | None,
+    ) -> str | None:
         """Say in one sentence what lies beyond the training data, or None if nothing does.
 
         Parameters
@@ -153,12 +188,14 @@ class TrainingRange:
         unseen
             How far two atoms are apart of which there was no such pair in training, or None (see
             `gnnformd.inference.seen_pairs.UnseenPairs`).
+        grades
+            Extrapolation grades of the atoms, (N,), or None.
         """
         if unseen is not None:
             return f"{unseen}, but no such pair was in training."
         if nearest is not None and nearest.distance < BELOW / CONTACT_SHARE * nearest.contact:
             return f"{nearest}, closer than all such pairs in training (from {nearest.contact / CONTACT_SHARE:.3g} on)."
-        return self._large_force(ids, types, forces)
+        return self._large_force(ids, types, forces) or unusual_surroundings(ids, grades)
 
     def _large_force(self, ids: Int, types: Int, forces: Float) -> str | None:
         squares = np.einsum("ij,ij->i", forces, forces)

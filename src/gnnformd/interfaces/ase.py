@@ -67,6 +67,10 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         such pair in training (see `gnnformd.inference.seen_pairs.UnseenPairs`); None if there are none. Such atoms are
         refused at the first calculation, and where an atom has jumped by more than half an angstrom since the last one:
         that is another structure.
+    grades
+        After a calculation, extrapolation grades of the atoms, (N,): at most 1 in the training data, more than 2 where
+        surroundings are like none there (see `gnnformd.model.density.surroundings.Surroundings`); None if the model
+        does not know them.
     warns
         Whether such atoms are refused after a jump, and warned of where they meet step by step, and whether there is a
         warning where a structure first leaves the range of the training data (see
@@ -107,6 +111,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             self.implemented_properties = ["forces"]  # type: ignore[misc]
         self.nearest: ClosePair | None = None
         self.unseen: str | None = None
+        self.grades: Float | None = None
         self.warns = True
         self._evaluator: Evaluator | None = None
         self._system: tuple[Int, Int, Float] | None = None
@@ -130,12 +135,14 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             The stress is asked for and the model has no virial, or the atoms fill no volume.
         """
         super().calculate(atoms, properties, system_changes)
-        met, self.nearest, self.unseen = self.unseen is not None, None, None
+        met, self.nearest, self.unseen, self.grades = self.unseen is not None, None, None, None
         evaluator = self._evaluator_of(self.atoms)
         self._last = self.atoms.positions.copy()
         prediction = evaluator.evaluate(self.atoms.positions, np.asarray(self.atoms.cell), _periodic(self.atoms))
         self.nearest = evaluator.nearest
         self.unseen = evaluator.unseen
+        if prediction.grades is not None:
+            self.grades = prediction.grades.numpy(force=True).astype(np.float64)
         forces = prediction.forces.numpy(force=True).astype(np.float64)
         if not np.isfinite(forces).all():
             wrong = np.flatnonzero(~np.isfinite(forces).all(axis=1))
@@ -167,7 +174,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
                 )
         elif not self._extrapolates:
             nearest = None if self.nearest is None else self.nearest.named(self._ids)
-            reason = self._range.leaves(self._ids, self._system[0], forces, nearest, None)
+            reason = self._range.leaves(self._ids, self._system[0], forces, nearest, None, self.grades)
             if reason is not None:
                 self._extrapolates = True
                 warnings.warn(f"{reason} The model {self.loaded.path} extrapolates.", stacklevel=3)

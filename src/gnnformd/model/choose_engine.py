@@ -161,9 +161,10 @@ def _fast_engine(model: ForceModel, atoms: AtomicGraph, *, weights_change: bool 
 
 def prediction_of(evaluation: EngineResult, like: Tensor) -> Prediction:
     """Make tensors on the device of ``like``, the energy in float64, the others of its type."""
-    energy, virial = evaluation.energy, evaluation.virial
+    energy, virial, grades = evaluation.energy, evaluation.virial, evaluation.grades
     return Prediction(
         torch.from_numpy(evaluation.forces).to(like),
         None if energy is None else torch.tensor([energy], dtype=torch.float64, device=like.device),
         None if virial is None else torch.from_numpy(virial[None]).to(like),
+        None if grades is None else torch.from_numpy(grades).to(like),
     )

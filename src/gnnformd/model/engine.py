@@ -67,12 +67,16 @@ class EngineResult:
         ``sum x f``, kcal/mol, (3, 3), or None.
     nearest
         The pair of atoms that is closest in contact distances, by rows, if it is closer than one.
+    grades
+        Extrapolation grades of the atoms (of a domain, of its own), (N,), or None (see
+        `gnnformd.model.interface.Prediction`).
     """
 
     forces: Float
     energy: float | None
     virial: Float | None
     nearest: ClosePair | None = None
+    grades: Float | None = None
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,15 @@ class Prediction:
         energies of free atoms.
     virials
         ``sum_i x_i f_i`` of each graph, kcal/mol, (B, 3, 3), or None.
+    grades
+        Extrapolation grades of the atoms (of a domain, of those it owns), (N,): at most 1 for atoms of the training
+        data, the larger the less their surroundings are like any of these. None if they are not known.
     """
 
     forces: Tensor
     energies: Tensor | None = None
     virials: Tensor | None = None
+    grades: Tensor | None = None
 
     def split(self, atoms: Sequence[int]) -> list[Prediction]:
         """Take apart what belongs to graphs with so many atoms each."""
@@ -46,7 +50,8 @@ class Prediction:
         forces = torch.split(self.forces, list(atoms))
         energies = [None] * len(atoms) if self.energies is None else torch.split(self.energies, ones)
         virials = [None] * len(atoms) if self.virials is None else torch.split(self.virials, ones)
-        return [Prediction(*parts) for parts in zip(forces, energies, virials, strict=True)]
+        grades = [None] * len(atoms) if self.grades is None else torch.split(self.grades, list(atoms))
+        return [Prediction(*parts) for parts in zip(forces, energies, virials, grades, strict=True)]
 
     @classmethod
     def join(cls, parts: Sequence[Prediction]) -> Prediction:
@@ -59,7 +64,8 @@ class Prediction:
         if len(parts) == 1:
             return parts[0]
         forces = torch.cat([part.forces for part in parts])
-        return cls(forces, join([part.energies for part in parts]), join([part.virials for part in parts]))
+        names = ("energies", "virials", "grades")
+        return cls(forces, *(join([getattr(part, name) for part in parts]) for name in names))
 
 
 @dataclass(frozen=True)
@@ -221,8 +227,8 @@ class ForceModel(nn.Module, ABC):
             A batch of training frames with their targets.
         """
 
-    def bound_energies(self, graphs: Iterable[AtomicGraph]) -> None:
-        """Learn after a training how low energies are in the data, so that they stay bounded outside it.
+    def learn_range(self, graphs: Iterable[AtomicGraph]) -> None:
+        """Learn after a training how far the data go, so that energies stay bounded outside, and grades are known.
 
         Parameters
         ----------

@@ -111,10 +111,11 @@ class TorchDomainEngine(TorchEngine):
 
 
 def _evaluation(prediction: Prediction, nearest: ClosePair | None) -> EngineResult:
-    energies, virials = prediction.energies, prediction.virials
+    energies, virials, grades = prediction.energies, prediction.virials, prediction.grades
     return EngineResult(
         prediction.forces.numpy(force=True).astype(np.float64),
         None if energies is None else float(energies[0]),
         None if virials is None else virials[0].numpy(force=True).astype(np.float64),
         nearest,
+        None if grades is None else grades.numpy(force=True).astype(np.float64),
     )

@@ -382,7 +382,7 @@ class _Fit:
         network = build_model(self.model, len(names))
         network.load_state_dict(model_weights(path))
         dtype = weight_of(network).dtype
-        network.eval().bound_energies(graph.to("cpu", dtype) for graph in frames.wide_sample())
+        network.eval().learn_range(graph.to("cpu", dtype) for graph in frames.wide_sample())
         if not self.training.energy_weight:
             network.match_energies(frames.sample().to("cpu", dtype))
         this = {

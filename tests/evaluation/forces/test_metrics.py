@@ -217,3 +217,33 @@ def test_errors_of_each_kind_of_configuration_are_told_apart(stand_ins):
     assert cold.energy.mean_per_atom == pytest.approx(0.0, abs=1e-9) and hot.energy.mean_per_atom == pytest.approx(-2.4)
     assert found.energy.mae_per_atom == pytest.approx((4 * 0.8 + 2 * 1.6) / 6)
     assert set(found.to_dict()["per_config_type"]["hot"]) == {"frames", "force", "energy", "stress"}
+
+
+class _Graded(ForceModel):
+    """No forces, and grades of 0.5 for oxygen, 1.5 for the first and 3 for the second hydrogen of each molecule."""
+
+    cutoff, layers, conservative = 6.0, 1, False
+
+    def forward(self, graph):
+        forces = torch.zeros_like(graph.positions)
+        grades = torch.tensor([0.5, 1.5, 3.0], dtype=torch.float64).repeat(len(forces) // 3)
+        grades[len(forces) // 2 :] = 0.9
+        return Prediction(forces, grades=grades)
+
+
+def test_errors_by_extrapolation_grade_are_those_of_the_atoms_with_such_grades(stand_ins):
+    data = _water(stand_ins, frames=3)
+    forces = np.stack([data[k].forces for k in range(3)])  # what is left without forces
+    (entry,) = evaluate(stand_ins.load(_Graded()), [data], batch_size=1).datasets
+    found = entry.to_dict()["extrapolation"]
+    assert (found["largest_grade"], found["frames"]) == (3.0, 3)
+    parts = found["by_grade"]
+    assert [(part["above"], part["up_to"], part["atoms"]) for part in parts] == [
+        (0.0, 1.0, 48),
+        (1.0, 2.0, 12),
+        (2.0, None, 12),
+    ]
+    likely = np.concatenate([forces[:, :12:3], forces[:, 12:]], axis=1)
+    for part, own in zip(parts, (likely, forces[:, 1:12:3], forces[:, 2:12:3]), strict=True):
+        assert part["rmse"] == pytest.approx(np.sqrt((own**2).mean()), rel=1e-12)
+    assert evaluate(stand_ins.load(stand_ins.ClassicalModel(6.0)), [data]).datasets[0].extrapolation is None

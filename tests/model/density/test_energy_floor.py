@@ -119,7 +119,7 @@ def test_nothing_changes_in_the_data_the_floor_was_taken_from():
     model = model_with_scales().model
     graph = water(0)
     before = model(graph)
-    model.bound_energies([graph, water(1)])
+    model.learn_range([graph, water(1)])
     assert (model.network.floor.start > -1e38).all()
     after = model(graph)
     assert torch.equal(before.energies, after.energies)
@@ -128,7 +128,7 @@ def test_nothing_changes_in_the_data_the_floor_was_taken_from():
 
 def test_a_model_file_keeps_the_floor_and_new_data_remove_it(tmp_path):
     loaded = model_with_scales()
-    loaded.model.bound_energies([water(0)])
+    loaded.model.learn_range([water(0)])
     save_model(tmp_path / "model.safetensors", loaded.model, loaded.card)
     again = load_model(tmp_path / "model.safetensors").model
     torch.testing.assert_close(again.network.floor.start.double(), loaded.model.network.floor.start)

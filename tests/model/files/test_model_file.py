@@ -251,7 +251,7 @@ def change_settings(**changes: object) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 9\)"),
+        (change_card(format_version=99), r"newer gnnformd \(model format version 99, this program reads up to 10\)"),
         (change_card(format_version=0), r"'format_version' is '0'"),
         (change_card(format_version="2"), r"'format_version' is '2'"),
         (change_card(settings={"kind": "oracle"}), r"kind 'oracle', this program knows gamd and density"),

@@ -265,6 +265,21 @@ def test_atoms_closer_than_in_training_are_warned_of(argon, helpers, more, steps
         ] == [True] * steps
 
 
+def test_atoms_with_surroundings_like_none_in_training_are_warned_of(argon, helpers):
+    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
+        coupling = Coupling(lmp, helpers.load(helpers.Graded(8.0, [1.0, 2.0, 1.9, 2.5, 3.0, 1.0])))
+        with pytest.warns(UserWarning) as said:
+            coupling.run(5)
+        (warning,) = (str(w.message) for w in said)
+        reason = "the surroundings of atom 1 are like none in training (extrapolation grade 2.5)."
+        assert warning == f"step 3: {reason} The model extrapolates; further steps are counted."
+        assert (coupling.departures.steps, coupling.departures.first_step) == (2, 3)
+    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
+        loaded = helpers.load(helpers.Graded(8.0, [1.0, 1.0, 2.1]))
+        with pytest.raises(Unstable, match="step 2: the surroundings of atom 1 are like none"):
+            Coupling(lmp, loaded, guard=Guard(stop_outside=True)).run(6)
+
+
 @pytest.mark.parametrize(("share", "steps"), [(1 + 1e-6, 0), (1 - 1e-6, 1)])
 @pytest.mark.filterwarnings("ignore:step 0")
 def test_the_force_of_the_mesh_counts_too(share, steps):

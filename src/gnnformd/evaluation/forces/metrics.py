@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.evaluation.forces.extrapolation import Extrapolation, ExtrapolationAccumulator
 from gnnformd.evaluation.forces.force_errors import (
     ForceErrorAccumulator,
     ForceMetrics,
@@ -154,6 +155,8 @@ class DatasetEvaluation:
         Random atoms for a parity plot.
     per_config_type
         Errors on each kind of configuration that the data name, empty where they name none.
+    extrapolation
+        How far the data are from those of the training; None where the model does not know.
     """
 
     path: str
@@ -166,6 +169,7 @@ class DatasetEvaluation:
     seconds_per_frame: float
     samples: ForceSamples
     per_config_type: dict[str, ConfigTypeErrors]
+    extrapolation: Extrapolation | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``evaluate`` writes as JSON for one dataset."""
@@ -180,6 +184,7 @@ class DatasetEvaluation:
             "seconds_per_frame": self.seconds_per_frame,
             "parity": self.samples.to_dict(PARITY_COMPONENTS),
             "per_config_type": {name: errors.to_dict() for name, errors in self.per_config_type.items()},
+            "extrapolation": None if self.extrapolation is None else self.extrapolation.to_dict(),
         }
 
 
@@ -269,6 +274,7 @@ def _evaluate_one(
     names = _type_names(loaded.card, dataset, types)
     errors = ForceErrorAccumulator(names, sample_atoms=SAMPLED_ATOMS, seed=seed)
     of_kind: dict[str, ForceErrorAccumulator] = {}
+    extrapolation = ExtrapolationAccumulator()
     kinds: list[str | None] = []
     energy_errors: list[float] = []  # per atom, one a frame, NaN without energy
     stress_errors: list[Float | None] = []  # (6,), one a frame
@@ -281,14 +287,17 @@ def _evaluate_one(
         begin = time.perf_counter()
         prediction = predict(batch)
         forces = prediction.forces.detach().cpu().double().numpy()  # waits for the device
+        grades = None if prediction.grades is None else prediction.grades.cpu().double().numpy()
         seconds.append((time.perf_counter() - begin, len(batch)))
         energy_errors.extend(_energy_errors(prediction, batch))
         stress_errors.extend(_stress_errors(prediction, batch))
         sizes.extend(len(frame.types) for frame in batch)
         start_of_frame = 0
         for frame in batch:
-            predicted = forces[start_of_frame : start_of_frame + len(frame.types)]
-            start_of_frame += len(frame.types)
+            rows = slice(start_of_frame, start_of_frame + len(frame.types))
+            predicted, start_of_frame = forces[rows], rows.stop
+            if grades is not None:
+                extrapolation.add(grades[rows], predicted, frame.forces)
             kinds.append(frame.config_type)
             if frame.forces is not None:
                 errors.add(predicted, frame.forces, frame.types)
@@ -317,6 +326,7 @@ def _evaluate_one(
             )
             for name in sorted({kind for kind in kinds if kind is not None})
         },
+        extrapolation=extrapolation.result(),
     )
 
 

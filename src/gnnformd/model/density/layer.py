@@ -213,7 +213,8 @@ class Readout(nn.Module):
         self.last = nn.Linear(width, 1, bias=False)
         nn.init.zeros_(self.last.weight)
 
-    def forward(self, scalars: Tensor) -> Tensor:
-        """Scalars (N, W) to energies in units of the model's energy scale, (N,)."""
-        energy: Tensor = self.last(silu(self.hidden(scalars)))
-        return self.share * energy.squeeze(1)
+    def forward(self, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """Scalars (N, W) to energies in units of the model's energy scale, (N,), and last activations, (N, W)."""
+        activations = silu(self.hidden(scalars))
+        energy: Tensor = self.last(activations)
+        return self.share * energy.squeeze(1), activations

@@ -43,6 +43,9 @@ _FLOOR = ("network.floor.start", "network.floor.depth")
 _COUPLINGS = ("network.layers.0.couplings.weight",)
 """Weights that model files up to format version 7 do not have: couplings of degrees 3 and 4, which start at zero."""
 
+_SURROUNDINGS = tuple(f"network.surroundings.{name}" for name in ("axes", "offset", "representatives", "scale"))
+"""Weights that model files up to format version 9 do not have: they know no extrapolation grades."""
+
 
 @dataclass(frozen=True)
 class _Coordinates:
@@ -90,7 +93,7 @@ class DensityModel(ForceModel):
 
     kind = "density"
     conservative = True
-    per_type: ClassVar[tuple[str, ...]] = ("contacts.distances", "network.type_energies", *_FLOOR)
+    per_type: ClassVar[tuple[str, ...]] = ("contacts.distances", "network.type_energies", *_FLOOR, *_SURROUNDINGS)
     exact: ClassVar[tuple[str, ...]] = ("network.type_energies",)
     blind_below = INNER
 
@@ -171,7 +174,11 @@ class DensityModel(ForceModel):
     @classmethod
     def added_weights(cls, version: int) -> tuple[str, ...]:
         """See `ForceModel.added_weights`."""
-        return (*(_FLOOR if version < 7 else ()), *(_COUPLINGS if version < 8 else ()))
+        return (
+            *(_FLOOR if version < 7 else ()),
+            *(_COUPLINGS if version < 8 else ()),
+            *(_SURROUNDINGS if version < 10 else ()),
+        )
 
     def closest_in_data(self, bond_kind: int, first: int, second: int) -> float | None:
         """How close two atoms of these types (from 0) came in the training data, angstrom; None if they never met."""
@@ -195,7 +202,7 @@ class DensityModel(ForceModel):
         """
         with torch.enable_grad():
             coordinates = _coordinates(graph)
-            energies, geometries = self._learned_energies(graph, coordinates)
+            energies, grades, geometries = self._learned_energies(graph, coordinates)
             slopes = _derivatives(energies, coordinates, create_graph=self.training)
             for geometry, _ in geometries:
                 geometry.stop_at_vectors()
@@ -209,7 +216,7 @@ class DensityModel(ForceModel):
         virials = learned.virials + fixed.virials
         if self.training:
             return Prediction(forces, energies, virials)
-        return Prediction(forces.detach(), energies.detach(), virials.detach())
+        return Prediction(forces.detach(), energies.detach(), virials.detach(), grades)
 
     def pair_forces(self, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
         """Energy of a domain, kcal/mol, and its derivatives by the vectors of half edges, kcal/mol/angstrom, (E/2, 3).
@@ -218,7 +225,7 @@ class DensityModel(ForceModel):
         """
         with torch.enable_grad():
             coordinates = _coordinates(graph)
-            learned, _ = self._learned_energies(graph, coordinates)
+            learned, *_ = self._learned_energies(graph, coordinates)
             fixed = self._fixed_energies(graph, coordinates)
             slopes = [_derivatives(energies, coordinates, create_graph=False) for energies in (learned, fixed)]
         forces = [_by_vector(coordinates, by_vector, by_distance) for by_vector, by_distance, *_ in slopes]
@@ -274,9 +281,10 @@ class DensityModel(ForceModel):
         Contact distances become those of ``closest`` (or stay, where they are shorter and of the same types), so that
         the repulsion is zero in the new data; pair and angle potentials correct what the model leaves of the forces;
         energies of types are corrected by the frames, where they have energies, because these have another zero. The
-        network's energies are not bounded until `bound_energies`.
+        network's energies are not bounded, and grades not known, until `learn_range`.
         """
         self.network.floor.remove()
+        self.network.surroundings.remove()
         known = self.contacts.distances.clone()
         self.contacts.take(closest)
         if same_types:
@@ -296,11 +304,17 @@ class DensityModel(ForceModel):
             self.network.correct_type_energies(sample, sample.energies - self(sample).energies)
 
     @torch.no_grad()
-    def bound_energies(self, graphs: Iterable[AtomicGraph]) -> None:
-        """See `ForceModel.bound_energies`: the network's energies of atoms get their `EnergyFloor`."""
-        self.network.floor.take((self._bare_energies(graph), graph.type_index) for graph in graphs)
+    def learn_range(self, graphs: Iterable[AtomicGraph]) -> None:
+        """See `ForceModel.learn_range`: the network gets its `EnergyFloor` and `Surroundings`."""
+        found = [(*self._of_atoms(graph), graph.type_index) for graph in graphs]
+        self.network.floor.take((energies, types) for energies, _, types in found)
+        self.network.surroundings.take((activations, types) for _, activations, types in found)
 
     def _bare_energies(self, graph: AtomicGraph) -> Tensor:
+        return self._of_atoms(graph)[0]
+
+    def _of_atoms(self, graph: AtomicGraph) -> tuple[Tensor, Tensor]:
+        """See `DensityNetwork.bare_energies`."""
         coordinates = _coordinates(graph)
         return self.network.bare_energies(graph, coordinates.vectors.detach(), *self._softened(graph, coordinates))
 
@@ -359,13 +373,17 @@ class DensityModel(ForceModel):
             energies = energies + self._coulomb(graph, coordinates, soft, graph.charges)
         return energies
 
-    def _learned_energies(self, graph: AtomicGraph, coordinates: _Coordinates) -> tuple[Tensor, Geometries]:
-        """Energies of each graph that depend on parameters, kcal/mol, (B,), and what the densities were made of."""
+    def _learned_energies(
+        self, graph: AtomicGraph, coordinates: _Coordinates
+    ) -> tuple[Tensor, Tensor | None, Geometries]:
+        """Energies of each graph that depend on parameters, kcal/mol, (B,), grades, and what densities were made of."""
         soft, soft_slope = softened(coordinates.distances, self.contacts.of_edges(graph))
-        energies, charges, geometries = self.network(graph, coordinates.vectors, soft.detach(), soft_slope.detach())
+        energies, charges, grades, geometries = self.network(
+            graph, coordinates.vectors, soft.detach(), soft_slope.detach()
+        )
         if self.settings.electrostatics == "learned":
             energies = energies + self._coulomb(graph, coordinates, soft, charges)
-        return energies, geometries
+        return energies, grades, geometries
 
     def _coulomb(self, graph: AtomicGraph, coordinates: _Coordinates, soft: Tensor, charges: Tensor) -> Tensor:
         """Coulomb energy of each graph, kcal/mol, (B,)."""

@@ -16,6 +16,7 @@ from gnnformd.model.density.node_inputs import NodeInputs
 from gnnformd.model.density.radial import radial_functions
 from gnnformd.model.density.sums.neighbor_table import neighbor_table
 from gnnformd.model.density.sums.table_sum import TableGeometry, table_densities
+from gnnformd.model.density.surroundings import Surroundings
 from gnnformd.model.settings import DensitySettings
 
 __all__ = ["DensityNetwork", "Geometries"]
@@ -51,6 +52,8 @@ class DensityNetwork(nn.Module):
         are so large that float32 would round what varies away. `forward` leaves them out.
     floor
         Saturates energies of atoms (without those of the types) that are far below those of the training data.
+    surroundings
+        Those of the atoms of the training data, for extrapolation grades.
     """
 
     energy_scale: Tensor
@@ -86,6 +89,7 @@ class DensityNetwork(nn.Module):
         self.register_buffer("energy_scale", torch.ones(()))
         self.register_buffer("type_energies", torch.zeros(type_count, dtype=torch.float64))
         self.floor = EnergyFloor(type_count)
+        self.surroundings = Surroundings(type_count, width)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Convert all numbers but the energies of the types, which only move to another device."""
@@ -101,10 +105,11 @@ class DensityNetwork(nn.Module):
 
     def forward(
         self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor
-    ) -> tuple[Tensor, Tensor, Geometries]:
-        """Energies of the graphs, kcal/mol, (B,), charges of the atoms, e, (N,), and what the densities were made of.
+    ) -> tuple[Tensor, Tensor, Tensor | None, Geometries]:
+        """Energies of the graphs, charges and grades of the atoms, and what the densities were made of.
 
-        The energies are those without `type_energies_of`.
+        Energies, kcal/mol, (B,), are those without `type_energies_of`. Charges are in e, (N,). Extrapolation grades of
+        the atoms (of a domain, of those it owns), (N,), are None in training and where `surroundings` knows nothing.
 
         Parameters
         ----------
@@ -127,14 +132,16 @@ class DensityNetwork(nn.Module):
             return every if chosen is None else every.index_select(1, chosen)
 
         compiled = self.compiled and vectors.device.type == "cpu"
-        energy, scalars = self.atom_energies(inputs, densities, chosen, compiled=compiled)
+        energy, scalars, activations = self.atom_energies(inputs, densities, chosen, compiled=compiled)
         graphs, types = graph.graph_index, graph.type_index
         if graph.owned is not None:
             graphs, types = graphs[graph.owned], types[graph.owned]
-            energy = energy[graph.owned] if self.messages else energy
+            if self.messages:
+                energy, activations = energy[graph.owned], activations[graph.owned]
         energy = self.floor(self.energy_scale * energy, types)
         energies = energy.new_zeros(graph.graph_count).index_add(0, graphs, energy)
-        return energies, self.charges_of(scalars, graph), [*geometries, *later]
+        grades = None if self.training or not self.surroundings.known else self.surroundings(activations, types)
+        return energies, self.charges_of(scalars, graph), grades, [*geometries, *later]
 
     def atom_energies(
         self,
@@ -143,8 +150,10 @@ class DensityNetwork(nn.Module):
         chosen: Tensor | None = None,
         *,
         compiled: bool = False,
-    ) -> tuple[Tensor, Tensor]:
-        """Energies of the atoms, in units of the energy scale and without floor, (N,), and their scalars, (N, W).
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Energies of the atoms, (N,), their scalars and last activations, (N, W) each.
+
+        The energies are in units of the energy scale and without floor.
 
         Parameters
         ----------
@@ -162,21 +171,30 @@ class DensityNetwork(nn.Module):
         if chosen is not None:
             inputs = inputs.index_select(0, chosen)
         energy, scalars, mixed = self.layers[0](first, inputs, None, compiled=compiled)  # (N,), (N, W)
-        energy = energy + self.readouts[0](scalars)
+        correction, activations = self.readouts[0](scalars)
+        energy = energy + correction
         later = zip(self.messages, self.layers[1:], self.readouts[1:], strict=True)
         for number, (message, layer, readout) in enumerate(later, start=1):
             more, update, mixed = layer(densities(message(scalars), number), inputs, mixed, compiled=compiled)
             scalars = scalars + update
-            energy = energy + more + readout(scalars)
-        return energy, scalars
+            correction, activations = readout(scalars)
+            energy = energy + more + correction
+        return energy, scalars, activations
 
     @torch.no_grad()
-    def bare_energies(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> Tensor:
-        """Energies of all atoms without `floor`, kcal/mol, (N,); arguments as those of `forward`."""
+    def bare_energies(
+        self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Energies of all atoms without `floor`, kcal/mol, (N,), and last activations, (N, W).
+
+        Arguments are those of `forward`.
+        """
         geometries = self._geometries(graph, vectors, soft, soft_slope)
         every = [geometries, *([self._of_messages(geometries)] * len(self.messages))]
-        energies, _ = self.atom_energies(self.inputs(graph), lambda sent, number: self._densities(sent, every[number]))
-        return self.energy_scale * energies
+        energies, _, activations = self.atom_energies(
+            self.inputs(graph), lambda sent, number: self._densities(sent, every[number])
+        )
+        return self.energy_scale * energies, activations
 
     @torch.no_grad()
     def measure(self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor) -> None:

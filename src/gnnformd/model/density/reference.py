@@ -49,7 +49,7 @@ def reference_energies(model: DensityModel, graph: AtomicGraph, positions: Tenso
         D = terms.new_zeros(graph.atom_count, *terms.shape[1:]).index_add(0, center, terms)
         return D.transpose(0, 1).flatten(2)  # (L, N, C K)
 
-    energy, scalars = model.network.atom_energies(x, densities)  # (N,), (N, W): the layers of `layer.DensityLayer`
+    energy, scalars, _ = model.network.atom_energies(x, densities)  # (N,), (N, W): the layers of `layer.DensityLayer`
     energy = model.network.energy_scale * energy
     start, depth = model.network.floor.of_types(graph.type_index)  # far below the energies of atoms in the data
     below = (start - energy).clamp(min=0.0)

@@ -28,7 +28,7 @@ from gnnformd.reference.type_names import distinct_names
 
 __all__ = ["ERRORS", "FORMAT_VERSION", "ModelCard"]
 
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 """1: no checksum; 2: a checksum of card and weights; 3: GAMD networks share the edge encoder of their later layers, and
 density networks are a polynomial and a perceptron; 4: the Coulomb energy is split at 3.0 over the cutoff, not 3.4; 5:
 GAMD networks say what their residual layers add to, which before was always the plain input; 6: it is always the

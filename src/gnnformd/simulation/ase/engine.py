@@ -119,7 +119,8 @@ class _Run:
         topology, nearest = self.start.topology, self._nearest()
         self.range.check_sight(step, nearest)
         forces = self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV
-        reason = self.range.leaves(topology.ids, self.types.of(topology.types), forces, nearest, self.atoms.calc.unseen)
+        calculator, types = self.atoms.calc, self.types.of(topology.types)
+        reason = self.range.leaves(topology.ids, types, forces, nearest, calculator.unseen, calculator.grades)
         if reason is None:
             return
         self.departures.note(step, reason, warn=not self.guard.stop_outside)

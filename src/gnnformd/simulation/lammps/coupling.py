@@ -387,7 +387,7 @@ class Coupling:
             arrays = self._lmp.numpy
             total = forces + arrays.extract_atom("f", nelem=count, dim=3)
             types = self._types.of(arrays.extract_atom("type", nelem=count))
-            outside = self._range.leaves(ids, types, total, share.nearest, self._source.unseen)
+            outside = self._range.leaves(ids, types, total, share.nearest, self._source.unseen, share.grades)
         if self.ranks.sum(np.array([float(outside is not None)]))[0] == 0.0:
             self._say_inside(True)
             return None

@@ -169,8 +169,11 @@ class Whole:
         forces[order] = prediction.forces.numpy(force=True)
         energy = None if prediction.energies is None else float(prediction.energies[0])
         virial = None if prediction.virials is None else prediction.virials[0].numpy(force=True).astype(np.float64)
-        nearest = self._evaluator.nearest
-        return EngineResult(forces, energy, virial, None if nearest is None else nearest.named(self.ids[order]))
+        nearest, grades = self._evaluator.nearest, None
+        if prediction.grades is not None:
+            grades = np.empty(count)
+            grades[order] = prediction.grades.numpy(force=True)
+        return EngineResult(forces, energy, virial, None if nearest is None else nearest.named(self.ids[order]), grades)
 
     def _types_or_charges_changed(self, order: NDArray[np.intp]) -> bool:
         """Whether a fix has changed types or charges since the last evaluation."""

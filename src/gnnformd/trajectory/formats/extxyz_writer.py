@@ -23,6 +23,7 @@ def write_prediction(
     forces: Float,
     energy: float | None = None,
     virial: Float | None = None,
+    grades: Float | None = None,
 ) -> None:
     """Append a frame: predictions as ``energy``, ``forces``, ``stress``, the frame's own values with ``REF_`` before.
 
@@ -41,6 +42,8 @@ def write_prediction(
         Predicted, kcal/mol/angstrom, (N, 3).
     energy, virial
         Predicted, kcal/mol, () and (3, 3), or None.
+    grades
+        Extrapolation grades, (N,), written as ``extrapolation_grade``; or None.
     """
     entries = [f'Lattice="{_row(frame.cell.ravel())}"', f'pbc="{" ".join("T" if p else "F" for p in frame.periodic)}"']
     if frame.config_type is not None:
@@ -59,6 +62,9 @@ def write_prediction(
     if frame.forces is not None:
         columns.append("REF_forces:R:3")
         table.append(frame.forces / KCAL_PER_MOL_PER_EV)
+    if grades is not None:
+        columns.append("extrapolation_grade:R:1")
+        table.append(np.round(grades, 3)[:, None])
     with_types = len(set(zip(symbols, frame.types.tolist(), strict=True))) > len(set(symbols))
     entries.append("Properties=" + ":".join([*columns, *(["type:I:1"] if with_types else [])]))
     lines = [str(len(symbols)), " ".join(entries)]

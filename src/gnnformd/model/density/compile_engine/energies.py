@@ -79,8 +79,8 @@ class Energies(nn.Module):
         vectors: Sequence[Tensor],
         angles: Angles,
         floor: tuple[Tensor, Tensor],
-    ) -> Tensor:
-        """All but long-range electrostatics and energies of types, kcal/mol, (N,).
+    ) -> tuple[Tensor, Tensor]:
+        """All but long-range electrostatics and energies of types, kcal/mol, (N,), and last activations, (N, W).
 
         Vectors are (N, M, 3) by shell; ``floor`` has start and depth of that of each center, (N,).
         """
@@ -119,9 +119,9 @@ class Energies(nn.Module):
                 parts.append(sums.view(len(centers), len(angular), sent.shape[1], len(functions)))
             return torch.cat(parts, dim=3).transpose(0, 1).flatten(2)  # (L, N, C K)
 
-        learned, _ = network.atom_energies(inputs, densities, centers)
+        learned, _, activations = network.atom_energies(inputs, densities, centers)
         learned = saturated(network.energy_scale * learned, *floor)
-        return learned + pairs + self._bends(vectors[-1], angles)
+        return learned + pairs + self._bends(vectors[-1], angles), activations
 
     def _bends(self, vectors: Tensor, angles: Angles) -> Tensor:
         """Energies of angles, (N,); the last shell is the one with bonds."""

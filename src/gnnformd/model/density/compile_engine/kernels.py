@@ -43,7 +43,8 @@ class CompiledEnergies:
     def __init__(self, model: DensityModel) -> None:
         self._model = deepcopy(model).requires_grad_(False).eval()
         self._inputs = self._centers = self._kinds = self._of_types = torch.zeros(0)
-        self._floor = self._of_types, self._of_types
+        self._types, self._floor = self._of_types, (self._of_types, self._of_types)
+        self._graded = model.network.surroundings.known
         self._owned: Tensor | None = None
         self._shells: list[Shell] = []
         self._angles: Angles
@@ -81,7 +82,7 @@ class CompiledEnergies:
             table = _table(graph, torch.nonzero(bonded).squeeze(1))
             self._shells.append(self._shell(graph, (of_atom, len(kinds)), *table, bonded=True))
         self._angles = self._find_angles(graph, *table)
-        types = graph.type_index.index_select(0, self._centers)
+        self._types = types = graph.type_index.index_select(0, self._centers)
         self._floor = model.network.floor.of_types(types)
         of_types = model.network.type_energies.index_select(0, types)
         self._of_types = of_types if self._owned is None else of_types * self._owned
@@ -106,25 +107,32 @@ class CompiledEnergies:
         for shell, offset in zip(self._shells, self._offsets, strict=True):
             exact = x[shell.neighbor] - own[:, None] + offset  # (N, M, 3), in float64, since boxes may be large
             vectors.append(exact.to(self._inputs.dtype).requires_grad_())
-        energies, slopes = self._differentiate(vectors)
+        energies, slopes, activations = self._differentiate(vectors)
         forces, virial = torch.zeros_like(x), torch.zeros(3, 3).to(x)
         for shell, slope, vector in zip(self._shells, slopes, vectors, strict=True):
             forces.index_add_(0, self._centers, slope.sum(1).double())
             forces.index_add_(0, shell.neighbor.flatten(), -slope.flatten(0, 1).double())
             virial -= (vector.detach().flatten(0, 1).T @ slope.flatten(0, 1)).double()
         summed = (energies.double() + self._of_types).cpu().numpy()
-        return LocalPrediction(summed, forces.cpu().numpy(), virial.cpu().numpy(), self._nearest(vectors))
+        grades = self._grades(activations) if self._graded else None
+        return LocalPrediction(summed, forces.cpu().numpy(), virial.cpu().numpy(), self._nearest(vectors), grades)
 
-    def _differentiate(self, vectors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Energies of the centers, and the derivatives of their sum by the vectors."""
+    def _grades(self, activations: Tensor) -> NDArray[np.float64]:
+        """Extrapolation grades of the centers, of a domain of those it owns."""
+        grades: Tensor = self._model.network.surroundings(activations, self._types)
+        return (grades if self._owned is None else grades[self._owned]).double().cpu().numpy()
+
+    def _differentiate(self, vectors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """Energies of the centers, the derivatives of their sum by the vectors, and the last activations."""
         arguments = self._inputs, self._centers, self._shells, vectors, self._angles, self._floor
         # sizes of 0 and 1 are compiled for themselves, which makes more variants than are allowed unasked
         with torch.enable_grad(), torch._dynamo.config.patch(recompile_limit=1000, accumulated_recompile_limit=10000):
             try:
-                energies = self._energies(*arguments)
+                energies, activations = self._energies(*arguments)
                 if self._owned is not None:
                     energies = energies * self._owned
-                return energies.detach(), torch.autograd.grad(energies.sum(), vectors)
+                slopes = torch.autograd.grad(energies.sum(), vectors)
+                return energies.detach(), slopes, activations.detach()
             except torch._dynamo.exc.TorchDynamoException as error:
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(

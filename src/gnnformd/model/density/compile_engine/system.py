@@ -58,6 +58,7 @@ class CompileEngine:
             local.energy + float(smooth.energies[0]),
             local.virial + smooth.virials[0].double().numpy(force=True),
             local.nearest,
+            local.grades,
         )
 
     def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
@@ -117,4 +118,4 @@ class CompileDomainEngine:
 def _short_range(kernels: CompiledEnergies, positions: Float, cell: Float) -> EngineResult:
     found = kernels.evaluate(positions, cell)
     nearest = None if found.nearest is None else ClosePair(*found.nearest)
-    return EngineResult(found.forces, float(found.energies.sum()), found.virial, nearest)
+    return EngineResult(found.forces, float(found.energies.sum()), found.virial, nearest, found.grades)

@@ -25,6 +25,7 @@ from gnnformd.model.density.kernels.structures import (
     MixedDensities,
     NetworkWeights,
     NetworkWorkspace,
+    SurroundingsWeights,
 )
 from gnnformd.numba_jit import kernel
 
@@ -32,11 +33,16 @@ __all__ = ["block_energies", "make_workspace", "network_alone", "saturate"]
 
 
 @kernel
-def make_workspace(degree: int, features: int, width: int, like: Floats) -> NetworkWorkspace:
+def make_workspace(
+    degree: int, features: int, width: int, surroundings: SurroundingsWeights, like: Floats
+) -> NetworkWorkspace:
     """Memory for the network of a block with so high a degree, F features and perceptrons of width W."""
     rows = np.zeros((MIXED_COUNTS[degree] + INVARIANTS, ATOMS * features), like.dtype)
     gradient = np.zeros(MIXED_COUNTS[degree] * ATOMS * features if degree > 2 else 0, like.dtype)
-    return NetworkWorkspace(rows, np.zeros((4, ATOMS * width), like.dtype), np.zeros(ATOMS), gradient)
+    activations = np.zeros((4, ATOMS * width), like.dtype)
+    coordinates = np.zeros(ATOMS * surroundings.offset.shape[1], like.dtype)
+    products = np.zeros(ATOMS * surroundings.half_squares.shape[1], like.dtype)
+    return NetworkWorkspace(rows, activations, np.zeros(ATOMS), gradient, np.zeros(ATOMS), coordinates, products)
 
 
 @kernel
@@ -136,7 +142,8 @@ def network_alone(todo: tuple[int, int], species: Indices, layer: Layer[NetworkW
     like, inner = layer.mixing.scalars, layer.layout.inner
     degree = layer.layout.degree
     densities = np.zeros(HARMONIC_COUNTS[degree] * ATOMS * inner, like.dtype)
-    workspace = make_workspace(degree, layer.mixing.constant.shape[1], len(layer.network.last), like)
+    network = layer.network
+    workspace = make_workspace(degree, layer.mixing.constant.shape[1], len(network.last), network.surroundings, like)
     energy = 0.0
     for block in range(todo[0], todo[1]):
         densities[:] = 0.0

@@ -41,6 +41,7 @@ from gnnformd.model.density.kernels.structures import (
     PairParameters,
     SumWorkspace,
 )
+from gnnformd.model.density.kernels.surroundings import block_grades
 from gnnformd.numba_jit import kernel
 
 __all__ = ["layer_backward", "layer_forward"]
@@ -105,7 +106,8 @@ def layer_forward(
     hood = _make_neighborhood(lists, layout, like)
     sums = _make_sums(hood.columns, layout, like)
     densities = np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + layout.padded, like.dtype)
-    workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(weights.second_bias), like)
+    features, width = layer.mixing.constant.shape[1], len(weights.second_bias)
+    workspace = make_workspace(layout.degree, features, width, weights.surroundings, like)
     mixed = mixed_densities(workspace)
     own_mixed = workspace.rows[: len(workspace.rows) - INVARIANTS].ravel()
     messages, nearest, nothing = np.zeros(ATOMS * channels, like.dtype), np.array([1.0, 0.0, 0.0]), densities[:0]
@@ -128,6 +130,10 @@ def layer_forward(
         outputs.mixed[block, : len(own_mixed)] = own_mixed
         before = inputs.scalars[block] if len(inputs.scalars) > 0 else nothing
         layer_outputs(s, count, weights, before, outputs.scalars[block], messages, workspace)
+        if len(outputs.grades) > 0:
+            block_grades(workspace.activations[0], s, count, width, weights.surroundings, workspace)
+            for a in range(count):
+                outputs.grades[blocks.order[first + a]] = workspace.grades[a]
         for a in range(count):
             i = blocks.order[first + a]
             outputs.energies[i] += workspace.energies[a]
@@ -183,7 +189,8 @@ def layer_backward(
     hood = _make_neighborhood(lists, layout, like)
     sums = _make_sums(hood.columns, layout, like)
     densities = np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + layout.padded, like.dtype)
-    workspace = make_workspace(layout.degree, layer.mixing.constant.shape[1], len(weights.second_bias), like)
+    features, width = layer.mixing.constant.shape[1], len(weights.second_bias)
+    workspace = make_workspace(layout.degree, features, width, weights.surroundings, like)
     mixed = mixed_densities(workspace)
     own_mixed = workspace.rows[: len(workspace.rows) - INVARIANTS].ravel()
     messages = np.zeros(ATOMS * len(weights.message_bias), like.dtype)

@@ -34,6 +34,7 @@ from gnnformd.model.density.kernels.structures import (
     NetworkWorkspace,
     Results,
 )
+from gnnformd.model.density.kernels.surroundings import block_grades
 from gnnformd.numba_jit import kernel
 
 __all__ = ["evaluate", "layout_of"]
@@ -119,7 +120,13 @@ def evaluate(
         np.zeros((ATOMS, columns), np.int64),
         np.empty(columns * padded, like.dtype),
         np.zeros(HARMONIC_COUNTS[layout.degree] * ATOMS * layout.inner + padded, like.dtype),
-        make_workspace(layout.degree, layer.mixing.constant.shape[1], len(layer.network.last), like),
+        make_workspace(
+            layout.degree,
+            layer.mixing.constant.shape[1],
+            len(layer.network.last),
+            layer.network.surroundings,
+            like,
+        ),
     )
     _evaluate(todo, positions, lists, terms, layer, results, memory)
 
@@ -153,6 +160,11 @@ def _evaluate(
             energies[i] = energy + pair_energies(hood, table, terms.tables.tables, pairs.step)
             group_densities(hood, own_layout, memory.transposed, densities)
         block_energies(densities, s, count, layer, workspace)
+        if len(results.grades) > 0:
+            network = layer.network
+            block_grades(workspace.activations[0], s, count, len(network.last), network.surroundings, workspace)
+            for a in range(count):
+                results.grades[blocks.order[first + a]] = workspace.grades[a]
         for a in range(count):
             i = blocks.order[first + a]
             hood = _neighborhood(values, begins, ends, atoms, i, a)

@@ -54,6 +54,7 @@ __all__ = [
     "Sent",
     "Shell",
     "SumWorkspace",
+    "SurroundingsWeights",
     "WaveVectors",
 ]
 
@@ -346,6 +347,28 @@ class MixingWeights(NamedTuple):
     fourths_transposed: Floats
 
 
+class SurroundingsWeights(NamedTuple):
+    """What grades of atoms are made of, for each species (see `gnnformd.model.density.surroundings.Surroundings`).
+
+    Attributes
+    ----------
+    axes, offset
+        From the last activation to coordinates z, (S, W D) and (S, D).
+    representatives
+        z of each, (S, D K).
+    half_squares
+        Half the squared length of the z of each, (S, K).
+    scale
+        From distances to grades, (S,).
+    """
+
+    axes: Floats
+    offset: Floats
+    representatives: Floats
+    half_squares: Floats
+    scale: Doubles
+
+
 class NetworkWeights(NamedTuple):
     """Weights of a single layer behind its mixed densities; matrices (inputs, outputs) are flat.
 
@@ -361,6 +384,8 @@ class NetworkWeights(NamedTuple):
         From there to the energy, kcal/mol, (W,).
     floor
         Start and depth of the floor of the energies of each species, kcal/mol, (S, 2).
+    surroundings
+        For extrapolation grades.
     """
 
     polynomial: Floats
@@ -372,6 +397,7 @@ class NetworkWeights(NamedTuple):
     hidden_bias: Floats
     last: Floats
     floor: Doubles
+    surroundings: SurroundingsWeights
 
 
 class LayerWeights(NamedTuple):
@@ -391,6 +417,8 @@ class LayerWeights(NamedTuple):
         From there to the energy, kcal/mol, (W,).
     message, message_transposed, message_bias
         From scalars to what is sent to the next layer, (W, C) and (C,).
+    surroundings
+        For extrapolation grades, in the last layer.
     """
 
     polynomial: Floats
@@ -407,6 +435,7 @@ class LayerWeights(NamedTuple):
     message: Floats
     message_transposed: Floats
     message_bias: Floats
+    surroundings: SurroundingsWeights
 
 
 Network = TypeVar("Network", NetworkWeights, LayerWeights)
@@ -463,12 +492,19 @@ class NetworkWorkspace(NamedTuple):
         Of the centers, kcal/mol, (ATOMS,) float64.
     coupling_gradient
         Gradient of the couplings in the mixed densities, (M ATOMS F,); empty in layers up to degree 2.
+    grades
+        Extrapolation grades of the centers, (ATOMS,) float64.
+    coordinates, products
+        Of the surroundings of the centers, (ATOMS D,), and with each representative, (ATOMS K,).
     """
 
     rows: Floats
     activations: Floats
     energies: Doubles
     coupling_gradient: Floats
+    grades: Doubles
+    coordinates: Floats
+    products: Floats
 
 
 class SumWorkspace(NamedTuple):
@@ -531,12 +567,15 @@ class LayerOutputs(NamedTuple):
         To the next layer, written, (N, C).
     energies
         Of all atoms, added to, kcal/mol, (M,).
+    grades
+        Extrapolation grades of the centers, written, (N,); of none where they are not asked for.
     """
 
     mixed: Floats
     scalars: Floats
     sent: Floats
     energies: Doubles
+    grades: Doubles
 
 
 class LayerGradients(NamedTuple):
@@ -592,11 +631,14 @@ class Results(NamedTuple):
         Forces and virial, added to.
     nearest
         (distance over contact distance, i, j) of the closest pair, lowered if a pair is closer, (3,).
+    grades
+        Extrapolation grades of the centers, written, (N,); of none where they are not asked for.
     """
 
     energies: Doubles
     sums: Forces
     nearest: Doubles
+    grades: Doubles
 
 
 class LayerResults(NamedTuple):

@@ -86,7 +86,7 @@ class NumbaDomainEngine:
         assert self._loops is not None
         found = self._loops.evaluate(positions, self._coulomb)
         nearest = None if found.nearest is None else ClosePair(*found.nearest)
-        return EngineResult(found.forces, float(found.energies.sum()), found.virial, nearest)
+        return EngineResult(found.forces, float(found.energies.sum()), found.virial, nearest, found.grades)
 
     def _without_atoms(self, positions: Float) -> EngineResult:
         """Take part in what all domains do together."""

@@ -117,7 +117,11 @@ class LearnedCharges(ManyLayers):
         others = self._backwards(positions, state)
         others.forces[: self._own] += found.forces
         return LocalPrediction(
-            others.energies + found.energies, others.forces, others.virial + found.virial, others.nearest
+            others.energies + found.energies,
+            others.forces,
+            others.virial + found.virial,
+            others.nearest,
+            others.grades,
         )
 
     def _own_rows(self) -> tuple[Array, Array]:

@@ -60,6 +60,8 @@ class _State:
         Gradient in mixed densities and scalars of a layer through all later ones, for one layer.
     on_energies
         Gradient in what the layers give to the energies of the centers, (N,).
+    grades
+        Extrapolation grades of the centers, (N,), or of none.
     """
 
     mixed: Array
@@ -69,6 +71,7 @@ class _State:
     on_mixed: Array
     on_scalars: Array
     on_energies: Array
+    grades: Array
 
     def received(self, number: int) -> Array:
         """Numbers sent to a layer; none to the first, which has them in its weights."""
@@ -101,7 +104,7 @@ class ManyLayers(OneLayer):
         model, inputs = self._model, self._inputs
         densities = [packed_mixing(model, inputs, used)]
         densities += [packed_messages(model, number, inputs, used.shape[1]) for number in range(1, model.layers)]
-        networks = [packed_layer(model, number, inputs) for number in range(model.layers)]
+        networks = [packed_layer(model, number, inputs, self._types) for number in range(model.layers)]
         self._layers = [Layer(*of_layer, network) for of_layer, network in zip(densities, networks, strict=True)]
         self._floor = floor_of_species(model, self._types)
         self._message_sizes = [len(network.message_bias) for network in networks]
@@ -131,7 +134,7 @@ class ManyLayers(OneLayer):
                 on_sent = self._exchanged(self._others.from_ghosts, on_sent)
             forces += of_layer
             virial += stress
-        return self._prediction(positions, state.energies, forces, virial, nearest)
+        return self._prediction(positions, state.energies, state.grades.copy(), (forces, virial, nearest))
 
     def _exchanged(self, exchange: Callable[[Array], Array], rows: Array) -> Array:
         """Exchange what is sent, or the gradient in it, without the zeros that fill vectors up."""
@@ -161,7 +164,16 @@ class ManyLayers(OneLayer):
             scalars = np.empty((layers + 1, blocks, ATOMS * self._width), dtype)
             sent = [np.empty((centers, channels), dtype) for channels in self._message_sizes]
             on_energies = np.zeros(centers, dtype)
-            self._state = _State(mixed[:-1], scalars[:-1], sent, np.empty(atoms), mixed[-1], scalars[-1], on_energies)
+            self._state = _State(
+                mixed[:-1],
+                scalars[:-1],
+                sent,
+                np.empty(atoms),
+                mixed[-1],
+                scalars[-1],
+                on_energies,
+                self._fresh_grades(),
+            )
             self._state_of = self._lists
         for array in (self._state.energies, self._state.on_mixed, self._state.on_scalars):
             array.fill(0.0)
@@ -178,7 +190,9 @@ class ManyLayers(OneLayer):
             state.mixed[number - 1][before],
             state.scalars[number - 1][before],
         )
-        outputs = LayerOutputs(state.mixed[number], state.scalars[number], state.sent[number], state.energies)
+        last = number == self._model.layers - 1
+        grades = state.grades if last else state.grades[:0]
+        outputs = LayerOutputs(state.mixed[number], state.scalars[number], state.sent[number], state.energies, grades)
         layer, lists, pairs = self._layers[number], self._lists, self._pairs
         in_parts(
             lambda _, blocks: layer_forward(blocks, positions, lists, pairs, layer, inputs, outputs),

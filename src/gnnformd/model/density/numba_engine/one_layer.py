@@ -66,6 +66,7 @@ class OneLayer:
 
     def __init__(self, model: DensityModel, atoms: AtomicGraph) -> None:
         self._settings, self._cutoff = model.settings, model.cutoff
+        self._graded = model.network.surroundings.known
         kinds = model.kinds_of_atoms(atoms)
         properties, of_atom = (t.numpy() for t in torch.unique(kinds, dim=0, return_inverse=True))
         if len(properties) > MAX_SPECIES:
@@ -141,21 +142,26 @@ class OneLayer:
         coulomb
             Used where charges are learned, which have to know all of the Coulomb energy.
         """
-        energies = np.zeros(len(positions))
+        energies, grades = np.zeros(len(positions)), self._fresh_grades()
 
         def work(_: int, blocks: tuple[int, int]) -> tuple[Array, Array, Array]:
             sums, nearest = Forces(np.zeros((len(positions), 3)), np.zeros(6)), np.array([1.0, 0.0, 0.0])
-            evaluate(blocks, positions, self._lists, self._terms, self._layer, Results(energies, sums, nearest))
+            results = Results(energies, sums, nearest, grades)
+            evaluate(blocks, positions, self._lists, self._terms, self._layer, results)
             return sums.forces, sums.virial, nearest
 
         forces, virial, nearest = add_parts(in_parts(work, len(self._lists.blocks.species)))
-        return self._prediction(positions, energies, forces, virial, nearest)
+        return self._prediction(positions, energies, grades, (forces, virial, nearest))
 
-    def _prediction(
-        self, positions: Array, energies: Array, forces: Array, virial: Array, nearest: Array
-    ) -> LocalPrediction:
-        own = energies[: self._own]
-        return LocalPrediction(own, forces, symmetric(virial), self._nearest(positions, *nearest.tolist()))
+    def _fresh_grades(self) -> Array:
+        """Memory for the grades of all centers, of no numbers where they are not known."""
+        return np.zeros(len(self._lists.bounds) if self._graded else 0)
+
+    def _prediction(self, positions: Array, energies: Array, grades: Array, sums: tuple[Array, ...]) -> LocalPrediction:
+        forces, virial, nearest = sums
+        closest = self._nearest(positions, *nearest.tolist())
+        known = grades[: self._own] if self._graded else None
+        return LocalPrediction(energies[: self._own], forces, symmetric(virial), closest, known)
 
     @property
     def network_alone(self) -> Callable[[], None] | None:

@@ -17,7 +17,13 @@ from torch import Tensor
 
 from gnnformd.model.density.couplings import COUPLINGS
 from gnnformd.model.density.kernels.simd import BYTES
-from gnnformd.model.density.kernels.structures import LayerWeights, Layout, MixingWeights, NetworkWeights
+from gnnformd.model.density.kernels.structures import (
+    LayerWeights,
+    Layout,
+    MixingWeights,
+    NetworkWeights,
+    SurroundingsWeights,
+)
 from gnnformd.model.density.layer import PRODUCTS, DensityLayer, Readout
 from gnnformd.model.density.model import DensityModel
 
@@ -146,7 +152,7 @@ def packed_messages(model: DensityModel, number: int, inputs: Tensor, bond_kinds
     return layout, _mixing_weights(constant, packed, dtype)
 
 
-def packed_layer(model: DensityModel, number: int, inputs: Tensor) -> LayerWeights:
+def packed_layer(model: DensityModel, number: int, inputs: Tensor, types: Array) -> LayerWeights:
     """Weights of one of several layers behind its mixed densities.
 
     Parameters
@@ -155,6 +161,8 @@ def packed_layer(model: DensityModel, number: int, inputs: Tensor) -> LayerWeigh
         As for `packed_mixing`.
     number
         Of the layer.
+    types
+        Type of each species, (S,).
     """
     layer, dtype = _layer(model, number), dtype_of(model)
     lanes = BYTES // dtype.itemsize
@@ -182,6 +190,7 @@ def packed_layer(model: DensityModel, number: int, inputs: Tensor) -> LayerWeigh
         _array(_last(model, readout, width), dtype),
         *with_transpose(message[0], width, channels),
         _array(_filled(message[1], channels), dtype),
+        _surroundings(model, types),
     )
 
 
@@ -209,6 +218,7 @@ def packed_network(model: DensityModel, inputs: Tensor, types: Array) -> Network
         _array(_filled(bias, width), dtype),
         _array(_last(model, readout, width), dtype),
         floor_of_species(model, types),
+        _surroundings(model, types),
     )
 
 
@@ -216,6 +226,23 @@ def floor_of_species(model: DensityModel, types: Array) -> Array:
     """Start and depth of the floor of the energies of species with these types, kcal/mol, (S, 2)."""
     floor = torch.stack(model.network.floor.of_types(torch.from_numpy(types)), dim=1)
     return _array(floor, np.dtype(np.float64))
+
+
+def _surroundings(model: DensityModel, types: Array) -> SurroundingsWeights:
+    """Lay out what grades of atoms of species with these types are made of; no numbers where nothing is known."""
+    known, dtype = model.network.surroundings, dtype_of(model)
+    lanes = BYTES // dtype.itemsize
+    of_species = torch.from_numpy(types if known.known else types[:0])
+    width, depth = _whole(known.axes.shape[1], lanes), _whole(known.axes.shape[2], lanes)
+    axes = _filled(_filled(known.axes[of_species], depth).transpose(1, 2), width).transpose(1, 2)  # (S, W, D)
+    representatives = _filled(known.representatives[of_species], depth)  # (S, K, D)
+    return SurroundingsWeights(
+        _array(axes.flatten(1), dtype),
+        _array(_filled(-known.offset[of_species], depth), dtype),
+        _array(representatives.transpose(1, 2).flatten(1), dtype),
+        _array(0.5 * representatives.square().sum(2), dtype),
+        _array(known.scale[of_species], np.dtype(np.float64)),
+    )
 
 
 def energies_of_species(model: DensityModel, inputs: Tensor, types: Array) -> tuple[Array, Array]:

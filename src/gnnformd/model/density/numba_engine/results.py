@@ -29,12 +29,15 @@ class LocalPrediction:
     nearest
         The pair that is closest in contact distances, if it is closer than one: its two atoms, distance and contact
         distance, angstrom.
+    grades
+        Extrapolation grades of the centers, (N,), or None.
     """
 
     energies: Array
     forces: Array
     virial: Array
     nearest: tuple[int, int, float, float] | None
+    grades: Array | None = None
 
 
 @dataclass(frozen=True)

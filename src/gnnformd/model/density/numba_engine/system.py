@@ -72,7 +72,11 @@ class NumbaEngine:
         smooth = self._long_range(self._atoms.charges.numpy(), positions, cell)
         assert local.energy is not None and local.virial is not None
         return EngineResult(
-            local.forces + smooth.forces, local.energy + smooth.energy, local.virial + smooth.virial, local.nearest
+            local.forces + smooth.forces,
+            local.energy + smooth.energy,
+            local.virial + smooth.virial,
+            local.nearest,
+            local.grades,
         )
 
     def parts(self, positions: Float, cell: Float) -> dict[str, Callable[[], object]]:
@@ -100,7 +104,8 @@ class NumbaEngine:
         if found.nearest is not None:
             one, other, distance, contact = found.nearest
             nearest = ClosePair(int(owner[one]), int(owner[other]), distance, contact)
-        return EngineResult(self._ghosts.fold(found.forces), float(found.energies.sum()), found.virial, nearest)
+        forces = self._ghosts.fold(found.forces)
+        return EngineResult(forces, float(found.energies.sum()), found.virial, nearest, found.grades)
 
     def _long_range(self, charges: NDArray[np.floating[Any]], positions: Float, cell: Float) -> LongRangeCoulomb:
         """Long-range electrostatics of charges, e, (N,)."""
