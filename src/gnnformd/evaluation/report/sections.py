@@ -200,7 +200,7 @@ def accuracy_section(results: Sequence[Result[EvaluationResult]], page: Page, *,
     text = ACCURACY + (ORIGINAL if original else "")
     if any("F ~ 0" in row for row in rows):
         text += f" <b>F ~ 0</b>: {NEARLY_ZERO}."
-    others = _energies(results, page.units) + _stresses(results, page.units)
+    others = _energies(results, page.units) + _stresses(results, page.units) + _extrapolation(results, page.units)
     return Raw(f"<p>{text}</p>{table(columns, rows, text=(0, 1))}{others}{grid(plots, 2)}")
 
 
@@ -243,6 +243,25 @@ def _stresses(results: Sequence[Result[EvaluationResult]], units: ShownUnits) ->
         "the data."
     )
     return Raw(f"<p>{text}</p>{table(('model', 'data', 'frames', 'MAE', 'RMSE', 'pressure'), rows, text=(0, 1))}")
+
+
+def _extrapolation(results: Sequence[Result[EvaluationResult]], units: ShownUnits) -> Raw:
+    """Table of the errors of forces by extrapolation grade, empty where no grades are known."""
+    rows: list[tuple[str, ...]] = []
+    for result in results:
+        for entry in result.content.datasets:
+            found, names = entry.extrapolation, (short_name(result.content.model), short_name(entry.path))
+            for number_of_part, part in enumerate(() if found is None else found.by_grade):
+                grades = f"above {part.above:g}" if part.up_to is None else f"up to {part.up_to:g}"
+                rmse = number(None if part.rmse is None else units.force * part.rmse)
+                rows.append((*(("", "") if number_of_part else names), grades, count(part.atoms), rmse))
+    if not rows:
+        return Raw("")
+    text = (
+        f"Errors of the forces by extrapolation grade, {units.force_symbol}. The grade tells how unlike all in training "
+        "the surroundings of an atom are; in training it is at most 1, and above 2 forces are not to be trusted."
+    )
+    return Raw(f"<p>{text}</p>{table(('model', 'data', 'grade', 'atoms', 'RMSE'), rows, text=(0, 1, 2))}")
 
 
 def _errors(force: ForceErrors, units: ShownUnits, usual: float) -> tuple[str, ...]:
