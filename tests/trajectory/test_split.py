@@ -120,3 +120,15 @@ def test_datasets_for_validation_are_so_whole_and_the_others_are_for_training() 
     assert len(train) == 7 and {d for d, _ in train} == {0, 2}
     with pytest.raises(InputError, match="0 training and 3 validation frames"):
         split_frames([0, 3], validation=[1])
+
+
+def test_a_split_by_compositions_validates_on_whole_systems() -> None:
+    compositions = [[(2, f % 5) for f in range(50)], [(2, 4)] * 10]
+    train, validation = split_frames(
+        [50, 10], method="compositions", validation_fraction=0.2, compositions=compositions
+    )
+    assert sorted(train + validation) == [(0, f) for f in range(50)] + [(1, f) for f in range(10)]
+    left = {compositions[d][f] for d, f in validation}
+    assert len(left) == 1 and not left & {compositions[d][f] for d, f in train}
+    with pytest.raises(InputError, match="split: 'compositions' needs frames of at least two compositions"):
+        split_frames([5], method="compositions", compositions=[[(1,)] * 5])

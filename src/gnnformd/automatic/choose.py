@@ -20,6 +20,7 @@ SHORTEST_CUTOFF, CUTOFF_IN_VACUUM, LONGEST_CUTOFF = 4.5, 6.0, 9.0  # angstrom
 LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
 SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
 MANY_ATOMS = 50_000  # in all frames together
+MANY_SYSTEMS, FRAMES_EACH = 20, 3  # from which whole systems can be left for validation
 MINUTES, MINUTES_OF_QUANTUM_DATA = 10.0, 30.0
 
 
@@ -150,8 +151,11 @@ def _data_choices(facts: DataFacts, datasets: Sequence[PackedDataset]) -> list[C
         return found
     if len(facts.config_types) > 1:
         found.append(Choice("data.split", "stratified", "so that every kind of configuration is in both parts"))
-    elif facts.same_composition:
+    elif facts.compositions == 1:
         found.append(Choice("data.split", "blocks", "consecutive frames of a trajectory are alike"))
+    elif facts.compositions >= MANY_SYSTEMS and facts.frames >= FRAMES_EACH * facts.compositions:
+        reason = f"{facts.compositions} systems with several frames each: some of them validate"
+        found.append(Choice("data.split", "compositions", reason))
     else:
         found.append(Choice("data.split", "shuffled", "the frames are of different systems"))
     return found
@@ -279,7 +283,7 @@ def _training_choices(facts: DataFacts) -> list[Choice]:
 def _energy_weight(facts: DataFacts) -> Choice:
     if not facts.energies:
         return Choice("training.energy_weight", 0.0, "the data have no energies")
-    if facts.same_composition and (_is_classical(facts) or _is_of_short_reach(facts)):
+    if facts.compositions == 1 and (_is_classical(facts) or _is_of_short_reach(facts)):
         reason = "forces fix the energy of one system up to a constant"
         return Choice("training.energy_weight", 0.0, reason)
     reason = f"{_share(facts.energies, facts)} have energies; their errors count a twentieth"

@@ -78,8 +78,8 @@ class DataFacts:
         Atoms of a frame.
     types
         Names of the types that have atoms, numbers where there are no names.
-    same_composition
-        Whether all frames have the same number of atoms of each type.
+    compositions
+        How many different compositions (numbers of atoms of each type) the frames have.
     force_field
         Of the first dataset, if all have one.
     longest_bond_path
@@ -116,7 +116,7 @@ class DataFacts:
     mean: float
     largest: int
     types: tuple[str, ...]
-    same_composition: bool
+    compositions: int
     force_field: ForceField | None
     longest_bond_path: int
     charges: float
@@ -140,11 +140,11 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
     sample = _sample([dataset[index] for dataset, index in frames[:: -(-len(frames) // _SAMPLED_FRAMES)]])
     counts = np.concatenate([dataset.atom_counts for dataset in datasets])
     fields = [dataset.force_field for dataset in datasets]
-    energies, virials, compositions = 0, 0, set[tuple[int, ...]]()
+    energies = virials = 0
     for dataset, index in frames:
         frame = dataset[index]
         energies, virials = energies + (frame.energy is not None), virials + (frame.virial is not None)
-        compositions.add(tuple(np.bincount(frame.types).tolist()))
+    compositions = {_without_zeros(counts) for dataset in datasets for counts in dataset.compositions}
     densities = [len(f.types) / abs(np.linalg.det(f.cell)) for f in sample if all(f.periodic)]
     longest = max(datasets, key=lambda dataset: dataset.type_count)
     used = sorted({int(kind) for dataset in datasets for kind in dataset.used_types})
@@ -156,7 +156,7 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
         mean=float(counts.mean()),
         largest=int(counts.max()),
         types=tuple(names[kind - 1] if names and kind <= len(names) else str(kind) for kind in used),
-        same_composition=len(compositions) == 1,
+        compositions=len(compositions),
         force_field=None if any(known is None for known in fields) else fields[0],
         longest_bond_path=max(_bond_path(frame) for frame in sample),
         charges=max(_largest_charge(frame, fields[0]) for frame in sample),
@@ -173,6 +173,11 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
         neighbors=_count_neighbors(sample),
         density=float(np.mean(densities)) if densities else None,
     )
+
+
+def _without_zeros(counts: tuple[int, ...]) -> tuple[int, ...]:
+    """Leave types without atoms out at the end: datasets may know different numbers of types."""
+    return tuple(np.trim_zeros(np.array(counts), "b").tolist())
 
 
 def _sample(frames: list[Frame]) -> list[Frame]:

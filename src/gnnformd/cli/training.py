@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from gnnformd.cli.app import app
 from gnnformd.cli.options import UnitsChoice, UnitsOption, shown_units
-from gnnformd.cli.show import check_writable, progress, save_json, say
+from gnnformd.cli.show import check_writable, progress, save_json, say, show_note
 from gnnformd.errors import InputError
 
 if TYPE_CHECKING:
@@ -248,17 +248,18 @@ def _shown_units(config: Config, choice: UnitsChoice | None) -> ShownUnits:
 
 def _error(record: EpochRecord, units: ShownUnits) -> str:
     l1 = f"L1 {units.force * record.validation_l1_per_atom:.4g} {units.force_unit} per atom"
-    rmse = record.validation_rmse
-    return l1 if rmse is None else f"RMSE {units.force * rmse:.4g}, {l1}"
+    rmse, energy = record.validation_rmse, record.validation_energy_rmse_per_atom
+    forces = l1 if rmse is None else f"RMSE {units.force * rmse:.4g}, {l1}"
+    return forces if energy is None else f"{forces}, energy {units.per_atom * energy:.3g} {units.per_atom_unit}"
 
 
 def _say_legend() -> None:
     from gnnformd.training.run_folder import is_main_process
 
     if is_main_process():
-        say(
+        show_note(
             "Errors of the validation forces: RMSE of a component; L1: |dFx| + |dFy| + |dFz|, mean over atoms. "
-            "Seconds: of the training, without the compilation of loops."
+            "Energy: RMSE per atom, up to a constant. Seconds: of the training, without the compilation of loops."
         )
 
 

@@ -73,6 +73,7 @@ class FrameData(lightning.LightningDataModule):
             seed=data.seed,
             frames=data.frames,
             config_types=[dataset.config_types for dataset in datasets],
+            compositions=[dataset.compositions for dataset in datasets] if data.split == "compositions" else None,
             validation=[number for number, dataset in enumerate(datasets) if dataset.validation],
         )
         known = range(1, 1 + max(dataset.type_count for dataset in datasets)) if known_types is None else known_types

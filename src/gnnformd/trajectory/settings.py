@@ -46,10 +46,11 @@ class DataSettings(BaseModel):
         "5, default: 1}`; `default` is for all others. They multiply the weights of frames in the file "
         "(`config_weight`). Errors of validation and tests have no weights.",
     )
-    split: Literal["shuffled", "blocks", "trajectory", "stratified", "groups"] = Field(
+    split: Literal["shuffled", "blocks", "trajectory", "stratified", "groups", "compositions"] = Field(
         default="blocks",
         description="Validate on random frames, on blocks of time, on whole datasets, on random frames of each "
-        "config_type in the same share (stratified), or on all frames of some of them (groups).",
+        "config_type in the same share (stratified), on all frames of some of them (groups), or on all frames of some "
+        "compositions.",
     )
     validation_fraction: float = Field(default=0.1, gt=0.0, lt=1.0, description="Part of the frames to validate on.")
     frames: int | None = Field(

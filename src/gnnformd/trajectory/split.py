@@ -14,7 +14,7 @@ __all__ = ["SplitMethod", "split_frames"]
 _MAX_BLOCKS, _MIN_BLOCK_LENGTH = 5, 5
 
 Frames = list[tuple[int, int]]
-SplitMethod: TypeAlias = Literal["shuffled", "blocks", "trajectory", "stratified", "groups"]
+SplitMethod: TypeAlias = Literal["shuffled", "blocks", "trajectory", "stratified", "groups", "compositions"]
 
 
 def split_frames(
@@ -25,6 +25,7 @@ def split_frames(
     seed: int = 0,
     frames: int | None = None,
     config_types: Sequence[Sequence[str | None]] | None = None,
+    compositions: Sequence[Sequence[tuple[int, ...]]] | None = None,
     validation: Sequence[int] = (),
 ) -> tuple[Frames, Frames]:
     """Split the frames of datasets into training and validation.
@@ -32,7 +33,7 @@ def split_frames(
     ``shuffled`` draws single frames, as the original study did; consecutive frames are then in both parts, and the
     error is too low. ``blocks`` validates on the ends of up to five segments of each trajectory. ``trajectory``
     validates on whole datasets. ``stratified`` draws frames from each kind of configuration in the same share, and
-    ``groups`` validates on all frames of some kinds.
+    ``groups`` validates on all frames of some kinds. ``compositions`` validates on all frames of some compositions.
 
     Parameters
     ----------
@@ -48,6 +49,8 @@ def split_frames(
         Total number of frames to use, evenly spaced; all of them by default. Those of ``validation`` do not count.
     config_types
         Kind of configuration of each frame of each dataset, for ``stratified`` and ``groups``.
+    compositions
+        Number of atoms of each type in each frame of each dataset, for ``compositions``.
     validation
         Datasets of which all frames are for validation; all others are then for training, whatever the method.
 
@@ -84,16 +87,19 @@ def split_frames(
         if sum(bool(of_one) for of_one in chosen) < 2:
             raise InputError("split: 'trajectory' needs at least two datasets; give more paths or use 'blocks'.")
         picked = _whole_groups([[(d, f) for f in of_one] for d, of_one in enumerate(chosen)], count, seed)
-    elif method == "groups" or method == "stratified":
-        groups: dict[str | None, Frames] = {}
-        for d, f in everything:
-            groups.setdefault(None if config_types is None else config_types[d][f], []).append((d, f))
-        if len(groups) < 2:
-            raise InputError(f"split: '{method}' needs frames of at least two values of config_type; use 'blocks'.")
-        parts = list(groups.values())
-        picked = _whole_groups(parts, count, seed) if method == "groups" else _shares(parts, validation_fraction, seed)
-    else:
+    elif method == "blocks":
         picked = _blocks(chosen, validation_fraction)
+    else:
+        by, what = (
+            (compositions, "compositions") if method == "compositions" else (config_types, "values of config_type")
+        )
+        groups: dict[object, Frames] = {}
+        for d, f in everything:
+            groups.setdefault(None if by is None else by[d][f], []).append((d, f))
+        if len(groups) < 2:
+            raise InputError(f"split: '{method}' needs frames of at least two {what}; use 'blocks'.")
+        parts, whole = list(groups.values()), method != "stratified"
+        picked = _whole_groups(parts, count, seed) if whole else _shares(parts, validation_fraction, seed)
     return [frame for frame in everything if frame not in picked], sorted(picked)
 
 

@@ -258,8 +258,8 @@ def _extrapolation(results: Sequence[Result[EvaluationResult]], units: ShownUnit
     if not rows:
         return Raw("")
     text = (
-        f"Errors of the forces by extrapolation grade, {units.force_symbol}. The grade tells how unlike all in training "
-        "the surroundings of an atom are; in training it is at most 1, and above 2 forces are not to be trusted."
+        f"Errors of the forces by extrapolation grade, {units.force_symbol}. The grade tells how unlike all in "
+        "training the surroundings of an atom are; there it is at most 1, and above 2 forces are not to be trusted."
     )
     return Raw(f"<p>{text}</p>{table(('model', 'data', 'grade', 'atoms', 'RMSE'), rows, text=(0, 1, 2))}")
 

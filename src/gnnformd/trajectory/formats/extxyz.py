@@ -36,6 +36,9 @@ _ENERGY_UNITS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV, "ev": KCAL_PER_MOL_P
 _FORTRAN = re.compile(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+))[dD]([-+]\d+)(?!\w)")
 """A number with an exponent as Fortran writes it: 1.0D+00."""
 
+_CP2K = re.compile(r"\s*i =\s*\d+, time =")
+"""Start of the comment of a frame that CP2K wrote."""
+
 _TENSOR = re.compile(r"""(?<!\w)(stress|virial)=(["'{])([^"'}\[]*)["'}]""")
 _ASIDE = "six_"
 """Marks a stress or virial that has not the nine numbers that ASE wants."""
@@ -85,6 +88,8 @@ def read_extxyz(
     empty = True
     for number, (line, text) in enumerate(_blocks(path), start=1):
         where = f"{path}, line {line}"
+        if number == 1:
+            _refuse_forces_as_positions(path, text)
         try:
             atoms = _parse(text)
             frame = frame_of_atoms(atoms, number, where, elements, names, line=line)
@@ -152,6 +157,15 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
                 line += 1 + count
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); write the file again.") from error
+
+
+def _refuse_forces_as_positions(path: Path, text: str) -> None:
+    """Refuse a trajectory of forces alone as CP2K writes it, which looks like one of positions."""
+    if "frc" in path.name.lower() and _CP2K.match(text.split("\n", 2)[1]):
+        raise InputError(
+            f"{path}: holds the forces of a CP2K run (hartree/bohr) where positions are expected; write positions, "
+            "forces and energies to one extended XYZ file, in angstrom and eV."
+        )
 
 
 def _parse(text: str) -> Any:

@@ -15,6 +15,7 @@ from gnnformd.trajectory.formats.deepmd import TYPES, read_deepmd
 from gnnformd.trajectory.formats.dump import read_dump, units_of_dump
 from gnnformd.trajectory.formats.extxyz import read_extxyz, units_of_extxyz
 from gnnformd.trajectory.formats.frame_states import FrameStates
+from gnnformd.trajectory.formats.molecule_arrays import read_molecule_arrays, units_of_molecule_arrays
 from gnnformd.trajectory.formats.target_names import TargetNames
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.isolated_atoms import is_isolated_atom
@@ -135,6 +136,12 @@ FORMATS: dict[str, TrajectoryFormat] = {
         "a number",
         units_of_extxyz,
         named_targets=True,
+    ),
+    "sGDML or rMD17": TrajectoryFormat(
+        lambda path, start: start.startswith(b"PK") and path.suffix == ".npz",
+        read_molecule_arrays,
+        "of an .npz file",
+        units_of_molecule_arrays,
     ),
     "any other that ASE reads": TrajectoryFormat(
         lambda path, start: ase_format(path) is not None,

@@ -196,6 +196,11 @@ class PackedDataset(Sequence[Frame]):
         names = (*self._config_types, None)
         return tuple(names[index] for index in self._arrays["config_types"].tolist())
 
+    @property
+    def compositions(self) -> list[tuple[int, ...]]:
+        """Number of atoms of each type in each frame."""
+        return [tuple(np.bincount(frame.types, minlength=self.type_count + 1)[1:].tolist()) for frame in self]
+
     @cached_property
     def known(self) -> NDArray[np.bool_]:
         """Whether each frame has forces, an energy and a virial, (len(self), 3)."""
