@@ -8,6 +8,7 @@ import ase.io
 import numpy as np
 import pytest
 import yaml
+from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -181,7 +182,7 @@ def test_molecules_in_vacuum_of_several_elements_take_two_layers(tmp_path: Path)
         images.append(atoms)
     ase.io.write(tmp_path / "m.xyz", images, format="extxyz")
     found = chosen([str(tmp_path / "m.xyz")])
-    assert found["model.layers"] == 2 and found["model.l_max"] == 2 and found["model.cutoff"] == 6.0
+    assert found["model.layers"] == 2 and found["model.l_max"] == 2 and found["model.cutoff"] == 5.0
     assert found["data.split"] == "shuffled"
 
 
@@ -270,3 +271,16 @@ def test_a_run_is_named_after_its_data() -> None:
     assert run_name(["my data/si (1).xyz"]) == "si-1"
     assert run_name([f"a-long-name-of-data-{k}.xyz" for k in range(5)]) == "a-long-name-of-data-0-and-4-more"
     assert run_name([".."]) == "auto"
+
+
+def test_whole_systems_validate_where_there_are_many_with_several_frames_each(tmp_path: Path) -> None:
+    images = []
+    for size in range(1, 25):
+        for k in range(4):
+            atoms = Atoms("H" * size + "C", np.random.default_rng(k).uniform(0, 9, (size + 1, 3)))
+            atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((size + 1, 3)))
+            images.append(atoms)
+    ase.io.write(tmp_path / "m.xyz", images, format="extxyz")
+    assert chosen([str(tmp_path / "m.xyz")])["data.split"] == "compositions"
+    ase.io.write(tmp_path / "few.xyz", images[::2], format="extxyz")
+    assert chosen([str(tmp_path / "few.xyz")])["data.split"] == "shuffled"

@@ -16,7 +16,7 @@ __all__ = ["Choice", "Chosen", "choose_config"]
 NEIGHBORS = 60
 """An atom's neighbors within the cutoff, where nothing else decides: some four shells of a crystal."""
 
-SHORTEST_CUTOFF, CUTOFF_IN_VACUUM, LONGEST_CUTOFF = 4.5, 6.0, 9.0  # angstrom
+SHORTEST_CUTOFF, CUTOFF_IN_VACUUM, LONGEST_CUTOFF = 4.5, 5.0, 9.0  # angstrom
 LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
 SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
 MANY_ATOMS = 50_000  # in all frames together
