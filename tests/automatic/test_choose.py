@@ -184,6 +184,14 @@ def test_molecules_in_vacuum_of_several_elements_take_two_layers(tmp_path: Path)
     found = chosen([str(tmp_path / "m.xyz")])
     assert found["model.layers"] == 2 and found["model.l_max"] == 2 and found["model.cutoff"] == 5.0
     assert found["data.split"] == "shuffled"
+    for atoms in images:  # two molecules
+        apart = atoms.copy()
+        apart.positions += [4.0, 0.0, 0.0]
+        calculator, calculator.results["forces"] = atoms.calc, np.zeros((2 * len(atoms), 3))
+        atoms += apart
+        atoms.calc = calculator
+    ase.io.write(tmp_path / "pairs.xyz", images, format="extxyz")
+    assert chosen([str(tmp_path / "pairs.xyz")])["model.cutoff"] == 6.0
 
 
 def test_kinds_of_configuration_are_split_alike(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ __all__ = ["Choice", "Chosen", "choose_config"]
 NEIGHBORS = 60
 """An atom's neighbors within the cutoff, where nothing else decides: some four shells of a crystal."""
 
-SHORTEST_CUTOFF, CUTOFF_IN_VACUUM, LONGEST_CUTOFF = 4.5, 5.0, 9.0  # angstrom
+SHORTEST_CUTOFF, LONGEST_CUTOFF = 4.5, 9.0  # angstrom
+CUTOFF_OF_MOLECULE, CUTOFF_OF_CLUSTER = 5.0, 6.0  # angstrom, in vacuum
 LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
 SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
 MANY_ATOMS = 50_000  # in all frames together
@@ -202,8 +203,11 @@ def _cutoff(facts: DataFacts) -> Choice:
     neighbors = facts.neighbors
     wanted = neighbors.distance(NEIGHBORS)
     if wanted > REACH and not facts.periodic[0]:
-        within = neighbors.count(CUTOFF_IN_VACUUM)
-        return Choice("model.cutoff", CUTOFF_IN_VACUUM, f"{within:.0f} of the atoms of a molecule are that close")
+        if facts.clusters:
+            reason = "in vacuum; molecules that are not bonded act on each other farther than bonds"
+            return Choice("model.cutoff", CUTOFF_OF_CLUSTER, reason)
+        within = neighbors.count(CUTOFF_OF_MOLECULE)
+        return Choice("model.cutoff", CUTOFF_OF_MOLECULE, f"{within:.0f} of the atoms of a molecule are that close")
     cutoff = min(max(wanted, SHORTEST_CUTOFF), LONGEST_CUTOFF)
     gap = neighbors.gap(SEARCHED[0] * cutoff, SEARCHED[1] * cutoff)
     cutoff = round(cutoff if gap is None else gap, 2)

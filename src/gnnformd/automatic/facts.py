@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import bond_table
 from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.simulation.stability.pieces import count_pieces
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import PackedDataset
 
@@ -108,6 +111,8 @@ class DataFacts:
         Mean number of neighbors by distance, of frames that are periodic in all directions where there are some.
     density
         Atoms per angstrom^3, the mean of the periodic frames; None without any.
+    clusters
+        Whether there are frames without periodic images that are more than one molecule, or may be.
     """
 
     frames: int
@@ -132,6 +137,7 @@ class DataFacts:
     isolated_atoms: tuple[str, ...]
     neighbors: Neighbors
     density: float | None
+    clusters: bool
 
 
 def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
@@ -172,12 +178,19 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
         isolated_atoms=tuple(sorted({name for dataset in datasets for name in dataset.isolated_atoms})),
         neighbors=_count_neighbors(sample),
         density=float(np.mean(densities)) if densities else None,
+        clusters=any(_is_cluster(frame, names) for frame in sample if not any(frame.periodic)),
     )
 
 
 def _without_zeros(counts: tuple[int, ...]) -> tuple[int, ...]:
     """Leave types without atoms out at the end: datasets may know different numbers of types."""
     return tuple(np.trim_zeros(np.array(counts), "b").tolist())
+
+
+def _is_cluster(frame: Frame, names: Sequence[str] | None) -> bool:
+    """Whether the atoms are more than one piece, or of elements that are not known."""
+    numbers = [atomic_numbers.get(names[kind - 1], 0) if names else 0 for kind in frame.types.tolist()]
+    return 0 in numbers or count_pieces(Atoms(numbers=numbers, positions=frame.positions)) > 1
 
 
 def _sample(frames: list[Frame]) -> list[Frame]:
