@@ -60,6 +60,16 @@ def test_a_run_folder_gives_bonds_charges_and_energies(run_folder: Path) -> None
     assert frames[0].bonds is frames[1].bonds
 
 
+def test_a_folder_of_simulate_has_its_types_and_bonds_in_its_last_state(run_folder: Path) -> None:
+    (run_folder / "topology.data").rename(run_folder / "final.data")
+    assert open_dataset(run_folder).type_names is None
+    masses = "Masses\n\n1 15.9994  # O\n2 1.008  # H\n\nAtoms # full"
+    (run_folder / "final.data").write_text(DATA.replace("Atoms # full", masses))
+    (run_folder / "reference.yaml").rename(run_folder / "simulate.yaml")
+    dataset = open_dataset(run_folder)
+    assert dataset.type_names == ("O", "H") and dataset[0].bonds.tolist() == BONDS
+
+
 def test_a_table_gives_virials_where_all_six_numbers_are(run_folder: Path) -> None:
     names = ",".join(f"virial_{axes}" for axes in ("xx", "yy", "zz", "xy", "xz", "yz"))
     (run_folder / "thermo.csv").write_text(f"step,{names}\n0,1,2,3,4,5,6\n10,1,2,nan,4,5,6\n")

@@ -94,7 +94,7 @@ def unusual_surroundings(ids: Int, grades: Float | None) -> str | None:
     if grades is None or grades.max(initial=0.0) <= UNUSUAL:
         return None
     worst = int(np.argmax(grades))
-    return f"the surroundings of atom {ids[worst]} are like none in training (extrapolation grade {grades[worst]:.2g})."
+    return f"the surroundings of atom {ids[worst]} are like none in training (extrapolation grade {grades[worst]:.3g})."
 
 
 class Unstable(Exception):

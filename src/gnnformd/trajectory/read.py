@@ -64,7 +64,7 @@ def find_sources(path: Path | str | Sequence[Path | str], topology: Path | None 
         Folder with ``trajectory.dump`` (as `gnnformd generate` makes), folder of DeePMD-kit, dump, extxyz file, pattern
         or several of these.
     topology
-        Data file for all of them; without it, ``topology.data`` in the folder.
+        Data file for all of them; without it, ``topology.data`` in the folder, or ``final.data`` of a simulation.
 
     Raises
     ------
@@ -88,7 +88,8 @@ def _source(path: Path, topology: Path | None) -> Source:
     trajectory = path if of_a_run else beside("trajectory.dump") or beside("trajectory.dump.gz")
     if trajectory is None:
         raise InputError(f"{path}: contains neither 'trajectory.dump' nor 'type.raw'; give a reference run or a dump.")
-    return Source(trajectory, topology or beside("topology.data"), beside("thermo.csv"), beside("reference.yaml"))
+    own = beside("topology.data") or (beside("final.data") if beside("simulate.yaml") else None)
+    return Source(trajectory, topology or own, beside("thermo.csv"), beside("reference.yaml"))
 
 
 def names_in_data_file(sources: Sequence[Source]) -> list[str] | None:
