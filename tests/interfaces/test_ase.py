@@ -171,14 +171,18 @@ def test_a_structure_outside_the_training_data_is_told_once(recwarn):
     assert not len(recwarn)
 
 
-def test_surroundings_like_none_in_training_are_told_once_and_grades_can_be_read(crystal, helpers, recwarn):
-    crystal.calc = Calculator(helpers.load(helpers.Graded(5.0, [1.5, 2.5, 2.7, 1.0])))
-    for grade in (1.5, 2.5, 2.7, 1.0):
+def test_surroundings_like_none_in_training_are_told_where_they_last(crystal, helpers, recwarn):
+    grades = [1.5, *[2.5] * 19, 1.0, *[2.5] * 19, 2.7, 2.7, 2.6]
+    crystal.calc = Calculator(helpers.load(helpers.Graded(5.0, grades)))
+    for number, grade in enumerate(grades[:-1]):
         crystal.positions[0, 0] += 0.01
         crystal.get_forces()
         assert crystal.calc.grades.tolist() == [grade] + [1.0] * 31
-    (told,) = (str(warning.message) for warning in recwarn)
-    assert told == (
-        "the surroundings of atom 1 are like none in training (extrapolation grade 2.5). The model test.safetensors "
-        "extrapolates."
+        assert len(recwarn) == (number >= 40)  # twenty calculations on end
+    sentence = (
+        "the surroundings of atom 1 are like none in training (extrapolation grade {}). The model test.safetensors"
     )
+    assert str(recwarn[0].message) == sentence.format(2.7) + " extrapolates."
+    crystal.positions[0, 0] += 0.6  # another structure
+    crystal.get_forces()
+    assert str(recwarn[1].message) == sentence.format(2.6) + " extrapolates."

@@ -21,7 +21,7 @@ CUTOFF_OF_MOLECULE, CUTOFF_OF_CLUSTER = 5.0, 6.0  # angstrom, in vacuum
 LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
 SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
 MANY_ATOMS = 50_000  # in all frames together
-MANY_SYSTEMS, FRAMES_EACH = 20, 3  # from which whole systems can be left for validation
+MANY_SYSTEMS = 20  # from which whole systems can be left for validation
 MINUTES, MINUTES_OF_QUANTUM_DATA = 10.0, 30.0
 
 
@@ -154,8 +154,8 @@ def _data_choices(facts: DataFacts, datasets: Sequence[PackedDataset]) -> list[C
         found.append(Choice("data.split", "stratified", "so that every kind of configuration is in both parts"))
     elif facts.compositions == 1:
         found.append(Choice("data.split", "blocks", "consecutive frames of a trajectory are alike"))
-    elif facts.compositions >= MANY_SYSTEMS and facts.frames >= FRAMES_EACH * facts.compositions:
-        reason = f"{facts.compositions} systems with several frames each: some of them validate"
+    elif facts.recurring >= max(MANY_SYSTEMS, facts.compositions / 2):
+        reason = f"{facts.recurring} systems have several frames each: whole systems validate"
         found.append(Choice("data.split", "compositions", reason))
     else:
         found.append(Choice("data.split", "shuffled", "the frames are of different systems"))

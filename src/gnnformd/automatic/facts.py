@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ Float = NDArray[np.float64]
 REACH, BIN = 10.0, 0.1  # angstrom
 _SAMPLED_FRAMES, _SAMPLED_ATOMS = 20, 20_000
 _CHARGE, _CHANGE = 1e-6, 1e-4  # e
+FRAMES_EACH, SYSTEMS_EACH = 3, 5
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,9 @@ class DataFacts:
     types
         Names of the types that have atoms, numbers where there are no names.
     compositions
-        How many different compositions (numbers of atoms of each type) the frames have.
+        How many different compositions the frames have.
+    recurring
+        How many of them have at least three frames, if each type of atoms is in at least five of these; else 0.
     force_field
         Of the first dataset, if all have one.
     longest_bond_path
@@ -122,6 +126,7 @@ class DataFacts:
     largest: int
     types: tuple[str, ...]
     compositions: int
+    recurring: int
     force_field: ForceField | None
     longest_bond_path: int
     charges: float
@@ -150,7 +155,7 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
     for dataset, index in frames:
         frame = dataset[index]
         energies, virials = energies + (frame.energy is not None), virials + (frame.virial is not None)
-    compositions = {_without_zeros(counts) for dataset in datasets for counts in dataset.compositions}
+    compositions = Counter(found for dataset in datasets for found in dataset.compositions)
     densities = [len(f.types) / abs(np.linalg.det(f.cell)) for f in sample if all(f.periodic)]
     longest = max(datasets, key=lambda dataset: dataset.type_count)
     used = sorted({int(kind) for dataset in datasets for kind in dataset.used_types})
@@ -163,6 +168,7 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
         largest=int(counts.max()),
         types=tuple(names[kind - 1] if names and kind <= len(names) else str(kind) for kind in used),
         compositions=len(compositions),
+        recurring=_recurring(compositions),
         force_field=None if any(known is None for known in fields) else fields[0],
         longest_bond_path=max(_bond_path(frame) for frame in sample),
         charges=max(_largest_charge(frame, fields[0]) for frame in sample),
@@ -182,9 +188,12 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
     )
 
 
-def _without_zeros(counts: tuple[int, ...]) -> tuple[int, ...]:
-    """Leave types without atoms out at the end: datasets may know different numbers of types."""
-    return tuple(np.trim_zeros(np.array(counts), "b").tolist())
+def _recurring(compositions: Mapping[frozenset[tuple[str, int]], int]) -> int:
+    """Count the compositions with several frames; 0 if a type of atoms is in few of them."""
+    several = [found for found, frames in compositions.items() if frames >= FRAMES_EACH]
+    known_in = Counter(name for found in several for name, _ in found)
+    every = {name for found in compositions for name, _ in found}
+    return len(several) if min((known_in[name] for name in every), default=0) >= SYSTEMS_EACH else 0
 
 
 def _is_cluster(frame: Frame, names: Sequence[str] | None) -> bool:

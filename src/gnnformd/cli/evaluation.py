@@ -139,19 +139,21 @@ def show_evaluation(evaluation: Evaluation, units: ShownUnits) -> None:
 
 def _show_extrapolation(evaluation: Evaluation, units: ShownUnits) -> None:
     """Table of the errors by extrapolation grade."""
+    from gnnformd.evaluation.forces.extrapolation import name_of_grades
+
     rows = []
     for dataset in evaluation.datasets:
         found = dataset.extrapolation
         if found is None:
             continue
-        for part, name in zip(found.by_grade, (dataset.path, "", ""), strict=True):
-            grades = f"above {part.above:g}" if part.up_to is None else f"up to {part.up_to:g}"
+        for part, name in zip(found.by_grade, (dataset.path, "", "", ""), strict=False):
+            grades = name_of_grades(part.above, part.up_to)
             rows.append((name, grades, part.atoms, number(None if part.rmse is None else units.force * part.rmse, 3)))
     if rows:
         show_table(
             f"Errors of the forces by extrapolation grade, {units.force_unit}", ("data", "grade", "atoms", "RMSE"), rows
         )
-        show_note("Grade: how unlike all in training the surroundings of an atom are; there it is at most 1.")
+        show_note("Grade: how unlike all in training the surroundings of an atom are; there it is about 1 at most.")
         say("")
 
 
@@ -197,7 +199,7 @@ def predict(
     if found.unusual:
         say(
             f"{found.unusual} of them have atoms whose surroundings are like none in training (column "
-            "extrapolation_grade above 2); forces there are not to be trusted."
+            "extrapolation_grade above 2), so that errors on other data say nothing of theirs."
         )
 
 

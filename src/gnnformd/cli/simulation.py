@@ -283,6 +283,9 @@ def _show_simulation(result: SimulationResult, units: ShownUnits) -> None:
     if outside.steps:
         rows.append(("steps outside the training data", outside.steps))
         rows.append(("the first of them", f"step {outside.first_step}: {outside.reason}"))
+    if outside.unusual_steps:
+        share = f"{100 * outside.unusual_steps / (result.steps + 1):.2g} %"
+        rows.append(("steps with surroundings unlike the data", f"{outside.unusual_steps} ({share})"))
     if not result.stable:
         rows.append(("unstable", f"stopped at step {result.stopped_at_step}: {result.reason}"))
     show_facts("Molecular dynamics with learned forces", rows)

@@ -136,7 +136,7 @@ class _Parity(_Part):
 class _GradeErrors(_Part):
     """Errors of forces by extrapolation grade; see `gnnformd.evaluation.forces.extrapolation.GradeErrors`."""
 
-    above: float
+    above: float | None
     up_to: float | None
     atoms: int
     rmse: float | None
@@ -256,6 +256,7 @@ class _OutsideTraining(_Part):
     steps: int = 0
     first_step: int | None = None
     reason: str | None = None
+    unusual_steps: int = 0
 
 
 class ObservableResult(_Part):

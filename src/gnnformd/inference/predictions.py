@@ -104,7 +104,7 @@ def predict_frames(
         while batch := list(itertools.islice(frames, batch_size)):
             for frame, symbols, forces, energy, virial, grades in asked.about(batch):
                 write_prediction(file, frame, symbols, forces, energy, virial, grades)
-                unusual += grades is not None and grades.max(initial=0.0) > UNUSUAL
+                unusual += grades is not None and bool((grades > UNUSUAL).any())
             count += len(batch)
         if not count:
             raise InputError(f"{path}: contains no frames; give data with at least one complete frame.")

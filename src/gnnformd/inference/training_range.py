@@ -37,8 +37,8 @@ BELOW = 0.9
 """Of the closest approach in training, for the same reason."""
 
 UNUSUAL = 2.0
-"""Largest extrapolation grade of atoms that are like those in training. Independent frames at the temperature of the
-training have grades of up to 1.3 to 1.8 where the data cover it (``docs/trust.md``)."""
+"""Largest extrapolation grade of atoms that are like those in training. In simulations that are sound single atoms are
+above for moments (in 0.3 to 5 % of the steps, ``docs/results.md``), so that it ends none."""
 
 
 def refuse_unknown_types(loaded: LoadedModel, types: NDArray[np.integer]) -> None:
@@ -91,9 +91,9 @@ def unusual_surroundings(ids: Int, grades: Float | None) -> str | None:
     grades
         Their extrapolation grades, (N,), or None.
     """
-    if grades is None or grades.max(initial=0.0) <= UNUSUAL:
+    if grades is None or not (grades > UNUSUAL).any():  # what is not known is NaN
         return None
-    worst = int(np.argmax(grades))
+    worst = int(np.nanargmax(grades))
     return f"the surroundings of atom {ids[worst]} are like none in training (extrapolation grade {grades[worst]:.3g})."
 
 
@@ -166,15 +166,7 @@ class TrainingRange:
             limit = self.blind_below * nearest.contact
             raise Unstable(step, f"{nearest}; below {limit:.3g} the model cannot judge their distance.")
 
-    def leaves(
-        self,
-        ids: Int,
-        types: Int,
-        forces: Float,
-        nearest: ClosePair | None,
-        unseen: str | None,
-        grades: Float | None,
-    ) -> str | None:
+    def leaves(self, ids: Int, types: Int, forces: Float, nearest: ClosePair | None, unseen: str | None) -> str | None:
         """Say in one sentence what lies beyond the training data, or None if nothing does.
 
         Parameters
@@ -188,14 +180,12 @@ class TrainingRange:
         unseen
             How far two atoms are apart of which there was no such pair in training, or None (see
             `gnnformd.inference.seen_pairs.UnseenPairs`).
-        grades
-            Extrapolation grades of the atoms, (N,), or None.
         """
         if unseen is not None:
             return f"{unseen}, but no such pair was in training."
         if nearest is not None and nearest.distance < BELOW / CONTACT_SHARE * nearest.contact:
             return f"{nearest}, closer than all such pairs in training (from {nearest.contact / CONTACT_SHARE:.3g} on)."
-        return self._large_force(ids, types, forces) or unusual_surroundings(ids, grades)
+        return self._large_force(ids, types, forces)
 
     def _large_force(self, ids: Int, types: Int, forces: Float) -> str | None:
         squares = np.einsum("ij,ij->i", forces, forces)

@@ -19,7 +19,7 @@ from gnnformd.errors import InputError
 from gnnformd.graph.type_matching import MASS_TOLERANCE, KnownType, KnownTypes, TypeMap, match_types
 from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.system import Evaluator
-from gnnformd.inference.training_range import TrainingRange
+from gnnformd.inference.training_range import TrainingRange, unusual_surroundings
 from gnnformd.interfaces.element_types import map_of_topology, types_of_elements
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel, load_model
@@ -34,6 +34,7 @@ Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 
 
+LASTING = 20  # calculations; atoms of a sound simulation have surroundings like none in training for moments
 JUMP = 0.5
 """Of an atom within a step of a simulation or of a relaxation, angstrom; more makes it another structure."""
 
@@ -68,9 +69,9 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         refused at the first calculation, and where an atom has jumped by more than half an angstrom since the last one:
         that is another structure.
     grades
-        After a calculation, extrapolation grades of the atoms, (N,): at most 1 in the training data, more than 2 where
-        surroundings are like none there (see `gnnformd.model.density.surroundings.Surroundings`); None if the model
-        does not know them.
+        After a calculation, extrapolation grades of the atoms, (N,): about 1 at most in the training data, more than 2
+        where surroundings are like none there (see `gnnformd.model.density.surroundings.Surroundings`), NaN for atoms
+        of a type of which there were too few; None if the model does not know them.
     warns
         Whether such atoms are refused after a jump, and warned of where they meet step by step, and whether there is a
         warning where a structure first leaves the range of the training data (see
@@ -116,6 +117,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         self._evaluator: Evaluator | None = None
         self._system: tuple[Int, Int, Float] | None = None
         self._range, self._extrapolates = TrainingRange.of(self.loaded), False
+        self._unusual_for = LASTING - 1
         self._ids: Int = np.empty(0, np.int64)
         self._last: Float = np.empty((0, 3))
 
@@ -174,10 +176,16 @@ class Calculator(AseCalculator):  # type: ignore[misc]
                 )
         elif not self._extrapolates:
             nearest = None if self.nearest is None else self.nearest.named(self._ids)
-            reason = self._range.leaves(self._ids, self._system[0], forces, nearest, None, self.grades)
+            reason = self._range.leaves(self._ids, self._system[0], forces, nearest, None) or self._unusual()
             if reason is not None:
                 self._extrapolates = True
                 warnings.warn(f"{reason} The model {self.loaded.path} extrapolates.", stacklevel=3)
+
+    def _unusual(self) -> str | None:
+        """Say which atom has surroundings like none in training, at first or for `LASTING` calculations on end."""
+        found = unusual_surroundings(self._ids, self.grades)
+        self._unusual_for = 0 if found is None else self._unusual_for + 1
+        return found if self._unusual_for >= LASTING else None
 
     def _evaluator_of(self, atoms: Atoms) -> Evaluator:
         """Return the evaluator of this system, made anew when its types or molecules have changed.
@@ -198,7 +206,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             evaluator = evaluator or Evaluator(self.loaded, frame)
             SeenPairs.of(self.loaded).check("the atoms", frame)
             self._evaluator, self._system, self._ids = evaluator, system, frame.ids
-            self._extrapolates = False
+            self._extrapolates, self._unusual_for = False, LASTING - 1
         return evaluator
 
     def _jumped(self, atoms: Atoms) -> bool:

@@ -27,12 +27,10 @@ from gnnformd.inference.seen_pairs import SeenPairs
 from gnnformd.inference.training_range import (
     refuse_missing_charges,
     refuse_unknown_types,
-    unusual_surroundings,
 )
 from gnnformd.interfaces.element_types import map_of_topology, types_of_elements
 from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.files.model_file import LoadedModel, load_model
-from gnnformd.model.interface import Prediction
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.units import KCAL_PER_MOL_PER_EV
@@ -83,7 +81,6 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         self._loaded, self._card, self._path = model, model.card, model.path
         self._seen, self._checked = SeenPairs.of(model), False
         self._told: set[int] = set()  # systems in which such atoms are together
-        self._extrapolated: set[int] = set()  # and in which atoms had surroundings like none in training
         self._model = model.model.eval()
         self._predict = GraphPredictor(self._model, fast=model.compiled)
         self._topology = read_topology(Path(topology)) if isinstance(topology, str | Path) else topology
@@ -127,7 +124,6 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
         ]
         self._tell_unseen(frames, graphs)
         prediction = self._predict(graphs)
-        self._tell_unusual(frames, prediction)
         if prediction.energies is None or prediction.virials is None:
             raise InputError(
                 f"the model {self._path} gives no energy or no virial, which torch-sim needs; use a 'density' model."
@@ -151,16 +147,6 @@ class TorchSimModel(ModelInterface or torch.nn.Module):  # type: ignore[misc]
                     stacklevel=3,
                 )
             (self._told.discard if atoms is None else self._told.add)(number)
-
-    def _tell_unusual(self, frames: list[Frame], prediction: Prediction) -> None:
-        """Warn once for each system in which atoms have surroundings like none in training."""
-        for number, part in enumerate(prediction.split([len(frame.ids) for frame in frames])):
-            if part.grades is None or number in self._extrapolated:
-                continue
-            reason = unusual_surroundings(frames[number].ids, part.grades.double().cpu().numpy())
-            if reason is not None:
-                self._extrapolated.add(number)
-                warnings.warn(f"system {number}: {reason} The model {self._path} extrapolates.", stacklevel=3)
 
     def _frames(self, state: dict[str, Any]) -> list[Frame]:
         """Take the systems of a batch apart."""

@@ -35,8 +35,9 @@ class Prediction:
     virials
         ``sum_i x_i f_i`` of each graph, kcal/mol, (B, 3, 3), or None.
     grades
-        Extrapolation grades of the atoms (of a domain, of those it owns), (N,): at most 1 for atoms of the training
-        data, the larger the less their surroundings are like any of these. None if they are not known.
+        Extrapolation grades of the atoms (of a domain, of those it owns), (N,): about 1 at most for atoms of the
+        training data, the larger the less their surroundings are like any of these; NaN for atoms of a type of which
+        there were too few. None if they are not known.
     """
 
     forces: Tensor

@@ -112,12 +112,16 @@ class Departures:
         Number of them.
     first_step, reason
         The first of them and what was outside, one sentence; None if there are none.
+    unusual
+        Number of steps at which an atom had surroundings like none in training (an extrapolation grade above 2).
     """
 
     steps: int = 0
     first_step: int | None = None
     reason: str | None = None
+    unusual: int = 0
     _last: int | None = None
+    _last_unusual: int | None = None
 
     def note(self, step: int, reason: str, *, warn: bool) -> None:
         """Count a step, once if it is evaluated twice; with ``warn`` there is a warning at the first."""
@@ -128,6 +132,11 @@ class Departures:
             self.first_step, self.reason = step, reason
             if warn:
                 warnings.warn(f"step {step}: {reason} The model extrapolates; further steps are counted.", stacklevel=2)
+
+    def note_unusual(self, step: int) -> None:
+        """Count a step at which an atom had surroundings like none in training, once if it is evaluated twice."""
+        if step != self._last_unusual:
+            self.unusual, self._last_unusual = self.unusual + 1, step
 
     @property
     def to_be_written(self) -> bool:

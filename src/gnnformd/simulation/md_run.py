@@ -118,6 +118,7 @@ class MDRun:
                 "steps": self.departures.steps,
                 "first_step": self.departures.first_step,
                 "reason": self.departures.reason,
+                "unusual_steps": self.departures.unusual,
             },
             "verdict": None if found.verdict is None else {"answer": found.verdict.answer, "text": found.verdict.text},
             "stability": None if found.stability is None else found.stability.to_dict(),

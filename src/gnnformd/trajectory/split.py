@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -25,7 +25,7 @@ def split_frames(
     seed: int = 0,
     frames: int | None = None,
     config_types: Sequence[Sequence[str | None]] | None = None,
-    compositions: Sequence[Sequence[tuple[int, ...]]] | None = None,
+    compositions: Sequence[Sequence[Hashable]] | None = None,
     validation: Sequence[int] = (),
 ) -> tuple[Frames, Frames]:
     """Split the frames of datasets into training and validation.
@@ -50,7 +50,7 @@ def split_frames(
     config_types
         Kind of configuration of each frame of each dataset, for ``stratified`` and ``groups``.
     compositions
-        Number of atoms of each type in each frame of each dataset, for ``compositions``.
+        Composition of each frame of each dataset, for ``compositions``.
     validation
         Datasets of which all frames are for validation; all others are then for training, whatever the method.
 

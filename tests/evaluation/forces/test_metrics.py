@@ -220,7 +220,7 @@ def test_errors_of_each_kind_of_configuration_are_told_apart(stand_ins):
 
 
 class _Graded(ForceModel):
-    """No forces, and grades of 0.5 for oxygen, 1.5 for the first and 3 for the second hydrogen of each molecule."""
+    """No forces; grades in the first half are 0.5 (oxygen), 1.5 and 3 (hydrogen), in the other 0.9 but for one."""
 
     cutoff, layers, conservative = 6.0, 1, False
 
@@ -228,6 +228,7 @@ class _Graded(ForceModel):
         forces = torch.zeros_like(graph.positions)
         grades = torch.tensor([0.5, 1.5, 3.0], dtype=torch.float64).repeat(len(forces) // 3)
         grades[len(forces) // 2 :] = 0.9
+        grades[-1] = torch.nan
         return Prediction(forces, grades=grades)
 
 
@@ -239,11 +240,12 @@ def test_errors_by_extrapolation_grade_are_those_of_the_atoms_with_such_grades(s
     assert (found["largest_grade"], found["frames"]) == (3.0, 3)
     parts = found["by_grade"]
     assert [(part["above"], part["up_to"], part["atoms"]) for part in parts] == [
-        (0.0, 1.0, 48),
+        (0.0, 1.0, 45),
         (1.0, 2.0, 12),
         (2.0, None, 12),
+        (None, None, 3),
     ]
-    likely = np.concatenate([forces[:, :12:3], forces[:, 12:]], axis=1)
-    for part, own in zip(parts, (likely, forces[:, 1:12:3], forces[:, 2:12:3]), strict=True):
+    likely = np.concatenate([forces[:, :12:3], forces[:, 12:-1]], axis=1)
+    for part, own in zip(parts, (likely, forces[:, 1:12:3], forces[:, 2:12:3], forces[:, -1]), strict=True):
         assert part["rmse"] == pytest.approx(np.sqrt((own**2).mean()), rel=1e-12)
     assert evaluate(stand_ins.load(stand_ins.ClassicalModel(6.0)), [data]).datasets[0].extrapolation is None

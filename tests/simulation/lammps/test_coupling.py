@@ -265,19 +265,15 @@ def test_atoms_closer_than_in_training_are_warned_of(argon, helpers, more, steps
         ] == [True] * steps
 
 
-def test_atoms_with_surroundings_like_none_in_training_are_warned_of(argon, helpers):
+@pytest.mark.filterwarnings("error")
+def test_steps_at_which_atoms_have_surroundings_like_none_in_training_are_counted(argon, helpers):
     with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
-        coupling = Coupling(lmp, helpers.load(helpers.Graded(8.0, [1.0, 2.0, 1.9, 2.5, 3.0, 1.0])))
-        with pytest.warns(UserWarning) as said:
-            coupling.run(5)
-        (warning,) = (str(w.message) for w in said)
-        reason = "the surroundings of atom 1 are like none in training (extrapolation grade 2.5)."
-        assert warning == f"step 3: {reason} The model extrapolates; further steps are counted."
-        assert (coupling.departures.steps, coupling.departures.first_step) == (2, 3)
-    with helpers.lammps(*read(argon, "fix 1 all nve")) as lmp:
-        loaded = helpers.load(helpers.Graded(8.0, [1.0, 1.0, 2.1]))
-        with pytest.raises(Unstable, match="step 2: the surroundings of atom 1 are like none"):
-            Coupling(lmp, loaded, guard=Guard(stop_outside=True)).run(6)
+        grades = [1.0, 2.0, float("nan"), 2.5, 3.0, 1.0, 2.1, 2.1]
+        coupling = Coupling(lmp, helpers.load(helpers.Graded(8.0, grades)))
+        coupling.run(5)
+        assert (coupling.departures.steps, coupling.departures.unusual) == (0, 2)
+        coupling.run(1)  # the first step is evaluated again
+        assert coupling.departures.unusual == 4
 
 
 @pytest.mark.parametrize(("share", "steps"), [(1 + 1e-6, 0), (1 - 1e-6, 1)])

@@ -193,27 +193,13 @@ def test_a_run_names_the_first_two_atoms_of_which_there_was_no_such_pair(tmp_pat
     judge, atoms = Judge(loaded, start, "nvt", 60.0), Atoms(f"Ar{len(start.masses)}", start.frame.positions)
     for step in range(5):
         unseen = f"atoms 1 and {step} (Ar and Ar, not bonded) are 4 angstrom apart" if step > 2 else None
-        atoms.calc = SimpleNamespace(nearest=None, unseen=unseen, grades=None)
+        atoms.calc = SimpleNamespace(nearest=None, unseen=unseen)
         judge.look(step, atoms)
     assert judge.outside == (
         3 * start.timestep / 1000,
         "atoms 1 and 3 (Ar and Ar, not bonded) are 4 angstrom apart, but no such pair was in training.",
     )
     assert judge.configuration == atoms
-
-
-def test_surroundings_like_none_in_training_are_outside_and_their_configuration_is_kept(
-    tmp_path: Path, helpers: SimpleNamespace
-) -> None:
-    grades = [1.0] * 30 + [2.5] * 3 + [1.0] * 100
-    loaded = load(helpers.Graded(5.0, grades), closest_pairs=[[0, "Ar", "Ar", 2.9]])
-    (start,) = choose_starts(loaded, [open_dataset(crystal(tmp_path / "argon.xyz", sites=2))], 1)
-    calculator = Calculator(loaded, topology=start.topology, types=start.types)
-    found = short_run(loaded, calculator, start, "nvt", 60.0, seed=1, picoseconds=0.1, seconds=60)
-    assert (found.run.outcome, found.run.cause) == ("outside", "distance")
-    assert found.run.reason == "the surroundings of atom 1 are like none in training (extrapolation grade 2.5)."
-    assert found.run.at_picoseconds == pytest.approx(30 * 0.002)
-    assert found.configuration is not None
 
 
 def test_a_force_that_is_not_finite_breaks_a_run(tmp_path: Path, helpers: SimpleNamespace) -> None:

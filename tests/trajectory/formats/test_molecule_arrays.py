@@ -61,13 +61,27 @@ def test_units_that_the_file_says_are_converted(
     assert open_dataset(path).units == style
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_unit_that_the_file_does_not_say_is_named(tmp_path: Path) -> None:
+    arrays = {"R": POSITIONS, "F": FORCES, "E": ENERGIES, "z": NUMBERS}
+    np.savez(tmp_path / "a.npz", **arrays, r_unit=np.array([b"Bohr"]))
+    with pytest.warns(UserWarning, match=r"does not say its unit of energy, so kcal/mol is taken"):
+        assert_read(tmp_path / "a.npz", 1.0, units.Bohr)
+    np.savez(tmp_path / "b.npz", **arrays, e_unit=np.bytes_("kcal/mol"))
+    with pytest.warns(UserWarning, match=r"does not say its unit of length, so angstrom is taken"):
+        assert_read(tmp_path / "b.npz")
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
         ({"z": None}, r"has no atomic numbers \('z' or 'nuclear_charges'\)"),
         ({"R": None}, r"has no positions \('R' or 'coords'\)"),
         ({"F": None}, r"has no forces \('F' or 'forces'\)"),
-        ({"F": FORCES[:3]}, r"'F' has the shape \(3, 3, 3\), and 4 x 3 x 3 numbers are wanted"),
+        ({"F": FORCES[:3]}, r"'F' has the shape \(3, 3, 3\) \(of float64\), and 4 x 3 x 3 real numbers are wanted"),
+        ({"R": RNG.normal(size=(4, 3, 9)), "z": np.ones(9, int)}, r"'R' has the shape \(4, 3, 9\)"),  # not transposed
+        ({"R": RNG.normal(size=(4, 9, 3)), "F": RNG.normal(size=(4, 9, 3))}, r"'R' has the shape \(4, 9, 3\)"),
+        ({"z": np.array([[8], [8], [8]])}, "'z' must be one list of atomic numbers"),
         ({"E": np.where(np.arange(4) == 2, np.nan, 1.0)}, "'E' contains NaN or infinity"),
         ({"z": np.array([[8, 1, 1], [1, 8, 1]])}, "'z' must be one list of atomic numbers, the same for all frames"),
         ({"e_unit": "Ry", "r_unit": "Ang"}, "its e_unit 'Ry' is none of kcal/mol, ev"),

@@ -279,3 +279,14 @@ def test_types_are_named_by_the_data_file_and_units_are_kept(tmp_path: Path, mas
         oxygen = KnownTypes.of_names("model", ("O",))
         with pytest.raises(InputError, match="its atom types are 1"):
             match_types(KnownTypes(known.source, known.types[:1]), oxygen, [1])
+
+
+def test_compositions_are_the_same_in_files_with_other_types_and_for_copies_of_a_box(tmp_path: Path) -> None:
+    frame = "{}\nProperties=species:S:1:pos:R:3:forces:R:3\n"
+    rows = {name: f"{name} 0 0 {k} 0 0 0\n" for k, name in enumerate("HCO")}
+    (tmp_path / "a.xyz").write_text(frame.format(2) + rows["H"] + rows["C"])
+    (tmp_path / "b.xyz").write_text(
+        frame.format(4) + rows["C"] * 2 + rows["H"] * 2 + frame.format(3) + rows["H"] + rows["C"] + rows["O"]
+    )
+    (one,), (same, other) = (open_dataset(tmp_path / name).compositions for name in ("a.xyz", "b.xyz"))
+    assert one == same == {("H", 1), ("C", 1)} and other == {("H", 1), ("C", 1), ("O", 1)}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gnnformd.inference.training_range import UNUSUAL
 
-__all__ = ["Extrapolation", "ExtrapolationAccumulator", "GradeErrors"]
+__all__ = ["Extrapolation", "ExtrapolationAccumulator", "GradeErrors", "name_of_grades"]
 
 Float = NDArray[np.float64]
 
@@ -24,17 +24,24 @@ class GradeErrors:
     Attributes
     ----------
     above, up_to
-        The limits; None where there is none.
+        The limits; None where there is none, both for atoms whose grades are not known.
     atoms
         Atoms with known forces, all frames together.
     rmse
         Root mean square error of a component, kcal/mol/angstrom; None where there are no such atoms.
     """
 
-    above: float
+    above: float | None
     up_to: float | None
     atoms: int
     rmse: float | None
+
+
+def name_of_grades(above: float | None, up_to: float | None) -> str:
+    """Words for the limits of `GradeErrors`."""
+    if up_to is not None:
+        return f"up to {up_to:g}"
+    return "not known" if above is None else f"above {above:g}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ class Extrapolation:
     frames
         Frames in which an atom has a grade above 2: surroundings like none in training.
     by_grade
-        Errors of the forces on atoms with grades up to 1, from there to 2, and above.
+        Errors of the forces on atoms with grades up to 1, from there to 2, and above; last, where there are some, on
+        those whose grades are not known (of types with too few atoms in training).
     """
 
     largest_grade: float
@@ -66,8 +74,8 @@ class ExtrapolationAccumulator:
 
     def __init__(self) -> None:
         self._largest, self._frames, self._graded = 0.0, 0, False
-        self._atoms = np.zeros(len(LIMITS) - 1, np.int64)
-        self._squares = np.zeros(len(LIMITS) - 1)
+        self._atoms = np.zeros(len(LIMITS), np.int64)  # the last are not known
+        self._squares = np.zeros(len(LIMITS))
 
     def add(self, grades: Float, predicted: Float, reference: Float | None) -> None:
         """Take a frame.
@@ -80,12 +88,12 @@ class ExtrapolationAccumulator:
             kcal/mol/angstrom, (N, 3); no reference where it is not known.
         """
         self._graded = True
-        largest = float(grades.max(initial=0.0))
+        largest = float(np.nan_to_num(grades, nan=0.0).max(initial=0.0))
         self._largest = max(self._largest, largest)
         self._frames += largest > UNUSUAL
         if reference is None:
             return
-        part = np.digitize(grades, LIMITS[1:-1], right=True)
+        part = np.where(np.isnan(grades), len(LIMITS) - 1, np.digitize(grades, LIMITS[1:-1], right=True))
         squares = np.square(predicted - reference).sum(axis=1)
         self._atoms += np.bincount(part, minlength=len(self._atoms))
         self._squares += np.bincount(part, weights=squares, minlength=len(self._atoms))
@@ -94,13 +102,9 @@ class ExtrapolationAccumulator:
         """Summarize; None where no grades are known."""
         if not self._graded:
             return None
+        limits: list[tuple[float | None, float | None]] = [(0.0, 1.0), (1.0, UNUSUAL), (UNUSUAL, None), (None, None)]
         parts = [
-            GradeErrors(
-                LIMITS[k],
-                None if np.isinf(LIMITS[k + 1]) else LIMITS[k + 1],
-                int(atoms),
-                float(np.sqrt(squares / (3 * atoms))) if atoms else None,
-            )
-            for k, (atoms, squares) in enumerate(zip(self._atoms, self._squares, strict=True))
+            GradeErrors(*between, int(atoms), float(np.sqrt(squares / (3 * atoms))) if atoms else None)
+            for between, atoms, squares in zip(limits, self._atoms, self._squares, strict=True)
         ]
-        return Extrapolation(self._largest, self._frames, tuple(parts))
+        return Extrapolation(self._largest, self._frames, tuple(parts if self._atoms[-1] else parts[:-1]))

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gnnformd.evaluation.forces.extrapolation import name_of_grades
 from gnnformd.evaluation.forces.relative_error import NEARLY_ZERO, mean_force, relative_error
 from gnnformd.evaluation.formatting import count, number, percent
 from gnnformd.evaluation.report.commands import commands, next_commands
@@ -252,14 +253,14 @@ def _extrapolation(results: Sequence[Result[EvaluationResult]], units: ShownUnit
         for entry in result.content.datasets:
             found, names = entry.extrapolation, (short_name(result.content.model), short_name(entry.path))
             for number_of_part, part in enumerate(() if found is None else found.by_grade):
-                grades = f"above {part.above:g}" if part.up_to is None else f"up to {part.up_to:g}"
+                grades = name_of_grades(part.above, part.up_to)
                 rmse = number(None if part.rmse is None else units.force * part.rmse)
                 rows.append((*(("", "") if number_of_part else names), grades, count(part.atoms), rmse))
     if not rows:
         return Raw("")
     text = (
         f"Errors of the forces by extrapolation grade, {units.force_symbol}. The grade tells how unlike all in "
-        "training the surroundings of an atom are; there it is at most 1, and above 2 forces are not to be trusted."
+        "training the surroundings of an atom are; there it is about 1 at most."
     )
     return Raw(f"<p>{text}</p>{table(('model', 'data', 'grade', 'atoms', 'RMSE'), rows, text=(0, 1, 2))}")
 

@@ -33,8 +33,7 @@ class CheckedRun:
     picoseconds
         How long it was.
     outcome
-        ``passed``; ``outside``, two atoms came closer than all such pairs in training, or an atom had surroundings like
-        none there; or ``broke``.
+        ``passed``; ``outside``, two atoms came closer than all such pairs in training; or ``broke``.
     cause
         What was wrong; None where it passed.
     at_picoseconds, reason
@@ -117,7 +116,7 @@ class StabilityCheck:
         count, number = len(self.runs), sum(run.outcome == self.outcome for run in self.runs)
         what = {
             "passed": f"of {self._lengths} passed",
-            "outside": "left the training data",
+            "outside": "came closer than the data",
             "broke": "broke",
         }[self.outcome]
         if self.shortened:

@@ -18,7 +18,7 @@ from ase.md.verlet import VelocityVerlet
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.thermo_table import BOX_COLUMNS, THERMO_COLUMNS
 from gnnformd.graph.type_matching import TypeMap
-from gnnformd.inference.training_range import TrainingRange, Unstable
+from gnnformd.inference.training_range import UNUSUAL, TrainingRange, Unstable
 from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.engine import ClosePair
 from gnnformd.simulation.ase.dump_file import write_dump_frame
@@ -119,8 +119,10 @@ class _Run:
         topology, nearest = self.start.topology, self._nearest()
         self.range.check_sight(step, nearest)
         forces = self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV
-        calculator, types = self.atoms.calc, self.types.of(topology.types)
-        reason = self.range.leaves(topology.ids, types, forces, nearest, calculator.unseen, calculator.grades)
+        calculator = self.atoms.calc
+        if calculator.grades is not None and (calculator.grades > UNUSUAL).any():
+            self.departures.note_unusual(step)
+        reason = self.range.leaves(topology.ids, self.types.of(topology.types), forces, nearest, calculator.unseen)
         if reason is None:
             return
         self.departures.note(step, reason, warn=not self.guard.stop_outside)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
 from gnnformd.graph.type_matching import TypeMap
-from gnnformd.inference.training_range import TrainingRange, Unstable
+from gnnformd.inference.training_range import UNUSUAL, TrainingRange, Unstable
 from gnnformd.reference.library import lammps_sentence
 from gnnformd.simulation.guard import Departures, Guard, failure_of
 from gnnformd.simulation.lammps.atom_types import match_lammps_types
@@ -387,8 +387,12 @@ class Coupling:
             arrays = self._lmp.numpy
             total = forces + arrays.extract_atom("f", nelem=count, dim=3)
             types = self._types.of(arrays.extract_atom("type", nelem=count))
-            outside = self._range.leaves(ids, types, total, share.nearest, self._source.unseen, share.grades)
-        if self.ranks.sum(np.array([float(outside is not None)]))[0] == 0.0:
+            outside = self._range.leaves(ids, types, total, share.nearest, self._source.unseen)
+        unusual = share.grades is not None and bool((share.grades > UNUSUAL).any())
+        flags = self.ranks.sum(np.array([outside is not None, unusual], dtype=np.float64))
+        if flags[1]:
+            self.departures.note_unusual(step)
+        if flags[0] == 0.0:
             self._say_inside(True)
             return None
         reason = self.ranks.first_of(outside)

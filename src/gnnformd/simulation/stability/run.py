@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gnnformd.errors import InputError
 from gnnformd.evaluation.liquid.energy_drift import energy_drift
 from gnnformd.graph.distances import CONTACT_SHARE
-from gnnformd.inference.training_range import TrainingRange, Unstable, unusual_surroundings
+from gnnformd.inference.training_range import TrainingRange, Unstable
 from gnnformd.interfaces.ase import Calculator
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.stability import CheckedRun
@@ -150,9 +150,6 @@ class Judge:
         nearest = atoms.calc.nearest
         if nearest is not None:
             self._look_at(step, atoms, nearest)
-        unusual = unusual_surroundings(self._start.frame.ids, atoms.calc.grades)
-        if unusual is not None:
-            self._left(step, atoms, unusual)
         if atoms.calc.unseen is not None:
             self._left(step, atoms, f"{atoms.calc.unseen}, but no such pair was in training.")
         if self._start.pieces is not None and step % max(1, round(BETWEEN_COUNTS / self._start.timestep)) == 0:
@@ -164,7 +161,7 @@ class Judge:
     def _look_at(self, step: int, atoms: Atoms, nearest: ClosePair) -> None:
         ids, frame = self._start.frame.ids, self._start.frame
         types, none = self._start.types.of(frame.types), np.zeros_like(atoms.positions)
-        left = self._range.leaves(ids, types, none, nearest, None, None)
+        left = self._range.leaves(ids, types, none, nearest, None)
         if left is not None:
             closest = nearest.contact / CONTACT_SHARE
             self._left(

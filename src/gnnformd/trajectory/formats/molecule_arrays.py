@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def read_molecule_arrays(
     numbers = _numbers(path, arrays)
     types = np.array((elements or ElementTypes()).numbers([chemical_symbols[z] for z in numbers], str(path)), np.int64)
     atoms = len(types)
-    positions = _values(path, arrays, "positions", (-1, atoms, 3))
+    positions = _values(path, arrays, "positions", (None, atoms, 3))
     if positions is None:
         raise InputError(f"{path}: has no positions ('R' or 'coords'); give an archive of sGDML or rMD17.")
     frames = len(positions)
@@ -107,8 +108,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     known = {name for names in _NAMES.values() for name in names} | {"e_unit", "r_unit"}
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in known}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return {name: np.asarray(file[name]) for name in file.files if name in known}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise InputError(f"{path}: cannot be read ({error}); write it again.") from error
 
 
@@ -116,18 +117,30 @@ def _units(path: Path, arrays: dict[str, NDArray[Any]], *, warn: bool) -> tuple[
     """Units of energy, kcal/mol, and of length, angstrom."""
     found = []
     for name, known, usual in (("e_unit", _ENERGIES, "kcal/mol"), ("r_unit", _LENGTHS, "Ang")):
-        said = str(arrays[name]) if name in arrays else usual
+        said = _text(arrays[name]) if name in arrays else usual
         unit = known.get(said.strip().lower())
         if unit is None:
-            raise InputError(f"{path}: its {name} '{said}' is none of {', '.join(known)}; convert the file.")
+            raise InputError(
+                f"{path}: its {name} '{said[:20]}' is none of {', '.join(known)} (case does not matter); convert it."
+            )
         found.append(unit)
-    if warn and "e_unit" not in arrays:
+    taken = {"e_unit": "kcal/mol", "r_unit": "angstrom"}
+    missing = [name for name in taken if name not in arrays]
+    if warn and missing:
+        what = "units" if len(missing) == 2 else {"e_unit": "unit of energy", "r_unit": "unit of length"}[missing[0]]
         warnings.warn(
-            f"{path}: does not say its units, so kcal/mol and angstrom are taken, in which MD17 and rMD17 are; "
-            "add 'e_unit' (kcal/mol, eV, ...) and 'r_unit' (Ang, bohr) to say them.",
+            f"{path}: does not say its {what}, so {' and '.join(taken[name] for name in missing)} "
+            f"{'are' if len(missing) == 2 else 'is'} taken, as in MD17 and rMD17; add "
+            f"{' and '.join(repr(name) for name in missing)} to say.",
             stacklevel=3,
         )
     return found[0], found[1]
+
+
+def _text(value: NDArray[Any]) -> str:
+    """Read a string of any kind that NumPy has from an array of one."""
+    first = value.ravel()[0] if value.size == 1 else ""
+    return first.decode(errors="replace") if isinstance(first, bytes) else str(first)
 
 
 def _numbers(path: Path, arrays: dict[str, NDArray[Any]]) -> list[int]:
@@ -138,7 +151,7 @@ def _numbers(path: Path, arrays: dict[str, NDArray[Any]]) -> list[int]:
             f"{path}: has no atomic numbers ('z' or 'nuclear_charges'); give an archive of sGDML or rMD17."
         )
     values = arrays[name]
-    if values.ndim == 2 and len(values) and (values == values[0]).all():
+    if values.ndim == 2 and values.shape[1] > 1 and len(values) and (values == values[0]).all():
         values = values[0]  # repeated for each frame
     if values.ndim != 1 or values.dtype.kind not in "iu" or not ((values > 0) & (values < len(chemical_symbols))).all():
         raise InputError(
@@ -149,21 +162,22 @@ def _numbers(path: Path, arrays: dict[str, NDArray[Any]]) -> list[int]:
 
 
 def _values(
-    path: Path, arrays: dict[str, NDArray[Any]], meaning: str, shape: tuple[int, ...]
+    path: Path, arrays: dict[str, NDArray[Any]], meaning: str, shape: tuple[int | None, ...]
 ) -> NDArray[np.float64] | None:
     name = next((name for name in _NAMES[meaning] if name in arrays), None)
     if name is None:
         return None
     values = arrays[name]
-    try:
-        if values.dtype.kind not in "fiu":
-            raise ValueError
-        found: NDArray[np.float64] = values.astype(np.float64).reshape(shape)
-    except ValueError as error:
-        wanted = " x ".join("frames" if size == -1 else str(size) for size in shape)
+    if meaning == "energies" and values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    fits = values.ndim == len(shape) and all(size in (None, own) for size, own in zip(shape, values.shape, strict=True))
+    if values.dtype.kind not in "fiu" or not fits:
+        wanted = " x ".join("frames" if size is None else str(size) for size in shape)
         raise InputError(
-            f"{path}: '{name}' has the shape {values.shape}, and {wanted} numbers are wanted; correct it."
-        ) from error
+            f"{path}: '{name}' has the shape {values.shape} (of {values.dtype}), and {wanted} real numbers are wanted; "
+            "correct it."
+        )
+    found: NDArray[np.float64] = values.astype(np.float64)
     if not np.isfinite(found).all():
         raise InputError(f"{path}: '{name}' contains NaN or infinity; remove these frames.")
     return found

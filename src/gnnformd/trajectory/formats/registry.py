@@ -138,7 +138,7 @@ FORMATS: dict[str, TrajectoryFormat] = {
         named_targets=True,
     ),
     "sGDML or rMD17": TrajectoryFormat(
-        lambda path, start: start.startswith(b"PK") and path.suffix == ".npz",
+        lambda path, start: start.startswith(b"PK") and path.suffix.lower() == ".npz",
         read_molecule_arrays,
         "of an .npz file",
         units_of_molecule_arrays,

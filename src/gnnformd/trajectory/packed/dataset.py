@@ -197,9 +197,14 @@ class PackedDataset(Sequence[Frame]):
         return tuple(names[index] for index in self._arrays["config_types"].tolist())
 
     @property
-    def compositions(self) -> list[tuple[int, ...]]:
-        """Number of atoms of each type in each frame."""
-        return [tuple(np.bincount(frame.types, minlength=self.type_count + 1)[1:].tolist()) for frame in self]
+    def compositions(self) -> list[frozenset[tuple[str, int]]]:
+        """Types of each frame, and atoms of each beside the others: the same for several copies of a box."""
+        names, found = self.type_names or (), []
+        for frame in self:
+            types, counts = np.unique(frame.types, return_counts=True)
+            named = (names[kind - 1] if kind <= len(names) else str(kind) for kind in types.tolist())
+            found.append(frozenset(zip(named, (counts // np.gcd.reduce(counts)).tolist(), strict=True)))
+        return found
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:

@@ -33,4 +33,5 @@ def block_grades(
         nearest = np.inf
         for k in range(number):
             nearest = min(nearest, half_squares[k] - products[a * number + k])
-        workspace.grades[a] = weights.scale[s] * np.sqrt(max(square + 2.0 * nearest, 0.0))
+        distance = np.sqrt(max(square + 2.0 * nearest, 0.0))
+        workspace.grades[a] = weights.scale[s] * distance if weights.scale[s] > 0.0 else np.nan
