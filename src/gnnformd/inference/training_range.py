@@ -38,7 +38,7 @@ BELOW = 0.9
 
 UNUSUAL = 2.0
 """Largest extrapolation grade of atoms that are like those in training. In simulations that are sound single atoms are
-above for moments (in 0.3 to 5 % of the steps, ``docs/results.md``), so that it ends none."""
+above for moments (in up to 5 % of the steps, ``docs/results.md``), so that it ends none."""
 
 
 def refuse_unknown_types(loaded: LoadedModel, types: NDArray[np.integer]) -> None:
