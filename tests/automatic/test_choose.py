@@ -292,3 +292,16 @@ def test_whole_systems_validate_where_there_are_many_with_several_frames_each(tm
     assert chosen([str(tmp_path / "m.xyz")])["data.split"] == "compositions"
     ase.io.write(tmp_path / "few.xyz", images[::2], format="extxyz")
     assert chosen([str(tmp_path / "few.xyz")])["data.split"] == "shuffled"
+
+
+def test_crystals_of_several_sizes_are_several_systems(tmp_path: Path) -> None:
+    images = []
+    for k in range(6):
+        atoms = bulk("Cu", cubic=True) * (1 + k % 2, 1, 1)
+        atoms.rattle(0.05, seed=k)
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0 - k, forces=np.zeros((len(atoms), 3)))
+        images.append(atoms)
+    ase.io.write(tmp_path / "both.xyz", images, format="extxyz")
+    assert chosen([str(tmp_path / "both.xyz")])["data.split"] == "shuffled"
+    ase.io.write(tmp_path / "one.xyz", images[::2], format="extxyz")
+    assert chosen([str(tmp_path / "one.xyz")])["data.split"] == "blocks"

@@ -152,7 +152,7 @@ def _data_choices(facts: DataFacts, datasets: Sequence[PackedDataset]) -> list[C
         return found
     if len(facts.config_types) > 1:
         found.append(Choice("data.split", "stratified", "so that every kind of configuration is in both parts"))
-    elif facts.compositions == 1:
+    elif facts.one_system:
         found.append(Choice("data.split", "blocks", "consecutive frames of a trajectory are alike"))
     elif facts.recurring >= max(MANY_SYSTEMS, facts.compositions / 2):
         reason = f"{facts.recurring} systems have several frames each: whole systems validate"
@@ -287,7 +287,7 @@ def _training_choices(facts: DataFacts) -> list[Choice]:
 def _energy_weight(facts: DataFacts) -> Choice:
     if not facts.energies:
         return Choice("training.energy_weight", 0.0, "the data have no energies")
-    if facts.compositions == 1 and (_is_classical(facts) or _is_of_short_reach(facts)):
+    if facts.one_system and (_is_classical(facts) or _is_of_short_reach(facts)):
         reason = "forces fix the energy of one system up to a constant"
         return Choice("training.energy_weight", 0.0, reason)
     reason = f"{_share(facts.energies, facts)} have energies; their errors count a twentieth"

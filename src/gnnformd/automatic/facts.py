@@ -84,7 +84,7 @@ class DataFacts:
     types
         Names of the types that have atoms, numbers where there are no names.
     compositions
-        How many different compositions the frames have.
+        How many different compositions the frames have; copies of a box have the same.
     recurring
         How many of them have at least three frames, if each type of atoms is in at least five of these; else 0.
     force_field
@@ -143,6 +143,11 @@ class DataFacts:
     neighbors: Neighbors
     density: float | None
     clusters: bool
+
+    @property
+    def one_system(self) -> bool:
+        """Whether all frames have the same number of atoms of each type."""
+        return self.compositions == 1 and self.smallest == self.largest
 
 
 def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:

@@ -8,11 +8,11 @@ import torch
 from scipy.spatial.distance import cdist
 from tests.inference.test_system import CUBE, MODELS, TILTED, model_with_scales, molecules
 from tests.model.conftest import FIELD
+from tests.model.density.test_energy_floor import halves
 from tests.model.density.test_model import water
 from tests.model.density.test_reference import by, graph_of
 
 from gnnformd.graph.build import build_graph, collate
-from gnnformd.inference.domain import Domain, NeighborLists
 from gnnformd.inference.domain_forces import DomainForces
 from gnnformd.model.choose_engine import build_engine
 from gnnformd.model.density.compile_engine import kernels
@@ -157,16 +157,7 @@ def test_each_domain_has_the_grades_of_its_own_atoms(settings, compiled):
     loaded = replace(loaded, compiled=compiled)
     frame = replace(molecules(), periodic=(False, False, False), cell=np.diag([40.0] * 3))
     expected = loaded.model(build_graph(frame, 3.4, FIELD, dtype=torch.float64)).grades.numpy()
-    found, none = np.full(81, np.nan), np.empty(0, np.int64)
-    for order in (np.arange(81), np.roll(np.arange(81), -40)):
-        own = 40 if order[0] == 0 else 41
-        part = replace(frame, types=frame.types[order], positions=frame.positions[order], bonds=None)
-        inverse = np.argsort(order)
-        graph = build_graph(replace(part, bonds=inverse[frame.bonds]), 3.4, FIELD, dtype=torch.float64)
-        rows = torch.argsort(graph.center_index, stable=True)
-        start = np.concatenate([[0], np.cumsum(torch.bincount(graph.center_index, minlength=81).numpy())])
-        neighbor = (graph.neighbor_index | (graph.bond_kind << 30))[rows].numpy().astype(np.uint32).view(np.int32)
-        lists = NeighborLists(start, neighbor, none.reshape(0, 2), none)
-        domain = Domain(own, part.ids, part.types, None, part.positions, lists)
-        found[order[:own]] = DomainForces(loaded, part.types).evaluate(domain).grades
+    found = np.full(81, np.nan)
+    for order, domain in halves(frame):
+        found[order[: domain.own_count]] = DomainForces(loaded, domain.types).evaluate(domain).grades
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=3e-7)

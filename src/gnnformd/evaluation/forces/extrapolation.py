@@ -14,7 +14,8 @@ __all__ = ["Extrapolation", "ExtrapolationAccumulator", "GradeErrors", "name_of_
 
 Float = NDArray[np.float64]
 
-LIMITS = (0.0, 1.0, UNUSUAL, np.inf)
+LIMITS: tuple[tuple[float | None, float | None], ...] = ((0.0, 1.0), (1.0, UNUSUAL), (UNUSUAL, None), (None, None))
+"""Of the parts; the last is of atoms whose grades are not known."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class ExtrapolationAccumulator:
 
     def __init__(self) -> None:
         self._largest, self._frames, self._graded = 0.0, 0, False
-        self._atoms = np.zeros(len(LIMITS), np.int64)  # the last are not known
+        self._atoms = np.zeros(len(LIMITS), np.int64)
         self._squares = np.zeros(len(LIMITS))
 
     def add(self, grades: Float, predicted: Float, reference: Float | None) -> None:
@@ -93,7 +94,7 @@ class ExtrapolationAccumulator:
         self._frames += largest > UNUSUAL
         if reference is None:
             return
-        part = np.where(np.isnan(grades), len(LIMITS) - 1, np.digitize(grades, LIMITS[1:-1], right=True))
+        part = np.where(np.isnan(grades), len(LIMITS) - 1, np.digitize(grades, (1.0, UNUSUAL), right=True))
         squares = np.square(predicted - reference).sum(axis=1)
         self._atoms += np.bincount(part, minlength=len(self._atoms))
         self._squares += np.bincount(part, weights=squares, minlength=len(self._atoms))
@@ -102,9 +103,8 @@ class ExtrapolationAccumulator:
         """Summarize; None where no grades are known."""
         if not self._graded:
             return None
-        limits: list[tuple[float | None, float | None]] = [(0.0, 1.0), (1.0, UNUSUAL), (UNUSUAL, None), (None, None)]
         parts = [
             GradeErrors(*between, int(atoms), float(np.sqrt(squares / (3 * atoms))) if atoms else None)
-            for between, atoms, squares in zip(limits, self._atoms, self._squares, strict=True)
+            for between, atoms, squares in zip(LIMITS, self._atoms, self._squares, strict=True)
         ]
         return Extrapolation(self._largest, self._frames, tuple(parts if self._atoms[-1] else parts[:-1]))

@@ -28,6 +28,8 @@ _NAMES = {
 }
 """Names in archives of sGDML and MD17, and of rMD17."""
 
+_UNITS = ("e_unit", "r_unit")
+
 _HARTREE, _BOHR = 27.211386246, 0.529177210544
 _ENERGIES = {"kcal/mol": 1.0, "ev": KCAL_PER_MOL_PER_EV, "mev": 1e-3 * KCAL_PER_MOL_PER_EV, "kj/mol": 1 / 4.184}
 _ENERGIES |= dict.fromkeys(("ha", "hartree", "eh"), _HARTREE * KCAL_PER_MOL_PER_EV)
@@ -68,7 +70,7 @@ def read_molecule_arrays(
     InputError
         The file cannot be read, an array is missing, has a wrong shape, or is not finite.
     """
-    arrays = _arrays(path)
+    arrays = _arrays(path, {*_UNITS, *(name for names in _NAMES.values() for name in names)})
     energy, length = _units(path, arrays, warn=True)
     numbers = _numbers(path, arrays)
     types = np.array((elements or ElementTypes()).numbers([chemical_symbols[z] for z in numbers], str(path)), np.int64)
@@ -99,16 +101,15 @@ def read_molecule_arrays(
 
 def units_of_molecule_arrays(path: Path) -> str:
     """Choose the unit style that results are shown in: ``metal`` where the file has eV, else ``real``."""
-    energy, _ = _units(path, _arrays(path), warn=False)
+    energy, _ = _units(path, _arrays(path, set(_UNITS)), warn=False)
     return "metal" if energy in (_ENERGIES["ev"], _ENERGIES["mev"]) else "real"
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays that have a meaning here."""
-    known = {name for names in _NAMES.values() for name in names} | {"e_unit", "r_unit"}
+def _arrays(path: Path, wanted: set[str]) -> dict[str, NDArray[Any]]:
+    """Those of the wanted arrays that the file has."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: np.asarray(file[name]) for name in file.files if name in known}
+            return {name: np.asarray(file[name]) for name in file.files if name in wanted}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise InputError(f"{path}: cannot be read ({error}); write it again.") from error
 
