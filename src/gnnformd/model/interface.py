@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -227,6 +227,21 @@ class ForceModel(nn.Module, ABC):
         sample
             A batch of training frames with their targets.
         """
+
+    def lone_pair_energies(self, sample: AtomicGraph) -> Callable[[int], Tensor] | None:
+        """Find energies that a training keeps near zero: what is learned of pairs of atoms that are alone in space.
+
+        Parameters
+        ----------
+        sample
+            A batch of training frames with their targets.
+
+        Returns
+        -------
+        callable or None
+            From a random seed to energies, kcal/mol, (P,); None where the learned part has to describe such pairs.
+        """
+        return None
 
     def learn_range(self, graphs: Iterable[AtomicGraph]) -> None:
         """Learn after a training how far the data go, so that energies stay bounded outside, and grades are known.

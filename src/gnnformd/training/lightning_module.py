@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from gnnformd.training.soap import Soap
 __all__ = ["ForceFitting"]
 
 TRAIN_TOTALS, VALIDATION_TOTALS = 7, 16
+LONE_PAIRS_EVERY = 4  # batches, on average, lone pairs are looked at: they take a tenth of a step of liquid water
 MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
@@ -61,14 +62,27 @@ class ForceFitting(lightning.LightningModule):
         From `measure_scales`.
     types
         Number of types of atoms, T.
+    sample
+        A batch of training frames with their targets. If the model finds `ForceModel.lone_pair_energies` in them, a
+        fourth of the batches, chosen by their seeds, also costs `Loss.of_lone_pairs`, which is in none of the losses
+        that are told.
     """
 
-    def __init__(self, model: ForceModel, settings: TrainingSettings, scales: Scales, types: int) -> None:
+    def __init__(
+        self,
+        model: ForceModel,
+        settings: TrainingSettings,
+        scales: Scales,
+        types: int,
+        sample: AtomicGraph | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
         self.types = types
         self.loss = Loss(settings, scales)
+        self._sample = sample
+        self._lone_pairs: Callable[[int], Tensor] | None = None
         for part in model.modules():
             if isinstance(part, Perceptron):
                 part.round_gradients = settings.round_gradients
@@ -108,7 +122,10 @@ class ForceFitting(lightning.LightningModule):
             self.train_totals += torch.stack([part.to(self.train_totals) for part in parts])
             rows = self.loss.energy_rows(prediction, graph, self.types)
             self.energy_moments += rows.T @ (rows * real[:, None])
-        return (loss * weights).sum() + penalty * weights.max()
+        cost = (loss * weights).sum() + penalty * weights.max()
+        if self._lone_pairs is not None and portion.batch_seed % LONE_PAIRS_EVERY == 0:
+            cost = cost + self.loss.of_lone_pairs(self._lone_pairs(portion.batch_seed)) * weights.sum()
+        return cost
 
     def _weights(self, terms: Tensor, known: Tensor, portion: Portion) -> Tensor:
         """Weights of forces, energies and virials, (3,), from what they cost lately where they are automatic."""
@@ -149,6 +166,12 @@ class ForceFitting(lightning.LightningModule):
         """Move the graphs."""
         graph, portion = batch
         return graph.to(device), portion
+
+    def on_train_start(self) -> None:
+        """Find lone pairs, when the weights of an earlier training are in place."""
+        if self._sample is not None:
+            sample = self._sample.to(self.device, weight_of(self.model).dtype)
+            self._lone_pairs = self.model.lone_pair_energies(sample)
 
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""

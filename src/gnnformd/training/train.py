@@ -356,7 +356,7 @@ class _Fit:
                 checkpoints.mkdir(exist_ok=True)
             try:
                 self.stage("first step (loops are compiled)")
-                fitting = ForceFitting(network, self.training, measure_scales(sample), len(names))
+                fitting = ForceFitting(network, self.training, measure_scales(sample), len(names), sample)
                 trainer.fit(fitting, frames, ckpt_path=None if start is None else start.path, weights_only=True)
             finally:
                 if (checkpoints / "last.ckpt").exists() and log.records and is_main_process():

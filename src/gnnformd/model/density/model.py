@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,6 +16,7 @@ from gnnformd.graph.distances import shortest_distances
 from gnnformd.model.density.bond_angles import AnglePotentials
 from gnnformd.model.density.classical_fit import fit_classical
 from gnnformd.model.density.electrostatics import Electrostatics
+from gnnformd.model.density.lone_pairs import LonePairs
 from gnnformd.model.density.network import DensityNetwork, Geometries
 from gnnformd.model.density.pair_potentials import PairPotentials
 from gnnformd.model.density.radial import INNER, softened
@@ -23,7 +24,7 @@ from gnnformd.model.density.repulsion import Contacts
 from gnnformd.model.density.settings import DensitySettings
 from gnnformd.model.density.term_registry import pair_terms
 from gnnformd.model.density.terms import PairKinds, PairTerm
-from gnnformd.model.interface import ForceModel, LongRange, Prediction
+from gnnformd.model.interface import ForceModel, LongRange, Prediction, weight_of
 
 if TYPE_CHECKING:
     from gnnformd.model.settings import ModelSettings
@@ -302,6 +303,30 @@ class DensityModel(ForceModel):
         """See `ForceModel.match_energies`: energies of types are corrected by least squares."""
         if sample.energies is not None:
             self.network.correct_type_energies(sample, sample.energies - self(sample).energies)
+
+    @torch.no_grad()
+    def lone_pair_energies(self, sample: AtomicGraph) -> Callable[[int], Tensor] | None:
+        """See `ForceModel.lone_pair_energies`: there are some if the network's forces are few beside those of the data.
+
+        In a liquid the network corrects what potentials leave, and nothing there says what it makes of two atoms alone.
+        """
+        if sample.forces is None or not len(sample.half_edges.center):
+            return None
+        training = self.training
+        self.eval()
+        known = ~sample.forces.isnan()[:, 0]
+        learned = (self(sample).forces - self.fixed_part(sample).forces)[known]
+        self.train(training)
+        if not learned.norm() < NEARLY_CLASSICAL * sample.forces[known].norm():
+            return None
+        pairs = LonePairs.of(sample, self.contacts.of_edges(sample), self.cutoff)
+
+        def energies(seed: int) -> Tensor:
+            weight = weight_of(self)
+            graph = pairs.at_random(seed).to(weight.device, weight.dtype)
+            return pairs.beside_apart(graph.sum_per_graph(self._of_atoms(graph)[0]))
+
+        return energies
 
     @torch.no_grad()
     def learn_range(self, graphs: Iterable[AtomicGraph]) -> None:

@@ -181,7 +181,6 @@ class DensityNetwork(nn.Module):
             energy = energy + more + correction
         return energy, scalars, activations
 
-    @torch.no_grad()
     def bare_energies(
         self, graph: AtomicGraph, vectors: Tensor, soft: Tensor, soft_slope: Tensor
     ) -> tuple[Tensor, Tensor]:
