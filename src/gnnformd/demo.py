@@ -233,8 +233,13 @@ class Demo:
             found = force_curves(load_model(self._model(run)))
             write_json(self._out / f"curves-{run}.json", curves_to_dict(str(self._model(run)), found))
             save_figure(force_curve_figure(found), self._figure(f"curves-{run}"))
-            parts += [f"{run}, {curve.name} {percent(curve.relative_rms_error)}" for curve in found]
-        return "rms error over rms force: " + ", ".join(parts)
+            for curve in found:
+                error = curve.relative_rms_error_in_data
+                unseen = " (in no data)" if error is None else ""
+                parts.append(
+                    f"{run}, {curve.name}{unseen} {percent(curve.relative_rms_error if error is None else error)}"
+                )
+        return "rms error over rms force, at the distances of the data: " + ", ".join(parts)
 
     def _simulate(self) -> str:
         from gnnformd.model.files.model_file import load_model
