@@ -11,9 +11,9 @@ import torch
 from ase.build import bulk
 
 from gnnformd.errors import InputError
-from gnnformd.graph.neighbors import neighbor_pairs
 from gnnformd.inference.system import Evaluator
 from gnnformd.interfaces.ase import Calculator
+from gnnformd.neighbors import neighbor_pairs
 from gnnformd.trajectory.formats.data_file import read_topology
 from gnnformd.trajectory.read import read_frames
 from gnnformd.units import KCAL_PER_MOL_PER_EV as EV

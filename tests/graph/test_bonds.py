@@ -4,7 +4,7 @@ import pytest
 from gnnformd.errors import InputError
 from gnnformd.graph.bonds import bond_kinds, bond_table, refuse_narrow_box
 from gnnformd.graph.build import build_graph
-from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.neighbors import neighbor_pairs
 from gnnformd.trajectory.frame import Frame
 
 

@@ -11,7 +11,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from gnnformd.force_field import AtomType, ForceField
-from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.neighbors import neighbor_pairs
 from gnnformd.trajectory.settings import DataSettings
 
 FIELD = ForceField(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import bond_table
-from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.neighbors import neighbor_pairs
 from gnnformd.simulation.stability.pieces import count_pieces
 from gnnformd.trajectory.frame import Frame
 from gnnformd.trajectory.packed.dataset import PackedDataset

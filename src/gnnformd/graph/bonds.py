@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
-from gnnformd.graph.neighbors import completed_cell
+from gnnformd.neighbors import completed_cell
 
 __all__ = ["BOND_KINDS", "BondTable", "bond_kinds", "bond_table", "refuse_narrow_box"]
 

@@ -15,7 +15,7 @@ from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import BondTable, bond_kinds, bond_table, refuse_narrow_box
-from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.neighbors import neighbor_pairs
 from gnnformd.trajectory.frame import EQUAL_WEIGHTS, Frame
 
 __all__ = ["StoredEdges", "build_graph", "collate", "find_edges", "join_frames"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnnformd.graph.neighbors import completed_cell
+from gnnformd.neighbors import completed_cell
 
 if TYPE_CHECKING:
     from gnnformd.force_field import ForceField

@@ -11,7 +11,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.bonds import bond_table
 from gnnformd.graph.build import build_graph
-from gnnformd.graph.neighbors import completed_cell
+from gnnformd.neighbors import completed_cell
 from gnnformd.trajectory.frame import Frame
 
 __all__ = ["MovingGraph"]
@@ -99,7 +99,7 @@ class MovingGraph:
         Raises
         ------
         InputError
-            The frame cannot be searched (see `gnnformd.graph.neighbors.neighbor_pairs`).
+            The frame cannot be searched (see `gnnformd.neighbors.neighbor_pairs`).
         """
         last, moved, box = self._current(positions, cell, periodic)
         return last.graph, moved, box

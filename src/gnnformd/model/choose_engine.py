@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from gnnformd.errors import InputError
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.graph.build import collate
-from gnnformd.graph.neighbors import completed_cell
 from gnnformd.model.engine import DomainNeighbors, Engine, EngineResult, OtherDomains
 from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.model.registry import fast_engines
 from gnnformd.model.torch_engine import TorchDomainEngine, TorchEngine
+from gnnformd.neighbors import completed_cell
 
 __all__ = [
     "GraphPredictor",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.trajectory.frame import Float, Frame, Int
 from gnnformd.trajectory.work_of_forces import WorkOfForces
@@ -394,12 +395,15 @@ def _sum_pairs(atoms: int, i: Int, j: Int, attraction: Float, vectors: Float, r:
 
 
 def _neighbors(frame: Frame, cutoff: float) -> tuple[Int, Int, Float, Float]:
-    from vesin import NeighborList
+    """Atoms of each pair closer than a cutoff, the vectors between them, and their lengths, angstrom."""
+    from gnnformd.neighbors import neighbor_pairs
 
-    i, j, vectors, r = NeighborList(cutoff=cutoff, full_list=False).compute(
-        points=frame.positions, box=frame.cell, periodic=np.array(frame.periodic), quantities="ijDd"
-    )
-    return i.astype(np.int64), j.astype(np.int64), vectors, r
+    try:
+        i, j, shift = neighbor_pairs(frame.positions, frame.cell, frame.periodic, cutoff)
+    except InputError as error:
+        raise InputError(f"{frame.name}: {error}") from error
+    vectors = frame.positions[j] - frame.positions[i] + shift @ frame.cell
+    return i, j, vectors, np.linalg.norm(vectors, axis=1)
 
 
 def _shortest_distance(frame: Frame, known: float) -> float:

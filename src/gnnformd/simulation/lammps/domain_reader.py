@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.graph.bonds import BondTable
-from gnnformd.graph.neighbors import neighbor_pairs
 from gnnformd.graph.type_matching import TypeMap
 from gnnformd.inference.domain import Domain, NeighborLists
 from gnnformd.model.engine import NEIGHBOR_BITS
+from gnnformd.neighbors import neighbor_pairs
 from gnnformd.simulation.lammps.neighbor_lists import read_lists
 
 if TYPE_CHECKING:

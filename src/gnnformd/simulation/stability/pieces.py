@@ -8,7 +8,7 @@ from ase.data import covalent_radii
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from gnnformd.graph.neighbors import neighbor_pairs
+from gnnformd.neighbors import neighbor_pairs
 
 __all__ = ["count_pieces", "in_vacuum"]
 

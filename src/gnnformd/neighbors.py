@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from vesin import NeighborList
 
+from gnnformd.cell_list import half_list
 from gnnformd.errors import InputError
-from gnnformd.numba_jit import compiled
 
 __all__ = ["completed_cell", "neighbor_pairs"]
 
@@ -24,14 +22,14 @@ _BYTES_PER_PAIR = 100
 
 
 def neighbor_pairs(
-    positions: ArrayLike, cell: ArrayLike, periodic: bool | Sequence[bool], cutoff: float, *, threads: int = 1
+    positions: ArrayLike, cell: ArrayLike, periodic: bool | Sequence[bool], cutoff: float
 ) -> tuple[Int, Int, Shift]:
     """Half list of the pairs with ``|x_j - x_i + shift @ cell| < cutoff``.
 
     All images within the cutoff count: a pair appears once per image, and an atom is paired with its own images when
     the cutoff is longer than the box. Each pair is listed once, with ``i < j``, or ``i == j`` and the first nonzero
-    component of ``shift`` positive. The order is by ``i``, then ``j``, then ``shift``: the same atoms give the same
-    list on every run and with any number of threads.
+    component of ``shift`` positive. The order is by ``i``, then ``j``, then ``shift``. The interpreter lock is released
+    meanwhile, so that threads search many frames at a time.
 
     Parameters
     ----------
@@ -44,9 +42,6 @@ def neighbor_pairs(
         Whether each direction is periodic; one value for all three.
     cutoff
         angstrom.
-    threads
-        Threads of the search; the interpreter lock is released meanwhile, so for many frames it is faster to use
-        many Python threads with one search thread each.
 
     Returns
     -------
@@ -77,15 +72,8 @@ def neighbor_pairs(
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3), np.int32)
     x = _without_gaps(x, box[~flags], cutoff)
     _check_size(x, box, flags, float(cutoff))
-    reach = _search_cutoff(x, box, flags, float(cutoff))
-    search = NeighborList(cutoff=reach, full_list=False, n_threads=threads)
-    found = search.compute(x, box, flags, quantities="PSd" if reach > cutoff else "PS", copy=False)
-    # these arrays are freed with the search; the result is a copy
-    pairs, shift = found[0].view(np.int64), found[1]
-    if reach > cutoff:
-        near = found[2] < cutoff
-        pairs, shift = pairs[near], shift[near]
-    return _sorted_half(pairs, shift, len(x))
+    _refuse_far_atoms(x, box, flags)
+    return half_list(x, box, flags, float(cutoff))
 
 
 def _check(positions: Float, cutoff: float) -> None:
@@ -177,57 +165,10 @@ def _without_gaps(positions: Float, directions: Float, cutoff: float) -> Float:
     return positions
 
 
-def _search_cutoff(positions: Float, box: Float, periodic: NDArray[np.bool_], cutoff: float) -> float:
-    """Cutoff for the search by vesin: the given one, except in very long and thin boxes.
-
-    vesin sorts atoms into at most 1e5 cells no smaller than the cutoff; above that it coarsens all directions
-    equally, and if a thin direction has less than one cell it divides by zero and ends the process (0.6.2).
-    """
-    inverse = np.linalg.inv(box)
-    fractional = positions @ inverse  # (N, 3)
-    farthest = np.abs(fractional[:, periodic]).max(initial=0.0)
-    if farthest > 1e6:  # image counts are 32-bit integers, and a position has no digits left
+def _refuse_far_atoms(positions: Float, box: Float, periodic: NDArray[np.bool_]) -> None:
+    """Refuse atoms so many boxes away that 32-bit integers do not count them, and positions have no digits left."""
+    farthest = np.abs((positions @ np.linalg.inv(box))[:, periodic]).max(initial=0.0)
+    if farthest > 1e6:
         raise InputError(
             f"an atom is {farthest:.0e} box lengths outside the box; the simulation is unstable, remove the frame."
         )
-    heights = np.where(periodic, 1.0, np.ptp(fractional, axis=0)) / np.linalg.norm(inverse, axis=0)
-    while True:
-        cells = np.maximum(np.floor(heights / cutoff), 1.0)
-        if cells.prod() < 5e4 or cells.min() >= 2 * np.cbrt(cells.prod() / 1e5):
-            return cutoff
-        cutoff *= 1.25
-
-
-def _sorted_half(pairs: Int, shift: Shift, atom_count: int) -> tuple[Int, Int, Shift]:
-    """Bring each pair into its canonical form (see `neighbor_pairs`) and sort."""
-    i, j = pairs[:, 0], pairs[:, 1]
-    flip = i > j
-    images = np.flatnonzero(i == j)  # atoms paired with their own images
-    flip[images] = np.sign(shift[images]) @ np.array([4, 2, 1]) < 0  # the first nonzero component is negative
-    if flip.any():
-        shift = np.where(flip[:, None], -shift, shift)
-    low, high = np.minimum(i, j), np.maximum(i, j)
-    order = _order_of_pairs(low, high, atom_count)
-    first, second = low[order], high[order]
-    repeated = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
-    if repeated.any():  # several images of one pair: the cutoff is over half the box
-        order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], high, low))
-    return first, second, np.take(shift, order, axis=0)
-
-
-@compiled
-def _order_of_pairs(first: Any, second: Any, atom_count: int) -> Any:
-    """Order by first atom, then by second, by counting sort, several times as fast as a comparison sort."""
-    order, last = np.arange(len(first)), np.empty(len(first), np.int64)
-    for atoms in (second, first):
-        start = np.zeros(atom_count + 1, np.int64)
-        for k in atoms:
-            start[k + 1] += 1
-        for k in range(atom_count):
-            start[k + 1] += start[k]
-        for pair in order:
-            k = atoms[pair]
-            last[start[k]] = pair
-            start[k] += 1
-        order, last = last, order
-    return order
