@@ -228,8 +228,8 @@ class ForceModel(nn.Module, ABC):
             A batch of training frames with their targets.
         """
 
-    def sparse_energies(self, sample: AtomicGraph) -> Callable[[int], Tensor] | None:
-        """Find energies that a training keeps near zero: what is learned of atoms that have few neighbors.
+    def lone_pair_energies(self, sample: AtomicGraph) -> Callable[[int], Tensor] | None:
+        """Find energies that a training keeps near zero: what is learned of pairs of atoms that are alone in space.
 
         Parameters
         ----------
@@ -239,8 +239,7 @@ class ForceModel(nn.Module, ABC):
         Returns
         -------
         callable or None
-            From a random seed to energies of pairs and molecules, kcal/mol, (U,); None where the learned part has to
-            describe them.
+            From a random seed to energies, kcal/mol, (P,); None where the learned part has to describe such pairs.
         """
         return None
 

@@ -24,7 +24,7 @@ from gnnformd.training.soap import Soap
 __all__ = ["ForceFitting"]
 
 TRAIN_TOTALS, VALIDATION_TOTALS = 7, 16
-SPARSE_EVERY = 4  # batches, on average, atoms with few neighbors are looked at, for a tenth of a step of liquid water
+LONE_PAIRS_EVERY = 4  # batches, on average, lone pairs are looked at: they take a tenth of a step of liquid water
 MEMORY = 0.02  # share of a portion in the running means that automatic weights follow
 
 
@@ -63,8 +63,8 @@ class ForceFitting(lightning.LightningModule):
     types
         Number of types of atoms, T.
     sample
-        A batch of training frames with their targets. If the model finds `ForceModel.sparse_energies` in them, a
-        fourth of the batches, chosen by their seeds, also costs `Loss.of_sparse`, which is in none of the losses
+        A batch of training frames with their targets. If the model finds `ForceModel.lone_pair_energies` in them, a
+        fourth of the batches, chosen by their seeds, also costs `Loss.of_lone_pairs`, which is in none of the losses
         that are told.
     """
 
@@ -82,7 +82,7 @@ class ForceFitting(lightning.LightningModule):
         self.types = types
         self.loss = Loss(settings, scales)
         self._sample = sample
-        self._sparse: Callable[[int], Tensor] | None = None
+        self._lone_pairs: Callable[[int], Tensor] | None = None
         for part in model.modules():
             if isinstance(part, Perceptron):
                 part.round_gradients = settings.round_gradients
@@ -123,8 +123,8 @@ class ForceFitting(lightning.LightningModule):
             rows = self.loss.energy_rows(prediction, graph, self.types)
             self.energy_moments += rows.T @ (rows * real[:, None])
         cost = (loss * weights).sum() + penalty * weights.max()
-        if self._sparse is not None and portion.batch_seed % SPARSE_EVERY == 0:
-            cost = cost + self.loss.of_sparse(self._sparse(portion.batch_seed // SPARSE_EVERY)) * weights.sum()
+        if self._lone_pairs is not None and portion.batch_seed % LONE_PAIRS_EVERY == 0:
+            cost = cost + self.loss.of_lone_pairs(self._lone_pairs(portion.batch_seed)) * weights.sum()
         return cost
 
     def _weights(self, terms: Tensor, known: Tensor, portion: Portion) -> Tensor:
@@ -168,9 +168,10 @@ class ForceFitting(lightning.LightningModule):
         return graph.to(device), portion
 
     def on_train_start(self) -> None:
-        """Find atoms with few neighbors, when the weights of an earlier training are in place."""
+        """Find lone pairs, when the weights of an earlier training are in place."""
         if self._sample is not None:
-            self._sparse = self.model.sparse_energies(self._sample)
+            sample = self._sample.to(self.device, weight_of(self.model).dtype)
+            self._lone_pairs = self.model.lone_pair_energies(sample)
 
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""

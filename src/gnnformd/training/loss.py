@@ -30,7 +30,9 @@ LARGEST_WEIGHT = (
 )
 NEIGHBOR = 2.5  # angstrom
 BEND = 0.01  # share of the scale below which the loss ``huber`` is quadratic
-SPARSE = 0.01  # what energies of atoms with few neighbors count, beside forces that change them over an angstrom
+LONE_PAIRS = (
+    0.01  # of what forces would cost if errors of energies of pairs alone in space were theirs over an angstrom
+)
 USUAL = 1.0 / (math.sqrt(2.0) - 1.0)  # error over its cost where the bend is at this error
 
 
@@ -143,13 +145,13 @@ class Loss:
             found.append(self.scales.force * self.scales.atoms * size)
         return torch.stack(found)
 
-    def of_sparse(self, energies: Tensor) -> Tensor:
-        """``0.01 M s_F`` times the mean of ``h(E / s_F)``, for energies that are to be small, kcal/mol, (U,).
+    def of_lone_pairs(self, energies: Tensor) -> Tensor:
+        """``0.01 M s_F`` times the mean of ``h(E / s_F)``, for energies that are to be small, kcal/mol, (P,).
 
-        See `gnnformd.model.interface.ForceModel.sparse_energies`.
+        See `gnnformd.model.interface.ForceModel.lone_pair_energies`.
         """
         scale = self.scales.force  # over one angstrom
-        return SPARSE * self.scales.atoms * scale * _bent((energies / scale).square()).mean()
+        return LONE_PAIRS * self.scales.atoms * scale * _bent((energies / scale).square()).mean()
 
     def energy_rows(self, prediction: Prediction, graph: AtomicGraph, types: int) -> Tensor:
         """Compositions and errors of energies, ``(n_1, ..., n_T, dE / s_E) / sqrt(N)``, for `energy_share`.

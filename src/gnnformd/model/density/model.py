@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnformd.graph.atomic_graph import AtomicGraph
-from gnnformd.graph.distances import of_edges, shortest_distances
+from gnnformd.graph.distances import shortest_distances
 from gnnformd.model.density.bond_angles import AnglePotentials
 from gnnformd.model.density.classical_fit import fit_classical
 from gnnformd.model.density.electrostatics import Electrostatics
+from gnnformd.model.density.lone_pairs import LonePairs
 from gnnformd.model.density.network import DensityNetwork, Geometries
 from gnnformd.model.density.pair_potentials import PairPotentials
 from gnnformd.model.density.radial import INNER, softened
 from gnnformd.model.density.repulsion import Contacts
 from gnnformd.model.density.settings import DensitySettings
-from gnnformd.model.density.sparse_surroundings import LonePairs, ThinnedFrames
 from gnnformd.model.density.term_registry import pair_terms
 from gnnformd.model.density.terms import PairKinds, PairTerm
 from gnnformd.model.interface import ForceModel, LongRange, Prediction, weight_of
@@ -305,31 +305,26 @@ class DensityModel(ForceModel):
             self.network.correct_type_energies(sample, sample.energies - self(sample).energies)
 
     @torch.no_grad()
-    def sparse_energies(self, sample: AtomicGraph) -> Callable[[int], Tensor] | None:
-        """See `ForceModel.sparse_energies`: there are some if the network's forces are few beside those of the data.
+    def lone_pair_energies(self, sample: AtomicGraph) -> Callable[[int], Tensor] | None:
+        """See `ForceModel.lone_pair_energies`: there are some if the network's forces are few beside those of the data.
 
-        In a liquid the network corrects what potentials leave, and nothing there says what it makes of atoms that have
-        few neighbors. They are `LonePairs` or `ThinnedFrames`, by turns.
+        In a liquid the network corrects what potentials leave, and nothing there says what it makes of two atoms alone.
         """
         if sample.forces is None or not len(sample.half_edges.center):
             return None
-        training, weight = self.training, weight_of(self)
-        graph = sample.to(weight.device, weight.dtype)
-        assert graph.forces is not None
+        training = self.training
         self.eval()
-        known = ~graph.forces.isnan()[:, 0]
-        learned = (self(graph).forces - self.fixed_part(graph).forces)[known]
+        known = ~sample.forces.isnan()[:, 0]
+        learned = (self(sample).forces - self.fixed_part(sample).forces)[known]
         self.train(training)
-        if not learned.norm() < NEARLY_CLASSICAL * graph.forces[known].norm():
+        if not learned.norm() < NEARLY_CLASSICAL * sample.forces[known].norm():
             return None
-        sample = sample.to("cpu")
-        contact = of_edges(self.contacts.distances.cpu(), sample)
-        pairs, thinned = LonePairs.of(sample, contact, self.cutoff), ThinnedFrames.of(sample)
-        kinds = [pairs.at_random, thinned.at_random] if thinned.frames else [pairs.at_random]
+        pairs = LonePairs.of(sample, self.contacts.of_edges(sample), self.cutoff)
 
         def energies(seed: int) -> Tensor:
-            sparse = kinds[seed % len(kinds)](seed)
-            return sparse.energies(self._of_atoms(sparse.graph.to(weight.device, weight.dtype))[0])
+            weight = weight_of(self)
+            graph = pairs.at_random(seed).to(weight.device, weight.dtype)
+            return pairs.beside_apart(graph.sum_per_graph(self._of_atoms(graph)[0]))
 
         return energies
 
