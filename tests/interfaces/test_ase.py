@@ -1,6 +1,8 @@
 import re
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -186,3 +188,36 @@ def test_surroundings_like_none_in_training_are_told_where_they_last(crystal, he
     crystal.positions[0, 0] += 0.6  # another structure
     crystal.get_forces()
     assert str(recwarn[1].message) == sentence.format(2.6) + " extrapolates."
+
+
+def test_a_charge_that_the_training_data_did_not_have_is_told_of_each_structure(crystal, helpers):
+    loaded = helpers.load(helpers.LennardJones(5.0, shifted=True))
+    loaded = replace(loaded, card=replace(loaded.card, trained_on=({"states": {"charge": ["0"]}},)))
+    crystal.info["charge"] = 1
+    crystal.calc = Calculator(loaded)
+    with pytest.warns(
+        UserWarning, match=r"the atoms: 'charge' is 1, but 0 in the training data of .*; no model is told"
+    ):
+        crystal.get_forces()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        crystal.rattle(0.01, seed=4)  # the same structure
+        crystal.get_forces()
+        crystal.info["charge"] = 0
+        crystal.calc = Calculator(loaded)
+        crystal.get_forces()
+
+
+def test_extrapolation_is_told_again_where_an_atom_has_moved_on(helpers):
+    loaded = helpers.load(helpers.LennardJones(5.0, shifted=True))
+    loaded = replace(loaded, card=replace(loaded.card, trained_on=({"largest_forces": {"Ar": 1e-3}},)))
+    pair = Atoms("Ar2", [[0, 0, 0], [3.5, 0, 0]])
+    pair.calc = Calculator(loaded)
+    told = []
+    for distance in (3.5, 3.3, 3.1, 3.0, 2.9, 2.7, 2.5, 2.3, 2.1, 1.8):
+        pair.positions[1, 0] = distance
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            pair.get_forces()
+        told += [distance] * len(caught)
+    assert told == [3.5, 2.9, 1.8]  # after half an angstrom, then after one

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from gnnformd.errors import InputError
 from gnnformd.evaluation.formatting import number
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
-from gnnformd.evaluation.liquid.stability import BOND_BAND
 
 __all__ = [
     "ComparedCurve",
@@ -233,7 +232,7 @@ class _Verdict(_Part):
 class Stability(_Part):
     """How long the run stayed within the band around the reference; the reason is None if it never left.
 
-    Without a reference: how long every bond stayed within 0.5 angstrom of its length at the start.
+    Without a reference: how long every bond stayed within 0.5 angstrom, or 30 %, of its length at the start.
     """
 
     stable_ps: float | None
@@ -247,7 +246,7 @@ class Stability(_Part):
             return f"{what} after {length}: {self.reason}."
         if compared:
             return f"Within the band around the reference for all of {length}."
-        return f"All bonds stayed within {BOND_BAND:g} angstrom of their length at the start for all of {length}."
+        return f"All bonds stayed within 0.5 angstrom (30 %) of their length at the start for all of {length}."
 
 
 class _OutsideTraining(_Part):

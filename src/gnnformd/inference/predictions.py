@@ -108,6 +108,7 @@ def predict_frames(
             count += len(batch)
         if not count:
             raise InputError(f"{path}: contains no frames; give data with at least one complete frame.")
+    loaded.card.warn_of_states(path, names.states.values, loaded.path)
     return Predictions(count, unusual)
 
 

@@ -24,6 +24,7 @@ from gnnformd.interfaces.element_types import map_of_topology, types_of_elements
 from gnnformd.model.engine import ClosePair
 from gnnformd.model.files.model_file import LoadedModel, load_model
 from gnnformd.trajectory.formats.data_file import read_topology
+from gnnformd.trajectory.formats.frame_states import FrameStates
 from gnnformd.trajectory.frame import Frame, Topology
 from gnnformd.trajectory.molecules import molecules_to_bonds
 from gnnformd.units import KCAL_PER_MOL_PER_EV
@@ -74,8 +75,9 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         of a type of which there were too few; None if the model does not know them.
     warns
         Whether such atoms are refused after a jump, and warned of where they meet step by step, and whether there is a
-        warning where a structure first leaves the range of the training data (see
-        `gnnformd.inference.training_range.TrainingRange`); simulations of this package look at all that themselves.
+        warning where a structure leaves the range of the training data (see
+        `gnnformd.inference.training_range.TrainingRange`), again only where an atom has moved half an angstrom since,
+        then one angstrom, and so on; simulations of this package look at all that themselves.
 
     Raises
     ------
@@ -116,7 +118,9 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         self.warns = True
         self._evaluator: Evaluator | None = None
         self._system: tuple[Int, Int, Float] | None = None
-        self._range, self._extrapolates = TrainingRange.of(self.loaded), False
+        self._range = TrainingRange.of(self.loaded)
+        self._warned = 0  # times it was told that this structure extrapolates, at last at these positions
+        self._warned_at: Float = np.empty((0, 3))
         self._unusual_for = LASTING - 1
         self._ids: Int = np.empty(0, np.int64)
         self._last: Float = np.empty((0, 3))
@@ -174,11 +178,11 @@ class Calculator(AseCalculator):  # type: ignore[misc]
                     "are arbitrary.",
                     stacklevel=3,
                 )
-        elif not self._extrapolates:
+        else:
             nearest = None if self.nearest is None else self.nearest.named(self._ids)
             reason = self._range.leaves(self._ids, self._system[0], forces, nearest, None) or self._unusual()
-            if reason is not None:
-                self._extrapolates = True
+            if reason is not None and (not self._warned or _farther(self.atoms, self._warned_at, self._warned * JUMP)):
+                self._warned, self._warned_at = self._warned + 1, self.atoms.positions.copy()
                 warnings.warn(f"{reason} The model {self.loaded.path} extrapolates.", stacklevel=3)
 
     def _unusual(self) -> str | None:
@@ -206,14 +210,16 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             evaluator = evaluator or Evaluator(self.loaded, frame)
             SeenPairs.of(self.loaded).check("the atoms", frame)
             self._evaluator, self._system, self._ids = evaluator, system, frame.ids
-            self._extrapolates, self._unusual_for = False, LASTING - 1
+            self._warned, self._unusual_for = 0, LASTING - 1
+            if self.warns:
+                states = FrameStates()
+                states.add(atoms.info)
+                self.loaded.card.warn_of_states("the atoms", states.values, self.loaded.path)
         return evaluator
 
     def _jumped(self, atoms: Atoms) -> bool:
         """Whether these are not the atoms of the last calculation a step later, wherever lattice vectors moved them."""
-        moved = atoms.positions - self._last
-        near = np.einsum("ij,ij->i", moved, moved) < JUMP**2
-        return not near.all() and bool((find_mic(moved[~near], atoms.cell, atoms.pbc)[1] > JUMP).any())
+        return _farther(atoms, self._last, JUMP)
 
     def _frame(self, atoms: Atoms, types: Int) -> Frame:
         return Frame(
@@ -268,6 +274,13 @@ class Calculator(AseCalculator):  # type: ignore[misc]
                 "give Calculator a topology, or the atoms an array 'mol-id'."
             )
         return None
+
+
+def _farther(atoms: Atoms, before: Float, distance: float) -> bool:
+    """Whether an atom is farther from where it was than so many angstrom, wherever lattice vectors moved it."""
+    moved = atoms.positions - before
+    near = np.einsum("ij,ij->i", moved, moved) < distance**2
+    return not near.all() and bool((find_mic(moved[~near], atoms.cell, atoms.pbc)[1] > distance).any())
 
 
 def _known_types(atoms: Atoms, types: Int) -> KnownTypes:

@@ -25,7 +25,7 @@ from gnnformd.simulation.lammps.restart import COUNTED, RESTART, check_same_run
 from gnnformd.simulation.md_run import OUTSIDE, EngineRun, Interrupted, MDRun
 from gnnformd.simulation.settings import SimulationSettings
 from gnnformd.simulation.start import Start
-from gnnformd.simulation.start_file import as_data_file
+from gnnformd.simulation.start_file import as_data_file, states_of
 
 if TYPE_CHECKING:
     from gnnformd.model.files.model_file import LoadedModel
@@ -127,6 +127,7 @@ def _simulate(
             for text in (loaded.card.why_unusable, loaded.card.why_inconsistent):
                 if text is not None:
                     warnings.warn(f"{loaded.path}: {text}", stacklevel=2)
+            loaded.card.warn_of_states(topology, states_of(topology), loaded.path)
             _warn_of_temperature(loaded, settings, reference)
             start.warn_of_empty_space()
             sources = [topology] if reference is None else [topology, reference.trajectory]

@@ -18,13 +18,14 @@ from gnnformd.reference.convert import convert_data_file
 from gnnformd.reference.library import lammps_errors, open_lammps
 from gnnformd.reference.plain_path import plain_path
 from gnnformd.trajectory.formats.data_file import units_of_data_file
+from gnnformd.trajectory.formats.frame_states import FrameStates
 from gnnformd.trajectory.formats.repeat_data_file import repeat_data_file
 from gnnformd.units import Units
 
 if TYPE_CHECKING:
     from gnnformd.simulation.lammps.ranks import Ranks
 
-__all__ = ["as_data_file"]
+__all__ = ["as_data_file", "states_of"]
 
 Float = NDArray[np.float64]
 
@@ -85,6 +86,16 @@ def as_data_file(path: Path, ranks: Ranks, copies: tuple[int, int, int] = (1, 1,
             written = made.exists()
         yield made if ranks.share(written) else path
         ranks.share(None)  # the folder stays until the last rank is here
+
+
+def states_of(path: Path) -> dict[str, list[str]]:
+    """Charge, spin, fields and theory that a structure names (`FrameStates.values`); nothing for LAMMPS's own files."""
+    start, states = _start_of(path), FrameStates()
+    if not _DATA_FILE.search(start) and not start.startswith(_RESTART):
+        atoms = _read_by_ase(path, start)
+        if atoms is not None:
+            states.add(atoms.info)
+    return states.values
 
 
 def _start_of(path: Path) -> bytes:

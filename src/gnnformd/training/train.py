@@ -45,7 +45,7 @@ from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.stopwatch import Stopwatch
 from gnnformd.training.trainer import computing, make_trainer
 from gnnformd.trajectory.data_checks import frame_digest, position_digest
-from gnnformd.trajectory.packed.dataset import PackedDataset, common_units, open_datasets
+from gnnformd.trajectory.packed.dataset import PackedDataset, common_states, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
 __all__ = ["AfterBest", "TrainedRun", "finetune", "train"]
@@ -248,6 +248,9 @@ class _Fit:
     def _run_locked(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         self.stage("reading the data")
         datasets = open_datasets(self.data)
+        if self.start is not None:
+            for dataset in datasets:
+                self.start.card.warn_of_states(dataset.path, dataset.states, self.start.path)
         unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
         if unknown is not None and self.model.node_features == "physical" and self.start is None:
             warnings.warn(
@@ -389,6 +392,7 @@ class _Fit:
             "sources": [dataset.path.name for dataset in datasets if not dataset.validation],
             "atoms": [dataset.atom_count for dataset in datasets if not dataset.validation],
             "units": common_units(datasets),
+            "states": common_states([dataset for dataset in datasets if not dataset.validation]),
             "training_frames": len(frames.train_graphs),
             "validation_frames": len(frames.validation_graphs),
             **_temperatures(datasets),

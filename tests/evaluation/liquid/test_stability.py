@@ -49,3 +49,12 @@ def test_the_first_departure_counts():
     early = bonds_leave(np.arange(10.0), {"b": np.roll(lengths, -2, axis=0)}, {"b": 1.0})
     assert earliest([None, late, early]) is early
     assert earliest([None, None]) is None
+
+
+def test_bonds_of_beads_that_are_far_apart_may_stretch_as_much_as_they_are_longer():
+    lengths = np.random.default_rng(1).normal(4.8, 0.16, (50, 20))
+    lengths[7, 3] = 5.7
+    times = np.arange(50) * 0.2
+    assert bonds_leave(times, {"A-A": lengths}, {"A-A": 4.8}) is None
+    lengths[30, 3] = 6.3  # over 1.44 angstrom
+    assert bonds_leave(times, {"A-A": lengths}, {"A-A": 4.8}).time_ps == pytest.approx(6.0)

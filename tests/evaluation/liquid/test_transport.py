@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,3 +77,32 @@ def test_the_note_on_a_missing_coefficient_says_over_which_time_displacements_ar
     (note,) = found.notes
     assert note.startswith("diffusion of Ar in the run: velocities are correlated for 0.")
     assert "but known over 0.38 ps only, as the mean over 8 parts of the run; a run of about " in note
+
+
+def moving(path, speed, seed):
+    """A run with velocities whose center of mass moves, angstrom/fs."""
+    velocities = np.random.default_rng(seed).normal(0, 2e-3, (len(path), 10, 3))
+    velocities += speed - velocities.mean(axis=1, keepdims=True)
+    made = run(path)
+    frames = made.frames
+
+    def with_velocities():
+        for frame, v in zip(frames(), velocities, strict=True):
+            yield replace(frame, velocities=v)
+
+    made.frames = with_velocities
+    return made
+
+
+@pytest.mark.parametrize(("ours", "theirs", "known"), [(3e-4, 0.0, True), (3e-4, 3e-4, False), (3e-4, None, True)])
+def test_a_moving_center_of_mass_is_judged_unless_that_of_the_reference_moves(ours, theirs, known):
+    # 10 atoms of 40 g/mol at 3e-4 angstrom/fs in each direction: N m v^2 / (3 k) = 43.3 K
+    other = None if theirs is None else moving(walk(101, 1), theirs, 1)
+    found = transport(moving(walk(101, 0), ours, 0), other, np.array([40.0]), ["Ar"], 300.0)
+    if known:
+        observable = found.observables["center-of-mass temperature, K"]
+        assert observable.value.value == pytest.approx(43.3, rel=1e-2)
+        assert observable.reference.value == 0.0
+    else:
+        assert "center-of-mass temperature, K" not in found.observables
+        assert any("the center of mass of the reference moves (up to 43.3 K)" in note for note in found.notes)

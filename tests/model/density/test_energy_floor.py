@@ -137,8 +137,10 @@ def test_a_model_file_keeps_the_floor_and_new_data_remove_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in pretrained_names() if load_model(name).card.kind == "density"])
-def test_shipped_models_have_no_floor(name):
-    assert (load_model(name).model.network.floor.start < -1e38).all()
+def test_shipped_models_have_a_floor_and_grades(name):
+    network = load_model(name).model.network
+    assert (network.floor.start > -100.0).all()
+    assert (network.surroundings.scale > 0.0).all()
 
 
 def halves(frame):

@@ -1,5 +1,6 @@
 """Frames that differ in what a model is not told (charge, spin, fields, theory) are not mixed without a word."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from gnnformd.errors import InputError
-from gnnformd.trajectory.packed.dataset import open_dataset, open_datasets
+from gnnformd.trajectory.formats.frame_states import unlike
+from gnnformd.trajectory.packed.dataset import common_states, open_dataset, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
 ATOMS = "H 0 0 0 0 0 0.1\nH 0 0 0.74 0 0 -0.1\n"
@@ -94,3 +96,44 @@ def test_frames_that_agree_and_single_atoms_are_no_matter(tmp_path: Path) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         open_datasets(DataSettings(paths=[str(same), str(atom), str(left_out)]), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "said"),
+    [
+        ({"charge": ["0"]}, {"charge": ["1"]}, "'charge' is 1, but 0 in the training data"),
+        ({"charge": ["0"]}, {"total_charge": ["-1"]}, "'total_charge' is -1, but 0 in the training data"),
+        ({}, {"charge": ["0", "2"]}, "'charge' is 2, but not said in the training data"),
+        ({"charge": ["1"]}, {"charge": ["0"]}, "'charge' is 0, but 1 in the training data"),
+        ({"charge": ["1", "none"]}, {"charge": ["2"]}, "'charge' is 2, but 1, 0 in the training data"),
+        ({"electric_field": ["(0 0 0.1)"]}, {"electric_field": ["(0 0 0)"]}, r"'electric_field' is 0, but \(0 0 0.1\)"),
+        ({"spin": ["1"]}, {"spin": ["3"]}, "'spin' is 3, but 1 in the training data"),
+        ({"head": ["pbe"]}, {"head": ["scan"]}, "'head' is scan, but pbe in the training data"),
+    ],
+)
+def test_frames_unlike_the_training_data_of_a_model_are_told(known, found, said) -> None:
+    (sentence,) = unlike(known, found)
+    assert re.match(said, sentence)
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ({}, {"charge": ["0"]}),
+        ({}, {"spin": ["2"], "head": ["pbe"]}),  # of which the training data said nothing
+        ({"charge": ["1"]}, {}),
+        ({"charge": ["0"]}, {"charge": ["0", "none"]}),
+        ({"charge": ["0", "1"]}, {"total_charge": ["1"]}),  # told when it was trained
+        ({"spin": ["0"]}, {"multiplicity": ["1"]}),  # the same
+        ({"electric_field": ["(0 0 0)"]}, {"electric_field": ["none"]}),
+    ],
+)
+def test_frames_like_the_training_data_are_not_told(known, found) -> None:
+    assert unlike(known, found) == []
+
+
+def test_all_values_of_data_are_kept(tmp_path: Path) -> None:
+    files = [("a.xyz", "charge=0 head=PBE"), ("b.xyz", "charge=1"), ("c.xyz", "")]
+    opened = [open_dataset(write(tmp_path / name, text), cache=tmp_path / "cache") for name, text in files]
+    assert common_states(opened) == {"charge": ["0", "1", "none"], "head": ["pbe", "none"]}
+    assert common_states(opened[2:]) == {}

@@ -251,6 +251,7 @@ def evaluate(
         first = _frame(loaded, dataset, types, seen, indices[0])
         seen.check(dataset.path, replace(first, types=types.of(first.types)))
         _warn_of_training_frames(loaded.card, dataset, types)
+        loaded.card.warn_of_states(dataset.path, dataset.states, loaded.path)
 
         def report(count: int, before: int = done) -> None:
             if progress is not None:

@@ -18,8 +18,9 @@ Float = NDArray[np.float64]
 WINDOW_PS = 1.0
 """g(r) is averaged over windows of this length, ps."""
 
-BOND_BAND = 0.5
-"""Largest difference of a bond from the mean length of its kind in the reference, angstrom."""
+BOND_BAND, BOND_SHARE = 0.5, 0.3
+"""Largest difference of a bond from the mean length of its kind in the reference, angstrom, and of long bonds (between
+beads) as a share of that."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def rdf_leaves(
 
 
 def bonds_leave(times_ps: Float, lengths: Mapping[str, Float], means: Mapping[str, float]) -> Departure | None:
-    """First frame with a bond that differs by over 0.5 angstrom from the mean of its kind (Fu et al.).
+    """First frame with a bond that differs by over 0.5 angstrom (Fu et al.) and 30 % from the mean of its kind.
 
     Parameters
     ----------
@@ -90,8 +91,9 @@ def bonds_leave(times_ps: Float, lengths: Mapping[str, Float], means: Mapping[st
     found = []
     for kind, of_kind in lengths.items():
         off = np.abs(of_kind - means[kind]).max(axis=1)  # (T,)
-        if (off > BOND_BAND).any():
-            first = int((off > BOND_BAND).argmax())
+        allowed = max(BOND_BAND, BOND_SHARE * means[kind])
+        if (off > allowed).any():
+            first = int((off > allowed).argmax())
             found.append(Departure(float(times_ps[first]), f"a bond {kind} is off by {off[first]:.2g} angstrom"))
     return earliest(found)
 

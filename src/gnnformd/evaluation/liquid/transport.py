@@ -85,7 +85,14 @@ def transport(
     if ours.center_temperature is not None:
         highest = Estimate.exactly(float(ours.center_temperature.max()))
         bound = _CENTER_OF_MASS_SHARE * temperature
-        found.observables[CENTER_OF_MASS_TEMPERATURE] = Observable(highest, Estimate.exactly(0.0), bound=bound)
+        known = None if theirs is None or theirs.center_temperature is None else float(theirs.center_temperature.max())
+        if known is not None and known > bound:
+            found.notes.append(
+                f"the center of mass of the reference moves (up to {known:.3g} K), so that of the run is not judged; "
+                "take its momentum away with 'velocity all zero linear' and 'fix momentum'."
+            )
+        else:
+            found.observables[CENTER_OF_MASS_TEMPERATURE] = Observable(highest, Estimate.exactly(0.0), bound=bound)
     segment = segment_ps(*(motion.duration_ps for motion in (ours, theirs) if motion is not None))
     coarse = [m for m in (ours, theirs) if m is not None and segment < _FRAMES_PER_SEGMENT * m.interval_ps]
     if coarse:

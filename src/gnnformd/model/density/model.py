@@ -335,6 +335,7 @@ class DensityModel(ForceModel):
         self.network.floor.take((energies, types) for energies, _, types in found)
         self.network.surroundings.take((activations, types) for _, activations, types in found)
 
+    @torch.no_grad()
     def _bare_energies(self, graph: AtomicGraph) -> Tensor:
         return self._of_atoms(graph)[0]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import product
@@ -25,6 +26,7 @@ from gnnformd.model.settings import (
     ScaledSettings,
 )
 from gnnformd.reference.type_names import distinct_names
+from gnnformd.trajectory.formats.frame_states import unlike
 
 __all__ = ["ERRORS", "FORMAT_VERSION", "ModelCard"]
 
@@ -62,9 +64,9 @@ class ModelCard:
         digests of some training frames, and how far they went: ``largest_forces`` (kcal/mol/angstrom, by type),
         ``closest_pairs`` (bonds between the two, types, angstrom), ``largest_charge`` (e) and ``temperature_K``
         (lowest, mean, highest); types are named by `distinct_names`, and a name that several of them share, as older
-        files have it, is any of them; where its stability was checked, ``stability`` (see `StabilityCheck`). Errors of
-        forces (``validation_l1_per_atom``, ``train_l1_per_atom``) and ``validation_mean_force`` are those of
-        `EpochRecord`.
+        files have it, is any of them; where its stability was checked, ``stability`` (see `StabilityCheck`);
+        ``states`` of the frames (see `gnnformd.trajectory.packed.dataset.common_states`). Errors of forces
+        (``validation_l1_per_atom``, ``train_l1_per_atom``) and ``validation_mean_force`` are those of `EpochRecord`.
     units
         Of the numbers in the file, always ``real``.
     format_version
@@ -115,6 +117,28 @@ class ModelCard:
         if not known or None in known:
             return None
         return min(t[0] for t in known if t is not None), max(t[2] for t in known if t is not None)
+
+    def warn_of_states(self, where: object, states: Mapping[str, Iterable[str]], model: object) -> None:
+        """Warn where frames differ in charge, field, theory from those of the last training, of which no model is told.
+
+        Parameters
+        ----------
+        where
+            What has the frames.
+        states
+            `gnnformd.trajectory.formats.frame_states.FrameStates.values` of them.
+        model
+            What the model is called.
+        """
+        known = self.trained_on[-1].get("states") if self.trained_on else None
+        if known is None:
+            return
+        for difference in unlike(known, states):
+            warnings.warn(
+                f"{where}: {difference} of {model}; no model is told of it, so that forces and energies are those of "
+                "such data.",
+                stacklevel=3,
+            )
 
     @property
     def closest_pairs(self) -> dict[tuple[int, int, int], float]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["NONE", "FrameStates", "differences", "zero"]
+__all__ = ["NONE", "FrameStates", "differences", "unlike", "zero"]
 
 _NAMES = {
     "charge": ("charge", "total_charge", "net_charge", "molecular_charge", "system_charge"),
@@ -19,6 +19,8 @@ _NAMES = {
 """Names that files have for each, in small letters, with ``_`` or ``-`` or without, and with ``REF_`` or ``DFT_``."""
 
 _KINDS = {name.replace("_", ""): kind for kind, names in _NAMES.items() for name in names}
+
+_ZERO_WHERE_NOT_SAID = ("charge", "field")
 
 NONE = "none"
 """Stands for frames that do not have the value."""
@@ -85,6 +87,45 @@ def differences(values: Mapping[str, Iterable[str]]) -> list[str]:
                 "that are not comparable; train on frames that share one value."
             )
     return found
+
+
+def unlike(known: Mapping[str, Iterable[str]], found: Mapping[str, Iterable[str]]) -> list[str]:
+    """Say in what frames differ from the training data of a model: ``'charge' is 1, but 0 in the training data``.
+
+    What only the frames name differs if it is a charge or a field that is not zero; what only the training data name
+    is not known of the frames.
+
+    Parameters
+    ----------
+    known, found
+        `FrameStates.values` of the training data and of the frames.
+    """
+    there: dict[str, list[str]] = {}
+    for name, values in known.items():
+        there.setdefault(_quantity(name), []).extend(_values(name, values))
+    differing = []
+    for name, values in found.items():
+        trained = there.get(_quantity(name), ["0"] if _kind(name) in _ZERO_WHERE_NOT_SAID else None)
+        if trained is None:
+            continue
+        other = [value for value in _values(name, values) if value not in trained and value != NONE]
+        if other:
+            said = ", ".join(dict.fromkeys(trained)) if _quantity(name) in there else "not said"
+            differing.append(f"'{name}' is {', '.join(other[:_SHOWN])}, but {said} in the training data")
+    return differing
+
+
+def _quantity(name: str) -> str:
+    """Name what a name stands for: of charges alone the same numbers mean the same under all names."""
+    kind = _kind(name)
+    return kind if kind == "charge" else name.lower().replace("_", "").replace("-", "")
+
+
+def _values(name: str, values: Iterable[str]) -> list[str]:
+    """Write values of zero, and of frames without, alike for quantities that are zero where nothing is said."""
+    if _kind(name) not in _ZERO_WHERE_NOT_SAID:
+        return list(values)
+    return ["0" if value == NONE or zero(name, [value]) else value for value in values]
 
 
 def _kind(name: str) -> str | None:

@@ -34,7 +34,16 @@ from gnnformd.trajectory.read import Source, element_order, find_sources, names_
 from gnnformd.trajectory.settings import DataSettings
 from gnnformd.trajectory.temperature import temperature_of_speeds
 
-__all__ = ["DEFAULT", "PackedDataset", "Renumbering", "common_units", "force_field_of", "open_dataset", "open_datasets"]
+__all__ = [
+    "DEFAULT",
+    "PackedDataset",
+    "Renumbering",
+    "common_states",
+    "common_units",
+    "force_field_of",
+    "open_dataset",
+    "open_datasets",
+]
 
 Paths = Path | str | Sequence[Path | str]
 
@@ -571,6 +580,15 @@ def _warn_of_states(datasets: Sequence[PackedDataset]) -> None:
             each[name] = given if zero(name, given) else several
     for sentence in differences(each):
         warnings.warn(f"data: {sentence}", stacklevel=2)
+
+
+def common_states(datasets: Sequence[PackedDataset]) -> dict[str, list[str]]:
+    """Values of all that energies of frames depend on and models are not told, by name (`PackedDataset.states`)."""
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for dataset in datasets for name in dataset.states):
+        values = [value for dataset in datasets for value in dataset.states.get(name, [NONE])]
+        found[name] = list(dict.fromkeys(values))
+    return found
 
 
 def _weighted(datasets: Sequence[PackedDataset], weights: Mapping[str, float]) -> list[PackedDataset]:
