@@ -94,6 +94,7 @@ def test_a_misspelt_override_is_quoted() -> None:
         "--set training.epoch=3: training.epoch is no setting"
     )
     assert complaint("seed-water", "trainnig.epochs=3").endswith("did you mean training?")
+    assert complaint("seed-water", "seed=3").endswith("did you mean data.seed or training.seed?")
 
 
 @pytest.mark.parametrize(

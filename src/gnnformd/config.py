@@ -224,9 +224,8 @@ def _nearest(path: tuple[str, ...], data: Mapping[str, Any]) -> str:
     beside = sorted({k[len(path) - 1] for k in known if len(k) >= len(path) and k[: len(path) - 1] == path[:-1]})
     if close := difflib.get_close_matches(path[-1], beside, n=1):
         return f"did you mean {'.'.join((*path[:-1], close[0]))}?"
-    leaves = {k[-1]: k for k in sorted(known, reverse=True)}
-    if close := difflib.get_close_matches(path[-1], leaves, n=1, cutoff=0.75):
-        return f"did you mean {'.'.join(leaves[close[0]])}?"
+    if close := difflib.get_close_matches(path[-1], {k[-1] for k in known}, n=1, cutoff=0.75):
+        return f"did you mean {' or '.join('.'.join(k) for k in sorted(known) if k[-1] == close[0])}?"
     return f"here one may set {', '.join(beside)}."
 
 

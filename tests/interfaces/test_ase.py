@@ -221,3 +221,9 @@ def test_extrapolation_is_told_again_where_an_atom_has_moved_on(helpers):
             pair.get_forces()
         told += [distance] * len(caught)
     assert told == [3.5, 2.9, 1.8]  # after half an angstrom, then after one
+
+
+def test_nothing_is_calculated_of_no_atoms(helpers):
+    nothing = Atoms(calculator=Calculator(helpers.load(helpers.LennardJones(5.0))))
+    with pytest.raises(InputError, match="there are no atoms"):
+        nothing.get_forces()

@@ -141,6 +141,8 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             The stress is asked for and the model has no virial, or the atoms fill no volume.
         """
         super().calculate(atoms, properties, system_changes)
+        if not len(self.atoms):
+            raise InputError("there are no atoms to calculate forces of; give at least one.")
         met, self.nearest, self.unseen, self.grades = self.unseen is not None, None, None, None
         evaluator = self._evaluator_of(self.atoms)
         self._last = self.atoms.positions.copy()

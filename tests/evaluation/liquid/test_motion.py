@@ -61,6 +61,13 @@ def test_bonded_atoms_move_as_one_body_named_by_its_formula():
     assert np.abs(found.paths["Na"]).max() < 1e-6
 
 
+def test_names_that_are_numbers_are_told_from_how_many_there_are():
+    chain = np.array([[k, k + 1] for k in range(19)])
+    bodies = molecules(np.ones(21, np.int64), chain, ["1"])
+    assert bodies.names == ("1(20)", "1")
+    assert molecules(np.array([1, 1, 2]), np.array([[0, 1], [1, 2]]), ["C4", "H"]).names == ("C4(2) H",)
+
+
 def test_velocities_of_types_of_one_name_are_kept_apart_and_their_molecule_has_one_formula():
     # methanol with OPLS's two types of hydrogen
     types, names = np.array([1, 2, 3, 4, 4, 4]), ["C", "O", "H", "H"]

@@ -68,13 +68,18 @@ def molecules(types: Int, bonds: Int | None, names: Sequence[str]) -> Bodies:
 
 
 def _formula(counts: Sequence[int], names: Sequence[str]) -> str:
-    """Carbon first, then hydrogen, then all others by the alphabet (Hill); without carbon all by the alphabet."""
+    """Carbon first, then hydrogen, then all others by the alphabet (Hill); without carbon all by the alphabet.
+
+    Names that end with a digit are told from the numbers: ``1(20)`` is twenty times type 1.
+    """
     total = Counter[str]()
     for name, n in zip(names, counts, strict=True):
         if n:
             total[name] += n
     first = ("C", "H") if "C" in total else ()
     ordered = [name for name in first if name in total] + sorted(name for name in total if name not in first)
+    if any(name[-1:].isdigit() for name in ordered):  # names of types, of which numbers would be a part
+        return " ".join(name + (f"({total[name]})" if total[name] > 1 else "") for name in ordered)
     return "".join(name + (str(total[name]) if total[name] > 1 else "") for name in ordered)
 
 
