@@ -205,3 +205,15 @@ def test_units_that_nothing_says_are_told(write_dump) -> None:
     for units in ("real", "metal"):
         found = inspect_data(write_dump(before=f"ITEM: UNITS\n{units}"))
         assert "units" not in " ".join(found["warnings"])
+
+
+def test_pressures_of_virials_have_the_sign_of_compression(tmp_path):
+    rows = "Ar 0 0 0 0 0 0\nAr 2 2 2 0 0 0\n"
+    comment = 'Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3:forces:R:3 pbc="T T T"'
+    for name, value in (("virial", "{p} 0 0 0 {p} 0 0 0 {p}"), ("stress", "{s} 0 0 0 {s} 0 0 0 {s}")):
+        frames = [f'2\n{comment} energy={p} {name}="{value.format(p=p, s=-p / 125)}"\n{rows}' for p in (-1.0, 2.0)]
+        (tmp_path / f"{name}.xyz").write_text("".join(frames))
+        found = inspect_data(tmp_path / f"{name}.xyz")["virial_pressure_kcal_per_mol_per_A3"]
+        assert found == pytest.approx([-23.060548 / 125, 2 * 23.060548 / 125], rel=1e-6)
+    (tmp_path / "none.xyz").write_text(f"2\n{comment}\n{rows}")
+    assert inspect_data(tmp_path / "none.xyz")["virial_pressure_kcal_per_mol_per_A3"] is None

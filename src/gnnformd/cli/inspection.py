@@ -212,6 +212,7 @@ def _frames(
     energy = found["energy_kcal_per_mol"]
     isolated = {name: shown.energy * value for name, value in (found["isolated_atoms"] or {}).items()}
     temperature = found["temperature_K"]
+    pressures = [shown.stress * value for value in found["virial_pressure_kcal_per_mol_per_A3"] or ()]
     facts: Facts = [
         ("frames", found["frames"]),
         ("atoms", _range(found["atoms"])),
@@ -230,6 +231,7 @@ def _frames(
         ),
         (f"force on an atom, {shown.force_unit}", _force(force) if force else "no forces"),
         (f"largest net force, {shown.force_unit}", force.get("largest_sum_over_frame")),
+        *([(f"pressure of the virials, {shown.stress_unit}", _range(pressures))] if pressures else []),
         ("shortest distance, angstrom", found["closest_pair_A"]),
         *([("frames of each config_type", _listed(found["config_types"]))] if found["config_types"] else []),
         *([(f"energy of isolated atoms, {shown.energy_unit}", _listed(isolated))] if found["isolated_atoms"] else []),

@@ -48,8 +48,9 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         ``volume_A3`` (min, max; of frames that are periodic in all directions, else None), ``periodic`` (frames of
         each kind of periodicity, under its directions: ``xyz``, ``xy``, an empty text), ``force`` (``mean``, ``rms``
         and ``largest`` norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces),
-        ``closest_pair_A`` (None where it is above 10 angstrom), ``energy_kcal_per_mol`` (min, max) and
-        ``temperature_K`` (min, mean, max), both None where unknown, ``temperature_from`` (``table`` of a reference run,
+        ``closest_pair_A`` (None where it is above 10 angstrom), ``virial_pressure_kcal_per_mol_per_A3`` (min, max of a
+        third of the trace of the virial over the volume; None without virials of boxes), ``energy_kcal_per_mol`` (min,
+        max) and ``temperature_K`` (min, mean, max), both None where unknown, ``temperature_from`` (``table`` of a reference run,
         ``velocities``, with no constraints but atoms that stand still, or None), ``config_types`` (frames of each),
         ``isolated_atoms`` (their energies by name, kcal/mol;
         they count as frames), and ``warnings``, a list of sentences.
@@ -119,6 +120,7 @@ class _Summary:
     lengths: tuple[_Range, _Range, _Range] = field(default_factory=lambda: (_Range(), _Range(), _Range()))
     volume: _Range = field(default_factory=_Range)
     energy: _Range = field(default_factory=_Range)
+    pressure: _Range = field(default_factory=_Range)
     force_norms: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # count, sum, sum of squares
     config_types: dict[str, int] = field(default_factory=dict)
 
@@ -140,7 +142,10 @@ class _Summary:
             if periodic:  # else the vector only encloses the atoms
                 length.add(np.linalg.norm(vector))
         if all(frame.periodic):
-            self.volume.add(abs(np.linalg.det(frame.cell)))
+            volume = abs(np.linalg.det(frame.cell))
+            self.volume.add(volume)
+            if frame.virial is not None:
+                self.pressure.add(np.trace(frame.virial) / (3.0 * volume))
         if frame.energy is not None:
             self.energy.add(frame.energy)
         if frame.forces is not None:
@@ -172,6 +177,7 @@ class _Summary:
             "periodic": self.periodic,
             "force": force,
             "closest_pair_A": None if math.isinf(checks.shortest_distance[0]) else checks.shortest_distance[0],
+            "virial_pressure_kcal_per_mol_per_A3": self.pressure.to_list(),
             "energy_kcal_per_mol": self.energy.to_list(),
         }
 
