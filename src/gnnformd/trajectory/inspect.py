@@ -50,10 +50,9 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         and ``largest`` norm on an atom, ``largest_sum_over_frame``; kcal/mol/angstrom; None without forces),
         ``closest_pair_A`` (None where it is above 10 angstrom), ``virial_pressure_kcal_per_mol_per_A3`` (min, max of a
         third of the trace of the virial over the volume; None without virials of boxes), ``energy_kcal_per_mol`` (min,
-        max) and ``temperature_K`` (min, mean, max), both None where unknown, ``temperature_from`` (``table`` of a reference run,
-        ``velocities``, with no constraints but atoms that stand still, or None), ``config_types`` (frames of each),
-        ``isolated_atoms`` (their energies by name, kcal/mol;
-        they count as frames), and ``warnings``, a list of sentences.
+        max) and ``temperature_K`` (min, mean, max), both None where unknown, ``temperature_from`` (``table`` of a
+        reference run, ``velocities``, with no constraints but atoms that stand still, or None), ``config_types``
+        (frames of each), ``isolated_atoms`` (their energies by name, kcal/mol; they count as frames), and ``warnings``, a list of sentences.
 
     Raises
     ------
