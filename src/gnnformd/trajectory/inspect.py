@@ -52,7 +52,8 @@ def inspect_data(path: Path | str | Sequence[Path | str], *, topology: Path | No
         third of the trace of the virial over the volume; None without virials of boxes), ``energy_kcal_per_mol`` (min,
         max) and ``temperature_K`` (min, mean, max), both None where unknown, ``temperature_from`` (``table`` of a
         reference run, ``velocities``, with no constraints but atoms that stand still, or None), ``config_types``
-        (frames of each), ``isolated_atoms`` (their energies by name, kcal/mol; they count as frames), and ``warnings``, a list of sentences.
+        (frames of each), ``isolated_atoms`` (their energies by name, kcal/mol; they count as frames), and ``warnings``,
+        a list of sentences.
 
     Raises
     ------
