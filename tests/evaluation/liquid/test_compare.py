@@ -89,6 +89,18 @@ def test_a_reference_that_is_too_short_is_named_as_such():
     assert found.verdict.text.endswith(" ps would do")
 
 
+@pytest.mark.parametrize(("tau", "answer"), [(2, "same"), (200, "too short")])
+def test_at_constant_pressure_runs_are_the_same_once_their_densities_are(tau, answer):
+    runs = [observed(90 + correlated(400, 2, seed)) for seed in (10, 20)]
+    for seed, run in enumerate(runs):
+        run.thermo.columns["volume_A3"] = 5000 + correlated(400, tau, 60 + seed, 50.0)
+        run.thermo.columns["pressure_atm"] = correlated(400, 2, 30 + seed, 100.0)
+    found = compare_runs(*runs, MASSES, ["Ar"], ensemble="npt")
+    assert found.observables["density, g/cm3"].verdict.answer == answer
+    assert found.verdict.answer == answer
+    assert ("density is undecided, 2 of 3 observables" in found.verdict.text) == (answer == "too short")
+
+
 def test_a_drift_that_cannot_be_told_from_its_bound_names_a_length():
     columns = observed(90 + correlated(400, 2, 3)).thermo.columns
     energy = correlated(400, 2, 5, 0.05)

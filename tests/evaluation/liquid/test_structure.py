@@ -8,6 +8,7 @@ import pytest
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.structure import structure
 from gnnformd.evaluation.liquid.thermo_table import THERMO_COLUMNS, ThermoSeries
+from gnnformd.evaluation.liquid.verdict import overall
 
 ATOMS, FRAMES = 60, 30
 
@@ -35,3 +36,8 @@ def test_where_there_is_no_g_no_run_is_within_the_band_around_the_reference(tmp_
     found = structure(*runs, ["Ar"])
     assert found.checked_ps == (None if checked is None else pytest.approx(checked))
     assert ("rdf" in found.curves) == (checked is not None)
+
+
+def test_a_few_frames_leave_g_and_so_the_whole_run_undecided(tmp_path):
+    found = structure(*(observed(tmp_path / f"{seed}.dump", seed, "pp pp pp") for seed in (1, 2)), ["Ar"])
+    assert overall(found.observables).text.startswith("too short to say: g(r) is undecided, ")

@@ -107,3 +107,36 @@ def test_unknown_errors_are_nothing_in_json():
     assert math.isnan(data["standard_error"]) and math.isnan(data["difference"])
     assert (data["value"], data["reference"], data["reference_standard_error"]) == (1.0, 2.0, 1.0)
     assert Observable(known(1.0)).to_dict()["reference"] is None
+
+
+def test_no_run_is_the_same_while_what_is_asked_first_is_undecided():
+    same = Observable(known(0.0), known(0.1))
+    density = Observable(Estimate(0.5), Estimate(0.6), needed_ps=26.0, reference_needed_ps=111.0, asked_first="density")
+    gap = Observable(Estimate(0.2), known(0.0), needed_ps=45.0, asked_first="g(r)")
+    diffusion = Observable(Estimate(1.0), known(1.0), needed_ps=900.0)
+    bonds = dict.fromkeys("abcdef", same)
+    found = overall({**bonds, "density, g/cm3": density, "C-C": gap, "C-H": gap, "diffusion": diffusion})
+    assert (found.answer, found.text) == (
+        "too short",
+        "too short to say: density and g(r) are undecided, 6 of 10 observables can be compared; "
+        "a run of about 45 ps and a reference of about 120 ps would do",
+    )
+    few = overall({"a": same, "density, g/cm3": density, "diffusion": diffusion})
+    assert few.text.startswith("too short to say: density is undecided, only 1 of 3 observables can be compared; a run")
+    assert "about 900 ps" in few.text  # half of them are needed as well
+
+
+def test_one_radial_distribution_is_enough_and_a_density_without_a_reference_is_not_asked():
+    same = Observable(known(0.0), known(0.1))
+    gap, told = (Observable(value, known(0.0), asked_first="g(r)") for value in (Estimate(0.2), known(0.1)))
+    alone = Observable(Estimate(0.5), asked_first="density")
+    found = overall({"a": same, "density, g/cm3": alone, "C-C": gap, "C-H": told})
+    assert (found.answer, found.text) == (
+        "same",
+        "same within 2 standard errors, 2 of 3 observables; too short to say: C-C",
+    )
+
+
+def test_a_row_that_differs_decides_whatever_else_is_undecided():
+    gap = Observable(Estimate(0.2), known(0.0), asked_first="g(r)")
+    assert overall({"a": Observable(known(0.0), known(20.0)), "C-C": gap}).answer == "differs"

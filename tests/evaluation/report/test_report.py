@@ -243,6 +243,20 @@ def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
     assert lower["y"] == [0, pytest.approx(1.4 - 2 * 0.5)]
 
 
+def test_what_is_undecided_is_not_shown_as_the_same(demo):
+    undecided = {"answer": "too short", "text": "too short to say: g(r) is undecided, 2 of 3 can be compared"}
+    (demo / "simulate.json").write_text(json.dumps(_simulation(verdict=undecided)))
+    page = write_report(demo).read_text(encoding="utf-8")
+    assert f'<b class="">{undecided["text"]}</b>' in page
+    assert '<div class="tile"><b><span class="">too short</span>' in page
+    same = {"answer": "same", "text": "same, 2 of 3 observables; too short to say: pressure, atm"}
+    (demo / "simulate.json").write_text(json.dumps(_simulation(verdict=same)))
+    page = write_report(demo).read_text(encoding="utf-8")
+    green = '<b class="good">same, 2 of 3 observables</b>'
+    assert f"{green}; too short to say: pressure, atm." in page
+    assert '<div class="tile"><b><span class="good">same</span>' in page
+
+
 def test_names_from_files_cannot_become_markup(demo):
     evil = '</script><script>alert("x")</script>'
     (demo / "evaluate-evil.json").write_text(json.dumps(_evaluation(evil + "&", evil)))

@@ -184,7 +184,8 @@ def _from_thermo(
         fluctuates = len(volumes) > 1 and len(volumes[1]) > 1 and np.ptp(volumes[1]) > 0
         mass = float(masses[run.topology.types - 1].sum())
         found = [estimate(GRAMS_PER_CM3 * mass / volume) for volume in volumes]
-        observables["density, g/cm3"] = Observable(found[0], found[1] if fluctuates else None)
+        known_density = found[1] if fluctuates else None
+        observables["density, g/cm3"] = Observable(found[0], known_density, asked_first="density")
     elif len(run.column("pressure_atm")):
         known = reference
         if len(volumes) > 1 and len(volumes[0]) and len(volumes[1]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,8 @@ def _compare_rdf(
     curves["rdf"] = {pair: curve_to_dict("rdf", mean, known.get(pair)) for pair, mean in means[0].items()}
     for pair, mean in means[0].items():
         if pair in known:
-            observables[f"largest gap of g(r), {pair}"] = largest_difference(mean, known[pair])
+            gap = largest_difference(mean, known[pair])
+            observables[f"largest gap of g(r), {pair}"] = replace(gap, asked_first="g(r)")
     checked: dict[str, RadialDistribution] = {pair: c for pair, c in found[0].items() if pair in known}
     if not checked:
         return None

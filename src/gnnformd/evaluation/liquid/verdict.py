@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gnnformd.evaluation.liquid.statistics import Estimate, deviation
 
-__all__ = ["Observable", "Verdict", "judged_together", "overall", "picoseconds"]
+__all__ = ["TOO_SHORT", "Observable", "Verdict", "judged_together", "overall", "picoseconds"]
 
 TOO_SHORT = "too short to say"
 SAME = "same within 2 standard errors"
@@ -56,6 +56,9 @@ class Observable:
     comparisons
         Number of observables that are compared together. It differs where the deviation exceeds what the largest of so
         many exceeds in 4.55 % of all runs of equal liquids (Sidak).
+    asked_first
+        What is asked of a run before all else and this observable answers, ``density`` or ``g(r)``; '' for the others.
+        One answer is enough where several observables have the same (see `overall`).
     """
 
     value: Estimate
@@ -65,6 +68,7 @@ class Observable:
     needed_ps: float = math.nan
     reference_needed_ps: float = math.nan
     comparisons: int = 1
+    asked_first: str = ""
 
     @property
     def lengths(self) -> float:
@@ -160,9 +164,10 @@ def overall(observables: Mapping[str, Observable]) -> Verdict | None:
     """One verdict on all observables; None where none has a reference.
 
     One of twenty comparisons of equal quantities is more than two standard errors apart. The run as a whole differs
-    where one observable differs by more than chance among so many, or exceeds its bound (see `judged_together`). Where
-    fewer than half of them can be compared, the run is too short for a verdict, which says how long a run would do for
-    all of them.
+    where one observable differs by more than chance among so many, or exceeds its bound (see `judged_together`). The
+    run is too short for a verdict where fewer than half of them can be compared, or where what is asked first has no
+    answer: bonds and temperature are soon known to be the same, but do not tell two liquids apart. The sentence says
+    how long a run would do.
 
     Parameters
     ----------
@@ -184,13 +189,25 @@ def overall(observables: Mapping[str, Observable]) -> Verdict | None:
         return None
     compared = total - len(too_short)
     counted = f"{compared} of {total} observables"
+    few, undecided = 2 * compared < total, _undecided(observables, too_short)
+    if few or undecided:
+        missing = too_short if few else [name for name in too_short if observables[name].asked_first in undecided]
+        would_do = _would_do(observables, missing)
+        first = f"{' and '.join(undecided)} {'are' if len(undecided) > 1 else 'is'} undecided, " if undecided else ""
+        can = f"{'only ' if few else ''}{counted} can be compared"
+        return Verdict("too short", f"{TOO_SHORT}: {first}{can}{would_do and f'; {would_do}'}")
     would_do = _would_do(observables, too_short)
-    if 2 * compared < total:
-        return Verdict("too short", f"{TOO_SHORT}: only {counted} can be compared{would_do and f'; {would_do}'}")
     apart = [f"{name}, {abs(z):.1f}" for name, o in observables.items() if abs(z := o.difference) > MAX_DEVIATION]
     chance = f" (more than 2 standard errors apart, no more than by chance: {'; '.join(apart)})" if apart else ""
     rest = f"; {TOO_SHORT}: {'; '.join(too_short)}{would_do and f' ({would_do})'}" if too_short else ""
     return Verdict("same", f"{'same' if apart else SAME}, {counted}{chance}{rest}")
+
+
+def _undecided(observables: Mapping[str, Observable], too_short: Sequence[str]) -> list[str]:
+    """List what is asked first that none of the compared observables answers."""
+    compared = {name: o.asked_first for name, o in observables.items() if o.asked_first and o.verdict is not None}
+    answered = {first for name, first in compared.items() if name not in too_short}
+    return [first for first in dict.fromkeys(compared.values()) if first not in answered]
 
 
 def _would_do(observables: Mapping[str, Observable], too_short: Sequence[str]) -> str:

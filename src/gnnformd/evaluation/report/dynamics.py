@@ -7,6 +7,7 @@ from html import escape
 
 from gnnformd.evaluation.formatting import count, number, with_error
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
+from gnnformd.evaluation.liquid.verdict import TOO_SHORT
 from gnnformd.evaluation.report.files import Result, short_name
 from gnnformd.evaluation.report.page import Page, Raw, grid, table
 from gnnformd.evaluation.report.plots import energy_plot, md_plot, temperature_plot
@@ -94,7 +95,9 @@ def _verdicts(run: SimulationResult) -> list[str]:
     sentences = []
     if run.verdict is not None:
         style = STYLES.get(run.verdict.answer, "")
-        sentences.append(f'Compared with the reference: <b class="{style}">{escape(run.verdict.text)}</b>.')
+        answer, separator, undecided = run.verdict.text.partition(f"; {TOO_SHORT}")  # what is undecided is not green
+        text = f'<b class="{style}">{escape(answer)}</b>{escape(separator + undecided)}'
+        sentences.append(f"Compared with the reference: {text}.")
     if run.stability is not None:
         sentence = escape(run.stability.sentence(compared=run.verdict is not None))
         sentences.append(sentence if run.stability.reason is None else f'<b class="bad">{sentence}</b>')

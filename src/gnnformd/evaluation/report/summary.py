@@ -101,7 +101,8 @@ def _outcome(run: SimulationResult) -> tuple[str, str]:
     if not run.stable or (run.stability is not None and run.stability.reason is not None):
         return "unstable", "bad"
     answer = None if run.verdict is None else run.verdict.answer
-    return {"same": ("same", "good"), "differs": ("differs", "bad")}.get(str(answer), ("stable", "good"))
+    found = {"same": ("same", "good"), "differs": ("differs", "bad"), "too short": ("too short", "")}
+    return found.get(str(answer), ("stable", "good"))
 
 
 def _tile(value: str, unit: str, text: str) -> str:
