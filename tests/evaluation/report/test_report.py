@@ -1,6 +1,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import yaml
 from gnnformd.errors import InputError
 from gnnformd.evaluation.forces.curves import curves_to_dict, force_curves
 from gnnformd.evaluation.forces.force_errors import force_metrics
+from gnnformd.evaluation.report.files import read_folder
 from gnnformd.evaluation.report.plots import _log_ticks
 from gnnformd.evaluation.report.report import write_report
+from gnnformd.evaluation.report.summary import summary
+from gnnformd.model.files.stability import CheckedRun, StabilityCheck
 from gnnformd.units import KCAL_PER_MOL_PER_EV, SHOWN
 
 COLUMNS = "epoch train_loss validation_loss validation_l1_per_atom validation_x validation_y validation_z"
@@ -255,6 +259,48 @@ def test_what_is_undecided_is_not_shown_as_the_same(demo):
     green = '<b class="good">same, 2 of 3 observables</b>'
     assert f"{green}; too short to say: pressure, atm." in page
     assert '<div class="tile"><b><span class="good">same</span>' in page
+
+
+def test_each_simulation_has_the_name_of_its_folder_and_the_worst_is_in_the_summary(demo):
+    (demo / "simulate.json").unlink()
+    drift = {"drift, % of kT per atom and ns": _observable(40, 2, 0, 0, None, "differs: above 1")}
+    runs = {"md300": {}, "ts_nve": {"observables": drift, "steps": 500}, "water/last": {"steps": 800}}
+    for name, changes in runs.items():
+        (demo / name).mkdir(parents=True)
+        (demo / name / "simulate.json").write_text(json.dumps(_simulation(**changes)))
+    page = write_report(demo).read_text(encoding="utf-8")
+    model = '<span class="quiet">with “water”</span>'
+    assert re.findall(r"<h3>([^<]*)" + re.escape(model), page) == list(runs)
+    tile = "molecular dynamics, 1 ps with “water” (ts_nve, the worst of 3 simulations): drift, % of kT per atom and ns"
+    assert f'<b><span class="bad">differs</span> <small></small></b><span>{tile} (above 1)</span>' in page
+    (demo / "water" / "last" / "simulate.json").write_text(json.dumps(_simulation(stable=False, stopped_at_step=7)))
+    text, _, _ = _parsed(write_report(demo))
+    assert "unstable molecular dynamics, 2 ps with “water” (water/last, the worst of 3 simulations)" in text
+    assert "atoms with “water” (water/last, the worst of 3 simulations) the run stopped at step 7." in text
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "answer", "style", "word", "told"),
+    [
+        (["passed", "passed"], "same", "good", "same", [True, False]),
+        (["passed", "outside"], "same", "bad", "too close", [False, True]),
+        (["outside", "broke"], "differs", "bad", "unstable", [True, True]),
+        (["outside", "passed"], "differs", "bad", "differs", [True, True]),
+    ],
+)
+def test_the_summary_has_the_worse_of_a_simulation_and_of_the_check_after_the_training(
+    demo, outcomes, answer, style, word, told
+):
+    (demo / "simulate.json").write_text(json.dumps(_simulation(verdict={"answer": answer, "text": answer})))
+    found = read_folder(demo)
+    runs = tuple(CheckedRun("frame 1", "nve", 300.0, 2.0, outcome) for outcome in outcomes)
+    checked = replace(found.runs[0], stability=StabilityCheck(runs, planned=2))
+    text = summary(replace(found, runs=(checked,)), SHOWN["real"])
+    assert f'<b><span class="{style}">{word}</span>' in text
+    alone = summary(replace(found, runs=(checked,), simulations=()), SHOWN["real"])
+    assert ('<span class="good">passed</span>' in alone) == (outcomes == ["passed", "passed"])
+    shown = [part in text for part in ("molecular dynamics beside", "after the training of “water”: 1 of 2 runs")]
+    assert shown == told
 
 
 def test_names_from_files_cannot_become_markup(demo):

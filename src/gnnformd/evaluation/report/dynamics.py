@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from gnnformd.evaluation.formatting import count, number, with_error
 from gnnformd.evaluation.liquid.md_curves import FAMILIES
 from gnnformd.evaluation.liquid.verdict import TOO_SHORT
-from gnnformd.evaluation.report.files import Result, short_name
+from gnnformd.evaluation.report.files import Result, ResultFolder, short_name, simulation_name
 from gnnformd.evaluation.report.page import Page, Raw, grid, table
 from gnnformd.evaluation.report.plots import energy_plot, md_plot, temperature_plot
 from gnnformd.evaluation.report.trajectory_view import trajectory_view
@@ -27,15 +26,17 @@ METHOD = (
 STYLES = {"same": "good", "differs": "bad"}
 
 
-def simulation_section(results: Sequence[Result[SimulationResult]], page: Page) -> Raw:
+def simulation_section(found: ResultFolder, page: Page) -> Raw:
     """Verdict, observables, curves, temperature and energy of each run."""
+    results = found.simulations
     method = f"<p>{METHOD}</p>" if any(result.content.verdict is not None for result in results) else ""
-    return Raw(method + "".join(_simulation(result, page) for result in results))
+    return Raw(method + "".join(_simulation(r, simulation_name(r.path, found.folder), page) for r in results))
 
 
-def _simulation(result: Result[SimulationResult], page: Page) -> str:
+def _simulation(result: Result[SimulationResult], name: str, page: Page) -> str:
     run = result.content
-    parts = [f"<h3>{escape(short_name(run.model))}</h3><p>{_summary(run, page.units)}</p>"]
+    model = f'<span class="quiet">with “{escape(short_name(run.model))}”</span>'
+    parts = [f"<h3>{escape(name)}{model}</h3><p>{_summary(run, page.units)}</p>"]
     parts += [f"<p>{sentence}</p>" for sentence in _verdicts(run)]
     structure = [_curve(run, "rdf", name, page) for name in run.curves.get("rdf", {}) if _drawn(run, "rdf", name)]
     view = trajectory_view(result.path.parent, run)

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from gnnformd.model.files.model_card import ModelCard
     from gnnformd.model.files.stability import StabilityCheck
 
-__all__ = ["Reference", "Result", "ResultFolder", "TrainingRun", "read_folder", "short_name", "units_of"]
+__all__ = [
+    "Reference",
+    "Result",
+    "ResultFolder",
+    "TrainingRun",
+    "read_folder",
+    "short_name",
+    "simulation_name",
+    "units_of",
+]
 
 DEPTH = 4
 Content = TypeVar("Content", EvaluationResult, CurvesResult, SimulationResult)
@@ -147,6 +156,25 @@ def units_of(found: ResultFolder) -> str:
     styles = styles or {r.content.shown_units for r in found.simulations}
     styles = styles or {str(reference.manifest.get("units", "real")) for reference in found.references}
     return styles.pop() if len(styles) == 1 else "real"
+
+
+def simulation_name(path: Path, folder: Path) -> str:
+    """Name a simulation by its folder, and by its file where that is not ``simulate.json``.
+
+    >>> simulation_name(Path("runs/a/md300/simulate.json"), Path("runs/a"))
+    'md300'
+    >>> simulation_name(Path("demo/simulate-water.json"), Path("demo"))
+    'simulate-water'
+
+    Parameters
+    ----------
+    path
+        The JSON file.
+    folder
+        That of the report.
+    """
+    place = path.parent if path.stem == "simulate" else path.with_suffix("")
+    return _label(folder) if place == folder else _relative(place, folder)
 
 
 def short_name(path: str) -> str:

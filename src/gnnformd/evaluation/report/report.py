@@ -65,7 +65,7 @@ def _render(found: ResultFolder, units: ShownUnits) -> str:
     page = Page(units)
     original = any(run.original for run in found.runs)
     sections = [
-        ("dynamics", "Molecular dynamics", simulation_section(found.simulations, page)),
+        ("dynamics", "Molecular dynamics", simulation_section(found, page)),
         ("accuracy", "Accuracy", accuracy_section(found.evaluations, page, original=original)),
         ("curves", "Two atoms", curves_section(found.curves, page)),
         ("training", "Training", training_section(found, page)),

@@ -6,13 +6,25 @@ from html import escape
 
 from gnnformd.evaluation.forces.relative_error import has_forces, mean_force
 from gnnformd.evaluation.formatting import count, joined, number, percent
-from gnnformd.evaluation.report.files import ResultFolder, TrainingRun, short_name
+from gnnformd.evaluation.report.files import Result, ResultFolder, TrainingRun, short_name, simulation_name
 from gnnformd.evaluation.report.page import Raw
 from gnnformd.evaluation.results import SimulationResult
 from gnnformd.units import ShownUnits
 
 __all__ = ["summary"]
 
+STYLES = {
+    "unstable": "bad",
+    "differs": "bad",
+    "too close": "bad",
+    "too short": "",
+    "stable": "good",
+    "same": "good",
+    "passed": "good",
+}
+"""Outcomes of simulations and of checks after trainings, the worst first, and the style classes they are shown in."""
+
+SEVERITY = tuple(STYLES)
 SUM = "summed over x, y and z and averaged over atoms"
 
 
@@ -56,8 +68,10 @@ def _accuracy(found: ResultFolder) -> str:
 def _dynamics(found: ResultFolder) -> str:
     if not found.simulations:
         return ""
-    run = found.simulations[0].content
+    worst = _worst_simulation(found)
+    run = worst.content
     start = f"In {_picoseconds(run)} of molecular dynamics of {count(run.atoms)} atoms with “{short_name(run.model)}”"
+    start += _among_others(worst, found)
     if not run.stable:
         step = "?" if run.stopped_at_step is None else count(run.stopped_at_step)
         return f"{start} the run stopped at step {step}."
@@ -87,22 +101,62 @@ def _tiles(found: ResultFolder, units: ShownUnits) -> list[str]:
     rows = _relative_errors(found)
     if rows:
         tiles.append(_tile(percent(rows[0][0]), "", f"of the force: error of “{rows[0][1]}” on “{rows[0][2]}”"))
-    if found.simulations:
-        dynamics = found.simulations[0].content
-        word, style = _outcome(dynamics)
-        beside = "" if dynamics.verdict is None else " beside the reference"
-        text = f"molecular dynamics{beside}, {_picoseconds(dynamics)} with “{short_name(dynamics.model)}”"
-        tiles.append(_tile(Raw(f'<span class="{style}">{word}</span>'), "", text))
+    outcomes = sorted([*_of_simulations(found), *_of_checks(found)], key=lambda outcome: SEVERITY.index(outcome[0]))
+    if outcomes:
+        word, text = outcomes[0]
+        text = "; ".join([text, *(other for also, other in outcomes[1:] if STYLES[also] == "bad")])
+        tiles.append(_tile(Raw(f'<span class="{STYLES[word]}">{word}</span>'), "", text))
     return tiles
 
 
-def _outcome(run: SimulationResult) -> tuple[str, str]:
-    """Outcome of a simulation in one or two words, and the style class they are shown in."""
+def _of_simulations(found: ResultFolder) -> list[tuple[str, str]]:
+    """Outcome of the worst simulation, and what it was; nothing where there is none."""
+    if not found.simulations:
+        return []
+    worst = _worst_simulation(found)
+    run = worst.content
+    beside = "" if run.verdict is None else " beside the reference"
+    text = (
+        f"molecular dynamics{beside}, {_picoseconds(run)} with “{short_name(run.model)}”{_among_others(worst, found)}"
+    )
+    exceeded = [f"{name} ({verdict.removeprefix('differs: ')})" for name, verdict in _different(run).items()]
+    return [(_outcome(run), text if run.verdict is not None or not exceeded else f"{text}: {'; '.join(exceeded)}")]
+
+
+def _of_checks(found: ResultFolder) -> list[tuple[str, str]]:
+    """Outcome of the worst check after a training, and what it showed; nothing where there is none."""
+    words = {"broke": "unstable", "outside": "too close", "passed": "passed"}
+    outcomes = [
+        (words[check.outcome], f"after the training of “{run.name}”: {check.verdict.removeprefix('Stability: ')[:-1]}")
+        for run in found.runs
+        if (check := run.stability) is not None and check.outcome is not None
+    ]
+    return sorted(outcomes, key=lambda outcome: SEVERITY.index(outcome[0]))[:1]
+
+
+def _worst_simulation(found: ResultFolder) -> Result[SimulationResult]:
+    return min(found.simulations, key=lambda result: SEVERITY.index(_outcome(result.content)))
+
+
+def _among_others(result: Result[SimulationResult], found: ResultFolder) -> str:
+    """Name the worst simulation where there are several."""
+    many = len(found.simulations)
+    return f" ({simulation_name(result.path, found.folder)}, the worst of {many} simulations)" if many > 1 else ""
+
+
+def _outcome(run: SimulationResult) -> str:
+    """Outcome of a simulation in one or two words."""
     if not run.stable or (run.stability is not None and run.stability.reason is not None):
-        return "unstable", "bad"
-    answer = None if run.verdict is None else run.verdict.answer
-    found = {"same": ("same", "good"), "differs": ("differs", "bad"), "too short": ("too short", "")}
-    return found.get(str(answer), ("stable", "good"))
+        return "unstable"
+    if run.verdict is not None:
+        return run.verdict.answer if run.verdict.answer in SEVERITY else "stable"
+    return "differs" if _different(run) else "stable"
+
+
+def _different(run: SimulationResult) -> dict[str, str]:
+    """Verdicts of what differs, without a reference what exceeds its bound, by observable."""
+    rows = {name: observable.verdict or "" for name, observable in run.observables.items()}
+    return {name: verdict for name, verdict in rows.items() if verdict.startswith("differs")}
 
 
 def _tile(value: str, unit: str, text: str) -> str:
