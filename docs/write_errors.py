@@ -31,6 +31,7 @@ ROOMS = {
     "reference": "Reference runs (`generate`)",
     "trajectory": "Data",
     "force_field": "Force fields",
+    "neighbors": "Neighbors",
     "yaml_files": "YAML files",
     "files": "Writing files",
     "graph": "Graphs",
@@ -67,6 +68,8 @@ def messages() -> list[Message]:
 def page() -> str:
     """Text of docs/errors.md."""
     parts, found = [HEAD], messages()
+    unknown = {message.room for message in found} - set(ROOMS)
+    assert not unknown, f"rooms without a title: {unknown}"
     for room, title in ROOMS.items():
         in_room = [m for m in found if m.room == room]
         rows = "\n".join(f"| {_cell(m.wrong)} | {_cell(m.remedy)} |" for m in in_room)

@@ -174,6 +174,26 @@ def test_long_and_thin_boxes_are_searched():
     assert (shift[:, :2] != 0).any(axis=1).sum() == 2 * 800
 
 
+def test_a_slanted_plane_with_a_long_third_axis_has_all_its_pairs():
+    cell = np.array([[3.11, 0, 0], [-7.43, 2.13, 0], [0, 0, 3e5]])
+    positions = np.random.default_rng(5).uniform(0, 1, (5, 3)) @ (cell * [[1], [1], [3e-5]])
+    found = as_list(neighbor_pairs(positions, cell, True, 8.34))
+    assert found == sum_over_images(positions, cell, (True, True, False), 8.34)
+
+
+def test_many_images_of_one_atom_are_sorted():
+    i, _, shift = neighbor_pairs(np.zeros((1, 3)), np.eye(3), True, 12.001)
+    # Gauss's sphere problem: 7153 lattice points within 12 of one of them, itself among them (OEIS A000605)
+    assert 2 * len(i) + 1 == 7153
+    np.testing.assert_array_equal(np.lexsort(shift.T[::-1]), np.arange(len(i)))
+
+
+def test_a_box_that_is_nearly_flat_is_refused():
+    cell = np.array([[10.0, 0, 0], [10.0, 1e-3, 0], [0, 0, 10.0]])
+    with pytest.raises(InputError, match=r"the box is 0\.001 angstrom thin.*check the box"):
+        neighbor_pairs(np.zeros((2, 3)), cell, True, 6.0)
+
+
 def test_no_atoms_have_no_pairs():
     i, j, shift = neighbor_pairs(np.empty((0, 3)), CUBE, True, 3.0)
     assert (i.shape, j.shape, shift.shape) == ((0,), (0,), (0, 3))

@@ -58,16 +58,16 @@ def _cell_counts(heights: Float, cutoff: float, atoms: int) -> Int:
 
 
 def _steps(box: Float, heights: Float, periodic: NDArray[np.bool_], counts: Int, cutoff: float) -> Int:
-    """From a cell to those that may have atoms within the cutoff, (S, 3)."""
+    """From a cell to those that may have atoms within the cutoff, (S, 3); images of a pair then come in their order."""
     farthest = np.floor(cutoff / np.maximum(heights, 1e-300)) + 1.0
     farthest = np.where(periodic, farthest, np.minimum(farthest, counts - 1)).astype(np.int64)
     along = [np.arange(-most, most + 1) for most in farthest]
     steps = np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 3)
     gaps = np.maximum(np.abs(steps) - 1, 0) * heights  # between the planes of the cells
-    products = box @ box.T
-    right_angles = np.abs(products - np.diag(np.diag(products))).max() < 1e-9 * np.abs(products).max()
+    directions = box / np.linalg.norm(box, axis=1, keepdims=True)
+    right_angles = np.abs(directions @ directions.T - np.eye(3)).max() < 1e-9
     between = np.linalg.norm(gaps, axis=1) if right_angles else gaps.max(axis=1)
-    return np.ascontiguousarray(steps[between < cutoff])
+    return np.ascontiguousarray(steps[between < cutoff][::-1])
 
 
 @kernel

@@ -17,6 +17,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Shift = NDArray[np.int32]
 
+_MOST_IMAGES = 1e6
 _BYTES_PER_PAIR = 100
 """Memory of the search, of sorting the pairs, and of a graph."""
 
@@ -73,7 +74,7 @@ def neighbor_pairs(
     x = _without_gaps(x, box[~flags], cutoff)
     _check_size(x, box, flags, float(cutoff))
     _refuse_far_atoms(x, box, flags)
-    return half_list(x, box, flags, float(cutoff))
+    return half_list(x, np.ascontiguousarray(box), np.ascontiguousarray(flags), float(cutoff))
 
 
 def _check(positions: Float, cutoff: float) -> None:
@@ -100,6 +101,12 @@ def _check_size(positions: Float, box: Float, periodic: NDArray[np.bool_], cutof
         raise InputError(
             f"a cutoff of {cutoff:g} angstrom joins so many pairs of the {len(positions)} atoms that they need about "
             f"{gigabytes:.0f} GB of memory, but this machine has {available:.0f}; lower model.cutoff."
+        )
+    images = float(np.prod(1 + 2 * np.floor(cutoff / heights[periodic])))
+    if images > _MOST_IMAGES:
+        raise InputError(
+            f"the box is {heights[periodic].min():.3g} angstrom thin, so that a cutoff of {cutoff:g} angstrom reaches "
+            f"over {images:.0e} of its images; check the box of this frame."
         )
 
 

@@ -159,6 +159,7 @@ def test_the_package_loads_ase_only_when_the_calculator_is_asked_for():
 def test_a_structure_outside_the_training_data_is_told_once(recwarn):
     atoms = Atoms("Ar2", [[0, 0, 0], [4.0, 0, 0]], cell=[20] * 3, pbc=True)
     atoms.calc = Calculator("argon")
+    atoms.calc.loaded.model.network.surroundings.remove()  # those of two atoms alone are like none in a liquid
     for place in (4.0, 3.6, 3.2, 2.8, 2.7, 2.6, 3.0, 2.7, 4.6, 2.7):  # the last two are other structures
         atoms.positions[1, 0] = place
         atoms.get_forces()
@@ -203,6 +204,15 @@ def test_a_charge_that_the_training_data_did_not_have_is_told_of_each_structure(
         warnings.simplefilter("error")
         crystal.rattle(0.01, seed=4)  # the same structure
         crystal.get_forces()
+        crystal.info["charge"] = 0
+        crystal.rattle(0.01, seed=5)
+        crystal.get_forces()
+    crystal.info["charge"] = 2
+    crystal.rattle(0.01, seed=6)
+    with pytest.warns(UserWarning, match="'charge' is 2, but 0"):
+        crystal.get_forces()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         crystal.info["charge"] = 0
         crystal.calc = Calculator(loaded)
         crystal.get_forces()

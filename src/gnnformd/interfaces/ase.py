@@ -122,6 +122,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
         self._warned = 0  # times it was told that this structure extrapolates, at last at these positions
         self._warned_at: Float = np.empty((0, 3))
         self._unusual_for = LASTING - 1
+        self._states: dict[str, list[str]] = {}
         self._ids: Int = np.empty(0, np.int64)
         self._last: Float = np.empty((0, 3))
 
@@ -171,7 +172,7 @@ class Calculator(AseCalculator):  # type: ignore[misc]
                 raise PropertyNotImplementedError(f"the model {self.loaded.path} gives no {name} for these atoms.")
 
     def _warn(self, forces: Float, *, met: bool) -> None:
-        """Tell where atoms meet whose pair the model has not seen, or else where the structure extrapolates first."""
+        """Tell where atoms meet whose pair the model has not seen, or else where the structure extrapolates."""
         assert self._system is not None
         if self.unseen is not None:
             if not met:
@@ -213,11 +214,16 @@ class Calculator(AseCalculator):  # type: ignore[misc]
             SeenPairs.of(self.loaded).check("the atoms", frame)
             self._evaluator, self._system, self._ids = evaluator, system, frame.ids
             self._warned, self._unusual_for = 0, LASTING - 1
-            if self.warns:
-                states = FrameStates()
-                states.add(atoms.info)
-                self.loaded.card.warn_of_states("the atoms", states.values, self.loaded.path)
+        self._look_at_states(atoms)
         return evaluator
+
+    def _look_at_states(self, atoms: Atoms) -> None:
+        """Warn where charge, spin and the like are not those of the training data, whenever they have changed."""
+        states = FrameStates()
+        states.add(atoms.info)
+        if self.warns and states.values != self._states:
+            self._states = states.values
+            self.loaded.card.warn_of_states("the atoms", states.values, self.loaded.path)
 
     def _jumped(self, atoms: Atoms) -> bool:
         """Whether these are not the atoms of the last calculation a step later, wherever lattice vectors moved them."""

@@ -171,7 +171,7 @@ class ForceFitting(lightning.LightningModule):
         """Find lone pairs, when the weights of an earlier training are in place."""
         if self._sample is not None:
             sample = self._sample.to(self.device, weight_of(self.model).dtype)
-            self._lone_pairs = self.model.lone_pair_energies(sample)
+            self._lone_pairs, self._sample = self.model.lone_pair_energies(sample), None
 
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the last epoch."""

@@ -248,9 +248,6 @@ class _Fit:
     def _run_locked(self, resume: bool | Path, listener: Listener | None, progress: Progress | None) -> TrainedRun:
         self.stage("reading the data")
         datasets = open_datasets(self.data)
-        if self.start is not None:
-            for dataset in datasets:
-                self.start.card.warn_of_states(dataset.path, dataset.states, self.start.path)
         unknown = next((dataset for dataset in datasets if dataset.force_field is None), None)
         if unknown is not None and self.model.node_features == "physical" and self.start is None:
             warnings.warn(

@@ -101,6 +101,19 @@ def test_at_constant_pressure_runs_are_the_same_once_their_densities_are(tau, an
     assert ("density is undecided, 2 of 3 observables" in found.verdict.text) == (answer == "too short")
 
 
+@pytest.mark.parametrize(("percent_per_ns", "answer"), [(5000.0, "differs"), (60.0, "too short")])
+def test_a_drift_of_some_picoseconds_is_judged_if_it_is_large(percent_per_ns, answer):
+    series = observed(90 + correlated(100, 2, 3))
+    columns = dict(series.thermo.columns)
+    per_atom = percent_per_ns / 100 * 0.0019872 * 90 * columns["time_fs"] * 1e-6
+    columns["conserved_energy"] = len(series.topology.ids) * per_atom + correlated(100, 1, 5, 1e-6)
+    run = ObservedRun(Path("none.dump"), series.topology, ThermoSeries(columns), 1.0, 0)
+    other = observed(91 + correlated(400, 2, 8))
+    observable = compare_runs(run, other, MASSES, ["Ar"], ensemble="nve").observables["drift, % of kT per atom and ns"]
+    assert observable.value.value == pytest.approx(percent_per_ns, rel=0.05)
+    assert observable.verdict.answer == answer
+
+
 def test_a_drift_that_cannot_be_told_from_its_bound_names_a_length():
     columns = observed(90 + correlated(400, 2, 3)).thermo.columns
     energy = correlated(400, 2, 5, 0.05)

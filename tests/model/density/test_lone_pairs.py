@@ -76,6 +76,14 @@ def test_they_are_left_alone_where_the_network_describes_the_pairs(share, some):
     assert model.lone_pair_energies(replace(graph, forces=None)) is None
 
 
+def test_they_are_left_alone_where_fine_tuning_adapts_to_data_that_potentials_do_not_describe():
+    model, graph = nearly_classical(0.01)
+    noise = torch.randn(graph.forces.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noisy = replace(graph, forces=graph.forces + 0.3 * graph.forces.square().mean().sqrt() * noise)
+    model.adapt(noisy, torch.full((4, 2, 2), torch.inf), same_types=True)
+    assert model.lone_pair_energies(noisy) is None
+
+
 def test_a_training_step_pays_for_them_and_lowers_them():
     model, graph = nearly_classical(0.02)
     fitting = ForceFitting(model, TrainingSettings(rotations=False), Scales(20.0, 1.0, 1.0, 81.0), 2, graph)

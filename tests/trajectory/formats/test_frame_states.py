@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gnnformd.errors import InputError
-from gnnformd.trajectory.formats.frame_states import unlike
+from gnnformd.trajectory.formats.frame_states import FrameStates, unlike
 from gnnformd.trajectory.packed.dataset import common_states, open_dataset, open_datasets
 from gnnformd.trajectory.settings import DataSettings
 
@@ -126,10 +127,28 @@ def test_frames_unlike_the_training_data_of_a_model_are_told(known, found, said)
         ({"charge": ["0", "1"]}, {"total_charge": ["1"]}),  # told when it was trained
         ({"spin": ["0"]}, {"multiplicity": ["1"]}),  # the same
         ({"electric_field": ["(0 0 0)"]}, {"electric_field": ["none"]}),
+        ({"electric_field": ["(0 0 0.1)"]}, {"efield": ["(0 0 0.1)"]}),  # perhaps the same
+        ({"fparam": [str(k) for k in range(20)]}, {"fparam": ["30"]}),  # there may have been more
     ],
 )
 def test_frames_like_the_training_data_are_not_told(known, found) -> None:
     assert unlike(known, found) == []
+
+
+@pytest.mark.parametrize(
+    ("info", "values"),
+    [
+        ({1: "x", (2, 3): "y", "charge": "+1"}, {"charge": ["1"]}),
+        ({"charge": 1e-17, "efield": "0.0, 0.0, 0.0"}, {"charge": ["0"], "efield": ["(0 0 0)"]}),
+        ({"efield": np.zeros((3, 3))}, {"efield": ["0"]}),
+        ({"charge": torch.ones((), requires_grad=True)}, {"charge": ["tensor(1., requires_grad=true)"]}),
+        ({"functional": "PBE"}, {"functional": ["pbe"]}),
+    ],
+)
+def test_whatever_frames_hold_is_read(info, values) -> None:
+    states = FrameStates()
+    states.add(info)
+    assert states.values == values
 
 
 def test_all_values_of_data_are_kept(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ Float = NDArray[np.float64]
 _MAX_DRIFT_PERCENT = 1.0
 """Allowed drift of a conserved energy per atom and ns, per cent of kT."""
 
-_SHORTEST_DRIFT_PS = 10.0
-"""In less time potential and kinetic energy may still come into balance, and what then seems a drift ends with it."""
+_SHORTEST_DRIFT_PS, _SMALL_CHANGE = 10.0, 0.01
+"""In less time the energy of an integrator changes by a small share of kT while potential and kinetic energy come into
+balance, and what seems a drift ends with it."""
 
 _VOLUME_TOLERANCE = 1e-3
 
@@ -135,7 +136,8 @@ def compare_runs(
         per_kt = 100.0 / (BOLTZMANN * temperature.value)
         found = Estimate(per_kt * drift.value, per_kt * drift.standard_error, drift.degrees_of_freedom)
         duration = float(np.ptp(columns["time_fs"])) * 1e-3
-        if duration < _SHORTEST_DRIFT_PS:
+        change = abs(drift.value) * duration * 1e-3 / (BOLTZMANN * temperature.value)
+        if duration < _SHORTEST_DRIFT_PS and change < _SMALL_CHANGE:
             found = Estimate(found.value, lengths=_SHORTEST_DRIFT_PS / duration)
         observables["drift, % of kT per atom and ns"] = Observable(
             found, Estimate.exactly(0.0), bound=_MAX_DRIFT_PERCENT

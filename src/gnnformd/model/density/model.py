@@ -306,18 +306,15 @@ class DensityModel(ForceModel):
 
     @torch.no_grad()
     def lone_pair_energies(self, sample: AtomicGraph) -> Callable[[int], Tensor] | None:
-        """See `ForceModel.lone_pair_energies`: there are some if the network's forces are few beside those of the data.
+        """See `ForceModel.lone_pair_energies`: there are some if what is fitted leaves few of the forces in the data.
 
         In a liquid the network corrects what potentials leave, and nothing there says what it makes of two atoms alone.
         """
         if sample.forces is None or not len(sample.half_edges.center):
             return None
-        training = self.training
-        self.eval()
         known = ~sample.forces.isnan()[:, 0]
-        learned = (self(sample).forces - self.fixed_part(sample).forces)[known]
-        self.train(training)
-        if not learned.norm() < NEARLY_CLASSICAL * sample.forces[known].norm():
+        left = (sample.forces - self.fixed_part(sample).forces)[known]
+        if not left.norm() < NEARLY_CLASSICAL * sample.forces[known].norm():
             return None
         pairs = LonePairs.of(sample, self.contacts.of_edges(sample), self.cutoff)
 

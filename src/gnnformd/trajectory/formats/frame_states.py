@@ -29,6 +29,7 @@ _MOST = 20  # values of a name that are kept
 _SHOWN = 4
 _NUMBERS = 6  # of an array that are shown
 _LETTERS = 40
+_ROUNDING = 1e-12
 
 
 class FrameStates:
@@ -103,14 +104,16 @@ def unlike(known: Mapping[str, Iterable[str]], found: Mapping[str, Iterable[str]
     there: dict[str, list[str]] = {}
     for name, values in known.items():
         there.setdefault(_quantity(name), []).extend(_values(name, values))
+    kinds = {_kind(name) for name in known}
     differing = []
     for name, values in found.items():
-        trained = there.get(_quantity(name), ["0"] if _kind(name) in _ZERO_WHERE_NOT_SAID else None)
-        if trained is None:
-            continue
+        named = _quantity(name) in there
+        trained = there.get(_quantity(name), ["0"])
+        if len(trained) >= _MOST or (not named and (_kind(name) not in _ZERO_WHERE_NOT_SAID or _kind(name) in kinds)):
+            continue  # there may have been more values, or the data do not say it
         other = [value for value in _values(name, values) if value not in trained and value != NONE]
         if other:
-            said = ", ".join(dict.fromkeys(trained)) if _quantity(name) in there else "not said"
+            said = ", ".join(list(dict.fromkeys(trained))[:_SHOWN]) if named else "not said"
             differing.append(f"'{name}' is {', '.join(other[:_SHOWN])}, but {said} in the training data")
     return differing
 
@@ -128,7 +131,9 @@ def _values(name: str, values: Iterable[str]) -> list[str]:
     return ["0" if value == NONE or zero(name, [value]) else value for value in values]
 
 
-def _kind(name: str) -> str | None:
+def _kind(name: Any) -> str | None:
+    if not isinstance(name, str):  # ASE keeps whatever a user names
+        return None
     plain = name.lower().replace("_", "").replace("-", "")
     return _KINDS.get(plain) or _KINDS.get(plain.removeprefix("ref").removeprefix("dft"))
 
@@ -138,17 +143,29 @@ def _text(value: Any, *, whole: bool) -> str:
     import numpy as np  # help is asked for more often than data are read
 
     try:
-        numbers = np.asarray(value)
-    except ValueError:  # rows of different lengths
+        numbers = np.asarray(_numbers_in(value) if isinstance(value, str) else value)
+    except Exception:  # rows of different lengths, or whatever another program's object raises
         numbers = np.array(str(value))
     if numbers.dtype.kind not in "fiub":
         text = str(value).casefold()
         return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}... {_digest(text.encode())}"
+    if not np.any(np.abs(numbers.astype(np.float64)) > _ROUNDING):
+        return "0" if numbers.size == 1 or numbers.size > _NUMBERS else f"({' '.join(['0'] * numbers.size)})"
     if numbers.size > _NUMBERS:
         return f"{numbers.size} numbers {_digest(np.asarray(numbers, dtype=np.float64).tobytes())}"
     rounded = np.round(numbers.astype(np.float64), 2) if whole else numbers.astype(np.float64)
     texts = [f"{number:.6g}" for number in (rounded + 0.0).ravel().tolist()]
     return texts[0] if len(texts) == 1 else f"({' '.join(texts)})"
+
+
+def _numbers_in(text: str) -> str | list[float] | float:
+    """Read a text such as ``+1`` or ``0.0, 0.0, 0.1`` as what it says, if it says numbers."""
+    words = text.strip("[]() ").replace(",", " ").split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return text
+    return text if not numbers else numbers[0] if len(numbers) == 1 else numbers
 
 
 def _digest(content: bytes) -> str:
