@@ -80,6 +80,7 @@ class MemoryDataset:
     path: Path = field(default_factory=lambda: Path("memory"))
     type_names: tuple[str, ...] | None = None
     topology: None = None
+    states: dict[str, list[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frames)
