@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from gnnformd.evaluation.formatting import number
 from gnnformd.evaluation.liquid.md_curves import MeasuredCurve
 from gnnformd.evaluation.liquid.motion import Motion
 from gnnformd.evaluation.liquid.statistics import MAX_BLOCKS, MIN_BLOCKS, Estimate, mean_of_blocks
@@ -137,20 +138,20 @@ def diffusion(lags_ps: Float, blocks: Float) -> Diffusion:
         return Diffusion(None, "nothing moves", bound=True)
     early, late = (_logarithmic_slope(lags_ps, mean, a, b) for a, b in pairwise(ends))
     if late < _BOUND_SLOPE:
-        return Diffusion(None, f"no diffusion on this time scale, {last:.2g} ps (a part of the run)", bound=True)
+        return Diffusion(None, f"no diffusion on this time scale, {number(last, 2)} ps (a part of the run)", bound=True)
     first, decay = ends[0] * interval, _velocity_decay(blocks) * interval
     if decay > first:
         return Diffusion(
             None,
-            f"velocities are correlated for {decay:.2g} ps, and displacements are needed over more than ten times as "
-            f"long, but known over {last:.2g} ps only, as the mean over {_SEGMENTS} parts of the run",
+            f"velocities are correlated for {number(decay, 2)} ps, and displacements are needed over more than ten times "
+            f"as long, but known over {number(last, 2)} ps only, as the mean over {_SEGMENTS} parts of the run",
             _run_ps(max(decay, _linear_from(lags_ps, mean, ends)) * _DECADE / _LONGEST_LAG),
         )
     if max(abs(early - 1.0), abs(late - 1.0)) > _SLOPE_TOLERANCE:
         return Diffusion(
             None,
             f"the mean squared displacement is not linear yet: it grows as t^{early:.2f} and then as t^{late:.2f} "
-            f"between {first:.2g} and {last:.2g} ps",
+            f"between {number(first, 2)} and {number(last, 2)} ps",
             _run_ps(_linear_from(lags_ps, mean, ends) * _DECADE / _LONGEST_LAG),
         )
     fitted = np.arange(ends[0], ends[2] + 1)

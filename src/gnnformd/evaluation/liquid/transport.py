@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnnformd.errors import InputError
+from gnnformd.evaluation.formatting import number
 from gnnformd.evaluation.liquid.dynamics import (
     Diffusion,
     diffusion,
@@ -185,8 +186,8 @@ def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, segmen
     if not fine:
         needed = min(spectrum_interval_fs(m) for m in both)
         found.notes.append(
-            f"frames {1000.0 * max(m.interval_ps for m in both):.3g} fs apart are too far apart for a spectrum of the "
-            f"velocities; dump every {needed:.2g} fs or more often."
+            f"frames {number(1000.0 * max(m.interval_ps for m in both))} fs apart are too far apart for a spectrum of "
+            f"the velocities; dump every {number(needed, 2)} fs or more often."
             if needed > 0
             else "a spectrum of the velocities also needs the forces; add 'fx fy fz' to the dump."
         )
