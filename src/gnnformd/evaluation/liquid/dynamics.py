@@ -143,8 +143,8 @@ def diffusion(lags_ps: Float, blocks: Float) -> Diffusion:
     if decay > first:
         return Diffusion(
             None,
-            f"velocities are correlated for {number(decay, 2)} ps, and displacements are needed over more than ten times "
-            f"as long, but known over {number(last, 2)} ps only, as the mean over {_SEGMENTS} parts of the run",
+            f"velocities are correlated for {number(decay, 2)} ps, and displacements are needed over more than ten "
+            f"times as long, but known over {number(last, 2)} ps only, as the mean over {_SEGMENTS} parts of the run",
             _run_ps(max(decay, _linear_from(lags_ps, mean, ends)) * _DECADE / _LONGEST_LAG),
         )
     if max(abs(early - 1.0), abs(late - 1.0)) > _SLOPE_TOLERANCE:
