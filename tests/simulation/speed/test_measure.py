@@ -46,7 +46,7 @@ def test_compiled_loops_say_what_pytorch_says_in_float64(name: str, dtype: torch
 
 
 def test_without_compiled_loops_long_range_electrostatics_are_measured_apart() -> None:
-    speed = measure_speed(load_model("water", compiled=False), atoms=192)
+    speed = measure_speed(load_model("water", compiled=False), atoms=81)
     assert not speed.compiled
     assert speed.network is None
     assert 0 < speed.short_range < speed.forces
