@@ -125,3 +125,17 @@ def test_a_drift_that_cannot_be_told_from_its_bound_names_a_length():
     assert margin > distance
     assert observable.verdict.answer == "too short"
     assert observable.needed_ps == pytest.approx((margin / distance) ** 2 * 39.9, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rise", "said"), [(0.0, None), (0.01, None), (0.14, "rises by 14 %"), (-0.1, "falls by 10 %")]
+)
+def test_a_density_that_changes_along_a_run_is_told(rise, said):
+    runs = [observed(90 + correlated(400, 2, seed)) for seed in (1, 2)]
+    for seed, run in enumerate(runs):
+        run.thermo.columns["volume_A3"] = 5000 + correlated(400, 3, 70 + seed, 50.0)
+        run.thermo.columns["pressure_atm"] = correlated(400, 3, 80 + seed, 100.0)
+    runs[1].thermo.columns["volume_A3"] = runs[1].thermo.columns["volume_A3"] / (1 + rise * np.linspace(-0.5, 0.5, 400))
+    notes = [n for n in compare_runs(*runs, MASSES, ["Ar"], ensemble="npt").notes if "density of" in n]
+    assert len(notes) == (said is not None)
+    assert said is None or f"the density of the reference {said}" in notes[0]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gnnformd.evaluation.liquid.energy_drift import GRAMS_PER_CM3, energy_drift
 from gnnformd.evaluation.liquid.observables import System, compare_observables
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
-from gnnformd.evaluation.liquid.statistics import Estimate, estimate
+from gnnformd.evaluation.liquid.statistics import MIN_BLOCKS, Estimate, change_along, estimate
 from gnnformd.evaluation.liquid.structure import structure
 from gnnformd.evaluation.liquid.transport import CENTER_OF_MASS_TEMPERATURE, transport
 from gnnformd.evaluation.liquid.verdict import Observable, Verdict, judged_together, overall
@@ -29,6 +29,9 @@ _MAX_DRIFT_PERCENT = 1.0
 _SHORTEST_DRIFT_PS, _SMALL_CHANGE = 10.0, 0.01
 """In less time the energy of an integrator changes by a small share of kT while potential and kinetic energy come into
 balance, and what seems a drift ends with it."""
+
+_MIN_CHANGE_OF_DENSITY, _MIN_DEVIATION = 0.02, 4.0
+"""Change of the density along a run that is told: as a share, and in standard errors."""
 
 _VOLUME_TOLERANCE = 1e-3
 
@@ -188,6 +191,12 @@ def _from_thermo(
         found = [estimate(GRAMS_PER_CM3 * mass / volume) for volume in volumes]
         known_density = found[1] if fluctuates else None
         observables["density, g/cm3"] = Observable(found[0], known_density, asked_first="density")
+        notes += [
+            f"the density of {which} {'rises' if change > 0 else 'falls'} by {100 * abs(change):.2g} % along it, so "
+            "it may not be equilibrated yet; run longer."
+            for which, volume in zip(("the run", "the reference"), volumes, strict=False)
+            if (change := _change_of_density(volume)) != 0.0
+        ]
     elif len(run.column("pressure_atm")):
         known = reference
         if len(volumes) > 1 and len(volumes[0]) and len(volumes[1]):
@@ -200,6 +209,15 @@ def _from_thermo(
                 )
         observables["pressure, atm"] = _compared(run, known, "pressure_atm")
     return observables
+
+
+def _change_of_density(volume: Float) -> float:
+    """Change of the density along a run over its mean; 0 where it is small or may be chance."""
+    if len(volume) < MIN_BLOCKS:
+        return 0.0
+    density = volume.mean() / volume
+    change, error = change_along(density)
+    return change if abs(change) > max(_MIN_CHANGE_OF_DENSITY, _MIN_DEVIATION * error) else 0.0
 
 
 def _timestep_notes(run: ObservedRun, reference: ObservedRun | None) -> list[str]:
