@@ -101,12 +101,9 @@ def _tiles(found: ResultFolder, units: ShownUnits) -> list[str]:
     rows = _relative_errors(found)
     if rows:
         tiles.append(_tile(percent(rows[0][0]), "", f"of the force: error of “{rows[0][1]}” on “{rows[0][2]}”"))
-    outcomes = sorted([*_of_simulations(found), *_of_checks(found)], key=lambda outcome: SEVERITY.index(outcome[0]))
-    if outcomes:
-        word, text = outcomes[0]
-        text = "; ".join([text, *(other for also, other in outcomes[1:] if STYLES[also] == "bad")])
-        tiles.append(_tile(Raw(f'<span class="{STYLES[word]}">{word}</span>'), "", text))
-    return tiles
+    outcomes = _of_simulations(found)
+    outcomes += [check for check in _of_checks(found) if not outcomes or STYLES[check[0]] == "bad"]
+    return tiles + [_tile(Raw(f'<span class="{STYLES[word]}">{word}</span>'), "", text) for word, text in outcomes]
 
 
 def _of_simulations(found: ResultFolder) -> list[tuple[str, str]]:
