@@ -73,6 +73,27 @@ def test_a_dataset_of_other_elements_is_refused(tmp_path: Path) -> None:
         with_common_types(data)
 
 
+def test_where_parameters_suffice_data_may_be_of_any_types(tmp_path: Path) -> None:
+    write(tmp_path / "two.xyz", ["Ar", "Kr"], 0)
+    write(tmp_path / "other.xyz", ["Xe"], 1)
+    argon, krypton, xenon = (
+        AtomType(n, m, 0.0, e, 3.4) for n, m, e in (("Ar", 40, 0.2), ("Kr", 84, 0.3), ("Xe", 131, 0.4))
+    )
+    deeper = AtomType("Kr", 84.0, 0.0, 0.5, 3.4)
+    fields = [ForceField((argon, krypton)), ForceField((xenon,)), ForceField((deeper, argon))]
+    data = [
+        open_dataset(tmp_path / name, force_field=field, cache=tmp_path)
+        for name, field in zip(["two.xyz", "other.xyz", "two.xyz"], fields, strict=True)
+    ]
+    changed, names = with_common_types(data, parameters_suffice=True)
+    assert names == ("Ar", "Kr", "Xe", "Kr")
+    every = (argon, krypton, xenon, deeper)
+    for old, new, field in zip(data, changed, fields, strict=True):
+        assert new.force_field is not None
+        assert new.force_field.types == every
+        assert [every[t - 1] for t in new[0].types] == [field.types[t - 1] for t in old[0].types]
+
+
 def test_a_model_is_fine_tuned_on_fewer_types_in_another_order(tmp_path: Path) -> None:
     write(tmp_path / "two.xyz", ["Ar", "Kr"], 0)
     write(tmp_path / "kr.xyz", ["Kr"], 1)

@@ -21,11 +21,11 @@ __all__ = ["atom_energies", "with_common_types"]
 
 
 def with_common_types(
-    datasets: Sequence[PackedDataset], start: LoadedModel | None = None
+    datasets: Sequence[PackedDataset], start: LoadedModel | None = None, *, parameters_suffice: bool = False
 ) -> tuple[list[PackedDataset], tuple[str, ...]]:
     """Give all datasets one numbering of their types: that of the model a training starts from, if it has all of them.
 
-    Else it is that of the dataset with most types.
+    Else it is that of the dataset with most types, or, where parameters suffice, one that has the types of all.
 
     Parameters
     ----------
@@ -33,6 +33,9 @@ def with_common_types(
         The data; types are matched by name, else by mass and parameters (see `match_types`).
     start
         The model.
+    parameters_suffice
+        Whether the model tells atoms apart by their charge, epsilon and sigma alone, so that data may be of any types.
+        Types are then the same if they agree in name, mass and parameters.
 
     Returns
     -------
@@ -44,8 +47,10 @@ def with_common_types(
     Raises
     ------
     InputError
-        A dataset has a type that the one with most types has not.
+        A dataset has a type that the one with most types has not, and parameters do not suffice.
     """
+    if parameters_suffice and all(dataset.force_field is not None for dataset in datasets):
+        return _with_all_types(datasets)
     if start is not None:
         known, card = start.known_types, start.card
         try:
@@ -62,6 +67,18 @@ def with_common_types(
     alone = TypeMap(tuple(range(1, len(names) + 1)))
     maps = [alone if dataset is longest else _map(dataset, known, str(longest.path)) for dataset in datasets]
     return _renumbered(datasets, maps, names, longest.force_field), names
+
+
+def _with_all_types(datasets: Sequence[PackedDataset]) -> tuple[list[PackedDataset], tuple[str, ...]]:
+    """Number the types of all force fields, in their order."""
+    numbers: dict[AtomType, int] = {}
+    maps = [
+        TypeMap(tuple(numbers.setdefault(kind, len(numbers) + 1) for kind in dataset.force_field.types))
+        for dataset in datasets
+        if dataset.force_field is not None
+    ]
+    names = tuple(kind.name for kind in numbers)
+    return _renumbered(datasets, maps, names, ForceField(tuple(numbers))), names
 
 
 def _map(dataset: PackedDataset, known: KnownTypes, owner: str, *, by_number: bool = True) -> TypeMap:

@@ -19,7 +19,7 @@ from gnnformd.model.files.model_card import ERRORS
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
 from gnnformd.model.files.usability import why_inconsistent, why_unusable
 from gnnformd.model.interface import ForceModel, weight_of
-from gnnformd.model.registry import build_model
+from gnnformd.model.registry import build_model, model_class
 from gnnformd.model.settings import DensitySettings, ModelSettings
 from gnnformd.reference.thermo import temperature_range
 from gnnformd.training.atom_types import atom_energies, with_common_types
@@ -305,7 +305,8 @@ class _Fit:
         if resume:
             checkpoint = resume if isinstance(resume, Path) else None
             start = checkpoint_to_resume(self.out, checkpoint, self.model, self.training)
-        datasets, names = with_common_types(datasets, self.start)
+        by_parameters = self.model.node_features == "physical" and not model_class(self.model).per_type
+        datasets, names = with_common_types(datasets, self.start, parameters_suffice=by_parameters)
         network = self.make(self.model, names)
         network.to(torch.float64 if self.training.precision == "64-true" else torch.float32)
         freeze(network, self.training.freeze)
