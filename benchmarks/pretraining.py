@@ -1,11 +1,13 @@
-"""Does a model trained on water learn argon more easily? Few argon frames, with and without a start from water.
+"""Does a model trained on other liquids learn argon more easily? Few argon frames, from scratch and after those.
 
-Usage: python -m benchmarks.pretraining TRAIN TEST --seed-water MODEL [--seconds 20] [--out FOLDER]
+Usage: python -m benchmarks.pretraining TRAIN TEST [--seed-water MODEL] [--seed-fluids MODEL] [--kinds seed density]
+                                        [--seconds 20] [--out FOLDER]
 
-TRAIN and TEST are folders of ``gnnformd generate argon`` with different seeds. MODEL is a GAMD network trained on water
-(``gnnformd train seed-water``); the density model starts from the shipped ``water``. Every training gets the
-same time. Errors are sums of absolute errors over sums of absolute forces on TEST. A run that is interrupted goes on
-where it stopped.
+TRAIN and TEST are folders of ``gnnformd generate argon`` with different seeds. The density model starts from the
+included ``water``, the GAMD network from the included ``seed-water`` or from MODEL, a training of the preset
+``seed-water``, and, if it is given, from one of the liquids of ``python -m benchmarks.fluids.make_data``. Every
+training gets the same time. Errors are sums of absolute errors over sums of absolute forces on TEST. A run that
+is interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -35,32 +37,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path)
     parser.add_argument("test", type=Path)
-    parser.add_argument("--seed-water", type=Path, required=True)
+    parser.add_argument("--seed-water", default="seed-water")
+    parser.add_argument("--seed-fluids")
+    parser.add_argument("--kinds", nargs="+", choices=list(PRESETS), default=list(PRESETS))
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--out", type=Path, default=Path("runs/pretraining"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     table = options.out / "pretraining.csv"
     errors = read(table)
-    starts = {"density": "water", "seed": str(options.seed_water)}
-    for kind, preset in PRESETS.items():
+    starts = {
+        "density": {"scratch": None, "water": "water"},
+        "seed": {"scratch": None, "water": options.seed_water},
+    }
+    if options.seed_fluids is not None:
+        starts["seed"]["many liquids"] = options.seed_fluids
+    starts = {kind: starts[kind] for kind in options.kinds}
+    print("Relative l1 of three seeds, per cent")
+    for kind, of_kind in starts.items():
         for frames, total in FRAMES.items():
-            for seed in SEEDS:
-                for start in (None, starts[kind]):
-                    key = (kind, frames, seed, "scratch" if start is None else "water")
+            for name, start in of_kind.items():
+                for seed in SEEDS:
+                    key = (kind, frames, seed, name)
                     if key not in errors:
-                        errors[key] = one(preset, start, total, seed, options)
+                        errors[key] = one(PRESETS[kind], start, total, seed, options)
                         with table.open("a", newline="") as file:
                             csv.writer(file).writerow([*key, errors[key]])
-    print("kind     frames   from scratch                  from water          (relative l1 of three seeds, per cent)")
-    for kind in PRESETS:
-        for frames in FRAMES:
-            parts = [
-                " ".join(f"{100 * errors[kind, frames, seed, start]:7.2f}" for seed in SEEDS)
-                for start in ("scratch", "water")
-            ]
-            print(f"{kind:8s}{frames:7d}   {parts[0]}   {parts[1]}")
-    draw(errors, options.out / "pretraining.png")
+                found = " ".join(f"{100 * errors[kind, frames, seed, name]:7.2f}" for seed in SEEDS)
+                print(f"{kind:8s}{frames:4d} frames, after {name:14s}{found}", flush=True)
+    draw(errors, {kind: list(of_kind) for kind, of_kind in starts.items()}, options.out / "pretraining.png")
 
 
 def one(preset: str, start: str | None, total: int, seed: int, options: argparse.Namespace) -> float:
@@ -93,20 +98,25 @@ def read(table: Path) -> dict[tuple[str, int, int, str], float]:
         return {(kind, int(n), int(seed), start): float(e) for kind, n, seed, start, e in csv.reader(file)}
 
 
-def draw(errors: dict[tuple[str, int, int, str], float], path: Path) -> None:
-    figure, axes = panels(1, len(PRESETS), (8.0, 3.4), sharey=True)
-    for axis, kind in zip(axes[0], PRESETS, strict=True):
-        for start, color, label in (
-            ("scratch", "second", "from scratch"),
-            ("water", "model", "trained on water before"),
-        ):
+def draw(errors: dict[tuple[str, int, int, str], float], starts: dict[str, list[str]], path: Path) -> None:
+    """Plot medians and single errors."""
+    looks = {
+        "scratch": ("second", "from scratch"),
+        "water": ("model", "trained on water before"),
+        "many liquids": ("third", "trained on many liquids before"),
+    }
+    figure, axes = panels(1, len(starts), (4.0 * len(starts), 3.4), sharey=True)
+    labelled = {}
+    for axis, (kind, names) in zip(axes[0], starts.items(), strict=True):
+        for name in names:
+            color, label = looks[name]
             for seed in SEEDS:
-                axis.plot(list(FRAMES), [100 * errors[kind, n, seed, start] for n in FRAMES], ".", color=COLORS[color])
-            middle = [100 * statistics.median(errors[kind, n, seed, start] for seed in SEEDS) for n in FRAMES]
-            axis.plot(list(FRAMES), middle, color=COLORS[color], label=label)
+                axis.plot(list(FRAMES), [100 * errors[kind, n, seed, name] for n in FRAMES], ".", color=COLORS[color])
+            middle = [100 * statistics.median(errors[kind, n, seed, name] for seed in SEEDS) for n in FRAMES]
+            (labelled[label],) = axis.plot(list(FRAMES), middle, color=COLORS[color])
         axis.set(xscale="log", yscale="log", title=f"{kind} network", xlabel="argon frames")
     axes[0, 0].set_ylabel("error on other argon (% of force)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure.legend(list(labelled.values()), list(labelled), loc="outside upper right", ncols=3)
     save_figure(figure, path)
 
 

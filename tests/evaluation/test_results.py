@@ -86,6 +86,15 @@ def test_what_simulate_writes_is_read_back_with_its_curves_by_family(written):
     assert result.thermo.temperature == [300, None]
 
 
+@pytest.mark.parametrize(("atoms", "told"), [(0, None), (327, None), (3273, "5% of the atoms, on average, had")])
+def test_a_run_far_from_the_training_data_is_told(written, atoms, told):
+    data = written[SimulationResult] | {"outside_training": {"steps": 0, "unusual_steps": 50, "unusual_atoms": atoms}}
+    result = SimulationResult.from_dict(data, "simulate.json")
+    assert result.unusual_share == atoms / (648 * 101)
+    assert (result.extrapolation or "").replace(" %", "%").startswith(told or "")
+    assert (result.extrapolation is None) == (told is None)
+
+
 def test_a_file_with_the_old_name_of_an_observable_gives_the_new_one(written):
     result = SimulationResult.from_dict(written[SimulationResult], "simulate.json")
     assert list(result.observables) == ["temperature, K", "center-of-mass temperature, K"]

@@ -6,7 +6,7 @@ import re
 import signal
 import warnings
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import pytest
@@ -71,6 +71,14 @@ def test_a_run_leaves_a_trajectory_whose_forces_are_the_models_own(argon, helper
             lmp.command("set atom {} x {:.17g} y {:.17g} z {:.17g}".format(atom, *place))
         lmp.command("run 0")
         assert np.abs(helpers.by_id(lmp, "f") - last.forces).max() < 1e-8
+
+
+@BOTH
+def test_atoms_with_surroundings_like_none_in_training_are_counted(argon, helpers, tmp_path, engine):
+    grades = chain([1.0, 2.5, 2.1, 1.0], repeat(1.0))
+    simulate(helpers.load(helpers.Graded(8.0, grades)), argon, settings(engine=engine, steps=5), tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "simulate.json").read_text())["outside_training"]
+    assert (written["steps"], written["unusual_steps"], written["unusual_atoms"]) == (0, 2, 2)
 
 
 def test_lammps_and_ase_go_the_same_way(argon, helpers, tmp_path):

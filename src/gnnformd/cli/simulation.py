@@ -286,6 +286,7 @@ def _show_simulation(result: SimulationResult, units: ShownUnits) -> None:
     if outside.unusual_steps:
         share = f"{100 * outside.unusual_steps / (result.steps + 1):.2g} %"
         rows.append(("steps with surroundings unlike the data", f"{outside.unusual_steps} ({share})"))
+        rows.append(("atoms with such surroundings, on average", f"{100 * result.unusual_share:.2g} %"))
     if not result.stable:
         rows.append(("unstable", f"stopped at step {result.stopped_at_step}: {result.reason}"))
     show_facts("Molecular dynamics with learned forces", rows)
@@ -303,6 +304,8 @@ def _show_simulation(result: SimulationResult, units: ShownUnits) -> None:
         say(f"Compared with the reference: {result.verdict.text}.")
     if result.stability is not None:
         say(result.stability.sentence(compared=compared))
+    if result.extrapolation is not None:
+        say(result.extrapolation)
     for note in result.notes:
         say(f"Note: {note}")
 

@@ -30,6 +30,9 @@ __all__ = [
 
 Series = list[float | None]
 
+MOST_UNUSUAL = 0.005
+"""Share of atoms with surroundings like none in training above which a run is said to extrapolate."""
+
 RENAMED_OBSERVABLES = {"heat of the common center, K": "center-of-mass temperature, K"}
 """Names in files of earlier versions, and what they are called now."""
 
@@ -256,6 +259,7 @@ class _OutsideTraining(_Part):
     first_step: int | None = None
     reason: str | None = None
     unusual_steps: int = 0
+    unusual_atoms: int = 0
 
 
 class ObservableResult(_Part):
@@ -313,6 +317,24 @@ class SimulationResult(_Result):
     observables: dict[str, ObservableResult]
     curves: dict[str, dict[str, ComparedCurve]]
     thermo: _Thermo
+
+    @property
+    def unusual_share(self) -> float:
+        """Share of the atoms with surroundings like none in training, mean over the steps."""
+        return self.outside_training.unusual_atoms / (self.atoms * (self.steps + 1))
+
+    @property
+    def extrapolation(self) -> str | None:
+        """Sentence on a run of which more than one atom in two hundred had surroundings like none in training.
+
+        In runs like the training data it is one in several thousand, at twice their temperature one in a hundred.
+        """
+        if self.unusual_share <= MOST_UNUSUAL:
+            return None
+        return (
+            f"{100 * self.unusual_share:.2g} % of the atoms, on average, had surroundings like none in training, where "
+            "forces are wrong by several times as much as elsewhere; add frames like those of this run to the data."
+        )
 
     @property
     def drift_name(self) -> str:

@@ -114,12 +114,15 @@ class Departures:
         The first of them and what was outside, one sentence; None if there are none.
     unusual
         Number of steps at which an atom had surroundings like none in training (an extrapolation grade above 2).
+    unusual_atoms
+        Number of such atoms, summed over steps.
     """
 
     steps: int = 0
     first_step: int | None = None
     reason: str | None = None
     unusual: int = 0
+    unusual_atoms: int = 0
     _last: int | None = None
     _last_unusual: int | None = None
 
@@ -133,10 +136,10 @@ class Departures:
             if warn:
                 warnings.warn(f"step {step}: {reason} The model extrapolates; further steps are counted.", stacklevel=2)
 
-    def note_unusual(self, step: int) -> None:
-        """Count a step at which an atom had surroundings like none in training, once if it is evaluated twice."""
-        if step != self._last_unusual:
-            self.unusual, self._last_unusual = self.unusual + 1, step
+    def note_unusual(self, step: int, atoms: int) -> None:
+        """Count a step at which so many atoms had surroundings like none in training, once if it is evaluated twice."""
+        if atoms and step != self._last_unusual:
+            self.unusual, self.unusual_atoms, self._last_unusual = self.unusual + 1, self.unusual_atoms + atoms, step
 
     @property
     def to_be_written(self) -> bool:

@@ -119,6 +119,7 @@ class MDRun:
                 "first_step": self.departures.first_step,
                 "reason": self.departures.reason,
                 "unusual_steps": self.departures.unusual,
+                "unusual_atoms": self.departures.unusual_atoms,
             },
             "verdict": None if found.verdict is None else {"answer": found.verdict.answer, "text": found.verdict.text},
             "stability": None if found.stability is None else found.stability.to_dict(),

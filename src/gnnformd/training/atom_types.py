@@ -70,7 +70,7 @@ def with_common_types(
 
 
 def _with_all_types(datasets: Sequence[PackedDataset]) -> tuple[list[PackedDataset], tuple[str, ...]]:
-    """Number the types of all force fields, in their order."""
+    """Give the types of all force fields numbers, in their order."""
     numbers: dict[AtomType, int] = {}
     maps = [
         TypeMap(tuple(numbers.setdefault(kind, len(numbers) + 1) for kind in dataset.force_field.types))

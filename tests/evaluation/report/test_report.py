@@ -247,6 +247,25 @@ def test_a_comparison_is_told_in_words_a_table_and_curves_with_their_band(demo):
     assert lower["y"] == [0, pytest.approx(1.4 - 2 * 0.5)]
 
 
+def test_a_simulation_outside_the_training_data_is_told(demo):
+    known = _simulation()
+    asides = {
+        "steps": 12,
+        "first_step": 57,
+        "reason": "atoms 3 and 8 are close.",
+        "unusual_steps": 9,
+        "unusual_atoms": 0,
+    }
+    (demo / "simulate.json").write_text(json.dumps(known | {"outside_training": asides}))
+    text, _, _ = _parsed(write_report(demo))
+    assert "12 steps were outside the range of the training data; the first, step 57: atoms 3 and 8 are close." in text
+    assert "had surroundings" not in text
+    many = asides | {"unusual_atoms": known["atoms"] * (known["steps"] + 1) // 4}
+    (demo / "simulate.json").write_text(json.dumps(known | {"outside_training": many}))
+    text, _, _ = _parsed(write_report(demo))
+    assert "25 % of the atoms, on average, had surroundings like none in training" in text
+
+
 def test_what_is_undecided_is_not_shown_as_the_same(demo):
     undecided = {"answer": "too short", "text": "too short to say: g(r) is undecided, 2 of 3 can be compared"}
     (demo / "simulate.json").write_text(json.dumps(_simulation(verdict=undecided)))

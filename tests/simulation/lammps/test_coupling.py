@@ -273,7 +273,7 @@ def test_steps_at_which_atoms_have_surroundings_like_none_in_training_are_counte
         coupling.run(5)
         assert (coupling.departures.steps, coupling.departures.unusual) == (0, 2)
         coupling.run(1)  # the first step is evaluated again
-        assert coupling.departures.unusual == 4
+        assert (coupling.departures.unusual, coupling.departures.unusual_atoms) == (4, 4)
 
 
 @pytest.mark.parametrize(("share", "steps"), [(1 + 1e-6, 0), (1 - 1e-6, 1)])

@@ -102,6 +102,13 @@ def _verdicts(run: SimulationResult) -> list[str]:
     if run.stability is not None:
         sentence = escape(run.stability.sentence(compared=run.verdict is not None))
         sentences.append(sentence if run.stability.reason is None else f'<b class="bad">{sentence}</b>')
+    outside = run.outside_training
+    if outside.steps:
+        many = f"{count(outside.steps)} steps were" if outside.steps > 1 else "A step was"
+        first = f"step {outside.first_step}: {outside.reason}"
+        sentences.append(escape(f"{many} outside the range of the training data; the first, {first}"))
+    if run.extrapolation is not None:
+        sentences.append(f'<b class="bad">{escape(run.extrapolation)}</b>')
     return sentences + [
         f'<span style="color:var(--muted)">{escape(note[:1].upper() + note[1:])}</span>' for note in run.notes
     ]

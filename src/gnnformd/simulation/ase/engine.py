@@ -120,8 +120,8 @@ class _Run:
         self.range.check_sight(step, nearest)
         forces = self.atoms.get_forces(apply_constraint=False) * KCAL_PER_MOL_PER_EV
         calculator = self.atoms.calc
-        if calculator.grades is not None and (calculator.grades > UNUSUAL).any():
-            self.departures.note_unusual(step)
+        if calculator.grades is not None:
+            self.departures.note_unusual(step, int(np.count_nonzero(calculator.grades > UNUSUAL)))
         reason = self.range.leaves(topology.ids, self.types.of(topology.types), forces, nearest, calculator.unseen)
         if reason is None:
             return

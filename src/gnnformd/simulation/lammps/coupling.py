@@ -388,11 +388,10 @@ class Coupling:
             total = forces + arrays.extract_atom("f", nelem=count, dim=3)
             types = self._types.of(arrays.extract_atom("type", nelem=count))
             outside = self._range.leaves(ids, types, total, share.nearest, self._source.unseen)
-        unusual = share.grades is not None and bool((share.grades > UNUSUAL).any())
-        flags = self.ranks.sum(np.array([outside is not None, unusual], dtype=np.float64))
-        if flags[1]:
-            self.departures.note_unusual(step)
-        if flags[0] == 0.0:
+        unusual = 0 if share.grades is None else np.count_nonzero(share.grades > UNUSUAL)
+        counts = self.ranks.sum(np.array([outside is not None, unusual], dtype=np.float64))
+        self.departures.note_unusual(step, int(counts[1]))
+        if counts[0] == 0.0:
             self._say_inside(True)
             return None
         reason = self.ranks.first_of(outside)
