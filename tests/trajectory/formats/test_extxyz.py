@@ -214,11 +214,12 @@ def test_a_last_line_without_line_end_is_named(tmp_path: Path) -> None:
         list(read_extxyz(path))
 
 
-def test_forces_of_cp2k_are_not_taken_for_positions(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "what"), [("frc", "forces"), ("vel", "velocities")])
+def test_forces_and_velocities_of_cp2k_are_not_taken_for_positions(tmp_path: Path, name: str, what: str) -> None:
     text = "1\n i =        0, time =        0.000, E =       -32.95\n H 0.1 0.2 0.3\n"
     (tmp_path / "run-pos-1.xyz").write_text(text)
-    (tmp_path / "run-frc-1.xyz").write_text(text)
+    (tmp_path / f"run-{name}-1.xyz").write_text(text)
     (frame,) = read_extxyz(tmp_path / "run-pos-1.xyz", require_forces=False)
     assert frame.positions.tolist() == [[0.1, 0.2, 0.3]]
-    with pytest.raises(InputError, match=r"run-frc-1\.xyz: holds the forces of a CP2K run .* where positions are"):
-        list(read_extxyz(tmp_path / "run-frc-1.xyz", require_forces=False))
+    with pytest.raises(InputError, match=rf"run-{name}-1\.xyz: holds the {what} of a CP2K run .* where positions are"):
+        list(read_extxyz(tmp_path / f"run-{name}-1.xyz", require_forces=False))

@@ -39,6 +39,9 @@ _FORTRAN = re.compile(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+))[dD]([-+]\d+)(?!\w)"
 _CP2K = re.compile(r"\s*i =\s*\d+, time =")
 """Start of the comment of a frame that CP2K wrote."""
 
+_OF_CP2K = re.compile(r"(?:^|[^a-z])(frc|vel)(?:[^a-z]|$)")
+"""What tells CP2K's files of forces and velocities, ``PROJECT-frc-1.xyz``, by their names."""
+
 _TENSOR = re.compile(r"""(?<!\w)(stress|virial)=(["'{])([^"'}\[]*)["'}]""")
 _ASIDE = "six_"
 """Marks a stress or virial that has not the nine numbers that ASE wants."""
@@ -89,7 +92,7 @@ def read_extxyz(
     for number, (line, text) in enumerate(_blocks(path), start=1):
         where = f"{path}, line {line}"
         if number == 1:
-            _refuse_forces_as_positions(path, text)
+            _refuse_other_vectors(path, text)
         try:
             atoms = _parse(text)
             frame = frame_of_atoms(atoms, number, where, elements, names, line=line)
@@ -159,12 +162,14 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path}: cannot be read ({error}); write the file again.") from error
 
 
-def _refuse_forces_as_positions(path: Path, text: str) -> None:
-    """Refuse a trajectory of forces alone as CP2K writes it, which looks like one of positions."""
-    if "frc" in path.name.lower() and _CP2K.match(text.split("\n", 2)[1]):
+def _refuse_other_vectors(path: Path, text: str) -> None:
+    """Refuse a trajectory of forces or velocities alone as CP2K writes it, which looks like one of positions."""
+    kind = _OF_CP2K.search(path.name.lower())
+    if kind is not None and _CP2K.match(text.split("\n", 2)[1]):
+        what = "forces of a CP2K run (hartree/bohr)" if kind[1] == "frc" else "velocities of a CP2K run (atomic units)"
         raise InputError(
-            f"{path}: holds the forces of a CP2K run (hartree/bohr) where positions are expected; write positions, "
-            "forces and energies to one extended XYZ file, in angstrom and eV."
+            f"{path}: holds the {what} where positions are expected; write positions, forces and energies to one "
+            "extended XYZ file, in angstrom and eV."
         )
 
 
