@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from gnnformd.evaluation.liquid.geometry import angles, bond_lengths, by_types, histograms
+from gnnformd.evaluation.liquid.geometry import angles, bond_lengths, by_types, chains_of_four, dihedrals, histograms
 from gnnformd.trajectory.frame import Frame
 
 SKEW = np.array([[6.0, 0, 0], [1.5, 5.5, 0], [-1.0, 1.2, 6.5]])
@@ -26,6 +26,30 @@ def test_lengths_and_angles_are_ases_in_a_tilted_box_with_molecules_cut_by_its_w
     bends = [atoms.get_angle(i, j, k, mic=True) for i, j, k in triples]
     assert bond_lengths([frame(wrapped)], bonds)[0] == pytest.approx(lengths, rel=1e-12)
     assert angles([frame(wrapped)], triples)[0] == pytest.approx(bends, rel=1e-10)
+
+
+def test_dihedrals_are_ases_without_their_sign_in_a_tilted_box():
+    rng = np.random.default_rng(1)
+    steps = rng.normal(0, 0.8, (39, 4, 3))
+    steps[:, 0] = rng.random((39, 3)) @ SKEW
+    positions = (np.cumsum(steps, axis=1).reshape(-1, 3) @ np.linalg.inv(SKEW) % 1.0) @ SKEW
+    chains = np.arange(156).reshape(39, 4)
+    atoms = Atoms("H156", positions, cell=SKEW, pbc=True)
+    turns = [atoms.get_dihedral(*chain, mic=True) for chain in chains]
+    found = dihedrals([frame(positions)], chains)
+    assert found.shape == (1, 39)
+    assert found[0] == pytest.approx([min(turn, 360 - turn) for turn in turns], abs=1e-6)
+
+
+def test_chains_of_four_go_once_along_each_way_of_three_bonds():
+    ethane = np.array([[0, 1], *([0, k] for k in (2, 3, 4)), *([k, 1] for k in (5, 6, 7))])
+    found = {tuple(min(chain, chain[::-1])) for chain in chains_of_four(ethane).tolist()}
+    assert found == {(one, 0, 1, other) for one in (2, 3, 4) for other in (5, 6, 7)}
+    assert len(chains_of_four(ethane)) == 9
+    triangle, square = np.array([[0, 1], [1, 2], [2, 0]]), np.array([[0, 1], [1, 2], [2, 3], [3, 0]])
+    assert len(chains_of_four(triangle)) == 0
+    assert len(chains_of_four(square)) == 4
+    assert chains_of_four(np.empty((0, 2), np.int64)).shape == (0, 4)
 
 
 def test_bonds_and_angles_are_sorted_by_the_names_of_their_types_whatever_their_direction():

@@ -13,16 +13,16 @@ from gnnformd.evaluation.liquid.verdict import overall
 ATOMS, FRAMES = 60, 30
 
 
-def observed(path, seed, flags):
+def observed(path, seed, flags, places=lambda generator: 12 * generator.random((ATOMS, 3)), frames=FRAMES):
     generator = np.random.default_rng(seed)
     with path.open("w") as file:
-        for k in range(FRAMES):
+        for k in range(frames):
             file.write(f"ITEM: TIMESTEP\n{100 * k}\nITEM: NUMBER OF ATOMS\n{ATOMS}\nITEM: BOX BOUNDS {flags}\n")
             file.write("0 12\n" * 3 + "ITEM: ATOMS id type x y z\n")
-            for number, place in enumerate(12 * generator.random((ATOMS, 3)), start=1):
+            for number, place in enumerate(places(generator), start=1):
                 file.write(f"{number} 1 {place[0]} {place[1]} {place[2]}\n")
-    columns = {name: np.full(FRAMES, np.nan) for name in THERMO_COLUMNS}
-    columns["step"] = 100.0 * np.arange(FRAMES)
+    columns = {name: np.full(frames, np.nan) for name in THERMO_COLUMNS}
+    columns["step"] = 100.0 * np.arange(frames)
     topology = SimpleNamespace(
         ids=np.arange(1, ATOMS + 1), types=np.ones(ATOMS, np.int64), bonds=np.empty((0, 2), np.int64),
         angles=np.empty((0, 3), np.int64), molecule_ids=None,
@@ -41,3 +41,35 @@ def test_where_there_is_no_g_no_run_is_within_the_band_around_the_reference(tmp_
 def test_a_few_frames_leave_g_and_so_the_whole_run_undecided(tmp_path):
     found = structure(*(observed(tmp_path / f"{seed}.dump", seed, "pp pp pp") for seed in (1, 2)), ["Ar"])
     assert overall(found.observables).text.startswith("too short to say: g(r) is undecided, ")
+
+
+def chains(share_of_trans):
+    """Places of fifteen chains of four atoms, of which so many are trans and the others gauche, at 60 degrees."""
+
+    def places(generator):
+        turn = np.radians(np.where(generator.random(ATOMS // 4) < share_of_trans, 180.0, 60.0))
+        start = 12 * generator.random((ATOMS // 4, 1, 3))
+        known = np.array([[0.0, 1.4, 0.5], [0.0, 0.0, 0.0], [0.0, 0.0, 1.5]])
+        last = np.stack([1.4 * np.sin(turn), 1.4 * np.cos(turn), np.full(len(turn), 2.0)], axis=1)
+        shape = np.concatenate([np.broadcast_to(known, (len(turn), 3, 3)), last[:, None]], axis=1)
+        return (start + shape).reshape(-1, 3)
+
+    return places
+
+
+@pytest.mark.parametrize(("share", "same"), [(0.7, True), (0.5, False)])
+def test_chains_that_turn_otherwise_are_told(tmp_path, share, same):
+    runs = [observed(tmp_path / f"{x}.dump", seed, "pp pp pp", chains(x), 200) for seed, x in ((1, share), (2, 0.7001))]
+    first = 4 * np.arange(ATOMS // 4)
+    for run in runs:
+        run.topology.bonds = np.concatenate([np.stack([first + k, first + k + 1], axis=1) for k in range(3)])
+    found = structure(*runs, ["C"])
+    cosine = found.observables["mean cosine of dihedral C-C-C-C"]
+    for estimate, x in ((cosine.value, share), (cosine.reference, 0.7)):
+        assert estimate.value == pytest.approx(0.5 * (1 - x) - x, abs=4 * estimate.standard_error)
+        assert 0 < estimate.standard_error < 0.05
+    assert (abs(cosine.difference) < 3) == same
+    drawn = found.curves["dihedrals"]["C-C-C-C"]
+    density = np.array(drawn["density_per_degree"])
+    assert 1.8 * density.sum() == pytest.approx(1.0)
+    assert {int(angle) for angle in np.array(drawn["angle_degrees"])[density > 0]} == {60, 179}

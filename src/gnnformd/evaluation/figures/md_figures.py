@@ -44,7 +44,7 @@ def curves_figure(family: str, curves: Mapping[str, ComparedCurve]) -> Figure:
             _draw_reference(axis, x, y, reference, _band(curve))
         axis.plot(x, y, color=COLORS["model"], label="model", zorder=3)
         axis.set(title=name, xlabel=keys.x_label, xlim=(x[0], x[-1]))
-        if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
+        if keys.from_zero:
             highest = max(float(np.nanmax(v)) for v in (y, reference) if v is not None)
             axis.set_ylim(0, 1.3 * highest or 1.0)  # zero everywhere: g(r) of a box thinner than two bonds
     for row in axes:

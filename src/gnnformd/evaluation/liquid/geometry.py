@@ -1,4 +1,4 @@
-"""Bond lengths and angles along a trajectory."""
+"""Bond lengths, angles and dihedrals along a trajectory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gnnformd.reference.type_names import distinct_names
 if TYPE_CHECKING:
     from gnnformd.trajectory.frame import Frame
 
-__all__ = ["angles", "bond_lengths", "by_types", "histograms"]
+__all__ = ["angles", "bond_lengths", "by_types", "chains_of_four", "dihedrals", "histograms"]
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -50,13 +50,59 @@ def angles(frames: Sequence[Frame], triples: Int) -> Float:
     return np.stack(found)
 
 
+def chains_of_four(bonds: Int) -> Int:
+    """Four atoms in a row, joined by bonds, each chain once, (Q, 4).
+
+    Examples
+    --------
+    >>> chains_of_four(np.array([[0, 1], [1, 2], [2, 3], [2, 4]])).tolist()
+    [[0, 1, 2, 3], [0, 1, 2, 4]]
+
+    Parameters
+    ----------
+    bonds
+        Pairs of atom indices, (M, 2).
+    """
+    bonded: dict[int, list[int]] = {}
+    for one, other in bonds.tolist():
+        bonded.setdefault(one, []).append(other)
+        bonded.setdefault(other, []).append(one)
+    chains = [
+        (start, one, other, end)
+        for one, other in bonds.tolist()
+        for start in bonded[one]
+        for end in bonded[other]
+        if start != other and end not in (one, start)
+    ]
+    return np.array(chains, dtype=np.int64).reshape(-1, 4)
+
+
+def dihedrals(frames: Sequence[Frame], chains: Int) -> Float:
+    """Dihedral of each chain of four atoms in each frame, from 0 (cis) to 180 degrees (trans), (T, Q).
+
+    Parameters
+    ----------
+    frames
+        Of the same atoms.
+    chains
+        Atom indices, (Q, 4).
+    """
+    found = []
+    for frame in frames:
+        first, middle, last = (_nearest(frame, chains[:, k], chains[:, k + 1]) for k in range(3))
+        one, other = np.cross(first, middle), np.cross(middle, last)  # normals of the two planes
+        across = np.linalg.norm(np.cross(one, other), axis=1)
+        found.append(np.degrees(np.arctan2(across, (one * other).sum(axis=1))))
+    return np.stack(found)
+
+
 def by_types(members: Int, types: Int, names: Sequence[str]) -> dict[str, Int]:
-    """Rows of bonds or angles by the names of their types; ``H-O`` and ``O-H`` are the same.
+    """Rows of bonds, angles or chains by the names of their types; ``H-O`` and ``O-H`` are the same.
 
     Parameters
     ----------
     members
-        Atom indices, (M, 2) or (M, 3).
+        Atom indices, (M, 2), (M, 3) or (M, 4).
     types
         LAMMPS types of the atoms, (N,).
     names

@@ -32,6 +32,8 @@ class Family:
         Names of the two series in JSON, with their units.
     x_label, y_label
         Of the axes.
+    from_zero
+        Whether the y axis begins at zero.
     """
 
     title: str
@@ -39,20 +41,27 @@ class Family:
     y_key: str
     x_label: str
     y_label: str
+    from_zero: bool = True
 
 
 FAMILIES: Mapping[str, Family] = {
     "rdf": Family("g(r)", "r", "g", "r (Å)", "g(r)"),
     "bond_lengths": Family("Bond", "length_A", "density_per_A", "length (Å)", "density (Å⁻¹)"),
     "angles": Family("Angle", "angle_degrees", "density_per_degree", "angle (degrees)", "density (degree⁻¹)"),
+    "dihedrals": Family("Dihedral", "angle_degrees", "density_per_degree", "dihedral (degrees)", "density (degree⁻¹)"),
     "mean_squared_displacement": Family(
         "Mean squared displacement", "time_ps", "value_A2", "time (ps)", "displacement² (Å²)"
     ),
     "velocity_autocorrelation": Family(
-        "Velocity autocorrelation", "time_ps", "value", "time (ps)", "⟨v(0)·v(t)⟩ / ⟨v²⟩"
+        "Velocity autocorrelation", "time_ps", "value", "time (ps)", "⟨v(0)·v(t)⟩ / ⟨v²⟩", from_zero=False
     ),
     "velocity_spectrum": Family(
-        "Spectrum of the velocities", "wavenumber_per_cm", "value_cm", "wavenumber (cm⁻¹)", "density (cm)"
+        "Spectrum of the velocities",
+        "wavenumber_per_cm",
+        "value_cm",
+        "wavenumber (cm⁻¹)",
+        "density (cm)",
+        from_zero=False,
     ),
 }
 """The kinds of curve, by their key in ``simulate.json``."""

@@ -1,15 +1,15 @@
-"""Structure of a run compared with the reference: g(r), bonds, angles, and for how long the run is stable."""
+"""Structure of a run compared with the reference: g(r), bonds, angles, dihedrals, and how long the run is stable."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.evaluation.liquid.geometry import angles, bond_lengths, by_types, histograms
+from gnnformd.evaluation.liquid.geometry import angles, bond_lengths, by_types, chains_of_four, dihedrals, histograms
 from gnnformd.evaluation.liquid.md_curves import MeasuredCurve, curve_to_dict, largest_difference
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.radial import MAX_DISTANCE, RadialDistribution, narrowest_width, radial_distribution
@@ -26,6 +26,11 @@ Int = NDArray[np.int64]
 _MAX_FRAMES, _MIN_FRAMES, _MAX_ATOMS = 2000, 25, 2_500_000
 """Bounds of the number of frames that are compared, and of the atoms in all of them together."""
 
+_MEASURES: Mapping[str, Callable[[Sequence[Frame], Int], Float]] = {
+    "bonds": bond_lengths,
+    "angles": angles,
+    "dihedrals": dihedrals,
+}
 _BINS = 100
 _MOLECULAR_BAND, _ATOMIC_BAND = 3.0, 1.0
 """Fu et al. (arXiv 2210.07237) allow 3 angstrom for water and 1 angstrom for a material without molecules."""
@@ -38,7 +43,7 @@ class Structure:
     Attributes
     ----------
     observables
-        Largest difference of each g(r); mean and width of each kind of bond and angle.
+        Largest difference of each g(r); mean and width of each kind of bond and angle; mean cosine of dihedrals.
     curves
         By family and name, as written to JSON.
     departure
@@ -78,12 +83,12 @@ class _Sampled:
 
 @dataclass(frozen=True)
 class _Members:
-    """All bonds, or all angles, of one kind.
+    """All bonds, all angles or all dihedrals of one kind.
 
     Attributes
     ----------
     values
-        Length or angle in each frame, (T, M).
+        Length, angle or dihedral in each frame, (T, M).
     molecule
         Molecule of each, (M,).
     """
@@ -114,6 +119,7 @@ def structure(run: ObservedRun, reference: ObservedRun | None, names: Sequence[s
         _compare_bonds(ours, theirs, names, observables, curves),
     ]
     _compare_angles(ours, theirs, names, observables, curves)
+    _compare_dihedrals(ours, theirs, names, observables, curves)
     compared = any(curve["reference"] is not None for curve in curves.get("rdf", {}).values())
     checked = compared or len(run.topology.bonds) > 0
     times = _times_ps(ours)
@@ -185,13 +191,34 @@ def _compare_angles(
         observables |= _mean_and_width(f"angle {kind}, degrees", ours, mine, theirs, other)
 
 
+def _compare_dihedrals(
+    ours: _Sampled,
+    theirs: _Sampled | None,
+    names: Sequence[str],
+    observables: dict[str, Observable],
+    curves: dict[str, dict[str, dict[str, Any]]],
+) -> None:
+    """Distributions, and mean cosines: of chains that turn in steps a width would say nothing."""
+    known = {} if theirs is None else _by_kind(theirs, "dihedrals", names)
+    for kind, mine in _by_kind(ours, "dihedrals", names).items():
+        other = known.get(kind)
+        curves.setdefault("dihedrals", {})[kind] = _distribution("dihedrals", ours, mine, theirs, other, (0.0, 180.0))
+        reference = None if theirs is None or other is None else _mean_cosine(theirs, other)
+        observables[f"mean cosine of dihedral {kind}"] = Observable(_mean_cosine(ours, mine), reference)
+
+
+def _mean_cosine(sampled: _Sampled, members: _Members) -> Estimate:
+    cosines = np.cos(np.radians(members.values[sampled.equilibrated]))
+    return at_least(estimate(cosines.mean(axis=1)), error_among(cosines.mean(axis=0), members.molecule))
+
+
 def _by_kind(sampled: _Sampled, what: str, names: Sequence[str]) -> dict[str, _Members]:
-    """Lengths or angles in each frame by the names of the types."""
+    """Lengths, angles or dihedrals in each frame by the names of the types."""
     topology = sampled.run.topology
-    members = topology.bonds if what == "bonds" else topology.angles
+    members: Int = chains_of_four(topology.bonds) if what == "dihedrals" else getattr(topology, what)
     if not len(members):
         return {}
-    values = bond_lengths(sampled.frames, members) if what == "bonds" else angles(sampled.frames, members)
+    values = _MEASURES[what](sampled.frames, members)
     atoms = members[:, 1]
     molecule = atoms if topology.molecule_ids is None else topology.molecule_ids[atoms]
     kinds = by_types(members, topology.types, names)
@@ -199,10 +226,18 @@ def _by_kind(sampled: _Sampled, what: str, names: Sequence[str]) -> dict[str, _M
 
 
 def _distribution(
-    family: str, ours: _Sampled, mine: _Members, theirs: _Sampled | None, known: _Members | None
+    family: str,
+    ours: _Sampled,
+    mine: _Members,
+    theirs: _Sampled | None,
+    known: _Members | None,
+    limits: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
-    everything = np.concatenate([members.values.ravel() for members in (mine, known) if members is not None])
-    low, high = (float(np.quantile(everything, q)) for q in (0.0002, 0.9998))
+    """Histograms between limits, or where nearly all values are."""
+    if limits is None:
+        everything = np.concatenate([members.values.ravel() for members in (mine, known) if members is not None])
+        limits = float(np.quantile(everything, 0.0002)), float(np.quantile(everything, 0.9998))
+    low, high = limits
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
 

@@ -209,7 +209,7 @@ def md_plot(family: str, curve: ComparedCurve) -> Spec:
         traces.append(_line(x, reference, "reference", "--reference", mode="markers" if sparse else "lines", width=4))
     traces.append(_line(x, curve.y, "model", "--model"))
     spec = _plot(traces, keys.x_label, keys.y_label)
-    if family in ("rdf", "bond_lengths", "angles", "mean_squared_displacement"):
+    if keys.from_zero:
         spec["layout"]["yaxis"]["rangemode"] = "tozero"
     return spec | {"legend": reference is not None}
 
