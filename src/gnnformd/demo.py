@@ -20,6 +20,7 @@ __all__ = ["PRESETS", "Demo", "DemoSize", "System"]
 
 Progress = Callable[[int, int], None]
 PRESETS = {"water": "water", "argon": "argon"}
+ORIGINAL = "seed-water"  # the network of the original study, which is evaluated beside those that are trained
 MD_TIMESTEP = 1.0  # fs, that of the data
 
 
@@ -205,15 +206,16 @@ class Demo:
         from gnnformd.model.files.model_file import load_model
         from gnnformd.trajectory.packed.dataset import open_dataset
 
-        pairs = {
-            "water": ["water-test", "water-large"],
-            "argon": ["argon-test"],
+        pairs: dict[str, tuple[str | Path, list[str]]] = {
+            "water": (self._model("water"), ["water-test", "water-large"]),
+            "argon": (self._model("argon"), ["argon-test"]),
+            ORIGINAL: (ORIGINAL, ["water-test", "argon-test"]),
         }
         parts = []
-        for run, names in pairs.items():
+        for run, (model, names) in pairs.items():
             datasets = [open_dataset(self._data(name)) for name in names]
             with self._progress(f"Evaluating {run}", "frame") as progress:
-                result = evaluate(load_model(self._model(run)), datasets, batch_size=1, progress=progress).to_dict()
+                result = evaluate(load_model(model), datasets, batch_size=1, progress=progress).to_dict()
             write_json(self._out / f"evaluate-{run}.json", result)
             for name, entry in zip(names, result["datasets"], strict=True):
                 parts.append(f"{run} on {name} {percent(entry['force']['relative_l1'])}")
