@@ -128,7 +128,10 @@ def test_charges_that_act_within_a_cutoff_or_are_screened_bring_none(tmp_path, s
     )
     folder = generate(tmp_path / "in.lmp", tmp_path / "run").folder
     for path in (folder, folder / "trajectory.dump"):  # which mean the same
-        assert chosen([str(path)])["model.electrostatics"] == electrostatics
+        found = chosen([str(path)])
+        assert found["model.electrostatics"] == electrostatics
+        if electrostatics == "none":  # such charges act up to their cutoff, farther than a shell or two of neighbors
+            assert found["model.cutoff"] == 8.0
 
 
 def test_charges_bring_electrostatics_unless_they_change(tmp_path: Path) -> None:

@@ -208,3 +208,12 @@ def test_charges_of_tip4p_are_not_those_of_the_atoms(pair_style: str, found: boo
     for line in (f"pair_style {pair_style}", "kspace_style pppm/tip4p 1e-4"):
         executed.see(line)
     assert executed.long_range_coulomb is found
+
+
+def test_tail_corrections_are_told(argon_input, tmp_path, recwarn):
+    generate(argon_input(), tmp_path / "without")
+    assert not any("tail" in str(said.message) for said in recwarn)
+    with pytest.warns(
+        UserWarning, match=r"in\.lmp: 'pair_modify tail yes' adds what lies beyond the cutoff to energies"
+    ):
+        generate(argon_input(("pair_coeff 1 1", "pair_modify tail yes\npair_coeff 1 1")), tmp_path / "with")

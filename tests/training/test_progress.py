@@ -303,6 +303,20 @@ def test_so_many_validation_frames_are_taken_evenly(liquid: DataSettings) -> Non
         assert [k for _, portion in frames.val_dataloader() for k in portion.indices] == expected
 
 
+def test_networks_that_average_over_a_batch_are_validated_on_mixtures_of_all_frames(liquid: DataSettings) -> None:
+    data = liquid.model_copy(update={"validation_fraction": 0.6})
+    device = SimpleNamespace(root_device=torch.device("cpu"))
+    orders = []
+    for batch_wide in (False, True, True):
+        frames = FrameData(open_datasets(data), data, settings(batch_size=4), 4.4, batch_wide=batch_wide)
+        frames.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=device)  # type: ignore[assignment]
+        orders.append([k for _, portion in frames.val_dataloader() for k in portion.indices])
+    in_time, mixed, again = orders
+    assert in_time == list(range(8))
+    assert sorted(mixed) == in_time
+    assert mixed == again != in_time
+
+
 def test_averaged_weights_forget_the_start_within_few_steps() -> None:
     network = nn.Linear(1, 1)
     nn.init.zeros_(network.weight)

@@ -121,6 +121,19 @@ def test_single_atoms_without_forces_are_no_trouble(argon: PackedDataset) -> Non
     assert sentences([one, replace(one, cell=1.1 * one.cell)]) == ""
 
 
+def test_two_dimensional_data_in_a_thin_periodic_box_are_noticed(argon: PackedDataset) -> None:
+    def flat(frame: Frame, thickness: float = 0.8, **changes: object) -> Frame:
+        positions, forces, cell = frame.positions.copy(), frame.forces.copy(), frame.cell.copy()
+        positions[:, 2], forces[:, 2], cell[2, 2] = 0.1, 0.0, thickness
+        return replace(frame, positions=positions, forces=forces, cell=cell, virial=None, **changes)
+
+    told = "all atoms lie in a plane across z and no force leaves it, but the periodic box is only 0.8 angstrom thick"
+    assert told in sentences([flat(frame) for frame in argon])
+    assert "plane" not in sentences([flat(frame) for frame in argon][:2] + [argon[2]])
+    assert "plane" not in sentences([flat(frame, thickness=15.0) for frame in argon])
+    assert "plane" not in sentences([flat(frame, periodic=(True, True, False)) for frame in argon])
+
+
 def test_forces_of_held_atoms_that_were_set_to_zero_are_noticed(argon: PackedDataset) -> None:
     # each force is of a usual size, and with few held atoms the sum is small beside it
     frame = argon[0]

@@ -19,6 +19,7 @@ NEIGHBORS = 60
 SHORTEST_CUTOFF, LONGEST_CUTOFF = 4.5, 9.0  # angstrom
 CUTOFF_OF_MOLECULE, CUTOFF_OF_CLUSTER = 5.0, 6.0  # angstrom, in vacuum
 LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
+CUTOFF_OF_SCREENED_CHARGES = 8.0  # angstrom
 SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
 MANY_ATOMS = 50_000  # in all frames together
 MANY_SYSTEMS = 20  # from which whole systems can be left for validation
@@ -200,6 +201,8 @@ def _cutoff(facts: DataFacts) -> Choice:
     if _is_lennard_jones(facts) and facts.force_field is not None:
         cutoff = min(facts.force_field.lj_cutoff, LONGEST_OF_LENNARD_JONES)
         return Choice("model.cutoff", round(cutoff, 2), "where the Lennard-Jones potential of the data ends")
+    if facts.short_range_coulomb and facts.charges and facts.periodic[0]:
+        return Choice("model.cutoff", CUTOFF_OF_SCREENED_CHARGES, "charges that act within a cutoff act that far")
     neighbors = facts.neighbors
     wanted = neighbors.distance(NEIGHBORS)
     if wanted > REACH and not facts.periodic[0]:
@@ -256,7 +259,8 @@ def _electrostatics(facts: DataFacts) -> Choice:
         reason = "charges act within a cutoff, are screened or beside the atoms (no kspace_style, dielectric, TIP4P)"
         return Choice("model.electrostatics", "none", reason)
     if facts.sampled not in (whole, open_):
-        return Choice("model.electrostatics", "none", "boxes are periodic in some directions only")
+        reason = "boxes are periodic in some directions only; periodic in all, with vacuum, charges would be known"
+        return Choice("model.electrostatics", "none", reason)
     return Choice("model.electrostatics", "fixed", f"the data have charges of up to {facts.charges:.3g} e")
 
 

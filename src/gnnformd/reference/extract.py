@@ -43,6 +43,7 @@ def describe(lmp: Any, variable_names: list[str]) -> dict[str, Any]:
         "mixing": _mixing(lmp),
         "bond_types": _bonded(lmp, "bonds"),
         "angle_types": _bonded(lmp, "angles"),
+        "tail_energy": float(lmp.get_thermo("etail")),
         "special_lj": _special(lmp, "special_lj"),
         "special_coul": _special(lmp, "special_coul"),
     }

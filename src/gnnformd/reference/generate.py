@@ -16,6 +16,7 @@ from gnnformd.files import move_folder, work_folder
 from gnnformd.reference.convert import convert_data_file, say_boundary, say_names, say_units
 from gnnformd.reference.executed import ExecutedCommands
 from gnnformd.reference.fixes import check_order
+from gnnformd.reference.held import held_atoms, leave_out_held_atoms
 from gnnformd.reference.instrument import Instrumented, check_units, instrument, units_of_style
 from gnnformd.reference.launch import run_lammps
 from gnnformd.reference.library import potentials_folder
@@ -247,6 +248,21 @@ def _complete(
             "interval there.",
             stacklevel=2,
         )
+    held = held_atoms(run.trajectory)
+    if held:
+        leave_out_held_atoms(run.thermo, result["atoms"] - held)
+        warnings.warn(
+            f"{script.path}: {held} of {result['atoms']} atoms never move; temperatures in thermo.csv are those of the "
+            "others.",
+            stacklevel=2,
+        )
+    if result["tail_energy"]:
+        warnings.warn(
+            f"{script.path}: 'pair_modify tail yes' adds what lies beyond the cutoff to energies and pressures, and not "
+            "to forces; a model that learns these virials has slightly worse forces (training.virial_weight: 0 leaves "
+            "them out).",
+            stacklevel=2,
+        )
     log = folder / "log.lammps"
     masses = [None if t["mass"] is None else t["mass"] * units.mass for t in result["types"]]
     names = names_of_types(masses, log, run.topology, script.path.resolve().parent, names)
@@ -271,6 +287,7 @@ def _complete(
         "variables": dict(result["variables"]),
         "frames": len(steps),
         "atoms": result["atoms"],
+        **({"held_atoms": held} if held else {}),
         "timestep_fs": result["timestep"] * units.time,
         "type_names": list(names),
         "force_field": None if force_field is None else force_field.to_dict(),

@@ -60,6 +60,11 @@ class ReferenceRun:
         names = self.manifest.get("type_names")
         return None if names is None else tuple(map(str, names))
 
+    @property
+    def held_atoms(self) -> int:
+        """How many atoms never move."""
+        return int(self.manifest.get("held_atoms", 0))
+
     @classmethod
     def open(cls, folder: Path) -> ReferenceRun:
         """Open an existing folder.

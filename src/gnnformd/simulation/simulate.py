@@ -124,6 +124,7 @@ def _simulate(
         if ranks.first:
             start.warn_of_units(velocities=settings.velocities == "file")
             start.warn_of_other_masses(loaded, types)
+            _warn_of_held_atoms(topology, reference)
             for text in (loaded.card.why_unusable, loaded.card.why_inconsistent):
                 if text is not None:
                     warnings.warn(f"{loaded.path}: {text}", stacklevel=2)
@@ -164,6 +165,18 @@ def _what_is_done(out: Path, steps: int, settings: SimulationSettings) -> str:
     if (out / RESTART).exists():
         return f"{found}; the same command with --resume goes on from there."
     return f"{found}; there is no restart file to go on from (runs of LAMMPS that stay stable write one)."
+
+
+def _warn_of_held_atoms(topology: Path, reference: ReferenceRun | None) -> None:
+    """Warn where atoms of the reference run, or of the one that the topology is of, never move."""
+    own = topology.parent
+    run = ReferenceRun.open(own) if reference is None and (own / "reference.yaml").is_file() else reference
+    if run is not None and run.held_atoms:
+        warnings.warn(
+            f"{run.folder}: {run.held_atoms} of its atoms never move, but here all atoms do; hold them in an input of "
+            "your own with gnnformd's Coupling.",
+            stacklevel=2,
+        )
 
 
 def _warn_of_temperature(loaded: LoadedModel, settings: SimulationSettings, reference: ReferenceRun | None) -> None:

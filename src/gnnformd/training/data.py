@@ -91,6 +91,8 @@ class FrameData(lightning.LightningDataModule):
             [bool(datasets[which].known[frame, 0]) for which, frame in validation],
             min(len(validation), training.validation_frames or len(validation)),
         )
+        if batch_wide:  # each batch is to be a mixture of all frames, as those of the training are
+            self._validated = np.random.default_rng(data.seed).permutation(self._validated).tolist()
         self._types = [types_of(datasets, frame) for frame in train]
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)

@@ -31,6 +31,10 @@ _MAX_NET_FORCE = 0.3
 _HELD_NET_FORCE = 0.02
 """Sum of the forces along an axis over their size, from which on forces of exactly zero are those of held atoms."""
 
+_FLAT, _THIN = 1e-6, 12.0
+"""Largest differences of coordinates, angstrom, and of forces relative to the largest, of atoms in a plane; thickness
+of a periodic box below which they are neighbors of their own images, angstrom."""
+
 _FEW_FORCES = 3
 """Number of atoms below which sums of forces are not judged."""
 
@@ -93,11 +97,14 @@ class DataChecks:
         self._skewed_virial: str | None = None
         self._wrong_virial: str | None = None
         self._work = WorkOfForces()
+        self._thickness = np.zeros(3)  # of the box along the axes along which all atoms are at one place
 
     def add(self, frame: Frame) -> None:
         """Check a frame."""
         self._frames += 1
         self._work.add(frame)
+        flat = _thickness_where_flat(frame)
+        self._thickness = flat if self._frames == 1 else np.where(flat > 0, self._thickness, 0.0)
         self._add_positions(frame)
         if frame.forces is not None:
             self._add_forces(frame, frame.forces)
@@ -171,6 +178,13 @@ class DataChecks:
         if self.shortest_distance[0] < OVERLAP:
             distance, name = self.shortest_distance
             found.append(f"atoms overlap: two are {distance:.3g} angstrom apart at {name}.")
+        for axis, thickness in zip("xyz", self._thickness.tolist(), strict=True):
+            if thickness:
+                found.append(
+                    f"all atoms lie in a plane across {axis} and no force leaves it, but the periodic box is only "
+                    f"{thickness:.3g} angstrom thick, so that atoms are neighbors of their own images; give a "
+                    "two-dimensional system a thick box."
+                )
         return found + self._force_problems() + self._virial_problems() + self._frame_problems()
 
     def _virial_problems(self) -> list[str]:
@@ -273,6 +287,16 @@ def sampled_problems(
         if k + 1 < count:
             checks.follow(frame_of(k + 1))
     return checks.problems()
+
+
+def _thickness_where_flat(frame: Frame) -> Float:
+    """Thickness of a thin periodic box along axes along which all atoms are at one place without forces, or 0, (3,)."""
+    if frame.forces is None or len(frame.positions) < _FEW_FORCES:
+        return np.zeros(3)
+    lengths, size = np.abs(np.diag(frame.cell)), max(float(np.abs(frame.forces).max()), 1e-300)
+    upright = np.abs(frame.cell - np.diag(np.diag(frame.cell))).max(axis=0) == 0
+    flat = (np.ptp(frame.positions, axis=0) < _FLAT) & (np.abs(frame.forces).max(axis=0) < _FLAT * size)
+    return np.where(flat & upright & np.array(frame.periodic) & (lengths < _THIN), lengths, 0.0)
 
 
 def _held_atoms(forces: Float) -> int:
