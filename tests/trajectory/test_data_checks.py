@@ -129,7 +129,7 @@ def test_two_dimensional_data_in_a_thin_periodic_box_are_noticed(argon: PackedDa
 
     told = "all atoms lie in a plane across z and no force leaves it, but the periodic box is only 0.8 angstrom thick"
     assert told in sentences([flat(frame) for frame in argon])
-    assert "plane" not in sentences([flat(frame) for frame in argon][:2] + [argon[2]])
+    assert "plane" not in sentences([flat(argon[0]), argon[1]])
     assert "plane" not in sentences([flat(frame, thickness=15.0) for frame in argon])
     assert "plane" not in sentences([flat(frame, periodic=(True, True, False)) for frame in argon])
 

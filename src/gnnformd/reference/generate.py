@@ -258,8 +258,8 @@ def _complete(
         )
     if result["tail_energy"]:
         warnings.warn(
-            f"{script.path}: 'pair_modify tail yes' adds what lies beyond the cutoff to energies and pressures, and not "
-            "to forces; a model that learns these virials has slightly worse forces (training.virial_weight: 0 leaves "
+            f"{script.path}: 'pair_modify tail yes' adds what lies beyond the cutoff to energies and pressures, not to "
+            "forces; a model that learns these virials has slightly worse forces (training.virial_weight: 0 leaves "
             "them out).",
             stacklevel=2,
         )
