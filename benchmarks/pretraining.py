@@ -6,8 +6,8 @@ Usage: python -m benchmarks.pretraining TRAIN TEST [--seed-water MODEL] [--seed-
 TRAIN and TEST are folders of ``gnnformd generate argon`` with different seeds. The density model starts from the
 included ``water``, the GAMD network from the included ``seed-water`` or from MODEL, a training of the preset
 ``seed-water``, and, if it is given, from one of the liquids of ``python -m benchmarks.fluids.make_data``. Every
-training gets the same time, in which the learning rate falls to zero. Errors are sums of absolute errors over sums of absolute forces on TEST. A run that
-is interrupted goes on where it stopped.
+training gets the same time, in which the learning rate falls to zero. Errors are sums of absolute errors over sums of
+absolute forces on TEST. A run that is interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
