@@ -1,10 +1,12 @@
 """The original result beside the product's: test losses after each epoch, as shares of what zero forces cost.
 
-Usage: python benchmarks/seed_protocol.py RUN [--zero 16930.59 | --data data/water-seed] [--figure FILE.svg]
+Usage: python benchmarks/seed_protocol.py RUN [--zero 16930.59 | --data data/water-seed]
+                                           [--checkpoints FILE.txt] [--figure FILE.svg]
 
 RUN is the folder of ``gnnformd train seed-water`` on the 10 100 frames of ``gnnformd generate water-seed``, or one with
 its ``metrics.csv``. What zero forces cost, the mean over the validation frames of the sum of the absolute components of
-all forces (kcal/mol/angstrom), is given, or found from the data and the settings of the preset.
+all forces (kcal/mol/angstrom), is given, or found from the data and the settings of the preset. FILE.txt is what
+``benchmarks/seed_checkpoints.py`` printed; its errors are drawn, too.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", type=Path, default=Path("data/water-seed"))
     parser.add_argument("--zero", type=float)
+    parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     history = read_history(options.run)
@@ -56,14 +59,30 @@ def main() -> None:
     best = ORIGINAL_BEST * ATOMS / ORIGINAL_ZERO
     print(f"{ORIGINAL_BEST} per atom is a share of {best:.4f}; the best here is {min(shares):.4f}.")
     if options.figure is not None:
-        draw(list(history.epoch), [loss / zero for loss in history.train_loss], shares, best, options.figure)
+        judged = [] if options.checkpoints is None else read_table(options.checkpoints)
+        draw(list(history.epoch), [loss / zero for loss in history.train_loss], shares, judged, best, options.figure)
 
 
-def draw(epochs: list[int], training: list[float], test: list[float], best: float, path: Path) -> None:
+def read_table(path: Path) -> list[tuple[int, float]]:
+    """Epochs and shares of what ``benchmarks/seed_checkpoints.py`` printed."""
+    rows = [line.split() for line in path.read_text().splitlines()]
+    return [(int(row[0]), float(row[2])) for row in rows if len(row) == 3 and row[0].isdigit()]
+
+
+def draw(
+    epochs: list[int],
+    training: list[float],
+    test: list[float],
+    judged: list[tuple[int, float]],
+    best: float,
+    path: Path,
+) -> None:
     figure, axes = panels(1, 1, (6.4, 3.6))
     axis = axes[0, 0]
     axis.plot(epochs, training, color=COLORS["reference"], label="training, with dropout")
-    axis.plot(epochs, test, color=COLORS["model"], label="test")
+    axis.plot(epochs, test, color=COLORS["model"], label="test during the training, frames in order of time")
+    if judged:
+        axis.plot(*zip(*judged, strict=True), color=COLORS["third"], label="test afterwards, frames shuffled")
     known = [loss / ORIGINAL_ZERO for loss in ORIGINAL_LOG["validation_loss"]]
     style = {"linestyle": "none", "marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
     axis.plot(ORIGINAL_LOG["epoch"], known, color=COLORS["second"], label="test, original log", **style)
