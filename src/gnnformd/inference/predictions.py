@@ -180,7 +180,7 @@ class _Asked:
         loaded, field = self._loaded, self._data.force_field
         self._names = loaded.card.type_names
         known = KnownTypes.of_dataset(self._data)
-        self._by_type = not needs_physical_features(loaded.card) or loaded.model.per_type
+        self._by_type = loaded.knows_types
         if self._by_type:
             self._types = match_types(known, loaded.known_types, self._used)
         else:  # atoms of other types differ in their parameters only

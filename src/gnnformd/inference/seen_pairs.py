@@ -41,7 +41,8 @@ class SeenPairs:
     reach
         Pairs were searched up to this distance, angstrom.
     pairs
-        Whether atoms with a kind of bond and types from 0 were in the data, (4, T, T); None if it is not known.
+        Whether atoms with a kind of bond and types from 0 were in the data, (4, T, T); None if it is not known, or
+        where the model knows atoms by their parameters alone, so that those of other data have no types of its own.
     bonds
         Whether there were bonds in the data, or may have been.
     """
@@ -65,7 +66,7 @@ class SeenPairs:
             seen = [k for k in np.ndindex(pairs.shape) if loaded.model.closest_in_data(*k) is not None]
             bonds = bonds or not card.trained_on or not seen or any(kind > 0 for kind, _, _ in seen)
         reach = SEARCHED_SHARE * loaded.model.cutoff
-        return cls(str(loaded.path), card.type_names, reach, pairs if known else None, bonds)
+        return cls(str(loaded.path), card.type_names, reach, pairs if known and loaded.knows_types else None, bonds)
 
     def without_unseen_bonds(self, frame: Frame) -> Frame:
         """Leave the bonds out where the model has seen none: all pairs were then "not bonded" in its training."""

@@ -185,6 +185,17 @@ def test_data_of_other_types_is_refused_by_a_model_of_learned_types(stand_ins):
         evaluate(model, [data])
 
 
+@pytest.mark.filterwarnings("ignore:.*bonds")
+def test_a_model_of_parameters_takes_types_that_it_was_not_trained_on(stand_ins):
+    # its pairs of types were looked up by numbers that are those of its own data
+    model = stand_ins.load(stand_ins.ClassicalModel(6.0), stand_ins.ARGON)
+    seen = {"closest_pairs": [[0, "Ar", "Ar", 3.0]], "largest_forces": {"Ar": 10.0}}
+    model = replace(model, card=replace(model.card, trained_on=(seen,)))
+    errors = evaluate(model, [_water(stand_ins)]).datasets[0].force
+    assert list(errors.per_type) == ["O", "H"]
+    assert not model.knows_types
+
+
 def test_an_empty_dataset_and_one_without_forces_are_refused(stand_ins):
     model = stand_ins.load(stand_ins.SidewaysModel(4.0))
     with pytest.raises(InputError, match="contains no frames"):

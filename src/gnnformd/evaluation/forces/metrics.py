@@ -365,7 +365,7 @@ def _check(loaded: LoadedModel, dataset: PackedDataset, indices: Sequence[int]) 
                 f"{dataset.path}: has no force field, but the model's inputs are charge, epsilon and sigma of each "
                 "atom; give one with --force-field, or the folder of a reference run."
             )
-        if not loaded.model.per_type:  # atoms of other types differ in their parameters only
+        if not loaded.knows_types:  # atoms of other types differ in their parameters only
             return TypeMap(tuple(range(1, len(dataset.force_field.types) + 1)))
     every, last = set[int](), None
     for index in indices:

@@ -64,6 +64,11 @@ class LoadedModel:
         """What is known about its atom types: names, and parameters of its force field."""
         return KnownTypes.of_names(self.path, self.card.type_names, self.card.force_field)
 
+    @property
+    def knows_types(self) -> bool:
+        """Whether it tells atoms apart by their types, and not by charge, epsilon and sigma alone."""
+        return self.card.settings.node_features != "physical" or bool(self.model.per_type)
+
     def with_statistics(self, statistics: Literal["batch", "stored"]) -> LoadedModel:
         """Copy of a ``gamd`` model whose GraphNorm uses averages over what is evaluated or the stored ones."""
         settings = self.card.settings.model_copy(update={"statistics": statistics})
