@@ -108,3 +108,9 @@ def test_a_data_file_names_its_types_by_labels_or_by_the_comments_of_masses(tmp_
     assert topology.type_names == ("Kr", "Ar")
     assert topology.types.tolist() == [2, 1]
     assert match_types(KnownTypes.of_topology(path, topology), NOBLE, (1, 2)).numbers == (2, 1)
+
+
+def test_types_of_one_name_with_other_parameters_are_not_taken_without_a_word() -> None:
+    model = KnownTypes("model", (KnownType("Ar", 40.0, 0.0, 0.24, 3.4), KnownType("Ar", 40.0, 0.0, 0.6, 3.4)))
+    with pytest.warns(UserWarning, match=r"several atom types of model fit its types 1, which are taken by number"):
+        assert match_types(KnownTypes("data", (KnownType("Ar", 40.0),)), model, [1]).numbers == (1,)

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
@@ -16,7 +17,7 @@ from gnnformd.model.settings import DensitySettings
 from gnnformd.training.atom_types import with_common_types
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.train import finetune, train
-from gnnformd.trajectory.packed.dataset import open_dataset
+from gnnformd.trajectory.packed.dataset import PackedDataset, open_dataset
 from gnnformd.trajectory.settings import DataSettings
 
 DENSITY = DensitySettings(
@@ -92,6 +93,27 @@ def test_where_parameters_suffice_data_may_be_of_any_types(tmp_path: Path) -> No
         assert new.force_field is not None
         assert new.force_field.types == every
         assert [every[t - 1] for t in new[0].types] == [field.types[t - 1] for t in old[0].types]
+
+
+def test_where_parameters_suffice_the_numbers_of_the_model_stay_and_equal_types_stay_apart(tmp_path: Path) -> None:
+    write(tmp_path / "two.xyz", ["Ar", "Kr"], 0)
+    argon, krypton, xenon = (
+        AtomType(n, m, 0.0, e, 3.4) for n, m, e in (("Ar", 40, 0.2), ("Kr", 84, 0.3), ("Xe", 131, 0.4))
+    )
+
+    def data(*kinds: AtomType) -> PackedDataset:
+        return open_dataset(tmp_path / "two.xyz", force_field=ForceField(kinds), cache=tmp_path)
+
+    start = SimpleNamespace(card=SimpleNamespace(force_field=ForceField((xenon, argon))))
+    (changed,), names = with_common_types([data(argon, krypton)], start, parameters_suffice=True)  # type: ignore[arg-type]
+    assert names == ("Xe", "Ar", "Kr")
+    assert set(changed.used_types.tolist()) == {2, 3}
+    # the dataset with most types comes first, whatever the order
+    few, many = data(argon, krypton), data(krypton, argon, argon)
+    (one, other), names = with_common_types([few, many], parameters_suffice=True)
+    assert names == ("Kr", "Ar", "Ar")
+    assert (set(one.used_types.tolist()), set(other.used_types.tolist())) == ({1, 2}, {1, 3})  # the last of a name
+    assert other is many
 
 
 def test_a_model_is_fine_tuned_on_fewer_types_in_another_order(tmp_path: Path) -> None:

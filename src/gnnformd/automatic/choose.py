@@ -202,7 +202,11 @@ def _cutoff(facts: DataFacts) -> Choice:
         cutoff = min(facts.force_field.lj_cutoff, LONGEST_OF_LENNARD_JONES)
         return Choice("model.cutoff", round(cutoff, 2), "where the Lennard-Jones potential of the data ends")
     if facts.short_range_coulomb and facts.charges and facts.periodic[0]:
-        return Choice("model.cutoff", CUTOFF_OF_SCREENED_CHARGES, "charges that act within a cutoff act that far")
+        return Choice(
+            "model.cutoff",
+            CUTOFF_OF_SCREENED_CHARGES,
+            "the network learns what charges do, which is not in the Coulomb energy",
+        )
     neighbors = facts.neighbors
     wanted = neighbors.distance(NEIGHBORS)
     if wanted > REACH and not facts.periodic[0]:
@@ -259,7 +263,7 @@ def _electrostatics(facts: DataFacts) -> Choice:
         reason = "charges act within a cutoff, are screened or beside the atoms (no kspace_style, dielectric, TIP4P)"
         return Choice("model.electrostatics", "none", reason)
     if facts.sampled not in (whole, open_):
-        reason = "boxes are periodic in some directions only; periodic in all, with vacuum, charges would be known"
+        reason = "boxes are periodic in some directions only; in all, with vacuum between slabs, charges could be used"
         return Choice("model.electrostatics", "none", reason)
     return Choice("model.electrostatics", "fixed", f"the data have charges of up to {facts.charges:.3g} e")
 

@@ -218,13 +218,16 @@ def match_types(
             stacklevel=3,
         )
         return TypeMap(numbers)
-    found, by_own_number = _assign({t: _candidates(kinds[t - 1], model) for t in wanted})
+    candidates = {t: _candidates(kinds[t - 1], model) for t in wanted}
+    found, by_own_number = _assign(candidates)
     if len(found) < len(wanted):
         raise InputError(
             f"{data.source}: its atom types are {data.listed(wanted)}, but those of {owner} are {model.listed()} "
             f"({model.source}); use data with these types, and name them so."
         )
-    if by_own_number and not all(kinds[t - 1].named and kinds[t - 1].name == model.types[t - 1].name for t in wanted):
+    named = all(kinds[t - 1].named and kinds[t - 1].name == model.types[t - 1].name for t in wanted)
+    alike = all(len({_parameters(model.types[m - 1]) for m in candidates[t]}) == 1 for t in by_own_number)
+    if by_own_number and not (named and alike):
         warnings.warn(
             f"{data.source}: several atom types of {model.source} fit its types {', '.join(map(str, by_own_number))}, "
             f"which are taken by number ({_numbered(model.types)}); name the types.",
@@ -237,6 +240,10 @@ def match_types(
             found[t] = options[0]
             free.discard(options[0])
     return TypeMap(tuple(found.get(t, 0) for t in range(1, len(kinds) + 1)))
+
+
+def _parameters(kind: KnownType) -> tuple[float | None, ...]:
+    return kind.charge, kind.epsilon, kind.sigma
 
 
 def _called(number: int, kind: KnownType) -> str:

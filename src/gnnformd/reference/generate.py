@@ -25,7 +25,7 @@ from gnnformd.reference.plain_path import plain_path
 from gnnformd.reference.run import ReferenceRun
 from gnnformd.reference.script import Script, read_script, words
 from gnnformd.reference.systems import SYSTEMS, System
-from gnnformd.reference.thermo import dumped_steps, write_thermo
+from gnnformd.reference.thermo import dumped_steps, temperature_range, write_thermo
 from gnnformd.reference.type_names import names_of_types
 from gnnformd.units import REAL, Units
 
@@ -248,14 +248,6 @@ def _complete(
             "interval there.",
             stacklevel=2,
         )
-    held = held_atoms(run.trajectory)
-    if held:
-        leave_out_held_atoms(run.thermo, result["atoms"] - held)
-        warnings.warn(
-            f"{script.path}: {held} of {result['atoms']} atoms never move; temperatures in thermo.csv are those of the "
-            "others.",
-            stacklevel=2,
-        )
     if result["tail_energy"]:
         warnings.warn(
             f"{script.path}: 'pair_modify tail yes' adds what lies beyond the cutoff to energies and pressures, not to "
@@ -274,6 +266,7 @@ def _complete(
         say_units(run.trajectory, units)
     say_names(run.topology, names)
     say_boundary(run.topology, result["periodic"])
+    held = _without_held_atoms(run, script, result["atoms"])
     return {
         "description": f"LAMMPS input {script.path.name}",
         "format_version": 1,
@@ -292,6 +285,21 @@ def _complete(
         "type_names": list(names),
         "force_field": None if force_field is None else force_field.to_dict(),
     }
+
+
+def _without_held_atoms(run: ReferenceRun, script: Script, atoms: int) -> int:
+    """Count the atoms that never move, leave them out of the temperatures, and say so; 0 in scans and minimizations."""
+    temperatures = temperature_range([run.thermo])
+    if temperatures is None or temperatures[2] == 0:
+        return 0
+    held = held_atoms(run.trajectory)
+    if len(held):
+        of_others = leave_out_held_atoms(run.thermo, run.topology, held)
+        which = "are those of the others" if of_others else "are LAMMPS's own, which may count them"
+        warnings.warn(
+            f"{script.path}: {len(held)} of {atoms} atoms never move; temperatures in thermo.csv {which}.", stacklevel=3
+        )
+    return len(held)
 
 
 def _potentials_of_lammps(log: Path, folder: Path) -> list[str]:

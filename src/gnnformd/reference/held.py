@@ -11,66 +11,110 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.units import BOLTZMANN
+from gnnformd.trajectory.formats.data_file import read_topology, split_data_file
+from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
 
 __all__ = ["held_atoms", "leave_out_held_atoms"]
 
+Int = NDArray[np.int64]
+Float = NDArray[np.float64]
+
+_COMPARED = 20
+"""Frames of a dump that are compared; others may lie between them."""
+
 _COORDINATES = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu", "ysu", "zsu"))
+_SAME = 1e-4
+"""Relative difference of a temperature from that of all atoms, above which it is that of others."""
 
 
-def held_atoms(trajectory: Path) -> int:
-    """Count the atoms at exactly the same place in the first, the middle and the last frame of a dump.
+def held_atoms(trajectory: Path) -> Int:
+    """Ids of the atoms at exactly the same place in all frames of a dump, or in twenty of them, ascending.
 
-    0 for fewer than three frames, where the number of atoms changes, and where none of them moves.
+    There are none in fewer than three frames, where the atoms change, and where all of them stay.
 
     Parameters
     ----------
     trajectory
         The dump.
     """
+    nothing = np.empty(0, dtype=np.int64)
     with trajectory.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         starts = [match.start() for match in re.finditer(rb"ITEM: TIMESTEP", content)]
         if len(starts) < 3:
-            return 0
+            return nothing
         ends = [*starts[1:], len(content)]
-        places = [_places(content[starts[k] : ends[k]]) for k in (0, len(starts) // 2, -1)]
-    if any(place.shape != places[0].shape for place in places):
-        return 0
-    held = (places[1] == places[0]).all(axis=1) & (places[2] == places[0]).all(axis=1)
-    return 0 if held.all() else int(held.sum())
+        first = _places(content[: ends[0]])
+        if first is None:
+            return nothing
+        held = np.ones(len(first), dtype=bool)
+        for k in np.unique(np.linspace(1, len(starts) - 1, _COMPARED).round()).astype(int):
+            place = _places(content[starts[k] : ends[k]])
+            if place is None or place.shape != first.shape:
+                return nothing
+            held &= (place == first).all(axis=1)
+            if not held.any():
+                return nothing
+    return nothing if held.all() else first[held, 0].astype(np.int64)
 
 
-def _places(frame: bytes) -> NDArray[np.float64]:
-    """Coordinates in the order of the ids, as they are written, (N, 3)."""
-    rows = frame.partition(b"ITEM: ATOMS ")[2]
-    line, _, table = rows.partition(b"\n")
+def _places(frame: bytes) -> Float | None:
+    """Ids and coordinates as they are written, in the order of the ids, (N, 4); None where there are none."""
+    line, _, table = frame.partition(b"ITEM: ATOMS ")[2].partition(b"\n")
     columns = line.decode().split()
-    axes = next(axes for axes in _COORDINATES if set(axes) <= set(columns))
+    axes = next((axes for axes in _COORDINATES if {"id", *axes} <= set(columns)), None)
+    if axes is None:
+        return None
     wanted = [columns.index(name) for name in ("id", *axes)]
-    values = np.loadtxt(io.BytesIO(table), usecols=wanted, ndmin=2)
-    return values[np.argsort(values[:, 0]), 1:]
+    values: Float = np.loadtxt(io.BytesIO(table), usecols=wanted, ndmin=2)
+    return values[np.argsort(values[:, 0])]
 
 
-def leave_out_held_atoms(table: Path, moving: int) -> None:
-    """Make the temperatures of a table of energies those of the atoms that move, from their kinetic energy.
+def leave_out_held_atoms(table: Path, topology: Path, held: Int) -> bool:
+    """Make the temperatures of a table of energies those of the atoms that move, where they are those of all atoms.
 
-    LAMMPS counts all atoms unless the input says otherwise (``thermo_modify temp``); temperatures that are those of
-    fewer atoms stay.
+    LAMMPS counts all atoms, unless the input says otherwise (``thermo_modify temp``) or constraints have taken degrees
+    of freedom away. Held atoms may have velocities, which count in the kinetic energy.
 
     Parameters
     ----------
     table
         ``thermo.csv`` of a reference run, in ``real``.
-    moving
-        Number of atoms that move.
+    topology
+        Its data file at the end of the run, in ``real``.
+    held
+        Ids of the held atoms.
+
+    Returns
+    -------
+    bool
+        Whether the temperatures were those of all atoms and are those of the others now.
     """
+    data = read_topology(topology)
+    if data.masses is None:
+        return False
+    masses = data.masses[data.types - 1]
+    count, moving = len(masses), len(masses) - len(held)
+    rest = _kinetic_energy(topology, dict(zip(data.ids.tolist(), masses.tolist(), strict=True)), set(held.tolist()))
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    for row in rows:
-        if row["temperature_K"] and float(row["temperature_K"]) > 0:
-            thermal = 2 * float(row["kinetic_energy"]) / (3 * moving * BOLTZMANN)
-            row["temperature_K"] = f"{max(thermal, float(row['temperature_K'])):.17g}"
+    known = [row for row in rows if row["temperature_K"] and float(row["temperature_K"]) > 0]
+    for row in known:
+        of_all = 2 * float(row["kinetic_energy"]) / ((3 * count - 3) * BOLTZMANN)
+        if abs(of_all - float(row["temperature_K"])) > _SAME * of_all:
+            return False
+        thermal = float(row["kinetic_energy"]) - rest
+        row["temperature_K"] = f"{2 * thermal / (3 * moving * BOLTZMANN):.17g}"
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    return bool(known)
+
+
+def _kinetic_energy(topology: Path, masses: dict[int, float], held: set[int]) -> float:
+    """Kinetic energy of the held atoms, kcal/mol: those that nothing integrates keep the velocities they were given."""
+    sections = split_data_file(topology)[2]
+    lines = sections["Velocities"].lines if "Velocities" in sections else []
+    squares = {int(line.words[0]): sum(float(word) ** 2 for word in line.words[1:4]) for line in lines}
+    twice = sum(masses[atom] * squares.get(atom, 0.0) for atom in held)
+    return 0.5 * twice * VELOCITY_SQUARED_TO_ENERGY

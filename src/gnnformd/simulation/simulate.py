@@ -169,14 +169,15 @@ def _what_is_done(out: Path, steps: int, settings: SimulationSettings) -> str:
 
 def _warn_of_held_atoms(topology: Path, reference: ReferenceRun | None) -> None:
     """Warn where atoms of the reference run, or of the one that the topology is of, never move."""
-    own = topology.parent
-    run = ReferenceRun.open(own) if reference is None and (own / "reference.yaml").is_file() else reference
-    if run is not None and run.held_atoms:
-        warnings.warn(
-            f"{run.folder}: {run.held_atoms} of its atoms never move, but here all atoms do; hold them in an input of "
-            "your own with gnnformd's Coupling.",
-            stacklevel=2,
-        )
+    own = ReferenceRun.open(topology.parent) if (topology.parent / "reference.yaml").is_file() else None
+    for run in (own, reference):
+        if run is not None and run.held_atoms:
+            warnings.warn(
+                f"{run.folder}: {run.held_atoms} of its atoms never move, but here all atoms do; hold them in an input "
+                "of your own with gnnformd's Coupling.",
+                stacklevel=2,
+            )
+            return
 
 
 def _warn_of_temperature(loaded: LoadedModel, settings: SimulationSettings, reference: ReferenceRun | None) -> None:

@@ -25,7 +25,7 @@ def with_common_types(
 ) -> tuple[list[PackedDataset], tuple[str, ...]]:
     """Give all datasets one numbering of their types: that of the model a training starts from, if it has all of them.
 
-    Else it is that of the dataset with most types, or, where parameters suffice, one that has the types of all.
+    Else it is that of the dataset with most types. Where parameters suffice, types that it has not come after these.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def with_common_types(
         The model.
     parameters_suffice
         Whether the model tells atoms apart by their charge, epsilon and sigma alone, so that data may be of any types.
-        Types are then the same if they agree in name, mass and parameters.
+        Types of two datasets are then the same if they agree in name, mass and parameters.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def with_common_types(
         A dataset has a type that the one with most types has not, and parameters do not suffice.
     """
     if parameters_suffice and all(dataset.force_field is not None for dataset in datasets):
-        return _with_all_types(datasets)
+        return _with_all_types(datasets, None if start is None else start.card.force_field)
     if start is not None:
         known, card = start.known_types, start.card
         try:
@@ -69,16 +69,28 @@ def with_common_types(
     return _renumbered(datasets, maps, names, longest.force_field), names
 
 
-def _with_all_types(datasets: Sequence[PackedDataset]) -> tuple[list[PackedDataset], tuple[str, ...]]:
-    """Give the types of all force fields numbers, in their order."""
-    numbers: dict[AtomType, int] = {}
-    maps = [
-        TypeMap(tuple(numbers.setdefault(kind, len(numbers) + 1) for kind in dataset.force_field.types))
-        for dataset in datasets
-        if dataset.force_field is not None
-    ]
-    names = tuple(kind.name for kind in numbers)
-    return _renumbered(datasets, maps, names, ForceField(tuple(numbers))), names
+def _with_all_types(
+    datasets: Sequence[PackedDataset], start: ForceField | None
+) -> tuple[list[PackedDataset], tuple[str, ...]]:
+    """Give numbers to the types of the start, then to those of the dataset with most types, then to all others.
+
+    Types of one dataset stay apart, also where they are equal.
+    """
+    fields = [dataset.force_field for dataset in datasets if dataset.force_field is not None]
+    first = [start] if start is not None else []
+    numbers: dict[tuple[AtomType, int], int] = {}
+    for field in (*first, max(fields, key=lambda field: len(field.types)), *fields):
+        for key in _keys(field):
+            numbers.setdefault(key, len(numbers) + 1)
+    maps = [TypeMap(tuple(numbers[key] for key in _keys(field))) for field in fields]
+    every = tuple(kind for kind, _ in numbers)
+    names = tuple(kind.name for kind in every)
+    return _renumbered(datasets, maps, names, ForceField(every)), names
+
+
+def _keys(field: ForceField) -> list[tuple[AtomType, int]]:
+    """Each type with the number of equal ones before it."""
+    return [(kind, field.types[:k].count(kind)) for k, kind in enumerate(field.types)]
 
 
 def _map(dataset: PackedDataset, known: KnownTypes, owner: str, *, by_number: bool = True) -> TypeMap:

@@ -31,7 +31,7 @@ _MAX_NET_FORCE = 0.3
 _HELD_NET_FORCE = 0.02
 """Sum of the forces along an axis over their size, from which on forces of exactly zero are those of held atoms."""
 
-_FLAT, _THIN = 1e-6, 12.0
+_FLAT, _THIN = 1e-6, 3.0
 """Largest differences of coordinates, angstrom, and of forces relative to the largest, of atoms in a plane; thickness
 of a periodic box below which they are neighbors of their own images, angstrom."""
 

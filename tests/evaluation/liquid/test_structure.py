@@ -17,14 +17,15 @@ def observed(path, seed, flags, places=lambda generator: 12 * generator.random((
     generator = np.random.default_rng(seed)
     with path.open("w") as file:
         for k in range(frames):
-            file.write(f"ITEM: TIMESTEP\n{100 * k}\nITEM: NUMBER OF ATOMS\n{ATOMS}\nITEM: BOX BOUNDS {flags}\n")
+            atoms = places(generator)
+            file.write(f"ITEM: TIMESTEP\n{100 * k}\nITEM: NUMBER OF ATOMS\n{len(atoms)}\nITEM: BOX BOUNDS {flags}\n")
             file.write("0 12\n" * 3 + "ITEM: ATOMS id type x y z\n")
-            for number, place in enumerate(places(generator), start=1):
+            for number, place in enumerate(atoms, start=1):
                 file.write(f"{number} 1 {place[0]} {place[1]} {place[2]}\n")
     columns = {name: np.full(frames, np.nan) for name in THERMO_COLUMNS}
     columns["step"] = 100.0 * np.arange(frames)
     topology = SimpleNamespace(
-        ids=np.arange(1, ATOMS + 1), types=np.ones(ATOMS, np.int64), bonds=np.empty((0, 2), np.int64),
+        ids=np.arange(1, len(atoms) + 1), types=np.ones(len(atoms), np.int64), bonds=np.empty((0, 2), np.int64),
         angles=np.empty((0, 3), np.int64), molecule_ids=None,
     )  # fmt: skip
     return ObservedRun(path, topology, ThermoSeries(columns), 1.0, 0)
@@ -43,11 +44,12 @@ def test_a_few_frames_leave_g_and_so_the_whole_run_undecided(tmp_path):
     assert overall(found.observables).text.startswith("too short to say: g(r) is undecided, ")
 
 
-def chains(share_of_trans):
+def chains(share_of_trans, wobble=0.0):
     """Places of fifteen chains of four atoms, of which so many are trans and the others gauche, at 60 degrees."""
 
     def places(generator):
         turn = np.radians(np.where(generator.random(ATOMS // 4) < share_of_trans, 180.0, 60.0))
+        turn += wobble * generator.normal(size=len(turn))
         start = 12 * generator.random((ATOMS // 4, 1, 3))
         known = np.array([[0.0, 1.4, 0.5], [0.0, 0.0, 0.0], [0.0, 0.0, 1.5]])
         last = np.stack([1.4 * np.sin(turn), 1.4 * np.cos(turn), np.full(len(turn), 2.0)], axis=1)
@@ -55,6 +57,19 @@ def chains(share_of_trans):
         return (start + shape).reshape(-1, 3)
 
     return places
+
+
+@pytest.mark.parametrize("places", [(180.0, 180.0), (180.0, 60.0)])
+def test_isomers_of_few_molecules_that_never_turn_are_no_difference(tmp_path, places):
+    def still(angle):
+        return lambda generator: chains(1.0 if angle == 180 else 0.0, wobble=0.1)(generator)[:8]
+
+    runs = [observed(tmp_path / f"{k}.dump", k, "pp pp pp", still(angle), 200) for k, angle in enumerate(places)]
+    for run in runs:
+        run.topology.bonds = np.array([[0, 1], [1, 2], [2, 3], [4, 5], [5, 6], [6, 7]])
+    cosine = structure(*runs, ["C"]).observables["mean cosine of dihedral C-C-C-C"]
+    assert cosine.verdict.answer == ("same" if places[0] == places[1] else "too short")
+    assert np.isnan(cosine.value.standard_error) == (places[0] != places[1])
 
 
 @pytest.mark.parametrize(("share", "same"), [(0.7, True), (0.5, False)])

@@ -219,7 +219,9 @@ def test_forces_and_velocities_of_cp2k_are_not_taken_for_positions(tmp_path: Pat
     text = "1\n i =        0, time =        0.000, E =       -32.95\n H 0.1 0.2 0.3\n"
     (tmp_path / "run-pos-1.xyz").write_text(text)
     (tmp_path / f"run-{name}-1.xyz").write_text(text)
-    (frame,) = read_extxyz(tmp_path / "run-pos-1.xyz", require_forces=False)
-    assert frame.positions.tolist() == [[0.1, 0.2, 0.3]]
+    for positions in ("run-pos-1.xyz", f"{name}-test-pos-1.xyz"):
+        (tmp_path / positions).write_text(text)
+        (frame,) = read_extxyz(tmp_path / positions, require_forces=False)
+        assert frame.positions.tolist() == [[0.1, 0.2, 0.3]]
     with pytest.raises(InputError, match=rf"run-{name}-1\.xyz: holds the {what} of a CP2K run .* where positions are"):
         list(read_extxyz(tmp_path / f"run-{name}-1.xyz", require_forces=False))

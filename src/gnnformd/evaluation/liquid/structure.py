@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from gnnformd.evaluation.liquid.md_curves import MeasuredCurve, curve_to_dict, l
 from gnnformd.evaluation.liquid.observed_run import ObservedRun
 from gnnformd.evaluation.liquid.radial import MAX_DISTANCE, RadialDistribution, narrowest_width, radial_distribution
 from gnnformd.evaluation.liquid.stability import Departure, bonds_leave, earliest, rdf_leaves
-from gnnformd.evaluation.liquid.statistics import Estimate, at_least, error_among, estimate
+from gnnformd.evaluation.liquid.statistics import MIN_BLOCKS, Estimate, at_least, error_among, estimate
 from gnnformd.evaluation.liquid.verdict import Observable
 from gnnformd.trajectory.frame import Frame
 
@@ -32,6 +33,9 @@ _MEASURES: Mapping[str, Callable[[Sequence[Frame], Int], Float]] = {
     "dihedrals": dihedrals,
 }
 _BINS = 100
+_BETWEEN_ISOMERS, _MIN_TURNS = 110.0, 20.0
+"""Dihedral between cis or gauche and trans, degrees; changes of a chain from which on its mean has a known error."""
+
 _MOLECULAR_BAND, _ATOMIC_BAND = 3.0, 1.0
 """Fu et al. (arXiv 2210.07237) allow 3 angstrom for water and 1 angstrom for a material without molecules."""
 
@@ -203,13 +207,30 @@ def _compare_dihedrals(
     for kind, mine in _by_kind(ours, "dihedrals", names).items():
         other = known.get(kind)
         curves.setdefault("dihedrals", {})[kind] = _distribution("dihedrals", ours, mine, theirs, other, (0.0, 180.0))
+        found = _mean_cosine(ours, mine)
         reference = None if theirs is None or other is None else _mean_cosine(theirs, other)
-        observables[f"mean cosine of dihedral {kind}"] = Observable(_mean_cosine(ours, mine), reference)
+        if theirs is not None and other is not None and _turn_rarely((ours, mine), (theirs, other)):
+            found = replace(found, standard_error=math.nan)
+        observables[f"mean cosine of dihedral {kind}"] = Observable(found, reference)
 
 
 def _mean_cosine(sampled: _Sampled, members: _Members) -> Estimate:
     cosines = np.cos(np.radians(members.values[sampled.equilibrated]))
     return at_least(estimate(cosines.mean(axis=1)), error_among(cosines.mean(axis=0), members.molecule))
+
+
+def _turn_rarely(*runs: tuple[_Sampled, _Members]) -> bool:
+    """Whether the chains of few molecules are in different isomers, between which they hardly changed.
+
+    The spread along such a run is that of vibrations, and there are too few molecules for one among them.
+    """
+    if min(len(np.unique(members.molecule)) for _, members in runs) >= MIN_BLOCKS:
+        return False
+    far = [members.values[sampled.equilibrated] > _BETWEEN_ISOMERS for sampled, members in runs]
+    if all((of_run == far[0][0]).all() for of_run in far):
+        return False
+    turns = [np.count_nonzero(of_run[1:] != of_run[:-1], axis=0).mean() for of_run in far]
+    return bool(min(turns) < _MIN_TURNS)
 
 
 def _by_kind(sampled: _Sampled, what: str, names: Sequence[str]) -> dict[str, _Members]:

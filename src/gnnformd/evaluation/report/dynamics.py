@@ -104,9 +104,9 @@ def _verdicts(run: SimulationResult) -> list[str]:
         sentences.append(sentence if run.stability.reason is None else f'<b class="bad">{sentence}</b>')
     outside = run.outside_training
     if outside.steps:
-        many = f"{count(outside.steps)} steps were" if outside.steps > 1 else "A step was"
         first = f"step {outside.first_step}: {outside.reason}"
-        sentences.append(escape(f"{many} outside the range of the training data; the first, {first}"))
+        many = f"{count(outside.steps)} steps were outside the range of the training data; the first, {first}"
+        sentences.append(escape(many if outside.steps > 1 else f"Outside the range of the training data was {first}"))
     if run.extrapolation is not None:
         sentences.append(f'<b class="bad">{escape(run.extrapolation)}</b>')
     return sentences + [

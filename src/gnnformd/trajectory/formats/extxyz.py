@@ -39,8 +39,8 @@ _FORTRAN = re.compile(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+))[dD]([-+]\d+)(?!\w)"
 _CP2K = re.compile(r"\s*i =\s*\d+, time =")
 """Start of the comment of a frame that CP2K wrote."""
 
-_OF_CP2K = re.compile(r"(?:^|[^a-z])(frc|vel)(?:[^a-z]|$)")
-"""What tells CP2K's files of forces and velocities, ``PROJECT-frc-1.xyz``, by their names."""
+_OF_CP2K = re.compile(r"pos|frc|(?<![a-z])vel(?![a-z])")
+"""What tells CP2K's files of positions, forces and velocities (``PROJECT-frc-1.xyz``); the last in a name counts."""
 
 _TENSOR = re.compile(r"""(?<!\w)(stress|virial)=(["'{])([^"'}\[]*)["'}]""")
 _ASIDE = "six_"
@@ -164,9 +164,11 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
 
 def _refuse_other_vectors(path: Path, text: str) -> None:
     """Refuse a trajectory of forces or velocities alone as CP2K writes it, which looks like one of positions."""
-    kind = _OF_CP2K.search(path.name.lower())
-    if kind is not None and _CP2K.match(text.split("\n", 2)[1]):
-        what = "forces of a CP2K run (hartree/bohr)" if kind[1] == "frc" else "velocities of a CP2K run (atomic units)"
+    kinds = _OF_CP2K.findall(path.name.lower())
+    if kinds and kinds[-1] != "pos" and _CP2K.match(text.split("\n", 2)[1]):
+        what = (
+            "forces of a CP2K run (hartree/bohr)" if kinds[-1] == "frc" else "velocities of a CP2K run (atomic units)"
+        )
         raise InputError(
             f"{path}: holds the {what} where positions are expected; write positions, forces and energies to one "
             "extended XYZ file, in angstrom and eV."
