@@ -90,9 +90,10 @@ def dihedrals(frames: Sequence[Frame], chains: Int) -> Float:
     found = []
     for frame in frames:
         first, middle, last = (_nearest(frame, chains[:, k], chains[:, k + 1]) for k in range(3))
-        one, other = np.cross(first, middle), np.cross(middle, last)  # normals of the two planes
-        across = np.linalg.norm(np.cross(one, other), axis=1)
-        found.append(np.degrees(np.arctan2(across, (one * other).sum(axis=1))))
+        # n = first x middle and m = middle x last: n . m, and |n x m| = |middle| |first . m|
+        along = _dot(first, middle) * _dot(middle, last) - _dot(first, last) * _dot(middle, middle)
+        across = np.sqrt(_dot(middle, middle)) * np.abs(_dot(first, np.cross(middle, last)))
+        found.append(np.degrees(np.arctan2(across, along)))
     return np.stack(found)
 
 
@@ -130,6 +131,11 @@ def histograms(values: Float, edges: Float) -> tuple[Float, Float]:
     clipped = np.clip(values, edges[0], np.nextafter(edges[-1], -np.inf))
     counts = np.stack([np.histogram(frame, bins=edges)[0] for frame in clipped])
     return counts / (values.shape[1] * width), values.shape[1] * width
+
+
+def _dot(one: Float, other: Float) -> Float:
+    products: Float = np.einsum("ij,ij->i", one, other)
+    return products
 
 
 def _nearest(frame: Frame, start: Int, end: Int) -> Float:
