@@ -333,7 +333,7 @@ class SimulationResult(_Result):
             return None
         return (
             f"{100 * self.unusual_share:.2g} % of the atoms, on average, had surroundings like none in training, where "
-            "forces are wrong by several times as much as elsewhere; add frames like those of this run to the data."
+            "errors of forces are often several times as large; add frames like those of this run to the data."
         )
 
     @property
