@@ -19,6 +19,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from matplotlib.ticker import NullLocator, StrMethodFormatter
+
 from gnnformd.config import load_config
 from gnnformd.evaluation.figures.force_figures import save_figure
 from gnnformd.evaluation.figures.style import COLORS, panels
@@ -31,6 +33,7 @@ FRAMES = {1: 2, 3: 4, 10: 11, 30: 33, 70: 78}
 """Training frames, and how many there are with those that validate."""
 
 PRESETS = {"density": "finetune-argon", "seed": "seed-argon"}
+TITLES = {"density": "density network", "seed": "original network"}
 STEPS = 41
 """Of an epoch of the GAMD network on all 81 frames that train, in twos."""
 
@@ -128,18 +131,21 @@ def draw(
         "water": ("model", "trained on water before"),
         "many liquids": ("third", "trained on many liquids before"),
     }
-    figure, axes = panels(1, len(starts), (4.0 * len(starts), 3.4), sharey=True)
-    labelled = {}
+    figure, axes = panels(1, len(starts), (max(6.0, 4.0 * len(starts)), 3.4), sharey=True)
     for axis, (kind, names) in zip(axes[0], starts.items(), strict=True):
         for name in names:
             color, label = looks[name]
             for seed in seeds:
                 axis.plot(list(FRAMES), [100 * errors[kind, n, seed, name] for n in FRAMES], ".", color=COLORS[color])
             middle = [100 * statistics.median(errors[kind, n, seed, name] for seed in seeds) for n in FRAMES]
-            (labelled[label],) = axis.plot(list(FRAMES), middle, color=COLORS[color])
-        axis.set(xscale="log", yscale="log", title=f"{kind} network", xlabel="argon frames")
+            axis.plot(list(FRAMES), middle, color=COLORS[color], label=label)
+        axis.set(xscale="log", yscale="log", title=TITLES[kind], xlabel="argon frames")
+        axis.set_xticks(list(FRAMES), [str(n) for n in FRAMES])
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.legend()
     axes[0, 0].set_ylabel("error on other argon (% of force)")
-    figure.legend(list(labelled.values()), list(labelled), loc="outside upper right", ncols=3)
     save_figure(figure, path)
 
 
