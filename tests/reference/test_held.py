@@ -34,7 +34,7 @@ def test_temperatures_are_those_of_the_atoms_that_move(argon_input, tmp_path, ax
     ):
         run = generate(source, tmp_path / "run")
     assert run.held_atoms == run.manifest["held_atoms"] == 20
-    assert held_atoms(run.trajectory).tolist() == list(range(1, 21))
+    assert held_atoms(run.trajectory).tolist() == [[atom, 1] for atom in range(1, 21)]
     for found, frame in zip(temperatures(run), read_frames(run.folder), strict=True):
         assert found == pytest.approx(MASS * FACTOR * (frame.velocities[20:] ** 2).sum() / (3 * 40), rel=1e-5)
         assert (np.abs(frame.velocities[:20]).max() == 0) == still

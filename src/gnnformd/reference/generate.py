@@ -266,7 +266,7 @@ def _complete(
         say_units(run.trajectory, units)
     say_names(run.topology, names)
     say_boundary(run.topology, result["periodic"])
-    held = _without_held_atoms(run, script, result["atoms"])
+    held = _without_held_atoms(run, script, masses, result["atoms"])
     return {
         "description": f"LAMMPS input {script.path.name}",
         "format_version": 1,
@@ -287,14 +287,14 @@ def _complete(
     }
 
 
-def _without_held_atoms(run: ReferenceRun, script: Script, atoms: int) -> int:
+def _without_held_atoms(run: ReferenceRun, script: Script, masses: Sequence[float | None], atoms: int) -> int:
     """Count the atoms that never move, leave them out of the temperatures, and say so; 0 in scans and minimizations."""
     temperatures = temperature_range([run.thermo])
     if temperatures is None or temperatures[2] == 0:
         return 0
     held = held_atoms(run.trajectory)
     if len(held):
-        of_others = leave_out_held_atoms(run.thermo, run.topology, held)
+        of_others = leave_out_held_atoms(run.thermo, run.topology, held, masses, atoms)
         which = "are those of the others" if of_others else "are LAMMPS's own, which may count them"
         warnings.warn(
             f"{script.path}: {len(held)} of {atoms} atoms never move; temperatures in thermo.csv {which}.", stacklevel=3

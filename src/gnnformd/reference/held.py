@@ -6,12 +6,12 @@ import csv
 import io
 import mmap
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnnformd.trajectory.formats.data_file import read_topology, split_data_file
 from gnnformd.units import BOLTZMANN, VELOCITY_SQUARED_TO_ENERGY
 
 __all__ = ["held_atoms", "leave_out_held_atoms"]
@@ -28,7 +28,7 @@ _SAME = 1e-4
 
 
 def held_atoms(trajectory: Path) -> Int:
-    """Ids of the atoms at exactly the same place in all frames of a dump, or in twenty of them, ascending.
+    """Ids and types of the atoms at exactly the same place in all frames of a dump, or in twenty of them, (H, 2).
 
     There are none in fewer than three frames, where the atoms change, and where all of them stay.
 
@@ -37,7 +37,7 @@ def held_atoms(trajectory: Path) -> Int:
     trajectory
         The dump.
     """
-    nothing = np.empty(0, dtype=np.int64)
+    nothing = np.empty((0, 2), dtype=np.int64)
     with trajectory.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         starts = [match.start() for match in re.finditer(rb"ITEM: TIMESTEP", content)]
         if len(starts) < 3:
@@ -54,22 +54,22 @@ def held_atoms(trajectory: Path) -> Int:
             held &= (place == first).all(axis=1)
             if not held.any():
                 return nothing
-    return nothing if held.all() else first[held, 0].astype(np.int64)
+    return nothing if held.all() else first[held, :2].astype(np.int64)
 
 
 def _places(frame: bytes) -> Float | None:
-    """Ids and coordinates as they are written, in the order of the ids, (N, 4); None where there are none."""
+    """Ids, types and coordinates as they are written, in the order of the ids, (N, 5); None where some are missing."""
     line, _, table = frame.partition(b"ITEM: ATOMS ")[2].partition(b"\n")
     columns = line.decode().split()
-    axes = next((axes for axes in _COORDINATES if {"id", *axes} <= set(columns)), None)
+    axes = next((axes for axes in _COORDINATES if {"id", "type", *axes} <= set(columns)), None)
     if axes is None:
         return None
-    wanted = [columns.index(name) for name in ("id", *axes)]
+    wanted = [columns.index(name) for name in ("id", "type", *axes)]
     values: Float = np.loadtxt(io.BytesIO(table), usecols=wanted, ndmin=2)
     return values[np.argsort(values[:, 0])]
 
 
-def leave_out_held_atoms(table: Path, topology: Path, held: Int) -> bool:
+def leave_out_held_atoms(table: Path, topology: Path, held: Int, masses: Sequence[float | None], count: int) -> bool:
     """Make the temperatures of a table of energies those of the atoms that move, where they are those of all atoms.
 
     LAMMPS counts all atoms, unless the input says otherwise (``thermo_modify temp``) or constraints have taken degrees
@@ -82,39 +82,51 @@ def leave_out_held_atoms(table: Path, topology: Path, held: Int) -> bool:
     topology
         Its data file at the end of the run, in ``real``.
     held
-        Ids of the held atoms.
+        Ids and types of the held atoms, (H, 2).
+    masses
+        Of the types, g/mol; None where atoms have their own.
+    count
+        Number of all atoms.
 
     Returns
     -------
     bool
         Whether the temperatures were those of all atoms and are those of the others now.
     """
-    data = read_topology(topology)
-    if data.masses is None:
+    known = {atom: masses[kind - 1] for atom, kind in held.tolist()}
+    rest = _kinetic_energy(topology, known)
+    if rest is None:
         return False
-    masses = data.masses[data.types - 1]
-    count, moving = len(masses), len(masses) - len(held)
-    rest = _kinetic_energy(topology, dict(zip(data.ids.tolist(), masses.tolist(), strict=True)), set(held.tolist()))
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    known = [row for row in rows if row["temperature_K"] and float(row["temperature_K"]) > 0]
-    for row in known:
+    warm = [row for row in rows if row["temperature_K"] and float(row["temperature_K"]) > 0]
+    for row in warm:
         of_all = 2 * float(row["kinetic_energy"]) / ((3 * count - 3) * BOLTZMANN)
         if abs(of_all - float(row["temperature_K"])) > _SAME * of_all:
             return False
         thermal = float(row["kinetic_energy"]) - rest
-        row["temperature_K"] = f"{2 * thermal / (3 * moving * BOLTZMANN):.17g}"
+        row["temperature_K"] = f"{2 * thermal / (3 * (count - len(held)) * BOLTZMANN):.17g}"
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    return bool(known)
+    return bool(warm)
 
 
-def _kinetic_energy(topology: Path, masses: dict[int, float], held: set[int]) -> float:
-    """Kinetic energy of the held atoms, kcal/mol: those that nothing integrates keep the velocities they were given."""
-    sections = split_data_file(topology)[2]
-    lines = sections["Velocities"].lines if "Velocities" in sections else []
-    squares = {int(line.words[0]): sum(float(word) ** 2 for word in line.words[1:4]) for line in lines}
-    twice = sum(masses[atom] * squares.get(atom, 0.0) for atom in held)
+def _kinetic_energy(topology: Path, masses: dict[int, float | None]) -> float | None:
+    """Kinetic energy of atoms, kcal/mol, from their masses by id; None where a mass is not known.
+
+    Atoms that nothing integrates keep the velocities they were given.
+    """
+    twice, inside = 0.0, False
+    with topology.open() as file:
+        for line in file:
+            words = line.split("#")[0].split()
+            if words and words[0].isalpha():
+                inside = words == ["Velocities"]
+            elif inside and words and int(words[0]) in masses:
+                mass = masses[int(words[0])]
+                if mass is None:
+                    return None
+                twice += mass * sum(float(word) ** 2 for word in words[1:4])
     return 0.5 * twice * VELOCITY_SQUARED_TO_ENERGY
