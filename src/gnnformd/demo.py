@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,28 +201,29 @@ class Demo:
         import numpy as np
 
         from gnnformd.evaluation.figures.force_figures import parity_figure, save_figure
-        from gnnformd.evaluation.forces.metrics import evaluate
-        from gnnformd.evaluation.formatting import percent
-        from gnnformd.model.files.model_file import load_model
-        from gnnformd.trajectory.packed.dataset import open_dataset
 
-        pairs: dict[str, tuple[str | Path, list[str]]] = {
-            "water": (self._model("water"), ["water-test", "water-large"]),
-            "argon": (self._model("argon"), ["argon-test"]),
-            ORIGINAL: (ORIGINAL, ["water-test", "argon-test"]),
-        }
         parts = []
-        for run, (model, names) in pairs.items():
-            datasets = [open_dataset(self._data(name)) for name in names]
-            with self._progress(f"Evaluating {run}", "frame") as progress:
-                result = evaluate(load_model(model), datasets, batch_size=1, progress=progress).to_dict()
+        for run, names in {"water": ["water-test", "water-large"], "argon": ["argon-test"]}.items():
+            result = self._errors(run, self._model(run), names)
             write_json(self._out / f"evaluate-{run}.json", result)
             for name, entry in zip(names, result["datasets"], strict=True):
-                parts.append(f"{run} on {name} {percent(entry['force']['relative_l1'])}")
+                parts.append(_error_on(run, name, entry))
                 parity = entry["parity"]
                 figure = parity_figure(np.array(parity["reference"]), np.array(parity["predicted"]))
                 save_figure(figure, self._figure(f"parity-{run}-on-{name}"))
+        names = ["water-test", "argon-test"]  # not in the report, which is on the networks that were trained
+        entries = self._errors(ORIGINAL, ORIGINAL, names)["datasets"]
+        parts += [_error_on("the network of the original study", *pair) for pair in zip(names, entries, strict=True)]
         return "sum of errors over sum of forces: " + ", ".join(parts)
+
+    def _errors(self, label: str, model: str | Path, names: Sequence[str]) -> dict[str, Any]:
+        from gnnformd.evaluation.forces.metrics import evaluate
+        from gnnformd.model.files.model_file import load_model
+        from gnnformd.trajectory.packed.dataset import open_dataset
+
+        datasets = [open_dataset(self._data(name)) for name in names]
+        with self._progress(f"Evaluating {label}", "frame") as progress:
+            return evaluate(load_model(model), datasets, batch_size=1, progress=progress).to_dict()
 
     def _curves(self) -> str:
         from gnnformd.evaluation.figures.force_figures import force_curve_figure, save_figure
@@ -270,6 +271,12 @@ class Demo:
         from gnnformd.evaluation.report.report import write_report
 
         return f"written from the files in {write_report(self._out).parent}"
+
+
+def _error_on(model: str, name: str, entry: Mapping[str, Any]) -> str:
+    from gnnformd.evaluation.formatting import percent
+
+    return f"{model} on {name} {percent(entry['force']['relative_l1'])}"
 
 
 def _training_summary(run: TrainedRun) -> str:
