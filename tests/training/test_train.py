@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -274,6 +275,19 @@ def test_a_time_limit_ends_the_training_with_a_model(liquid: DataSettings, tmp_p
     run = train(MODEL, liquid, settings(epochs=100_000, max_minutes=0.01), tmp_path / "run")
     assert 1 <= len(run.records) < 1000
     assert load_model(run.model).card.kind == "gamd"
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_gradients_are_rounded_where_that_is_fast_and_it_is_said_where_not(
+    fast: bool, liquid: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: fast)
+    rounded, exact = (settings(epochs=1, round_gradients=rounds) for rounds in (True, False))
+    sentence = r"training\.round_gradients: this processor has no instructions for bfloat16 numbers \(AVX512_BF16\)"
+    with nullcontext() if fast else pytest.warns(UserWarning, match=sentence):
+        one = train(MODEL, liquid, rounded, tmp_path / "rounded").records[0]
+    other = train(MODEL, liquid, exact, tmp_path / "exact").records[0]
+    assert (one.validation_loss == other.validation_loss) is not fast
 
 
 def test_ctrl_c_leaves_the_model_of_the_last_epoch_and_can_be_resumed(liquid: DataSettings, tmp_path: Path) -> None:

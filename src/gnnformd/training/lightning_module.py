@@ -13,6 +13,7 @@ from torch import Tensor
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.choose_engine import GraphPredictor
 from gnnformd.model.gamd.layers import Perceptron
+from gnnformd.model.gamd.rounded_linear import bfloat16_is_fast
 from gnnformd.model.interface import ForceModel, Prediction, weight_of
 from gnnformd.training.augmentation import random_rotation, rotate
 from gnnformd.training.batches import Portion
@@ -83,9 +84,6 @@ class ForceFitting(lightning.LightningModule):
         self.loss = Loss(settings, scales)
         self._sample = sample
         self._lone_pairs: Callable[[int], Tensor] | None = None
-        for part in model.modules():
-            if isinstance(part, Perceptron):
-                part.round_gradients = settings.round_gradients
         self.balance: Tensor
         self.register_buffer("balance", torch.zeros(3, dtype=weight_of(model).dtype), persistent=self.loss.automatic)
         # in a tuple, so that a compiled network does not appear a second time among the weights
@@ -166,6 +164,13 @@ class ForceFitting(lightning.LightningModule):
         """Move the graphs."""
         graph, portion = batch
         return graph.to(device), portion
+
+    def on_fit_start(self) -> None:
+        """Round gradients of the GAMD network where that is asked for and fast, now that the device is known."""
+        rounds = self.settings.round_gradients and bfloat16_is_fast(self.device)
+        for part in self.model.modules():
+            if isinstance(part, Perceptron):
+                part.round_gradients = rounds
 
     def on_train_start(self) -> None:
         """Find lone pairs, when the weights of an earlier training are in place."""

@@ -117,8 +117,8 @@ class TrainingSettings(BaseModel):
     round_gradients: bool = Field(
         default=False,
         description="Compute the gradients of the GAMD network from bfloat16 numbers; faster on processors that have "
-        "instructions for them. Its forces are not rounded, or where a processor has instructions for products of such "
-        "numbers (AVX512_BF16, AMX), to 16 bits: while it is trained only.",
+        "instructions for them (AVX512_BF16, AMX); on others they are computed from float32 numbers, with a warning. "
+        "Its forces are not rounded, or where a processor has such instructions, to 16 bits: while it is trained only.",
     )
     compile: bool = Field(
         default=False, description="Compile the GAMD network; pays on an accelerator. Other models refuse it."

@@ -18,6 +18,7 @@ from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_card import ERRORS
 from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
 from gnnformd.model.files.usability import why_inconsistent, why_unusable
+from gnnformd.model.gamd.rounded_linear import bfloat16_is_fast
 from gnnformd.model.interface import ForceModel, weight_of
 from gnnformd.model.registry import build_model, model_class
 from gnnformd.model.settings import DensitySettings, ModelSettings
@@ -43,7 +44,7 @@ from gnnformd.training.run_folder import (
 from gnnformd.training.run_log import Checkpoints, EpochRecord, RunLog
 from gnnformd.training.settings import TrainingSettings
 from gnnformd.training.stopwatch import Stopwatch
-from gnnformd.training.trainer import computing, make_trainer
+from gnnformd.training.trainer import computing, device_of, make_trainer
 from gnnformd.trajectory.data_checks import frame_digest, position_digest
 from gnnformd.trajectory.packed.dataset import PackedDataset, common_states, common_units, open_datasets
 from gnnformd.trajectory.settings import DataSettings
@@ -286,6 +287,16 @@ class _Fit:
         warnings.warn(f"{where}, so there is no Coulomb energy (model.electrostatics: none); {how}.", stacklevel=4)
         return self._with(electrostatics="none")
 
+    def _warn_of_slow_rounding(self) -> None:
+        """Tell where gradients are not rounded though that was asked for."""
+        asked = self.model.kind == "gamd" and self.training.round_gradients and is_main_process()
+        if asked and not bfloat16_is_fast(device_of(self.training)):
+            warnings.warn(
+                "training.round_gradients: this processor has no instructions for bfloat16 numbers (AVX512_BF16), "
+                "without which they are slower; gradients are computed from float32 numbers.",
+                stacklevel=2,
+            )
+
     def _known_types(self, names: Sequence[str]) -> set[int] | None:
         """Types, from 1, that the model knows before training; None for all, which it knows by their parameters."""
         if self.model.node_features == "physical":
@@ -320,6 +331,7 @@ class _Fit:
                 f"training.compile: a '{self.model.kind}' model differentiates its energy twice, which PyTorch does "
                 "not compile; set it to false."
             )
+        self._warn_of_slow_rounding()
         frames = FrameData(
             datasets,
             self.data,

@@ -23,7 +23,7 @@ from gnnformd.training.batches import frames_at_once
 from gnnformd.training.run_folder import is_main_process
 from gnnformd.training.settings import TrainingSettings
 
-__all__ = ["averaging", "computing", "make_trainer"]
+__all__ = ["averaging", "computing", "device_of", "make_trainer"]
 
 
 def make_trainer(
@@ -38,7 +38,7 @@ def make_trainer(
     InputError
         A requested device does not exist, or a logger is not installed.
     """
-    gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+    gpu = device_of(settings).type == "cuda"
     if settings.accelerator == "gpu" and not gpu:
         raise InputError("training.accelerator: no gpu is available; use 'auto' or 'cpu'.")
     if gpu and settings.devices > torch.cuda.device_count():
@@ -86,6 +86,11 @@ class _Signals(lightning.Callback):
         else:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def device_of(settings: TrainingSettings) -> torch.device:
+    """Where a training computes."""
+    return torch.device("cuda" if settings.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 @contextmanager

@@ -15,7 +15,15 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-__all__ = ["rounded_linear"]
+__all__ = ["bfloat16_is_fast", "rounded_linear"]
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether products of bfloat16 numbers are faster than those of float32 on a device.
+
+    They are on accelerators and on processors with AVX512_BF16; on others they take several times as long.
+    """
+    return device.type != "cpu" or bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def rounded_linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
