@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,7 @@ def test_energies_and_virials_that_contradict_good_forces_are_told() -> None:
         ({"energy": -1.0}, "energies"),
         ({"energy": 23.06}, "energies"),
         ({"stress": -1.0}, "virials"),
+        ({"order": [0, 1, 2, 5, 4, 3]}, "order"),
     ],
 )
 def test_data_of_another_sign_or_unit_end_a_training_with_a_word(tmp_path: Path, change, told) -> None:
@@ -131,7 +133,7 @@ def test_data_of_another_sign_or_unit_end_a_training_with_a_word(tmp_path: Path,
         results = {
             "energy": atoms.get_potential_energy() * change.get("energy", 1.0),
             "forces": atoms.get_forces(),
-            "stress": atoms.get_stress() * change.get("stress", 1.0),
+            "stress": (atoms.get_stress() * change.get("stress", 1.0))[change.get("order", range(6))],
         }
         frames.append(Atoms(atoms, calculator=SinglePointCalculator(atoms, **results)))
     write(tmp_path / "cu.xyz", frames)
@@ -149,11 +151,15 @@ def test_data_of_another_sign_or_unit_end_a_training_with_a_word(tmp_path: Path,
     card = read_card(tmp_path / "run" / "model.safetensors")
     if told is None:
         assert "contradict" not in said
+        assert "order" not in said
         assert card.why_inconsistent is None
+        return
+    if told == "order":
+        assert "as xx yy zz xy xz yz they fit the forces of this model, as xx yy zz yz xz xy they do not" in said
     else:
         assert f"forces and {told} of the data seem to contradict each other" in said
-        assert card.why_inconsistent is not None and card.why_inconsistent in said
-        facts = dict(describe(str(tmp_path / "run" / "model.safetensors"))[0][1])
-        assert facts["warning"] == card.why_inconsistent
-        write_report(tmp_path / "run")
-        assert "contradict each other" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert card.why_inconsistent is not None and card.why_inconsistent in said
+    facts = dict(describe(str(tmp_path / "run" / "model.safetensors"))[0][1])
+    assert facts["warning"] == card.why_inconsistent
+    write_report(tmp_path / "run")
+    assert card.why_inconsistent in html.unescape((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))

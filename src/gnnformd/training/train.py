@@ -16,8 +16,9 @@ from gnnformd.errors import InputError
 from gnnformd.files import locked_folder
 from gnnformd.graph.atomic_graph import AtomicGraph
 from gnnformd.model.files.model_card import ERRORS
-from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, save_model
-from gnnformd.model.files.usability import why_inconsistent, why_unusable
+from gnnformd.model.files.model_file import LoadedModel, ModelCard, load_model, read_card, save_model
+from gnnformd.model.files.usability import why_unusable
+from gnnformd.model.files.virial_order import virial_order
 from gnnformd.model.gamd.rounded_linear import bfloat16_is_fast
 from gnnformd.model.interface import ForceModel, weight_of
 from gnnformd.model.registry import build_model, model_class
@@ -119,8 +120,7 @@ class TrainedRun:
     @property
     def why_inconsistent(self) -> str | None:
         """See `gnnformd.model.files.usability.why_inconsistent`."""
-        best = self.best
-        return why_inconsistent(*(getattr(best, name) for name in ERRORS))
+        return read_card(self.model).why_inconsistent
 
     @property
     def after_best(self) -> AfterBest | None:
@@ -408,6 +408,7 @@ class _Fit:
             **_temperatures(datasets),
             "some_frames": training_digests(datasets, frames.train_graphs.frames, frame_digest),
             **data_range_of(datasets, frames.train_graphs.frames, shortest, names),
+            **_known_order(network, frames.sample().to("cpu", dtype)),
             "epoch": best.epoch,
             "epochs": epochs,
             **_known(**{name: getattr(best, name) for name in ERRORS}),
@@ -419,6 +420,17 @@ class _Fit:
             trained_on=(*(() if self.start is None else self.start.card.history(names)), this),
         )
         save_model(self.out / "model.safetensors", network, card)
+
+
+def _known_order(network: ForceModel, graph: AtomicGraph) -> dict[str, str]:
+    """Order of the components of virials, where it is another than that in which they were read."""
+    if not network.conservative or graph.virials is None:
+        return {}
+    predicted = network(graph).virials
+    assert predicted is not None
+    known = ~graph.virials.isnan().flatten(1).any(1)
+    found = virial_order(predicted.detach()[known].numpy(), graph.virials[known].numpy())
+    return {} if found is None else {"virial_order": found}
 
 
 def _known(**values: float | None) -> dict[str, float]:

@@ -1,4 +1,5 @@
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +121,31 @@ def test_errors_of_stresses_are_those_of_virial_over_volume_and_pressures_are_of
     assert SHOWN["real"].stress * 101325e-9 == pytest.approx(to_gpa)
     assert [found.per_config_type[kind].stress.frames for kind in ("cubic", "sheared")] == [1, 3]
     assert evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), [data]).datasets[0].stress is None  # has no virial
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (2, 0, 1), (1, 2, 0), (0, 2, 1)])
+def test_virials_in_another_order_are_told_with_their_order(stand_ins, order):
+    rng = np.random.default_rng(1)
+    pressed = np.array([[0.3, 0.2, -0.5], [0.2, 0.1, 0.7], [-0.5, 0.7, 0.2]])
+    rows, columns, names = [1, 0, 0], [2, 2, 1], ("yz", "xz", "xy")
+    base, frames = _frame(stand_ins, 0), []
+    for step in range(4):
+        virial = (pressed + rng.normal(0.0, 0.02, (3, 3))) * abs(np.linalg.det(base.cell))
+        written = [virial[rows[place], columns[place]] for place in order]  # what stands where yz, xz, xy are read
+        virial[rows, columns] = virial[columns, rows] = written
+        frames.append(replace(base, timestep=step, virial=virial))
+    data, model = stand_ins.MemoryDataset(frames, stand_ins.WATER), stand_ins.load(_Pressed(pressed))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        evaluate(model, [data])
+    said = [str(warning.message) for warning in told if "order" in str(warning.message)]
+    if order == (0, 1, 2):
+        assert not said
+    else:
+        assert f"as xx yy zz {' '.join(names[place] for place in order)} they fit the forces" in said[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate(stand_ins.load(_Pressed(rng.normal(0.0, 0.5, (3, 3)))), [data])  # is right in no order
 
 
 def test_the_size_of_systems_is_that_of_the_smallest_and_the_largest(stand_ins):

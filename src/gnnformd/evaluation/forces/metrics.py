@@ -22,6 +22,8 @@ from gnnformd.evaluation.forces.force_errors import (
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.batch import Predictor, needs_physical_features
 from gnnformd.inference.seen_pairs import SeenPairs
+from gnnformd.model.files.usability import why_another_order
+from gnnformd.model.files.virial_order import virial_order
 from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.data_checks import frame_digest, position_digest
 
@@ -278,7 +280,7 @@ def _evaluate_one(
     extrapolation = ExtrapolationAccumulator()
     kinds: list[str | None] = []
     energy_errors: list[float] = []  # per atom, one a frame, NaN without energy
-    stress_errors: list[Float | None] = []  # (6,), one a frame
+    stresses: list[tuple[Float, Float] | None] = []  # of the model and of the data, (3, 3) each, one a frame
     sizes: list[int] = []
     seconds: list[tuple[float, int]] = []
     predict = Predictor(loaded, dataset.force_field, types)
@@ -291,7 +293,7 @@ def _evaluate_one(
         grades = None if prediction.grades is None else prediction.grades.cpu().double().numpy()
         seconds.append((time.perf_counter() - begin, len(batch)))
         energy_errors.extend(_energy_errors(prediction, batch))
-        stress_errors.extend(_stress_errors(prediction, batch))
+        stresses.extend(_stresses(prediction, batch))
         sizes.extend(len(frame.types) for frame in batch)
         start_of_frame = 0
         for frame in batch:
@@ -308,6 +310,7 @@ def _evaluate_one(
         report(start + len(batch))
     timed = seconds[1:] or seconds
     energy = _energy_metrics(energy_errors)
+    _warn_of_order(dataset, stresses)
     return DatasetEvaluation(
         path=str(dataset.path),
         frames=len(indices),
@@ -315,7 +318,7 @@ def _evaluate_one(
         most_atoms=max(sizes),
         force=errors.metrics(),
         energy=energy,
-        stress=_stress_metrics(stress_errors),
+        stress=_stress_metrics(stresses),
         seconds_per_frame=sum(t for t, _ in timed) / sum(n for _, n in timed),
         samples=errors.samples(),
         per_config_type={
@@ -323,7 +326,7 @@ def _evaluate_one(
                 kinds.count(name),
                 of_kind[name].metrics() if name in of_kind else None,
                 _energy_of_kind(energy, energy_errors, kinds, name),
-                _stress_metrics([e for e, kind in zip(stress_errors, kinds, strict=True) if kind == name]),
+                _stress_metrics([pair for pair, kind in zip(stresses, kinds, strict=True) if kind == name]),
             )
             for name in sorted({kind for kind in kinds if kind is not None})
         },
@@ -422,8 +425,8 @@ def _energy_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[f
         yield np.nan if frame.energy is None else float(energy - frame.energy) / len(frame.types)
 
 
-def _stress_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[Float | None]:
-    """Predicted less known xx, yy, zz, yz, xz, xy of the stress of each frame, positive under compression."""
+def _stresses(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[tuple[Float, Float] | None]:
+    """Stress of each frame by the model and by the data, (3, 3), positive under compression."""
     if prediction.virials is None:
         yield from [None] * len(batch)
         return
@@ -432,16 +435,28 @@ def _stress_errors(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[F
         if frame.virial is None or not all(frame.periodic):
             yield None
             continue
-        difference = (virial - frame.virial) / abs(np.linalg.det(frame.cell))
-        symmetric = (difference + difference.T) / 2
-        yield symmetric[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        volume = abs(np.linalg.det(frame.cell))
+        yield (virial + virial.T) / (2 * volume), (frame.virial + frame.virial.T) / (2 * volume)
 
 
-def _stress_metrics(errors: Sequence[Float | None]) -> StressMetrics | None:
-    known = [error for error in errors if error is not None]
+def _warn_of_order(dataset: PackedDataset, stresses: Sequence[tuple[Float, Float] | None]) -> None:
+    """Tell of virials that are written in another order than they are read in."""
+    known = [pair for pair in stresses if pair is not None]
+    found = virial_order(*zip(*known, strict=True)) if known else None
+    if found is not None:
+        warnings.warn(
+            f"{dataset.path}: its virials are written in another order than they are read in: "
+            f"{why_another_order(found)}.",
+            stacklevel=2,
+        )
+
+
+def _stress_metrics(stresses: Sequence[tuple[Float, Float] | None]) -> StressMetrics | None:
+    """Errors of xx, yy, zz, yz, xz and xy."""
+    known = [mine - theirs for mine, theirs in (pair for pair in stresses if pair is not None)]
     if not known:
         return None
-    left = np.stack(known)  # (T, 6)
+    left = np.stack(known)[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]  # (T, 6)
     return StressMetrics(
         mae=float(np.abs(left).mean()),
         rmse=float(np.sqrt(np.square(left).mean())),

@@ -55,6 +55,8 @@ class TrainingRun:
         Whether training and validation loss are the same quantity, the sum of the absolute errors of a frame.
     stability
         What short simulations after the training showed, as the model file has it; None where there were none.
+    problems
+        Why the model is of no use, and what contradicts itself in its data.
     """
 
     name: str
@@ -65,6 +67,7 @@ class TrainingRun:
     finetuned: bool
     loss_of_validation: bool = True
     stability: StabilityCheck | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def original(self) -> bool:
@@ -219,6 +222,7 @@ def _run(folder: Path, top: Path) -> TrainingRun | None:
     settings: Mapping[str, Any] = training if isinstance(training, Mapping) else {}
     forces_alone = not settings.get("energy_weight") and not settings.get("virial_weight")
     card = _card(folder / "model.safetensors")
+    told = history if card is None else card
     return TrainingRun(
         _label(folder),
         _relative(folder, top),
@@ -228,6 +232,7 @@ def _run(folder: Path, top: Path) -> TrainingRun | None:
         card is not None and len(card.trained_on) > 1,
         settings.get("loss", "l1") == "l1" and forces_alone,
         None if card is None else card.stability,
+        tuple(text for text in (told.why_unusable, told.why_inconsistent) if text is not None),
     )
 
 

@@ -90,8 +90,10 @@ class History:
     @property
     def why_inconsistent(self) -> str | None:
         """See `gnnformd.model.files.usability.why_inconsistent`."""
-        of_forces = (self.validation_l1_per_atom, self.validation_mean_force, self.train_l1_per_atom)
-        return why_inconsistent(*self._of_best(*of_forces, self.shares["energy"], self.shares["virial"]))
+        of_forces = self._of_best(self.validation_l1_per_atom, self.validation_mean_force, self.train_l1_per_atom)
+        error, force, training = of_forces
+        energy, virial = self._of_best(self.shares["energy"], self.shares["virial"])
+        return why_inconsistent(error, force, training, energy, virial)
 
     def _of_best(self, *columns: tuple[float, ...]) -> list[float | None]:
         """Values at the best epoch, None for those that are not known."""

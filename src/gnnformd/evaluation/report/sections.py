@@ -118,8 +118,7 @@ def training_section(found: ResultFolder, page: Page) -> Raw:
     parts += [
         Raw(f'<p><b>{escape(run.name)}</b>: <b class="bad">{escape(reason)}</b></p>')
         for run in found.runs
-        for reason in (run.history.why_unusable, run.history.why_inconsistent)
-        if reason is not None
+        for reason in run.problems
     ]
     for run in found.runs:
         history = run.history

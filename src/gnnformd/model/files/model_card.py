@@ -18,6 +18,7 @@ from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.files.stability import StabilityCheck
 from gnnformd.model.files.usability import why_inconsistent, why_unusable
+from gnnformd.model.files.virial_order import ORDER
 from gnnformd.model.settings import (
     DensitySettings,
     GamdSettings,
@@ -65,6 +66,8 @@ class ModelCard:
         ``closest_pairs`` (bonds between the two, types, angstrom), ``largest_charge`` (e) and ``temperature_K``
         (lowest, mean, highest); types are named by `distinct_names`, and a name that several of them share, as older
         files have it, is any of them; where its stability was checked, ``stability`` (see `StabilityCheck`);
+        ``virial_order`` where virials are written in another order than they were read in (see
+        `gnnformd.model.files.virial_order.virial_order`);
         ``states`` of the frames (see `gnnformd.trajectory.packed.dataset.common_states`). Errors of forces
         (``validation_l1_per_atom``, ``train_l1_per_atom``) and ``validation_mean_force`` are those of `EpochRecord`.
     units
@@ -191,7 +194,8 @@ class ModelCard:
     def why_inconsistent(self) -> str | None:
         """What contradicts itself in the data of the last training; None where nothing does, or it is not known."""
         last = self.trained_on[-1] if self.trained_on else {}
-        return why_inconsistent(*(last.get(name) for name in ERRORS))
+        error, force, training, energy, virial = (last.get(name) for name in ERRORS)
+        return why_inconsistent(error, force, training, energy, virial, last.get("virial_order"))
 
     def with_stability(self, found: StabilityCheck) -> ModelCard:
         """Card with the result of short simulations after the last training."""
@@ -285,6 +289,9 @@ def _check_extent(entry: Mapping[str, Any], source: str) -> None:
     for name in ERRORS:
         if name in entry and not (isinstance(entry[name], (int, float)) and 0.0 <= entry[name] < math.inf):
             raise _damaged(source, f"'{name}' is no error or force")
+    order = entry.get("virial_order", " ".join(ORDER))
+    if not isinstance(order, str) or sorted(order.split(" ")) != sorted(ORDER):
+        raise _damaged(source, "'virial_order' is no order of components")
     if "stability" in entry:
         try:
             StabilityCheck.from_dict(entry["stability"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["why_inconsistent", "why_unusable"]
+from gnnformd.model.files.virial_order import ORDER
+
+__all__ = ["why_another_order", "why_inconsistent", "why_unusable"]
 
 LARGEST = 0.5
 """Share of the forces from which on an error makes a model useless; one that predicts no forces at all has 1."""
@@ -48,12 +50,27 @@ def why_unusable(error: float | None, force: float | None, training_error: float
     )
 
 
+def why_another_order(found: str) -> str:
+    """Say which order of components fits, and what to write.
+
+    Parameters
+    ----------
+    found
+        From `gnnformd.model.files.virial_order.virial_order`.
+    """
+    return (
+        f"as {found} they fit the forces of this model, as {' '.join(ORDER)} they do not; write all nine components, "
+        f"or these six as {' '.join(ORDER)}"
+    )
+
+
 def why_inconsistent(
     error: float | None,
     force: float | None,
     training_error: float | None,
     energy_share: float | None,
     virial_share: float | None,
+    virial_order: str | None = None,
 ) -> str | None:
     """Say that energies or virials of the data contradict their forces; None where they do not, or it is not known.
 
@@ -68,7 +85,14 @@ def why_inconsistent(
     energy_share, virial_share
         Errors of training frames beside what they could be (`EpochRecord.train_energy_share` of
         `gnnformd.training.run_log`); None for what was not learned.
+    virial_order
+        What `gnnformd.model.files.virial_order.virial_order` found in training frames.
     """
+    if virial_order is not None:
+        return (
+            f"Virials of the training data are written in another order than they were read in: "
+            f"{why_another_order(virial_order)}, and train again."
+        )
     if error is None or force is None or not force >= SMALLEST or error >= LARGEST * force:
         return None
     of_forces = (error if training_error is None else training_error) / force
