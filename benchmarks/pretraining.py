@@ -1,13 +1,14 @@
 """Does a model trained on other liquids learn argon more easily? Few argon frames, from scratch and after those.
 
 Usage: python -m benchmarks.pretraining TRAIN TEST [--seed-water MODEL] [--seed-fluids MODEL] [--kinds seed density]
-                                        [--seconds 120] [--seeds 0 1 2] [--out FOLDER]
+                                        [--starts scratch water "many liquids"] [--seconds 120] [--seeds 0 1 2]
+                                        [--out FOLDER]
 
 TRAIN and TEST are folders of ``gnnformd generate argon`` with different seeds. The density model starts from the
 included ``water``, the GAMD network from the included ``seed-water`` or from MODEL, a training of the preset
 ``seed-water``, and, if it is given, from one of the liquids of ``python -m benchmarks.fluids.make_data``. Every
 training gets the same time. Errors are sums of absolute errors over sums of
-absolute forces on TEST. A run that is interrupted goes on where it stopped.
+absolute forces on TEST. A run that is interrupted goes on where it stopped; the figure has all trainings of its folder.
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ FRAMES = {1: 2, 3: 4, 10: 11, 30: 33, 70: 78}
 
 PRESETS = {"density": "finetune-argon", "seed": "seed-argon"}
 TITLES = {"density": "density network", "seed": "original network"}
+LOOKS = {
+    "scratch": ("second", "from scratch"),
+    "water": ("model", "trained on water before"),
+    "many liquids": ("third", "trained on many liquids before"),
+}
+"""Color and label of each start."""
+
 STEPS = 41
 """Of an epoch of the GAMD network on all 81 frames that train, in twos."""
 
@@ -45,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seed-water", default="seed-water")
     parser.add_argument("--seed-fluids")
     parser.add_argument("--kinds", nargs="+", choices=list(PRESETS), default=list(PRESETS))
+    parser.add_argument("--starts", nargs="+", choices=list(LOOKS), default=list(LOOKS))
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/pretraining"))
@@ -58,7 +67,9 @@ def main() -> None:
     }
     if options.seed_fluids is not None:
         starts["seed"]["many liquids"] = options.seed_fluids
-    starts = {kind: starts[kind] for kind in options.kinds}
+    starts = {
+        kind: {name: start for name, start in starts[kind].items() if name in options.starts} for kind in options.kinds
+    }
     print(f"Relative l1 after {options.seconds:g} s, seeds {options.seeds}, per cent")
     for kind, of_kind in starts.items():
         for frames in FRAMES:
@@ -71,12 +82,7 @@ def main() -> None:
                             csv.writer(file).writerow([*key, errors[key]])
                 found = " ".join(f"{100 * errors[kind, frames, seed, name]:7.2f}" for seed in options.seeds)
                 print(f"{kind:8s}{frames:4d} frames, after {name:14s}{found}", flush=True)
-    draw(
-        errors,
-        {kind: list(of_kind) for kind, of_kind in starts.items()},
-        options.seeds,
-        options.out / "pretraining.png",
-    )
+    draw(errors, options.kinds, options.out / "pretraining.png")
 
 
 def one(preset: str, start: str | None, frames: int, seed: int, options: argparse.Namespace) -> float:
@@ -122,23 +128,18 @@ def read(table: Path) -> dict[tuple[str, int, int, str], float]:
         return {(kind, int(n), int(seed), start): float(e) for kind, n, seed, start, e in csv.reader(file)}
 
 
-def draw(
-    errors: dict[tuple[str, int, int, str], float], starts: dict[str, list[str]], seeds: list[int], path: Path
-) -> None:
+def draw(errors: dict[tuple[str, int, int, str], float], kinds: list[str], path: Path) -> None:
     """Plot medians and single errors."""
-    looks = {
-        "scratch": ("second", "from scratch"),
-        "water": ("model", "trained on water before"),
-        "many liquids": ("third", "trained on many liquids before"),
-    }
-    figure, axes = panels(1, len(starts), (max(6.0, 4.0 * len(starts)), 3.4), sharey=True)
-    for axis, (kind, names) in zip(axes[0], starts.items(), strict=True):
-        for name in names:
-            color, label = looks[name]
-            for seed in seeds:
-                axis.plot(list(FRAMES), [100 * errors[kind, n, seed, name] for n in FRAMES], ".", color=COLORS[color])
-            middle = [100 * statistics.median(errors[kind, n, seed, name] for seed in seeds) for n in FRAMES]
-            axis.plot(list(FRAMES), middle, color=COLORS[color], label=label)
+    figure, axes = panels(1, len(kinds), (max(6.0, 4.0 * len(kinds)), 3.4), sharey=True)
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for name, (color, label) in LOOKS.items():
+            found = {n: [100 * e for (k, m, _, s), e in errors.items() if (k, m, s) == (kind, n, name)] for n in FRAMES}
+            found = {n: of_seeds for n, of_seeds in found.items() if of_seeds}
+            for n, of_seeds in found.items():
+                axis.plot([n] * len(of_seeds), of_seeds, ".", color=COLORS[color])
+            if found:
+                middle = [statistics.median(of_seeds) for of_seeds in found.values()]
+                axis.plot(list(found), middle, color=COLORS[color], label=label)
         axis.set(xscale="log", yscale="log", title=TITLES[kind], xlabel="argon frames")
         axis.set_xticks(list(FRAMES), [str(n) for n in FRAMES])
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
