@@ -317,7 +317,8 @@ def _short_verdict(observable: ObservableResult) -> str:
     verdict = observable.verdict
     if verdict is None:
         return "-"
-    needs = [needed for needed in (observable.needed_ps, observable.reference_needed_ps) if needed is not None]
-    if verdict.startswith("too short") and needs:
-        return f"needs {picoseconds(max(needs))}"
+    run, reference = observable.needed_ps, observable.reference_needed_ps
+    if verdict.startswith("too short") and (run or reference):
+        who = "needs" if not reference else "both need" if run else "ref. needs"
+        return f"{who} {picoseconds(max(run or 0.0, reference or 0.0))}"
     return next((word for word in ("same", "differs", "too short") if verdict.startswith(word)), verdict)

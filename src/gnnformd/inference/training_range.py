@@ -77,7 +77,7 @@ def refuse_missing_charges(loaded: LoadedModel, frame: Frame, force_field: Force
         raise InputError(
             f"the model {loaded.path} has the Coulomb energy of the atoms' charges, which are not known "
             f"({frame.name}); give a LAMMPS data file with charges as topology, a force field, or name their column "
-            "(charges=NAME)."
+            "(--key charges=NAME)."
         )
 
 

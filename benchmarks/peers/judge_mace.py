@@ -1,0 +1,43 @@
+# mypy: ignore-errors
+"""Errors of a trained MACE model on files of frames, and the time of its forces through ASE, as a line of JSON.
+
+Usage: python judge_mace.py MODEL SYSTEM.xyz FILE.xyz...  (with the python of its environment)
+
+Energies and forces of the files are called REF_energy and REF_forces; SYSTEM is what is timed.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+
+import ase.io
+import numpy as np
+import torch
+from mace.calculators import MACECalculator
+
+EVALUATIONS = 10
+
+torch.set_num_threads(1)
+model, system, *files = sys.argv[1:]
+calculator = MACECalculator(model_paths=model, device="cpu", default_dtype="float32")
+result = {}
+for file in files:
+    forces, energies = [], []
+    for atoms in ase.io.read(file, ":"):
+        atoms.calc = calculator
+        forces.append(atoms.get_forces() - atoms.arrays["REF_forces"])
+        energies.append((atoms.get_potential_energy() - atoms.info["REF_energy"]) / len(atoms))
+    result[file] = {"forces": np.concatenate(forces).tolist(), "energies": energies}
+atoms = ase.io.read(system)
+atoms.calc = calculator
+times = []
+for seed in range(EVALUATIONS + 1):
+    atoms.rattle(0.01, seed=seed)
+    begun = time.perf_counter()
+    atoms.get_forces()
+    times.append(time.perf_counter() - begun)
+result["microseconds"] = 1e6 * statistics.median(times[1:]) / len(atoms)
+print(json.dumps(result))
