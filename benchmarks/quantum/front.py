@@ -1,10 +1,10 @@
-"""Error against cost on silicon and molybdenum: sizes of this program beside SNAP, qSNAP and POD.
+"""Error against cost on silicon, molybdenum and acetylacetone: sizes of this program beside others.
 
-Usage: python -m benchmarks.quantum.front [RESULTS] [--peer ELEMENT:NAME:MICROSECONDS:ERROR]... --figure FILE.png
+Usage: python -m benchmarks.quantum.front [RESULTS] --figure FILE.png
 
-Reads the rows ``| Si, NAME | RMSE / MAE | ... | MICROSECONDS |`` of the table in RESULTS (``docs/results.md``) whose
-numbers ``benchmarks.quantum.errors`` and ``benchmarks.quantum.linear`` print. Peers are points measured elsewhere, with
-the root mean square error of the forces in meV/angstrom.
+Reads the rows ``| Si, NAME | RMSE / MAE | ... | MICROSECONDS |`` of the tables in RESULTS (``docs/results.md``) whose
+numbers ``benchmarks.quantum.errors``, ``benchmarks.quantum.linear`` and ``benchmarks.quantum.mace`` print, and those
+with ``Mo`` and ``acac``.
 """
 
 from __future__ import annotations
@@ -17,15 +17,38 @@ from typing import NamedTuple
 from gnnformd.evaluation.figures.force_figures import save_figure
 from gnnformd.evaluation.figures.style import COLORS, panels, styled
 
-ELEMENTS = {"Si": "silicon", "Mo": "molybdenum"}
-COSTS, ERRORS = (3, 10, 30, 100, 300), (50, 100, 200, 400)
-ROW = re.compile(r"\| (Si|Mo), ([^|]+?) \| ([\d.]+) / [^|]*\|[^|]*\| ([\d.]+) \|")
+
+class Panel(NamedTuple):
+    """One set of data: title, what a cost is, and ranges and ticks of costs and errors."""
+
+    title: str
+    step: str
+    costs: tuple[float, float]
+    errors: tuple[float, float]
+    cost_ticks: tuple[int, ...]
+    error_ticks: tuple[int, ...]
+
+
+STEP = "step on one core, µs per atom"
+PANELS = {
+    "Si": Panel("silicon", STEP, (2, 3000), (50, 500), (3, 10, 30, 100, 300, 1000), (50, 100, 200, 400)),
+    "Mo": Panel("molybdenum", STEP, (2, 3000), (50, 500), (3, 10, 30, 100, 300, 1000), (50, 100, 200, 400)),
+    "acac": Panel(
+        "acetylacetone at 300 K",
+        "forces on one core, µs per atom",
+        (10, 9000),
+        (4, 50),
+        (10, 100, 1000),
+        (5, 10, 20, 40),
+    ),
+}
+ROW = re.compile(r"\| (Si|Mo|acac), ([^|]+?) \| ([\d.]+) / [^|]*\|[^|]*\| ([\d.]+) \|")
 
 
 class Point(NamedTuple):
     """One program or size: microseconds per atom and step, and the error of its forces."""
 
-    element: str
+    data: str
     name: str
     cost: float
     error: float
@@ -40,30 +63,27 @@ def main() -> None:
     """Draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="?", default=Path("docs/results.md"))
-    parser.add_argument("--peer", action="append", default=[])
     parser.add_argument("--figure", type=Path, required=True)
     chosen = parser.parse_args()
     points = [
-        Point(element, name.replace("`", ""), float(cost), float(error))
-        for element, name, error, cost in ROW.findall(chosen.results.read_text())
+        Point(data, name.replace("`", ""), float(cost), float(error))
+        for data, name, error, cost in ROW.findall(chosen.results.read_text())
     ]
-    for text in chosen.peer:
-        element, name, cost, error = text.split(":")
-        points.append(Point(element, name, float(cost), float(error)))
     for point in points:
-        print(f"{point.element:4s}{point.name:20s}{point.cost:8.1f} us{point.error:8.1f} meV/A")
+        print(f"{point.data:5s}{point.name:30s}{point.cost:8.1f} us{point.error:8.1f} meV/A")
     draw(points, chosen.figure)
 
 
 @styled
 def draw(points: list[Point], path: Path) -> None:
-    """One panel for each element, in logarithmic scales."""
-    figure, axes = panels(1, len(ELEMENTS), (10.4, 3.6))
-    for axis, (element, title) in zip(axes[0], ELEMENTS.items(), strict=True):
+    """One panel for each set of data, in logarithmic scales."""
+    figure, axes = panels(2, 2, (10.4, 7.2))
+    axes[1, 1].remove()
+    for axis, (data, panel) in zip(axes.flat, PANELS.items(), strict=False):
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.set_title(title)
-        mine = [point for point in points if point.element == element]
+        axis.set_title(panel.title)
+        mine = [point for point in points if point.data == data]
         for point in mine:
             below = point.own or any(_is_above(other, point) for other in mine)  # others lie above ours
             axis.plot(
@@ -81,13 +101,13 @@ def draw(points: list[Point], path: Path) -> None:
                 ha="center",
                 va="top" if below else "bottom",
             )
-        axis.set_xlabel("whole step of LAMMPS on one core, µs per atom")
+        axis.set_xlabel(panel.step)
         axis.set_ylabel("RMSE of the forces, meV/Å")
-        axis.set_xticks(COSTS, [str(cost) for cost in COSTS])
-        axis.set_yticks(ERRORS, [str(error) for error in ERRORS])
+        axis.set_xticks(panel.cost_ticks, [str(cost) for cost in panel.cost_ticks])
+        axis.set_yticks(panel.error_ticks, [str(error) for error in panel.error_ticks])
         axis.minorticks_off()
-        axis.set_xlim(2, 500)
-        axis.set_ylim(50, 500)
+        axis.set_xlim(*panel.costs)
+        axis.set_ylim(*panel.errors)
     save_figure(figure, path)
 
 
