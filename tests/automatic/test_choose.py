@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import ase
@@ -14,14 +15,15 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
-from gnnformd.automatic.choose import choose_config
-from gnnformd.automatic.facts import Neighbors
+from gnnformd.automatic.choose import _cutoff, choose_config
+from gnnformd.automatic.facts import Neighbors, gather_facts
 from gnnformd.automatic.run_name import run_name
 from gnnformd.cli import app
 from gnnformd.config import dump_config, load_config
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import load_model
 from gnnformd.reference.generate import generate
+from gnnformd.trajectory.packed.dataset import open_dataset
 
 ARGON = """types:
 - {name: Ar, mass: 39.948, charge: 0.0, epsilon: 0.2378, sigma: 3.405}
@@ -232,6 +234,17 @@ def test_a_gap_between_shells_is_found() -> None:
     assert Neighbors(within).gap(3.5, 6.0) == pytest.approx(4.2, abs=0.6)
     uniform = (np.arange(100) + 1.0) ** 3
     assert Neighbors(uniform).gap(4.5, 5.5) is None
+
+
+def test_a_gap_that_leaves_half_of_the_neighbors_is_not_taken(tmp_path: Path) -> None:
+    facts = gather_facts([open_dataset(Path(copper(tmp_path / "cu.xyz")))])
+    ends = 0.1 * (np.arange(100) + 1)  # 33 neighbors up to 4.6 angstrom, then evenly more: 60 at 5
+    within = np.where(ends < 4.3, 10.0, np.where(ends < 4.65, 33.0, 33.0 + 27.0 * (ends - 4.6) / 0.4))
+    choice = _cutoff(replace(facts, neighbors=Neighbors(within)))
+    assert (choice.value, choice.reason) == (5.0, "60 neighbors, about 60 wanted")
+    within = np.where((ends > 4.75) & (ends < 4.95), within[47], within)  # a gap with 46 of them
+    choice = _cutoff(replace(facts, neighbors=Neighbors(within)))
+    assert choice.value == pytest.approx(4.85)
 
 
 def test_train_auto_writes_a_configuration_that_trains_the_same(tmp_path: Path) -> None:

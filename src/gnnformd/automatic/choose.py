@@ -21,6 +21,7 @@ CUTOFF_OF_MOLECULE, CUTOFF_OF_CLUSTER = 5.0, 6.0  # angstrom, in vacuum
 LONGEST_OF_LENNARD_JONES = 12.0  # angstrom
 CUTOFF_OF_SCREENED_CHARGES = 8.0  # angstrom
 SEARCHED = (0.9, 1.04)  # times the cutoff: where a gap between shells is searched
+FEWEST = 0.7  # of the neighbors wanted, or within the cutoff if they are fewer, that such a gap must leave
 MANY_ATOMS = 50_000  # in all frames together
 MANY_SYSTEMS = 20  # from which whole systems can be left for validation
 MINUTES, MINUTES_OF_QUANTUM_DATA = 10.0, 30.0
@@ -216,7 +217,8 @@ def _cutoff(facts: DataFacts) -> Choice:
         within = neighbors.count(CUTOFF_OF_MOLECULE)
         return Choice("model.cutoff", CUTOFF_OF_MOLECULE, f"{within:.0f} of the atoms of a molecule are that close")
     cutoff = min(max(wanted, SHORTEST_CUTOFF), LONGEST_CUTOFF)
-    gap = neighbors.gap(SEARCHED[0] * cutoff, SEARCHED[1] * cutoff)
+    shortest = max(SEARCHED[0] * cutoff, neighbors.distance(FEWEST * min(neighbors.count(cutoff), NEIGHBORS)))
+    gap = neighbors.gap(shortest, SEARCHED[1] * cutoff)
     cutoff = round(cutoff if gap is None else gap, 2)
     where = "" if gap is None else ", in a gap between shells of g(r)"
     return Choice("model.cutoff", cutoff, f"{neighbors.count(cutoff):.0f} neighbors, about {NEIGHBORS} wanted{where}")
