@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/pretraining"))
     options = parser.parse_args()
+    if options.seed_fluids is None and options.starts == ["many liquids"]:
+        parser.error("many liquids: give --seed-fluids")
     options.out.mkdir(parents=True, exist_ok=True)
     table = options.out / "pretraining.csv"
     errors = read(table)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -26,7 +25,9 @@ from pathlib import Path
 
 import ase
 import ase.io
+import numba
 import numpy as np
+import torch
 
 from benchmarks.peers.__main__ import ALLOCATOR, HERE, environment, variables
 from benchmarks.quantum.errors import FILES, file_of
@@ -150,6 +151,8 @@ def train(python: Path, folder: Path, data: str, epochs: int, out: Path) -> None
 
 def microseconds(model: Path, system: ase.Atoms) -> float:
     """Time of energy and forces of one of this project's models, per atom, for atoms that move."""
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
     atoms = system.copy()
     atoms.calc = Calculator(model)
     times = []
@@ -162,5 +165,4 @@ def microseconds(model: Path, system: ase.Atoms) -> float:
 
 
 if __name__ == "__main__":
-    os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
     main()

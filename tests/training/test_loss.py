@@ -101,16 +101,16 @@ def test_energies_of_automatic_weight_cost_their_square_up_to_the_error_that_is_
 
 
 def test_automatic_weights_make_energies_and_virials_a_twentieth_of_what_forces_cost() -> None:
-    graph, right = two_frames()
     loss = Loss(settings(loss="huber", energy_weight="auto", virial_weight="auto"), SCALES)
-    assert right.energies is not None and right.virials is not None
-    forces = right.forces + 3.0
-    for size in (1e2, 1e3):
-        wrong = Prediction(forces, right.energies + size, right.virials - 7.0 * size)
-        terms = loss.terms(wrong, graph)
-        cost = loss.weights(terms.mean(1))[:, None] * terms
-        assert (cost[1].sum() / cost[0].sum()).item() == pytest.approx(0.05)
-        assert (cost[2].sum() / cost[0].sum()).item() == pytest.approx(0.05)
+    for energies, virials in ((0.3, 2.0), (1.0, 3.0), (2.0, 0.5)):  # what they cost where forces cost 1
+        weights = loss.weights(torch.tensor([1.0, energies, virials], dtype=torch.float64))
+        assert weights.tolist() == pytest.approx([1.0, 0.05 / energies, 0.05 / virials])
+
+
+def test_automatic_weights_fall_no_further_where_forces_cost_less_than_a_third_of_energies() -> None:
+    loss = Loss(settings(loss="huber", energy_weight="auto", virial_weight="auto"), SCALES)
+    for forces in (0.1, 0.01, 1e-6):
+        assert loss.weights(torch.tensor([forces, 1.0, 10.0])).tolist() == pytest.approx([1.0, 0.015, 0.015])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

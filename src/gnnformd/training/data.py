@@ -93,6 +93,10 @@ class FrameData(lightning.LightningDataModule):
         )
         if batch_wide:  # each batch is to be a mixture of all frames, as those of the training are
             self._validated = np.random.default_rng(data.seed).permutation(self._validated).tolist()
+        self._with_virials = [
+            [k for k, (which, frame) in enumerate(train) if which == number and dataset.known[frame, 2]]
+            for number, dataset in enumerate(datasets)
+        ]
         self._types = [types_of(datasets, frame) for frame in train]
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)
@@ -105,6 +109,13 @@ class FrameData(lightning.LightningDataModule):
         order = sorted(range(len(self.train_graphs)), key=self._lacks_forces.__getitem__)
         most = max(SAMPLE_FRAMES, round(SAMPLE_ATOMS / self.atoms))
         return self.train_graphs.batch(representative_frames(order, self._types, most))
+
+    def with_virials(self, number: int) -> AtomicGraph | None:
+        """Batch training frames of one dataset that have virials, evenly spaced, as many as `sample`; None without."""
+        known = self._with_virials[number]
+        most = min(len(known), max(SAMPLE_FRAMES, round(SAMPLE_ATOMS / self.atoms)))
+        chosen = [known[(2 * k + 1) * len(known) // (2 * most)] for k in range(most)]
+        return self.train_graphs.batch(chosen) if chosen else None
 
     def wide_sample(self) -> Iterator[AtomicGraph]:
         """Batch many training frames, evenly spaced: 16, or as many as hold some ten thousand atoms, and all types."""

@@ -25,6 +25,7 @@ __all__ = [
 
 ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
 ENERGY_SHARE = VIRIAL_SHARE = 0.05  # of what forces cost, for automatic weights
+FALLING = 0.3  # of what energies cost, to which what forces cost may fall before automatic weights stop to follow
 LARGEST_WEIGHT = (
     1.0  # that automatic weights reach: where frames are few, their energies are met long before their forces
 )
@@ -201,7 +202,8 @@ class Loss:
 
         Automatic ones make what energies and virials cost a twentieth of what forces cost each, but are at most 1:
         otherwise energies of the training frames that are met much better than forces would be met ever better, at the
-        cost of all others.
+        cost of all others. Where forces cost less than 0.3 of what energies do, the weight falls no more: what forces
+        do not tell, such as a term in the volume, would never be learned.
 
         Parameters
         ----------
@@ -215,7 +217,8 @@ class Loss:
             if weight != "auto":
                 weights[row] = weight
                 continue
-            weights[row] = (share * balance[0] / balance[row]).nan_to_num(1.0).clamp(max=LARGEST_WEIGHT)
+            of_forces = (balance[0] / balance[row]).nan_to_num(math.inf).clamp(min=FALLING)
+            weights[row] = (share * of_forces).clamp(max=LARGEST_WEIGHT)
         return weights
 
     @property

@@ -408,7 +408,7 @@ class _Fit:
             **_temperatures(datasets),
             "some_frames": training_digests(datasets, frames.train_graphs.frames, frame_digest),
             **data_range_of(datasets, frames.train_graphs.frames, shortest, names),
-            **_known_order(network, frames.sample().to("cpu", dtype)),
+            **_other_orders(network, frames, [dataset.path.name for dataset in datasets]),
             "epoch": best.epoch,
             "epochs": epochs,
             **_known(**{name: getattr(best, name) for name in ERRORS}),
@@ -422,15 +422,18 @@ class _Fit:
         save_model(self.out / "model.safetensors", network, card)
 
 
-def _known_order(network: ForceModel, graph: AtomicGraph) -> dict[str, str]:
-    """Order of the components of virials, where it is another than that in which they were read."""
-    if not network.conservative or graph.virials is None:
-        return {}
-    predicted = network(graph).virials
-    assert predicted is not None
-    known = ~graph.virials.isnan().flatten(1).any(1)
-    found = virial_order(predicted.detach()[known].numpy(), graph.virials[known].numpy())
-    return {} if found is None else {"virial_order": found}
+def _other_orders(network: ForceModel, frames: FrameData, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Orders of the components of virials, where they are others than those in which they were read, by name."""
+    found: dict[str, str] = {}
+    for number, name in enumerate(names):
+        graph = frames.with_virials(number) if network.conservative else None
+        if graph is not None:
+            graph = graph.to("cpu", weight_of(network).dtype)
+            predicted = network(graph).virials
+            assert predicted is not None and graph.virials is not None
+            order = virial_order(predicted.detach().numpy(), graph.virials.numpy())
+            found |= {} if order is None else {name: order}
+    return {"virial_orders": found} if found else {}
 
 
 def _known(**values: float | None) -> dict[str, float]:

@@ -129,7 +129,7 @@ def test_virials_in_another_order_are_told_with_their_order(stand_ins, order):
     pressed = np.array([[0.3, 0.2, -0.5], [0.2, 0.1, 0.7], [-0.5, 0.7, 0.2]])
     rows, columns, names = [1, 0, 0], [2, 2, 1], ("yz", "xz", "xy")
     base, frames = _frame(stand_ins, 0), []
-    for step in range(4):
+    for step in range(8):
         virial = (pressed + rng.normal(0.0, 0.02, (3, 3))) * abs(np.linalg.det(base.cell))
         written = [virial[rows[place], columns[place]] for place in order]  # what stands where yz, xz, xy are read
         virial[rows, columns] = virial[columns, rows] = written
@@ -145,7 +145,8 @@ def test_virials_in_another_order_are_told_with_their_order(stand_ins, order):
         assert f"as xx yy zz {' '.join(names[place] for place in order)} they fit the forces" in said[0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        evaluate(stand_ins.load(_Pressed(rng.normal(0.0, 0.5, (3, 3)))), [data])  # is right in no order
+        for wrong in (-pressed, pressed * [[-1, 1, 1], [1, -1, 1], [1, 1, -1]]):  # of another sign, and on the diagonal
+            evaluate(stand_ins.load(_Pressed(wrong)), [data])
 
 
 def test_the_size_of_systems_is_that_of_the_smallest_and_the_largest(stand_ins):

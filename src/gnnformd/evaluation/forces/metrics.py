@@ -444,11 +444,7 @@ def _warn_of_order(dataset: PackedDataset, stresses: Sequence[tuple[Float, Float
     known = [pair for pair in stresses if pair is not None]
     found = virial_order(*zip(*known, strict=True)) if known else None
     if found is not None:
-        warnings.warn(
-            f"{dataset.path}: its virials are written in another order than they are read in: "
-            f"{why_another_order(found)}.",
-            stacklevel=2,
-        )
+        warnings.warn(why_another_order(str(dataset.path), found), stacklevel=2)
 
 
 def _stress_metrics(stresses: Sequence[tuple[Float, Float] | None]) -> StressMetrics | None:

@@ -222,7 +222,8 @@ def _run(folder: Path, top: Path) -> TrainingRun | None:
     settings: Mapping[str, Any] = training if isinstance(training, Mapping) else {}
     forces_alone = not settings.get("energy_weight") and not settings.get("virial_weight")
     card = _card(folder / "model.safetensors")
-    told = history if card is None else card
+    told = [card.why_unusable, card.why_inconsistent] if card is not None else []
+    told = told if any(told) else [history.why_unusable, history.why_inconsistent]
     return TrainingRun(
         _label(folder),
         _relative(folder, top),
@@ -232,7 +233,7 @@ def _run(folder: Path, top: Path) -> TrainingRun | None:
         card is not None and len(card.trained_on) > 1,
         settings.get("loss", "l1") == "l1" and forces_alone,
         None if card is None else card.stability,
-        tuple(text for text in (told.why_unusable, told.why_inconsistent) if text is not None),
+        tuple(text for text in told if text is not None),
     )
 
 

@@ -17,7 +17,7 @@ from gnnformd.errors import InputError, fault_of
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import BOND_KINDS
 from gnnformd.model.files.stability import StabilityCheck
-from gnnformd.model.files.usability import why_inconsistent, why_unusable
+from gnnformd.model.files.usability import why_another_order, why_inconsistent, why_unusable
 from gnnformd.model.files.virial_order import ORDER
 from gnnformd.model.settings import (
     DensitySettings,
@@ -66,8 +66,8 @@ class ModelCard:
         ``closest_pairs`` (bonds between the two, types, angstrom), ``largest_charge`` (e) and ``temperature_K``
         (lowest, mean, highest); types are named by `distinct_names`, and a name that several of them share, as older
         files have it, is any of them; where its stability was checked, ``stability`` (see `StabilityCheck`);
-        ``virial_order`` where virials are written in another order than they were read in (see
-        `gnnformd.model.files.virial_order.virial_order`);
+        ``virial_orders`` of data whose virials are written in another order than they were read in (see
+        `gnnformd.model.files.virial_order.virial_order`), by name;
         ``states`` of the frames (see `gnnformd.trajectory.packed.dataset.common_states`). Errors of forces
         (``validation_l1_per_atom``, ``train_l1_per_atom``) and ``validation_mean_force`` are those of `EpochRecord`.
     units
@@ -195,7 +195,9 @@ class ModelCard:
         """What contradicts itself in the data of the last training; None where nothing does, or it is not known."""
         last = self.trained_on[-1] if self.trained_on else {}
         error, force, training, energy, virial = (last.get(name) for name in ERRORS)
-        return why_inconsistent(error, force, training, energy, virial, last.get("virial_order"))
+        orders = last.get("virial_orders", {})
+        found = [why_another_order(data, order) for data, order in orders.items()]
+        return " ".join(found) or why_inconsistent(error, force, training, energy, virial)
 
     def with_stability(self, found: StabilityCheck) -> ModelCard:
         """Card with the result of short simulations after the last training."""
@@ -289,9 +291,11 @@ def _check_extent(entry: Mapping[str, Any], source: str) -> None:
     for name in ERRORS:
         if name in entry and not (isinstance(entry[name], (int, float)) and 0.0 <= entry[name] < math.inf):
             raise _damaged(source, f"'{name}' is no error or force")
-    order = entry.get("virial_order", " ".join(ORDER))
-    if not isinstance(order, str) or sorted(order.split(" ")) != sorted(ORDER):
-        raise _damaged(source, "'virial_order' is no order of components")
+    orders = entry.get("virial_orders", {})
+    if not isinstance(orders, dict) or not all(
+        isinstance(order, str) and sorted(order.split(" ")) == sorted(ORDER) for order in orders.values()
+    ):
+        raise _damaged(source, "'virial_orders' is no mapping of orders of components")
     if "stability" in entry:
         try:
             StabilityCheck.from_dict(entry["stability"])

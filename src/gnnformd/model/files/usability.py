@@ -9,7 +9,7 @@ __all__ = ["why_another_order", "why_inconsistent", "why_unusable"]
 LARGEST = 0.5
 """Share of the forces from which on an error makes a model useless; one that predicts no forces at all has 1."""
 
-CONTRADICTION = {"energies": (0.5, 4.0), "virials": (0.08, 1.2)}
+CONTRADICTION = {"energies": (0.35, 4.0), "virials": (0.08, 1.2)}
 """Shares from which on an error contradicts good forces, and how many times as large as that of the forces they must
 be."""
 
@@ -50,17 +50,19 @@ def why_unusable(error: float | None, force: float | None, training_error: float
     )
 
 
-def why_another_order(found: str) -> str:
+def why_another_order(data: str, found: str) -> str:
     """Say which order of components fits, and what to write.
 
     Parameters
     ----------
+    data
+        Its path or name.
     found
         From `gnnformd.model.files.virial_order.virial_order`.
     """
     return (
-        f"as {found} they fit the forces of this model, as {' '.join(ORDER)} they do not; write all nine components, "
-        f"or these six as {' '.join(ORDER)}"
+        f"{data}: its virials are written in another order than they are read in: as {found} they fit the forces of "
+        f"this model, as {' '.join(ORDER)} they do not; write all nine components, or these six in that order."
     )
 
 
@@ -70,7 +72,6 @@ def why_inconsistent(
     training_error: float | None,
     energy_share: float | None,
     virial_share: float | None,
-    virial_order: str | None = None,
 ) -> str | None:
     """Say that energies or virials of the data contradict their forces; None where they do not, or it is not known.
 
@@ -85,14 +86,7 @@ def why_inconsistent(
     energy_share, virial_share
         Errors of training frames beside what they could be (`EpochRecord.train_energy_share` of
         `gnnformd.training.run_log`); None for what was not learned.
-    virial_order
-        What `gnnformd.model.files.virial_order.virial_order` found in training frames.
     """
-    if virial_order is not None:
-        return (
-            f"Virials of the training data are written in another order than they were read in: "
-            f"{why_another_order(virial_order)}, and train again."
-        )
     if error is None or force is None or not force >= SMALLEST or error >= LARGEST * force:
         return None
     of_forces = (error if training_error is None else training_error) / force

@@ -5,27 +5,30 @@ from __future__ import annotations
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ORDER", "virial_order"]
 
 ORDER = ("xx", "yy", "zz", "yz", "xz", "xy")
 """Order in which six components are read, that of Voigt and of ASE. LAMMPS and VASP have xy first."""
 
-LEAST = 4
+LEAST = 8
 """Virials that tell an order."""
 
-BETTER = 0.2
-"""Squared error in another order beside that in which components were read, up to which the other one is right."""
+AGREEING = 0.3
+"""Correlation of components on the diagonal below which sign or unit are wrong, or the network is."""
 
-WRONG = 0.1
-"""Squared error beside the squared components below which the order of the data is right, or does not matter."""
+ALIKE, BETTER = 0.6, 0.25
+"""Correlation from which on components are those of the model, and how much more of their squares another order must
+tell: a network that has learned from virials in the wrong order is torn between them and the forces, and its own
+components off the diagonal are too small."""
 
 
 def virial_order(predicted: ArrayLike, known: ArrayLike) -> str | None:
     """Order in which the virials of data fit those of a model, where it is not the one that they were read in.
 
     Virials of a model follow from its energy as its forces do, so one that is right about forces is right about them.
+    It has to be right about those on the diagonal, too: it is not where the sign or the unit is wrong.
 
     Parameters
     ----------
@@ -36,10 +39,19 @@ def virial_order(predicted: ArrayLike, known: ArrayLike) -> str | None:
     -------
     Six components, such as 'xx yy zz xy xz yz'; None where they are read in the right order or it cannot be told.
     """
+    mine, theirs = np.asarray(predicted, dtype=np.float64), np.asarray(known, dtype=np.float64)
+    if len(theirs) < LEAST or _correlation(*(np.diagonal(v, axis1=1, axis2=2) for v in (mine, theirs))) < AGREEING:
+        return None
     rows, columns = [1, 0, 0], [2, 2, 1]  # yz, xz, xy
-    mine, theirs = (np.asarray(values)[:, rows, columns] for values in (predicted, known))  # (M, 3)
-    errors = {order: float(np.square(mine - theirs[:, order]).sum()) for order in permutations(range(3))}
-    best, given = min(errors, key=errors.__getitem__), errors[0, 1, 2]
-    if len(theirs) < LEAST or given < WRONG * np.square(theirs).sum() or not errors[best] < BETTER * given:
+    mine, theirs = mine[:, rows, columns], theirs[:, rows, columns]  # (M, 3)
+    found = {order: _correlation(mine, theirs[:, order]) for order in permutations(range(3))}
+    best = max(found, key=found.__getitem__)
+    if found[best] < ALIKE or found[best] ** 2 < max(found[0, 1, 2], 0.0) ** 2 + BETTER:
         return None
     return " ".join((*ORDER[:3], *(ORDER[3 + best.index(place)] for place in range(3))))
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Correlation about zero; 0 where one of them is zero."""
+    size = float(np.sqrt(np.square(one).sum() * np.square(other).sum()))
+    return float((one * other).sum()) / size if size > 0 else 0.0
