@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from typer.testing import CliRunner
 
+from gnnformd.cli.app import app
 from gnnformd.errors import InputError
 from gnnformd.model.files.model_file import ModelCard, load_model, save_model
 from gnnformd.model.registry import build_model
@@ -288,6 +290,20 @@ def test_gradients_are_rounded_where_that_is_fast_and_it_is_said_where_not(
         one = train(MODEL, liquid, rounded, tmp_path / "rounded").records[0]
     other = train(MODEL, liquid, exact, tmp_path / "exact").records[0]
     assert (one.validation_loss == other.validation_loss) is not fast
+
+
+@pytest.mark.parametrize(("changes", "kept"), [((), [1, 2, 3]), (("training.checkpoint_every=2",), [2])])
+def test_a_fine_tuning_keeps_every_epoch(
+    liquid: DataSettings, tmp_path: Path, changes: tuple[str, ...], kept: list[int]
+) -> None:
+    start = train(MODEL, liquid, settings(epochs=1), tmp_path / "start").model
+    words = ["finetune", str(start), "seed-argon", "--data", liquid.paths[0], "--out", str(tmp_path / "run")]
+    sets = ("model.width=8", "model.cutoff=4.4", f"data.force_field={liquid.force_field}", "training.epochs=3")
+    sets += ("training.accelerator=cpu", "training.stability_check=false", "training.loggers=[]", *changes)
+    done = CliRunner().invoke(app, [*words, *(word for change in sets for word in ("--set", change))])
+    assert done.exit_code == 0, done.output
+    found = sorted((tmp_path / "run" / "checkpoints").glob("epoch-*.ckpt"))
+    assert [path.name for path in found] == [f"epoch-{epoch:02d}.ckpt" for epoch in kept]
 
 
 def test_ctrl_c_leaves_the_model_of_the_last_epoch_and_can_be_resumed(liquid: DataSettings, tmp_path: Path) -> None:

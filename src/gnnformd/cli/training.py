@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
+EVERY_EPOCH = "training.checkpoint_every=1"
+"""Of fine-tunings of few frames the best epoch may be any; the presets of the original study keep every sixth."""
+
 ConfigArgument = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a configuration below.")
 ]
@@ -124,7 +127,7 @@ def finetune(
         )
     folder = out or Path("runs") / f"{Path(model).stem}-on-{Path(config).stem}"
     _check_folder(folder, resume or checkpoint is not None)
-    settings = _load(config, data, max_minutes, changes)
+    settings = _load(config, data, max_minutes, [EVERY_EPOCH, *(changes or [])])
     shown = _shown_units(settings, units)
     from gnnformd.training.train import finetune as run
 
