@@ -34,11 +34,14 @@ class SetUp:
         LAMMPS's name.
     topology
         Data file with the atoms.
+    log
+        With the commands that set it up.
     """
 
     force_field: ForceField | None
     pair_style: str
     topology: Path
+    log: Path
 
 
 def set_up(path: Path, work: Path, variables: Mapping[str, str] | None = None) -> SetUp:
@@ -79,7 +82,7 @@ def set_up(path: Path, work: Path, variables: Mapping[str, str] | None = None) -
             "is converted."
         )
     names = names_of_types([kind["mass"] for kind in result["types"]], log, topology, path.resolve().parent)
-    return SetUp(force_field_of_run(result, names, topology, log, units), result["pair_style"], topology)
+    return SetUp(force_field_of_run(result, names, topology, log, units), result["pair_style"], topology, log)
 
 
 def _head(script: Script) -> list[ScriptLine]:

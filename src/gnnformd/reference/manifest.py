@@ -10,6 +10,7 @@ from typing import Any
 
 from gnnformd.force_field import AtomType, ForceField, HarmonicAngle, HarmonicBond
 from gnnformd.reference.extract import plain_style
+from gnnformd.reference.pair_commands import PairCommands
 from gnnformd.reference.pair_styles import LENNARD_JONES
 from gnnformd.reference.script import words
 from gnnformd.units import Units
@@ -31,7 +32,7 @@ def force_field_of_run(
     topology
         Data file of the run, with the coefficients of bonds and angles in six digits.
     log
-        Log of the run, for all digits of these coefficients, and for the cutoff in the ``pair_style`` line.
+        Log of the run, for all digits of these coefficients, and for cutoffs, of which the smallest is taken.
     units
         Of the run.
 
@@ -46,7 +47,7 @@ def force_field_of_run(
         return None
     bonds = _coefficients(topology, "Bond", log)
     angles = _coefficients(topology, "Angle", log)
-    cutoff = _lj_cutoff(log) if plain_style(result["pair_style"]) in LENNARD_JONES else None
+    cutoff = _lj_cutoff(result, log)
     known = set(result["bond_types"]) <= set(bonds) and set(result["angle_types"]) <= set(angles)
     if cutoff is None or not known:
         return None
@@ -79,6 +80,13 @@ def force_field_of_run(
     )
 
 
+def _lj_cutoff(result: Mapping[str, Any], log: Path) -> float | None:
+    if plain_style(result["pair_style"]) not in LENNARD_JONES:
+        return None
+    commands = PairCommands(log)
+    return min(commands.lj_cutoffs([kind["epsilon"] for kind in result["types"]]), default=commands.cutoff)
+
+
 def _coefficients(topology: Path, kind: str, log: Path) -> dict[str, tuple[float, float]]:
     """Stiffness and rest value per type, from the section that ``write_data`` makes for a harmonic style.
 
@@ -98,25 +106,6 @@ def _coefficients(topology: Path, kind: str, log: Path) -> dict[str, tuple[float
             if all(isclose(a, b, rel_tol=1e-5) for a, b in zip(exact, found[parts[1]], strict=True)):
                 found[parts[1]] = exact
     return found
-
-
-def _lj_cutoff(log: Path) -> float | None:
-    """Cutoff of the last Lennard-Jones ``pair_style`` in the log, where variables are already replaced.
-
-    Where ``pair_coeff`` gives pairs with Lennard-Jones a smaller one, the smallest.
-    """
-    cutoff = None
-    for text in log.read_text(errors="replace").splitlines():
-        parts = words(text)
-        try:
-            if parts[:1] == ["pair_style"] and len(parts) > 2:
-                place = LENNARD_JONES.get(plain_style(parts[1]))
-                cutoff = None if place is None else float(parts[place])
-            elif parts[:1] == ["pair_coeff"] and len(parts) > 5 and cutoff is not None and float(parts[3]) > 0:
-                cutoff = min(cutoff, float(parts[5]))
-        except (ValueError, IndexError):  # such a line is not the one that LAMMPS executed
-            continue
-    return cutoff
 
 
 def lammps_date(version: int) -> str:

@@ -126,3 +126,122 @@ def test_density_and_temperature_outside_the_training_are_named(water):
     expected = len(liquid.topology.ids) / 3 * 3.165**3 / abs(np.linalg.det(liquid.topology.cell))
     with pytest.warns(UserWarning, match=rf"density in 1/sigma\^3 {expected:.3f}.*temperature in epsilon/k_B 3\.846"):
         warn_outside(functions, liquid.field, "here", topology=liquid.topology, temperature=300.0)
+
+
+IONS = """units real
+atom_style charge
+lattice fcc 5.4
+region box block 0 2 0 2 0 2
+create_box 2 box
+create_atoms 1 box
+set type 1 type/ratio 2 0.5 11
+set type 1 charge 0.2
+set type 2 charge -0.2
+mass * 40
+pair_style {style}
+{commands}
+velocity all create 90 3
+fix 1 all nve
+dump 1 all custom 5 ions.dump id type x y z
+run 5
+"""
+LONG = "lj/cut/coul/long 5.0 5.0\nkspace_style ewald 1e-4"
+CUT = "lj/cut/coul/cut 5.0 5.0"
+
+
+@pytest.fixture(params=["input", "folder"])
+def ions(request, tmp_path):
+    def source(style, commands):
+        path = tmp_path / "in.lmp"
+        path.write_text(IONS.format(style=style, commands=commands))
+        if request.param == "input":
+            return path
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is said of the data is not asked here
+            return generate(path, tmp_path / "run").folder
+
+    return source
+
+
+def said_of(source):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_liquid(source)
+    return [str(warning.message) for warning in caught]
+
+
+def test_screened_charges_are_refused(ions):
+    source = ions(LONG, "pair_coeff * * 0.2378 3.405\nvariable e index 4\ndielectric ${e}")
+    with pytest.raises(InputError, match=r"(in\.lmp|reference\.yaml): 'dielectric' screens its charges"):
+        read_liquid(source)
+
+
+@pytest.mark.parametrize(
+    ("style", "commands", "said"),
+    [
+        (LONG, "dielectric 4.0\ndielectric 1", []),
+        ("lj/cut 5.0", "dielectric 4.0", ["pair style 'lj/cut' has no Coulomb energy"]),
+        (CUT, "", ["pair style 'lj/cut/coul/cut' is outside the training"]),
+    ],
+)
+def test_charges_without_screening_are_not_refused(ions, style, commands, said):
+    found = said_of(ions(style, f"pair_coeff * * 0.2378 3.405\n{commands}"))
+    assert len(found) == len(said)
+    assert all(text in warning for text, warning in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("style", "commands", "named"),
+    [
+        (LONG, "pair_coeff * * 0.2378 3.405\npair_coeff 2 2 0.2378 3.405 4", "4 or 5"),
+        (LONG, "pair_coeff * * 0.2378 3.405 4\npair_coeff *2 2* 0.1 3.4 4.5", "4 or 4.5"),
+        ("lj/cut 5.0", "pair_coeff * * 0.2378 3.405\npair_coeff 1 2 0.2378 3.405 6", "5 or 6"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*atoms have charges")
+def test_different_cutoffs_of_pairs_are_refused(ions, style, commands, named):
+    source = ions(style, commands)
+    with pytest.raises(InputError, match=rf"(in\.lmp|reference\.yaml): Lennard-Jones ends at {named}, .*one cutoff"):
+        read_liquid(source)
+
+
+@pytest.mark.parametrize(
+    ("commands", "cutoff"),
+    [
+        ("pair_coeff * * 0.2378 3.405 4.0", 4.0),
+        ("pair_coeff 1*2 * 0.2378 3.405 4\npair_coeff * * 0.2378 3.405", 5.0),
+        ("pair_coeff * * 0.2378 3.405 4\npair_style lj/cut/coul/long 4.5 5.0", 4.5),
+        ("pair_coeff 1 1 0.2378 3.405\npair_coeff 2 2 0 0 4", 5.0),
+        ("pair_coeff * * 0.2378 3.405 5.5", 5.5),
+    ],
+)
+def test_one_cutoff_of_all_pairs_is_taken(ions, commands, cutoff):
+    source = ions(LONG, commands)
+    assert said_of(source) == []
+    assert read_liquid(source).field.lj_cutoff == cutoff
+
+
+def test_tail_corrections_are_named(ions):
+    coefficients = "pair_coeff * * 0.2378 3.405\npair_modify mix geometric tail yes\n"
+    (found,) = said_of(ions(LONG, f"{coefficients}pair_modify shift no"))
+    assert "pressures of the model lack the tail correction that 'pair_modify tail yes' adds in LAMMPS" in found
+
+
+def test_tail_corrections_that_are_taken_back_are_not_named(ions):
+    assert said_of(ions(LONG, "pair_coeff * * 0.2378 3.405\npair_modify tail yes\npair_modify tail no")) == []
+
+
+def test_a_style_whose_parameters_are_not_known_is_named(ions):
+    with pytest.raises(InputError, match=r"has no force field of .*\(pair style 'lj/cut/coul/dsf'\)"):
+        read_liquid(ions("lj/cut/coul/dsf 0.2 5.0 5.0", "pair_coeff * * 0.2378 3.405"))
+
+
+@pytest.mark.filterwarnings("ignore:.*does not say the whole force field")
+def test_different_cutoffs_in_a_data_file_are_refused(water, tmp_path):
+    path = copy_of(water, tmp_path, ("Pair Coeffs #", "PairIJ Coeffs #"), ("\n1 0.155", "\n1 1 0.155"))
+    text = path.read_text()
+    start = text.index("\n1 1 0.155")
+    end = text.index("\n\n", start)
+    path.write_text(text[:start] + "\n1 1 0.155 3.165 9\n1 2 0.1 3.1 8\n2 2 0.1 3.1 8" + text[end:])
+    with pytest.raises(InputError, match=r"my\.data, line \d+: Lennard-Jones ends at 8 to 9 angstrom"):
+        read_liquid(path)

@@ -12,8 +12,8 @@ from gnnformd.errors import InputError
 from gnnformd.force_field import ForceField
 from gnnformd.reference.extract import plain_style
 from gnnformd.reference.input_force_field import set_up
+from gnnformd.reference.pair_commands import PairCommands
 from gnnformd.reference.run import ReferenceRun
-from gnnformd.reference.script import words
 from gnnformd.trajectory.formats.data_file import read_topology, split_data_file
 from gnnformd.trajectory.formats.data_force_field import read_force_field
 from gnnformd.trajectory.frame import Topology
@@ -50,12 +50,13 @@ def read_liquid(path: Path) -> Liquid:
     """Read a folder of ``gnnformd generate``, a LAMMPS data file with coefficients, or a LAMMPS input.
 
     The ``topology.data`` of such a folder has the force field of its ``reference.yaml``. What a data file does not say,
-    and Coulomb energies that the model has and the pair style cuts off, are named in warnings.
+    Coulomb energies that the model has and the pair style cuts off, and tail corrections are named in warnings.
 
     Raises
     ------
     InputError
-        The file has no force field of Lennard-Jones, charges, and harmonic bonds and angles.
+        The file has no force field of Lennard-Jones with one cutoff, charges without screening, and harmonic bonds and
+        angles.
     """
     if path.is_dir():
         return _of_run(path)
@@ -73,18 +74,19 @@ def read_liquid(path: Path) -> Liquid:
 
 def _of_run(folder: Path) -> Liquid:
     run, source = ReferenceRun.open(folder), folder / "reference.yaml"
-    field, log = run.force_field, folder / "log.lammps"
+    field, commands = run.force_field, PairCommands(folder / "log.lammps")
     if field is None:
+        style = f" (pair style '{commands.style}')" if commands.style else ""
         raise InputError(
-            f"{source}: has no force field of one line per type, from which a model for many liquids could be made; "
-            "train a model on this liquid."
+            f"{source}: has no force field of one line per type{style}, from which a model for many liquids could be "
+            "made; train a model on this liquid."
         )
     if not run.topology.is_file():
         raise InputError(f"{run.topology}: no such file; give a folder made by 'gnnformd generate'.")
-    styles = [parts for text in _lines(log) if (parts := words(text))[:1] == ["pair_style"] and len(parts) > 1]
-    style = plain_style(styles[-1][1]) if styles else None
     _check_no_dihedrals(run.topology)
-    return Liquid(_with_coulomb_of(style, field, source), read_topology(run.topology), source)
+    field = _with_coulomb_of(commands.style, field, source)
+    _check_commands(commands, field, source)
+    return Liquid(field, read_topology(run.topology), source)
 
 
 def _of_data_file(path: Path) -> Liquid:
@@ -113,12 +115,37 @@ def _of_input(path: Path) -> Liquid:
                 "type, and harmonic bonds and angles; train a model on this liquid."
             )
         _check_no_dihedrals(made.topology, path)
-        topology = read_topology(made.topology)
-    return Liquid(_with_coulomb_of(plain_style(made.pair_style), made.force_field, path), topology, path)
+        topology, commands = read_topology(made.topology), PairCommands(made.log)
+    field = _with_coulomb_of(plain_style(made.pair_style), made.force_field, path)
+    _check_commands(commands, field, path)
+    return Liquid(field, topology, path)
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(errors="replace").splitlines() if path.is_file() else []
+def _check_commands(commands: PairCommands, field: ForceField, source: Path) -> None:
+    """Refuse, or name in a warning, what no force field says and changes forces or pressures.
+
+    Raises
+    ------
+    InputError
+        Charges are screened, or Lennard-Jones does not end at one distance.
+    """
+    if commands.dielectric != 1.0 and any(kind.charge for kind in field.types):
+        raise InputError(
+            f"{source}: 'dielectric' screens its charges, which no model for many liquids has; train a model on this "
+            "liquid."
+        )
+    cutoffs = commands.lj_cutoffs([kind.epsilon for kind in field.types])
+    if len(cutoffs) > 1:
+        raise InputError(
+            f"{source}: Lennard-Jones ends at {' or '.join(f'{cutoff:g}' for cutoff in cutoffs)}, as pairs of types "
+            "have it, and a model for many liquids has one cutoff; give all pairs the same, or train a model on this "
+            "liquid."
+        )
+    if commands.tail:
+        warnings.warn(
+            f"{source}: pressures of the model lack the tail correction that 'pair_modify tail yes' adds in LAMMPS.",
+            stacklevel=4,
+        )
 
 
 def _check_no_dihedrals(topology: Path, source: Path | None = None) -> None:

@@ -148,7 +148,7 @@ def _style(path: Path, section: DataSection, name: str) -> str:
 
 
 def _pairs(path: Path, sections: Sections, count: int, units: Units) -> tuple[Float, Float, Mixing, float | None, str]:
-    """Epsilon and sigma of each type, the rule of mixing, the smallest cutoff of Lennard-Jones, and the style."""
+    """Epsilon and sigma of each type, the rule of mixing, the cutoff of Lennard-Jones, and the style."""
     name = next((name for name in ("PairIJ Coeffs", "Pair Coeffs") if name in sections), None)
     if name is None:
         raise InputError(
@@ -173,6 +173,12 @@ def _pairs(path: Path, sections: Sections, count: int, units: Units) -> tuple[Fl
         table[:, one, other] = table[:, other, one] = epsilon * units.energy, sigma * units.length
         if rest and epsilon > 0:
             cutoffs.append(rest[0] * units.length)
+    if len(set(cutoffs)) > 1:
+        raise InputError(
+            f"{path}, line {section.line}: Lennard-Jones ends at {min(cutoffs):g} to {max(cutoffs):g} angstrom, as "
+            "pairs of types have it, and a model for many liquids has one cutoff; give all pairs the same, or train a "
+            "model on this liquid."
+        )
     wanted = np.ones((count, count), dtype=bool) if width == 2 else np.eye(count, dtype=bool)
     if np.isnan(table[0][wanted]).any():
         a, b = (int(k[0]) + 1 for k in np.nonzero(np.isnan(table[0]) & wanted))
