@@ -306,6 +306,26 @@ def test_a_bond_of_another_kind_than_in_training_is_refused(loaded, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["lammps", "ase"])
+def test_a_file_without_bonds_is_refused_where_its_types_were_bonded_in_training(loaded, tmp_path, engine):
+    seen = [*(list(pair) for pair in PAIRS), [1, "Kr", "Ar", 1.5], [1, "Xe", "Xe", 1.5], [2, "Ar", "Ar", 2.0]]
+    bonded = replace(loaded, card=replace(loaded.card, trained_on=({"closest_pairs": seen},)))
+    settings = SimulationSettings(engine=engine, ensemble="nve", steps=1, temperature=1.0, timestep=1e-6)
+    out = tmp_path / "md"
+    for names, pair in ((("Kr", "Ar"), "Ar and Kr"), (("Ar", "Xe"), "Xe and Xe")):
+        path = data_file(tmp_path / "x.data", atoms_of(names), names, "mass")
+        sentence = rf"x.data: has no bonds, but the model noble.safetensors was trained on bonds between {pair}; give"
+        with pytest.raises(InputError, match=sentence):
+            simulate(bonded, path, settings, out)
+        assert not (out / "simulate.yaml").exists()
+    alone = data_file(tmp_path / "alone.data", atoms_of(["Ar"]), ["Ar"], "mass")
+    single = atoms_of(["Ar"])
+    single.symbols[0] = "Xe"
+    one = data_file(tmp_path / "one.data", single, ("Ar", "Xe"), "mass")
+    for path in (alone, one):  # no two atoms of them were bonded
+        assert simulate(bonded, path, settings, out).steps == 1
+
+
+@pytest.mark.parametrize("engine", ["lammps", "ase"])
 def test_other_atoms_are_refused_by_name(loaded, tmp_path, engine):
     atoms = atoms_of(("Ne", "Ar"))
     path = data_file(tmp_path / "x.data", atoms, ("Ne", "Ar"), "comment")

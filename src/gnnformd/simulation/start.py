@@ -165,15 +165,17 @@ class Start:
     def check_pairs(self, loaded: LoadedModel, types: TypeMap) -> None:
         """Refuse atoms that are close to each other where the model has seen no such pair in training.
 
-        Also refuse molecules as wide as half of the box (see `gnnformd.graph.bonds.refuse_narrow_box`).
+        Also refuse a file without bonds between types that had some in training, and molecules as wide as half of the
+        box (see `gnnformd.graph.bonds.refuse_narrow_box`).
 
         Raises
         ------
         InputError
-            Names two atoms.
+            Names two atoms, or the types.
         """
         topology = self.topology
         refuse_unknown_types(loaded, types.of(topology.types))
+        self._refuse_missing_bonds(loaded, types)
         frame = self.frame(types)
         seen = SeenPairs.of(loaded)
         table = bond_table(seen.without_unseen_bonds(frame).bonds, len(frame.types))
@@ -182,6 +184,19 @@ class Start:
         except InputError as error:
             raise InputError(f"{self.source}: {error}") from error
         seen.check(self.source, frame)
+
+    def _refuse_missing_bonds(self, loaded: LoadedModel, types: TypeMap) -> None:
+        """Refuse a file that has no bonds at all, and atoms that were bonded in training, by their types."""
+        if self.topology.bonds is not None and len(self.topology.bonds):
+            return
+        counts = np.bincount(types.of(self.topology.types) - 1, minlength=len(loaded.card.type_names))
+        for kind, one, other in sorted(loaded.card.closest_pairs):
+            if kind == 1 and counts[one] > (one == other) and counts[other]:
+                names = loaded.card.type_names
+                raise InputError(
+                    f"{self.source}: has no bonds, but the model {loaded.path} was trained on bonds between "
+                    f"{names[one]} and {names[other]}; give a data file with its bonds."
+                )
 
     def check_reference(self, reference: ReferenceRun) -> None:
         """Refuse to compare with a run that numbers its types in another order.

@@ -239,6 +239,63 @@ def test_data_whose_bonds_are_not_known_is_pointed_out_to_a_model_that_learned_b
         evaluate(stand_ins.load(stand_ins.SidewaysModel(4.0)), [data])
 
 
+def _changed(field, *kinds, **others):
+    """The force field with other parameters of its types."""
+    return replace(field, types=tuple(replace(t, **new) for t, new in zip(field.types, kinds, strict=True)), **others)
+
+
+def _said_of_force_fields(model, data):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        evaluate(model, [data])
+    return [str(warning.message) for warning in told if "force field" in str(warning.message)]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "others", "difference"),
+    [
+        (({"charge": -0.834}, {"charge": 0.417}), {}, "charge of O -0.82 there, -0.834 here"),
+        (({"epsilon": 0.1521}, {}), {}, "epsilon of O 0.155 there, 0.1521 here"),
+        (({"sigma": 3.1507}, {}), {}, "sigma of O 3.165 there, 3.1507 here"),
+        (({}, {"epsilon": 0.046, "sigma": 0.4}), {}, "epsilon of H 0 there, 0.046 here"),
+        (({}, {}), {"lj_cutoff": 3.6}, "lj_cutoff 10 there, 3.6 here"),
+        (({}, {}), {"lj_cutoff": 9.0}, None),  # where next to nothing is left of the potential
+        (({}, {"sigma": 1.0}), {}, None),  # of no depth
+        (({"charge": -0.8201}, {"epsilon": 1e-9}), {}, None),
+    ],
+)
+def test_data_of_another_force_field_are_pointed_out_to_a_model_that_takes_types_as_they_are(
+    stand_ins, kinds, others, difference
+):
+    data = _water(stand_ins, frames=2)
+    data.force_field = _changed(stand_ins.WATER, *kinds, **others)
+    learned = stand_ins.load(stand_ins.SidewaysModel(4.0), node_features="embedding")
+    expected = (
+        f"memory: its force field is not that of the data the model was trained on ({difference}); errors are those of "
+        "another liquid."
+    )
+    assert _said_of_force_fields(learned, data) == ([] if difference is None else [expected])
+    assert not _said_of_force_fields(stand_ins.load(stand_ins.SidewaysModel(4.0)), data)  # is told the parameters
+    unknown = replace(learned, card=replace(learned.card, force_field=None))
+    assert not _said_of_force_fields(unknown, data)
+    several = replace(learned, card=replace(learned.card, trained_on=({"sources": ["one", "other"]},)))
+    assert not _said_of_force_fields(several, data)  # the card has the force field of one of them
+
+
+def test_force_fields_are_compared_by_the_types_that_have_atoms_whatever_their_numbers(stand_ins):
+    data = _water(stand_ins, frames=2)
+    data.frames = [replace(frame, types=3 - frame.types) for frame in data.frames]
+    oxygen, hydrogen = stand_ins.WATER.types
+    ion = replace(oxygen, name="Na", mass=22.99, charge=1.0)
+    model = stand_ins.load(
+        stand_ins.SidewaysModel(4.0), replace(stand_ins.WATER, types=(oxygen, hydrogen, ion)), node_features="embedding"
+    )
+    data.force_field = replace(stand_ins.WATER, types=(hydrogen, oxygen, replace(ion, charge=0.8, sigma=9.0)))
+    assert not _said_of_force_fields(model, data)
+    data.force_field = replace(data.force_field, types=(replace(hydrogen, charge=0.5), oxygen, ion))
+    assert "charge of H 0.41 there, 0.5 here" in _said_of_force_fields(model, data)[0]
+
+
 def test_errors_of_each_kind_of_configuration_are_told_apart(stand_ins):
     data = _water(stand_ins, frames=6)
     frames = [replace(f, config_type=("cold", "hot", None)[k % 3]) for k, f in enumerate(data.frames)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.data_checks import frame_digest, position_digest
 
 if TYPE_CHECKING:
+    from gnnformd.force_field import AtomType, ForceField
     from gnnformd.model.files.model_file import LoadedModel, ModelCard
     from gnnformd.model.interface import Prediction
     from gnnformd.trajectory.frame import Frame
@@ -48,6 +50,9 @@ Float = NDArray[np.float64]
 
 SAMPLED_ATOMS = 6667  # about 20 000 components
 PARITY_COMPONENTS = 2000
+SAME_PARAMETER = {"rel_tol": 1e-3, "abs_tol": 1e-4}
+SHORT_CUTOFF = 2.5
+"""Of sigma; beyond, forces are less than a hundredth of those at sigma, so that it hardly counts where they end."""
 UNITS = {"force": "kcal/mol/angstrom", "energy": "kcal/mol", "stress": "kcal/mol/angstrom^3", "time": "s"}
 
 
@@ -223,7 +228,7 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Compare a model's forces with the reference; warn where the model was trained on the data.
+    """Compare a model's forces with the reference; warn where it was trained on the data, or on another force field.
 
     Parameters
     ----------
@@ -376,7 +381,53 @@ def _check(loaded: LoadedModel, dataset: PackedDataset, indices: Sequence[int]) 
         if types is not last:  # most frames share one array
             every.update(np.unique(types).tolist())
             last = types
-    return match_types(KnownTypes.of_dataset(dataset), loaded.known_types, every)
+    found = match_types(KnownTypes.of_dataset(dataset), loaded.known_types, every)
+    _warn_of_other_force_field(card, dataset, found, every)
+    return found
+
+
+def _warn_of_other_force_field(card: ModelCard, dataset: PackedDataset, types: TypeMap, used: Collection[int]) -> None:
+    """Warn where the data have another force field than the one dataset of the last training had."""
+    several = bool(card.trained_on) and len(card.trained_on[-1].get("sources") or ()) > 1
+    if card.force_field is None or dataset.force_field is None or several:
+        return
+    difference = _difference(card.force_field, dataset.force_field, types, used)
+    if difference is not None:
+        warnings.warn(
+            f"{dataset.path}: its force field is not that of the data the model was trained on ({difference}); errors "
+            "are those of another liquid.",
+            stacklevel=4,
+        )
+
+
+def _difference(there: ForceField, here: ForceField, types: TypeMap, used: Collection[int]) -> str | None:
+    """Say in what a force field first differs from that of the model, among types that have atoms; None if in nothing.
+
+    Where Lennard-Jones ends counts if that is before `SHORT_CUTOFF`.
+    """
+    pairs = [
+        (there.types[types.numbers[number - 1] - 1], kind)
+        for number, kind in enumerate(here.types, start=1)
+        if number in used
+    ]
+    for known, kind in pairs:
+        for name, before, now in zip(
+            ("charge", "epsilon", "sigma"), _parameters(known), _parameters(kind), strict=True
+        ):
+            if not math.isclose(before, now, **SAME_PARAMETER):
+                return f"{name} of {known.name} {before:g} there, {now:g} here"
+    cutoffs = there.lj_cutoff, here.lj_cutoff
+    largest = max((_parameters(kind)[2] for _, kind in pairs), default=0.0)
+    if min(cutoffs) < SHORT_CUTOFF * largest and not math.isclose(*cutoffs, **SAME_PARAMETER):
+        return f"lj_cutoff {cutoffs[0]:g} there, {cutoffs[1]:g} here"
+    return None
+
+
+def _parameters(kind: AtomType) -> tuple[float, float, float]:
+    """Charge, epsilon and sigma; a Lennard-Jones potential without depth or without width is none."""
+    if min(kind.epsilon, kind.sigma) < SAME_PARAMETER["abs_tol"]:
+        return kind.charge, 0.0, 0.0
+    return kind.charge, kind.epsilon, kind.sigma
 
 
 def _warn_of_training_frames(card: ModelCard, dataset: PackedDataset, types: TypeMap) -> None:
