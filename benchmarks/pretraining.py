@@ -147,7 +147,7 @@ def draw(errors: dict[tuple[str, int, int, str], float], kinds: list[str], path:
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.legend()
+        axis.legend(loc="upper right", bbox_to_anchor=(1.0, 0.92))  # below what stays at a hundred per cent
     axes[0, 0].set_ylabel("error on other argon (% of force)")
     save_figure(figure, path)
 
