@@ -45,8 +45,8 @@ def why_unusable(error: float | None, force: float | None, training_error: float
             "they are unlike the validation frames; add frames."
         )
     return (
-        f"{found} Train longer (--max-minutes); where that does not help, check units, types and charges of the data "
-        "with gnnformd inspect, and add frames."
+        f"{found} Train longer (--max-minutes); where that does not help, check units, signs (stresses "
+        "are positive under tension), types and charges of the data with gnnformd inspect, and add frames."
     )
 
 
