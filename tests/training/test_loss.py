@@ -107,10 +107,10 @@ def test_automatic_weights_make_energies_and_virials_a_twentieth_of_what_forces_
         assert weights.tolist() == pytest.approx([1.0, 0.05 / energies, 0.05 / virials])
 
 
-def test_automatic_weights_fall_no_further_where_forces_cost_less_than_a_third_of_energies() -> None:
+def test_the_automatic_weight_of_energies_falls_no_further_where_forces_cost_less_than_0_3_of_them() -> None:
     loss = Loss(settings(loss="huber", energy_weight="auto", virial_weight="auto"), SCALES)
     for forces in (0.1, 0.01, 1e-6):
-        assert loss.weights(torch.tensor([forces, 1.0, 10.0])).tolist() == pytest.approx([1.0, 0.015, 0.015])
+        assert loss.weights(torch.tensor([forces, 1.0, 10.0])).tolist() == pytest.approx([1.0, 0.015, 0.005 * forces])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

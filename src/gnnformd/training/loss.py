@@ -25,7 +25,7 @@ __all__ = [
 
 ROUNDING = 1e-12  # spread of float64 energies, relative to their size, that is none
 ENERGY_SHARE = VIRIAL_SHARE = 0.05  # of what forces cost, for automatic weights
-FALLING = 0.3  # of what energies cost, to which what forces cost may fall before automatic weights stop to follow
+FALLING = 0.3  # of what energies cost, to which what forces cost may fall before their automatic weight stops to follow
 LARGEST_WEIGHT = (
     1.0  # that automatic weights reach: where frames are few, their energies are met long before their forces
 )
@@ -202,8 +202,8 @@ class Loss:
 
         Automatic ones make what energies and virials cost a twentieth of what forces cost each, but are at most 1:
         otherwise energies of the training frames that are met much better than forces would be met ever better, at the
-        cost of all others. Where forces cost less than 0.3 of what energies do, the weight falls no more: what forces
-        do not tell, such as a term in the volume, would never be learned.
+        cost of all others. Where forces cost less than 0.3 of what energies do, the weight of these falls no more: what
+        forces do not tell, such as a term in the volume, would never be learned.
 
         Parameters
         ----------
@@ -211,13 +211,13 @@ class Loss:
             What the three cost lately at weight 1, (3,), for automatic weights.
         """
         weights = balance.new_ones(3)
-        of_energies = (self.settings.energy_weight, ENERGY_SHARE)
-        of_virials = (self.settings.virial_weight, VIRIAL_SHARE)
-        for row, (weight, share) in enumerate((of_energies, of_virials), start=1):
+        of_energies = (self.settings.energy_weight, ENERGY_SHARE, FALLING)
+        of_virials = (self.settings.virial_weight, VIRIAL_SHARE, 0.0)
+        for row, (weight, share, least) in enumerate((of_energies, of_virials), start=1):
             if weight != "auto":
                 weights[row] = weight
                 continue
-            of_forces = (balance[0] / balance[row]).nan_to_num(math.inf).clamp(min=FALLING)
+            of_forces = (balance[0] / balance[row]).nan_to_num(math.inf).clamp(min=least)
             weights[row] = (share * of_forces).clamp(max=LARGEST_WEIGHT)
         return weights
 
