@@ -9,16 +9,13 @@ Energies and forces of the files are called REF_energy and REF_forces; SYSTEM is
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import time
 
 import ase.io
 import numpy as np
 import torch
+from ase_time import microseconds
 from mace.calculators import MACECalculator
-
-EVALUATIONS = 10
 
 torch.set_num_threads(1)
 model, system, *files = sys.argv[1:]
@@ -33,11 +30,5 @@ for file in files:
     result[file] = {"forces": np.concatenate(forces).tolist(), "energies": energies}
 atoms = ase.io.read(system)
 atoms.calc = calculator
-times = []
-for seed in range(EVALUATIONS + 1):
-    atoms.rattle(0.01, seed=seed)
-    begun = time.perf_counter()
-    atoms.get_forces()
-    times.append(time.perf_counter() - begun)
-result["microseconds"] = 1e6 * statistics.median(times[1:]) / len(atoms)
+result["microseconds"] = microseconds(atoms)
 print(json.dumps(result))

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ import numpy as np
 import torch
 
 from benchmarks.peers.__main__ import ALLOCATOR, HERE, environment, variables
+from benchmarks.peers.ase_time import microseconds
 from benchmarks.quantum.errors import FILES, file_of
 from gnnformd.interfaces.ase import Calculator
 
@@ -58,8 +58,6 @@ BATCH = {"acac": 10, "Si": 4, "Mo": 4}
 
 SECOND_STAGE = 0.75
 """Share of the epochs after which MACE's second stage begins."""
-
-EVALUATIONS = 10
 
 
 def main() -> None:
@@ -100,7 +98,7 @@ def main() -> None:
     print(f"us per atom, {len(system)} atoms, through ASE:")
     print(f"MACE  {judged['microseconds']:.1f}")
     for model in chosen.model:
-        print(f"{model}  {microseconds(model, system):.1f}")
+        print(f"{model}  {own_microseconds(model, system):.1f}")
 
 
 def write(source: Path, target: Path, isolated: Path | None = None) -> Path:
@@ -149,19 +147,13 @@ def train(python: Path, folder: Path, data: str, epochs: int, out: Path) -> None
     )
 
 
-def microseconds(model: Path, system: ase.Atoms) -> float:
-    """Time of energy and forces of one of this project's models, per atom, for atoms that move."""
+def own_microseconds(model: Path, system: ase.Atoms) -> float:
+    """Time of one of this project's models."""
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     atoms = system.copy()
     atoms.calc = Calculator(model)
-    times = []
-    for seed in range(EVALUATIONS + 1):
-        atoms.rattle(0.01, seed=seed)
-        begun = time.perf_counter()
-        atoms.get_forces()
-        times.append(time.perf_counter() - begun)
-    return 1e6 * statistics.median(times[1:]) / len(atoms)
+    return microseconds(atoms)
 
 
 if __name__ == "__main__":

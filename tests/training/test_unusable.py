@@ -98,6 +98,18 @@ def test_a_card_with_another_thing_than_an_error_is_damaged() -> None:
         ModelCard.from_dict(card.to_dict(), "a.safetensors")
 
 
+def test_a_card_tells_of_orders_of_virials_and_of_energies_that_contradict_forces_but_not_of_virials_twice() -> None:
+    errors = {"validation_l1_per_atom": 1.0, "validation_mean_force": 10.0, "train_l1_per_atom": 0.8}
+    shares = {"train_energy_share": 2.66, "train_virial_share": 0.5}
+    orders = {"virial_orders": {"a.xyz": "xx yy zz xy xz yz"}}
+    card = ModelCard(GamdSettings(), ("Ar",), None, ({**errors, **shares, **orders},))
+    text = card.why_inconsistent
+    assert text is not None and text.startswith("a.xyz: its virials are written in another order")
+    assert "its energies by 266 %" in text and "its virials by" not in text
+    with pytest.raises(InputError, match=r"'virial_orders' is no mapping of orders"):
+        ModelCard.from_dict({**card.to_dict(), "trained_on": [{"virial_orders": {"a.xyz": "xx yy"}}]}, "a.safetensors")
+
+
 def test_energies_and_virials_that_contradict_good_forces_are_told() -> None:
     assert why_inconsistent(1.0, 10.0, 1.0, 0.3, 0.1) is None
     text = why_inconsistent(1.0, 10.0, 0.8, 2.66, None)

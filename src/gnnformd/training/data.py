@@ -93,10 +93,10 @@ class FrameData(lightning.LightningDataModule):
         )
         if batch_wide:  # each batch is to be a mixture of all frames, as those of the training are
             self._validated = np.random.default_rng(data.seed).permutation(self._validated).tolist()
-        self._with_virials = [
-            [k for k, (which, frame) in enumerate(train) if which == number and dataset.known[frame, 2]]
-            for number, dataset in enumerate(datasets)
-        ]
+        self._with_virials: list[list[int]] = [[] for _ in datasets]
+        for k, (which, frame) in enumerate(train):
+            if datasets[which].known[frame, 2]:
+                self._with_virials[which].append(k)
         self._types = [types_of(datasets, frame) for frame in train]
         self.train_graphs = GraphDataset(datasets, train, cutoff, dtype=dtype)
         self.validation_graphs = GraphDataset(datasets, validation, cutoff, dtype=dtype)

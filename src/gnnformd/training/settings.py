@@ -44,7 +44,7 @@ class TrainingSettings(BaseModel):
         default=0.0,
         description="Learn energies too. 1: an energy that is off by its spread in the data counts as much as forces "
         "that are off by their size; auto: the errors of energies count a twentieth of those of forces, however large "
-        "both are.",
+        "both are, down to a weight of 0.015.",
     )
     virial_weight: NonNegativeFloat | Literal["auto"] = Field(
         default=0.0,

@@ -254,11 +254,11 @@ def _said_of_force_fields(model, data):
 @pytest.mark.parametrize(
     ("kinds", "others", "difference"),
     [
-        (({"charge": -0.834}, {"charge": 0.417}), {}, "charge of O -0.82 there, -0.834 here"),
-        (({"epsilon": 0.1521}, {}), {}, "epsilon of O 0.155 there, 0.1521 here"),
-        (({"sigma": 3.1507}, {}), {}, "sigma of O 3.165 there, 3.1507 here"),
-        (({}, {"epsilon": 0.046, "sigma": 0.4}), {}, "epsilon of H 0 there, 0.046 here"),
-        (({}, {}), {"lj_cutoff": 3.6}, "lj_cutoff 10 there, 3.6 here"),
+        (({"charge": -0.834}, {"charge": 0.417}), {}, "charge of O -0.82 there, -0.834 e here"),
+        (({"epsilon": 0.1521}, {}), {}, "epsilon of O 0.155 there, 0.1521 kcal/mol here"),
+        (({"sigma": 3.1507}, {}), {}, "sigma of O 3.165 there, 3.1507 angstrom here"),
+        (({}, {"epsilon": 0.046, "sigma": 0.4}), {}, "epsilon of H 0 there, 0.046 kcal/mol here"),
+        (({}, {}), {"lj_cutoff": 3.6}, "lj_cutoff 10 there, 3.6 angstrom here"),
         (({}, {}), {"lj_cutoff": 9.0}, None),  # where next to nothing is left of the potential
         (({}, {"sigma": 1.0}), {}, None),  # of no depth
         (({"charge": -0.8201}, {"epsilon": 1e-9}), {}, None),
@@ -293,7 +293,7 @@ def test_force_fields_are_compared_by_the_types_that_have_atoms_whatever_their_n
     data.force_field = replace(stand_ins.WATER, types=(hydrogen, oxygen, replace(ion, charge=0.8, sigma=9.0)))
     assert not _said_of_force_fields(model, data)
     data.force_field = replace(data.force_field, types=(replace(hydrogen, charge=0.5), oxygen, ion))
-    assert "charge of H 0.41 there, 0.5 here" in _said_of_force_fields(model, data)[0]
+    assert "charge of H 0.41 there, 0.5 e here" in _said_of_force_fields(model, data)[0]
 
 
 def test_errors_of_each_kind_of_configuration_are_told_apart(stand_ins):

@@ -50,6 +50,7 @@ Float = NDArray[np.float64]
 
 SAMPLED_ATOMS = 6667  # about 20 000 components
 PARITY_COMPONENTS = 2000
+PARAMETERS = {"charge": "e", "epsilon": "kcal/mol", "sigma": "angstrom"}
 SAME_PARAMETER = {"rel_tol": 1e-3, "abs_tol": 1e-4}
 SHORT_CUTOFF = 2.5
 """Of sigma; beyond, forces are less than a hundredth of those at sigma, so that it hardly counts where they end."""
@@ -411,15 +412,13 @@ def _difference(there: ForceField, here: ForceField, types: TypeMap, used: Colle
         if number in used
     ]
     for known, kind in pairs:
-        for name, before, now in zip(
-            ("charge", "epsilon", "sigma"), _parameters(known), _parameters(kind), strict=True
-        ):
+        for (name, unit), before, now in zip(PARAMETERS.items(), _parameters(known), _parameters(kind), strict=True):
             if not math.isclose(before, now, **SAME_PARAMETER):
-                return f"{name} of {known.name} {before:g} there, {now:g} here"
+                return f"{name} of {known.name} {before:g} there, {now:g} {unit} here"
     cutoffs = there.lj_cutoff, here.lj_cutoff
     largest = max((_parameters(kind)[2] for _, kind in pairs), default=0.0)
     if min(cutoffs) < SHORT_CUTOFF * largest and not math.isclose(*cutoffs, **SAME_PARAMETER):
-        return f"lj_cutoff {cutoffs[0]:g} there, {cutoffs[1]:g} here"
+        return f"lj_cutoff {cutoffs[0]:g} there, {cutoffs[1]:g} angstrom here"
     return None
 
 

@@ -197,7 +197,8 @@ class ModelCard:
         error, force, training, energy, virial = (last.get(name) for name in ERRORS)
         orders = last.get("virial_orders", {})
         found = [why_another_order(data, order) for data, order in orders.items()]
-        return " ".join(found) or why_inconsistent(error, force, training, energy, virial)
+        rest = why_inconsistent(error, force, training, energy, None if found else virial)
+        return " ".join([*found, *([] if rest is None else [rest])]) or None
 
     def with_stability(self, found: StabilityCheck) -> ModelCard:
         """Card with the result of short simulations after the last training."""
