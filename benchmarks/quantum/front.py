@@ -3,7 +3,7 @@
 Usage: python -m benchmarks.quantum.front [RESULTS] --figure FILE.png
 
 Reads the rows ``| Si, NAME | RMSE / MAE | ... | MICROSECONDS |`` of the tables in RESULTS (``docs/results.md``) whose
-numbers ``benchmarks.quantum.errors``, ``benchmarks.quantum.linear`` and ``benchmarks.quantum.mace`` print, and those
+numbers ``benchmarks.quantum.errors``, ``benchmarks.quantum.linear`` and ``benchmarks.quantum.peers`` print, and those
 with ``Mo`` and ``acac``.
 """
 

@@ -1,7 +1,7 @@
 # mypy: ignore-errors
-"""Errors of a trained MACE model on files of frames, and the time of its forces through ASE, as a line of JSON.
+"""Errors of a trained model of a peer on files of frames, and the time of its forces through ASE, as a line of JSON.
 
-Usage: python judge_mace.py MODEL SYSTEM.xyz FILE.xyz...  (with the python of its environment)
+Usage: python judge.py {mace,nequip} MODEL SYSTEM.xyz FILE.xyz...  (with the python of its environment)
 
 Energies and forces of the files are called REF_energy and REF_forces; SYSTEM is what is timed.
 """
@@ -15,11 +15,25 @@ import ase.io
 import numpy as np
 import torch
 from ase_time import microseconds
-from mace.calculators import MACECalculator
+
+
+def mace(model: str):
+    """Return the calculator of a model that MACE saved."""
+    from mace.calculators import MACECalculator
+
+    return MACECalculator(model_paths=model, device="cpu", default_dtype="float32")
+
+
+def nequip(model: str):
+    """Return the calculator of a model that ``nequip-compile`` made."""
+    from nequip.integrations.ase import NequIPCalculator
+
+    return NequIPCalculator.from_compiled_model(model)
+
 
 torch.set_num_threads(1)
-model, system, *files = sys.argv[1:]
-calculator = MACECalculator(model_paths=model, device="cpu", default_dtype="float32")
+peer, model, system, *files = sys.argv[1:]
+calculator = {"mace": mace, "nequip": nequip}[peer](model)
 result = {}
 for file in files:
     forces, energies = [], []
