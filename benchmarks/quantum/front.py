@@ -31,7 +31,14 @@ class Panel(NamedTuple):
 
 STEP = "step on one core, µs per atom"
 PANELS = {
-    "Si": Panel("silicon", STEP, (2, 500), (50, 500), (3, 10, 30, 100, 300), (50, 100, 200, 400)),
+    "Si": Panel(
+        "silicon",
+        f"{STEP} (MACE, NequIP: a call through ASE)",
+        (2, 5000),
+        (50, 500),
+        (3, 10, 30, 100, 300, 1000, 3000),
+        (50, 100, 200, 400),
+    ),
     "Mo": Panel("molybdenum", STEP, (2, 500), (50, 500), (3, 10, 30, 100, 300), (50, 100, 200, 400)),
     "acac": Panel(
         "acetylacetone at 300 K",

@@ -321,3 +321,18 @@ def test_crystals_of_several_sizes_are_several_systems(tmp_path: Path) -> None:
     assert chosen([str(tmp_path / "both.xyz")])["data.split"] == "shuffled"
     ase.io.write(tmp_path / "one.xyz", images[::2], format="extxyz")
     assert chosen([str(tmp_path / "one.xyz")])["data.split"] == "blocks"
+
+
+def test_trajectories_of_several_systems_are_split_by_blocks(tmp_path: Path) -> None:
+    images = []
+    for size in (3, 4, 5):
+        generator = np.random.default_rng(size)
+        positions, velocities = generator.uniform(0, 9, (size, 3)), generator.normal(0, 0.05, (size, 3))
+        for k in range(12):
+            atoms = Atoms("H" * (size - 1) + "C", positions + k * velocities)
+            atoms.calc = SinglePointCalculator(atoms, energy=-1.0 - k, forces=generator.normal(size=(size, 3)))
+            images.append(atoms)
+    ase.io.write(tmp_path / "runs.xyz", images, format="extxyz")
+    assert chosen([str(tmp_path / "runs.xyz")])["data.split"] == "blocks"
+    ase.io.write(tmp_path / "drawn.xyz", [images[k] for k in np.random.default_rng(0).permutation(36)])
+    assert chosen([str(tmp_path / "drawn.xyz")])["data.split"] == "shuffled"

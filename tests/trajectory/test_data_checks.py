@@ -157,3 +157,35 @@ def test_energies_that_are_all_the_same_are_noticed(argon: PackedDataset) -> Non
     assert told.startswith("all 3 frames have the same energy, though forces act and atoms move; write the energy of e")
     assert sentences([replace(frames[0], energy=-7.0)], ARGON) == ""
     assert sentences([replace(frame, energy=-7.0 - k) for k, frame in enumerate(frames)], ARGON) == ""
+
+
+def test_zeros_that_stand_for_what_was_not_computed_are_noticed(argon: PackedDataset) -> None:
+    first, second, third = (replace(frame, energy=-7.0 - k, virial=None) for k, frame in enumerate(argon))
+    nothing = np.zeros_like(first.forces)
+    assert sentences([first, replace(second, energy=0.0), third], ARGON) == ""  # the zero of energies
+    told = sentences([first, replace(second, energy=0.0), replace(third, energy=0.0)], ARGON)
+    assert told.startswith(f"2 frames have an energy of exactly zero (timesteps {second.name.split()[1]}, ")
+    told = sentences([first, second, replace(third, forces=nothing)])
+    assert told.startswith(f"1 frame has forces of exactly zero ({third.name}), though symmetry does not ask for it")
+    told = sentences([first, replace(second, virial=np.zeros((3, 3))), third], ARGON)
+    assert told.startswith(f"1 frame has a stress or virial of exactly zero ({second.name}), though forces act")
+
+
+def test_forces_of_a_perfect_crystal_may_vanish(argon: PackedDataset) -> None:
+    x, y, z = np.mgrid[:4, :4, :4].reshape(3, -1)
+    lattice = 4.0 * np.column_stack([x, y, z]).astype(float)
+    frame = replace(
+        argon[0],
+        cell=16.0 * np.eye(3),
+        origin=np.zeros(3),
+        ids=np.arange(1, 65),
+        types=np.ones(64, dtype=np.int64),
+        positions=lattice,
+        forces=np.zeros((64, 3)),
+        charges=None,
+        velocities=None,
+        virial=None,
+    )
+    moved = replace(frame, positions=lattice + [[0.1, 0.0, 0.0]] * (np.arange(64) == 5)[:, None])
+    assert "exactly zero" not in sentences([argon[0], frame])
+    assert "1 frame has forces of exactly zero" in sentences([argon[0], moved])

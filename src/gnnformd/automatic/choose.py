@@ -153,12 +153,19 @@ def _data_choices(facts: DataFacts, datasets: Sequence[PackedDataset]) -> list[C
     if facts.validation_frames:
         return found
     if len(facts.config_types) > 1:
-        found.append(Choice("data.split", "stratified", "so that every kind of configuration is in both parts"))
+        reason = "so that every kind of configuration is in both parts"
+        if facts.in_order:
+            reason += "; frames next to each other are alike, so the validation error is too low"
+        found.append(Choice("data.split", "stratified", reason))
     elif facts.one_system:
         found.append(Choice("data.split", "blocks", "consecutive frames of a trajectory are alike"))
     elif facts.recurring >= max(MANY_SYSTEMS, facts.compositions / 2):
         reason = f"{facts.recurring} systems have several frames each: whole systems validate"
         found.append(Choice("data.split", "compositions", reason))
+    elif facts.in_order:
+        found.append(
+            Choice("data.split", "blocks", "the frames are of different systems, but next to each other alike")
+        )
     else:
         found.append(Choice("data.split", "shuffled", "the frames are of different systems"))
     return found

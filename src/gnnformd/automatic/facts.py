@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from gnnformd.automatic.order_of_frames import in_order
 from gnnformd.force_field import ForceField
 from gnnformd.graph.bonds import bond_table
 from gnnformd.neighbors import neighbor_pairs
@@ -117,6 +118,8 @@ class DataFacts:
         Atoms per angstrom^3, the mean of the periodic frames; None without any.
     clusters
         Whether there are frames without periodic images that are more than one molecule, or may be.
+    in_order
+        Whether frames next to each other are alike (see `gnnformd.automatic.order_of_frames`).
     """
 
     frames: int
@@ -143,6 +146,7 @@ class DataFacts:
     neighbors: Neighbors
     density: float | None
     clusters: bool
+    in_order: bool
 
     @property
     def one_system(self) -> bool:
@@ -190,6 +194,7 @@ def gather_facts(datasets: Sequence[PackedDataset]) -> DataFacts:
         neighbors=_count_neighbors(sample),
         density=float(np.mean(densities)) if densities else None,
         clusters=any(_is_cluster(frame, names) for frame in sample if not any(frame.periodic)),
+        in_order=in_order(datasets),
     )
 
 

@@ -218,7 +218,7 @@ def curves(
     loaded = load_model(model)
     found, shown_in = force_curves(loaded), shown_units(units, loaded.card.shown_units)
     result = curves_to_dict(model, found)
-    columns = ("curve", "rms error", "relative", "within the data", "largest transverse")
+    columns = ("curve", "rms error", "relative", "within the data", "max transverse")
     rows = []
     for c in result["curves"]:
         shares = [c["relative_rms_error"], c["relative_rms_error_in_data"]]

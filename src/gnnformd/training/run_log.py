@@ -73,7 +73,8 @@ class EpochRecord:
     validation_virial_rmse_per_atom
         Root mean square error of a component of the virial per atom, kcal/mol, or None.
     train_l1_per_atom
-        As `validation_l1_per_atom`, of the training frames while the weights change; None in older files.
+        As `validation_l1_per_atom`, of the training frames while the weights change; None in older files
+        and where an epoch ended before half of them.
     validation_rmse
         Root mean square error of a component of a force, kcal/mol/angstrom, as of ``evaluate``; None in older files.
     validation_score
@@ -179,7 +180,7 @@ class RunLog(lightning.Callback):
             seconds=self.stopwatch.seconds,
             validation_energy_rmse_per_atom=energy,
             validation_virial_rmse_per_atom=math.sqrt(validation[9] / validation[8]) if validation[8] else None,
-            train_l1_per_atom=float(train[2] / train[3]),
+            train_l1_per_atom=float(train[2] / train[3]) if _most_was_seen(trainer) else None,
             validation_rmse=math.sqrt(float(validation[14] / (3 * validation[4]))),
             validation_score=per_frame[0] * (energy**ENERGY_SHARE if energy and weights[0] else 1.0),
             validation_mean_force=float(validation[15] / validation[4]),
@@ -211,6 +212,11 @@ class RunLog(lightning.Callback):
         """Restore those of the checkpoint; older ones have no error before."""
         self.records = [EpochRecord(**record) for record in state_dict["records"]]
         self.before = state_dict.get("before")
+
+
+def _most_was_seen(trainer: lightning.Trainer) -> bool:
+    """Whether an epoch saw at least half of its batches; the errors of one batch say nothing of the others."""
+    return 2 * trainer.fit_loop.epoch_loop.batch_progress.current.completed >= trainer.num_training_batches
 
 
 def _standard_deviation(count: float, total: float, squares: float) -> float | None:

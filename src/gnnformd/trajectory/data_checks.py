@@ -41,6 +41,10 @@ _FEW_FORCES = 3
 _SAME_ENERGIES = 3
 """Number of frames from which on equal energies are no chance."""
 
+_SURROUNDINGS, _LOPSIDED = 5.0, 1e-3
+"""Distance of the neighbors of an atom, angstrom, and share of their unit vectors, weighed by a function that falls to
+zero there, that their sum may be where symmetry lets no force act on it."""
+
 _MAX_STRESS = 400.0  # GPa; it is 360 at the center of the earth
 _GPA = PRESSURE_ATM * 101325e-9
 """kcal/mol/angstrom^3 in GPa."""
@@ -86,6 +90,7 @@ class DataChecks:
         self._compared = 0
         self._held: tuple[int, str] = (0, "")
         self._energies: set[float] = set()
+        self._zero: dict[str, list[str]] = {"energy": [], "forces": [], "virial": []}  # frames where it is exactly zero
         self._with_energy = 0
         self._net_charge: tuple[float, str] = (0.0, "")
         self._seen: set[int] = set()
@@ -115,6 +120,8 @@ class DataChecks:
         if frame.energy is not None:
             self._with_energy += 1
             self._energies.add(frame.energy)
+            if frame.energy == 0.0 and len(frame.types) > 1:
+                self._zero["energy"].append(frame.name)
         charge = net_charge(frame, self.force_field)
         if abs(charge) > abs(self._net_charge[0]):
             self._net_charge = charge, frame.name
@@ -143,6 +150,8 @@ class DataChecks:
         if norms.max() > self.largest_force[0]:
             self.largest_force = float(norms.max()), frame.name
         self.largest_net_force = max(self.largest_net_force, total)
+        if not forces.any() and _is_lopsided(frame):
+            self._zero["forces"].append(frame.name)
         held = _held_atoms(forces)
         if held > self._held[0]:
             self._held = held, frame.name
@@ -156,6 +165,8 @@ class DataChecks:
 
     def _add_virial(self, frame: Frame, virial: Float) -> None:
         size = float(np.abs(virial).max())
+        if size == 0.0 and frame.forces is not None and frame.forces.any():
+            self._zero["virial"].append(frame.name)
         if all(frame.periodic):
             stress = size / abs(float(np.linalg.det(frame.cell))) * _GPA
             self._largest_stress = max(self._largest_stress, (stress, frame.name))
@@ -185,7 +196,27 @@ class DataChecks:
                     f"{thickness:.3g} angstrom thick, so that atoms are neighbors of their own images; give a "
                     "two-dimensional system a thick box."
                 )
-        return found + self._force_problems() + self._virial_problems() + self._frame_problems()
+        return found + self._zeros() + self._force_problems() + self._virial_problems() + self._frame_problems()
+
+    def _zeros(self) -> list[str]:
+        """Zeros that stand for what was not computed."""
+        why = {
+            "energy": "though others are not; an energy that was not computed would be learned",
+            "forces": "though symmetry does not ask for it; forces that were not computed would be learned",
+            "virial": "though forces act; a stress that was not computed would be learned",
+        }
+        told = {
+            "energy": len(self._energies) > 1 and len(self._zero["energy"]) > 1,  # one may be the zero of energies
+            "forces": self.largest_force[0] > 0 and bool(self._zero["forces"]),
+            "virial": bool(self._zero["virial"]),
+        }
+        what = {"energy": "an energy", "forces": "forces", "virial": "a stress or virial"}
+        return [
+            f"{_counted(frames)} {what[target]} of exactly zero ({_shown(frames)}), {why[target]}; leave it out of "
+            "these frames."
+            for target, frames in self._zero.items()
+            if told[target]
+        ]
 
     def _virial_problems(self) -> list[str]:
         found = []
@@ -249,9 +280,7 @@ class DataChecks:
     def _frame_problems(self) -> list[str]:
         found = []
         if self._repeated:
-            shown = ", ".join(_listed(self._repeated[:5])) + (", ..." if len(self._repeated) > 5 else "")
-            which = "1 frame has" if len(self._repeated) == 1 else f"{len(self._repeated)} frames have"
-            found.append(f"{which} the positions of an earlier frame ({shown}).")
+            found.append(f"{_counted(self._repeated)} the positions of an earlier frame ({_shown(self._repeated)}).")
         elif self._frames > 1 and self._unchanged:
             found.append(f"all frames are the same: no atom moves by {_MIN_DISPLACEMENT:g} angstrom.")
         if abs(self._net_charge[0]) > _MAX_NET_CHARGE:
@@ -309,6 +338,15 @@ def _held_atoms(forces: Float) -> int:
     return int(zero[:, suspect].any(axis=1).sum())
 
 
+def _is_lopsided(frame: Frame) -> bool:
+    """Whether the neighbors of an atom lie more on one side, so that no symmetry makes the force on it vanish."""
+    i, j, vectors, r = _neighbors(frame, _SURROUNDINGS)
+    weights = (1.0 - (r / _SURROUNDINGS) ** 2) ** 2
+    pulls = _sum_pairs(len(frame.types), i, j, weights, vectors, r)
+    sums = np.bincount(np.concatenate([i, j]), np.tile(weights, 2), minlength=len(frame.types))
+    return bool((np.linalg.norm(pulls, axis=1) > _LOPSIDED * sums).any())
+
+
 def check_split(training: Sequence[int], validation: Sequence[int]) -> list[str]:
     """Report frames in both parts of a split, and training frames that occur twice, by their `frame_key`."""
     found = []
@@ -330,6 +368,14 @@ def _same(one: Frame, other: Frame) -> bool:
         return False
     changes = [other.positions - one.positions, other.cell - one.cell if any(one.periodic) else np.zeros(1)]
     return all(bool(np.abs(change).max(initial=0.0) < _MIN_DISPLACEMENT) for change in changes)
+
+
+def _counted(frames: Sequence[str]) -> str:
+    return "1 frame has" if len(frames) == 1 else f"{len(frames)} frames have"
+
+
+def _shown(frames: Sequence[str]) -> str:
+    return ", ".join(_listed(frames[:5])) + (", ..." if len(frames) > 5 else "")
 
 
 def _listed(names: Sequence[str]) -> list[str]:

@@ -151,6 +151,34 @@ def test_what_lammps_wrote_without_units_is_refused(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frame.positions, [[0, 0, 0], [4, 0, 0]])
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("energy_unit=eV", True),
+        ("length_units=Angstrom", True),
+        ('force_unit="eV / Å"', True),
+        ("stress_unit=eV/Ang^3", True),
+        ("time_unit=ps", True),  # not read
+        ("energy_unit=hartree", False),
+        ("length_unit=bohr", False),
+        ("units_energy=kcal/mol", False),
+        ("stress_unit=GPa", False),
+        ("e_unit=meV", False),
+    ],
+)
+def test_units_that_a_frame_says_are_taken_or_refused(tmp_path: Path, said: str, taken: bool) -> None:
+    path = tmp_path / "u.xyz"
+    path.write_text(LAMMPS.format(units="").replace("Timestep=50", said))
+    if taken:
+        assert len(list(read_extxyz(path, require_forces=False))) == 1
+    else:
+        name = said.partition("=")[0]
+        with pytest.raises(
+            InputError, match=rf"u\.xyz, line 1: {name}=.* is not supported; convert the file to eV and"
+        ):
+            list(read_extxyz(path, require_forces=False))
+
+
 def test_a_left_handed_cell_has_a_positive_volume(tmp_path: Path) -> None:
     (atoms,) = frames(1)
     stress = atoms.get_stress()

@@ -23,8 +23,8 @@ from gnnformd.evaluation.forces.force_errors import (
 from gnnformd.graph.type_matching import KnownTypes, TypeMap, match_types
 from gnnformd.inference.batch import Predictor, needs_physical_features
 from gnnformd.inference.seen_pairs import SeenPairs
-from gnnformd.model.files.usability import why_another_order
-from gnnformd.model.files.virial_order import virial_order
+from gnnformd.model.files.usability import why_another_order, why_another_sign
+from gnnformd.model.files.virial_order import has_other_sign, virial_order
 from gnnformd.reference.type_names import distinct_names
 from gnnformd.trajectory.data_checks import frame_digest, position_digest
 
@@ -316,7 +316,7 @@ def _evaluate_one(
         report(start + len(batch))
     timed = seconds[1:] or seconds
     energy = _energy_metrics(energy_errors)
-    _warn_of_order(dataset, stresses)
+    _warn_of_virials(dataset, stresses)
     return DatasetEvaluation(
         path=str(dataset.path),
         frames=len(indices),
@@ -489,12 +489,17 @@ def _stresses(prediction: Prediction, batch: Sequence[Frame]) -> Iterator[tuple[
         yield (virial + virial.T) / (2 * volume), (frame.virial + frame.virial.T) / (2 * volume)
 
 
-def _warn_of_order(dataset: PackedDataset, stresses: Sequence[tuple[Float, Float] | None]) -> None:
-    """Tell of virials that are written in another order than they are read in."""
+def _warn_of_virials(dataset: PackedDataset, stresses: Sequence[tuple[Float, Float] | None]) -> None:
+    """Tell of virials that are written in another order, or with another sign, than they are read in."""
     known = [pair for pair in stresses if pair is not None]
-    found = virial_order(*zip(*known, strict=True)) if known else None
+    if not known:
+        return
+    predicted, written = zip(*known, strict=True)
+    found = virial_order(predicted, written)
     if found is not None:
         warnings.warn(why_another_order(str(dataset.path), found), stacklevel=2)
+    elif has_other_sign(predicted, written):
+        warnings.warn(why_another_sign(str(dataset.path)), stacklevel=2)
 
 
 def _stress_metrics(stresses: Sequence[tuple[Float, Float] | None]) -> StressMetrics | None:

@@ -16,7 +16,7 @@ SMALL = 0.05
 SMALLEST = 0.07
 """kcal/mol/angstrom, 1 meV/angstrom along each axis: no more than the noise of electronic structure codes."""
 
-NEARLY_ZERO = "forces of the data nearly zero, so that a percentage says nothing"
+NEARLY_ZERO = "forces nearly zero, or small beside those of other sets, so that a percentage says nothing"
 
 
 class Errors(Protocol):

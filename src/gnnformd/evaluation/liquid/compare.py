@@ -212,12 +212,14 @@ def _from_thermo(
 
 
 def _change_of_density(volume: Float) -> float:
-    """Change of the density along a run over its mean; 0 where it is small or may be chance."""
+    """Change of the density along a run, over that at its start; 0 where it is small or may be chance."""
     if len(volume) < MIN_BLOCKS:
         return 0.0
     density = volume.mean() / volume
     change, error = change_along(density)
-    return change if abs(change) > max(_MIN_CHANGE_OF_DENSITY, _MIN_DEVIATION * error) else 0.0
+    if abs(change) <= max(_MIN_CHANGE_OF_DENSITY, _MIN_DEVIATION * error):
+        return 0.0
+    return change / max(float(density.mean()) - change / 2, float(density.min()))  # the straight line at its start
 
 
 def _timestep_notes(run: ObservedRun, reference: ObservedRun | None) -> list[str]:

@@ -174,7 +174,7 @@ def _diffusion_observable(run: Diffusion, reference: Diffusion | None) -> Observ
 
 
 def _would_do(needed_ps: float) -> str:
-    return f"; a run of about {picoseconds(needed_ps)} would do" if math.isfinite(needed_ps) else ""
+    return f"; a run of about {picoseconds(needed_ps)} would do for it" if math.isfinite(needed_ps) else ""
 
 
 def _autocorrelate(found: Transport, ours: Motion, theirs: Motion | None, segment: float, *, bound: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gnnformd.model.files.virial_order import ORDER
 
-__all__ = ["why_another_order", "why_inconsistent", "why_unusable"]
+__all__ = ["why_another_order", "why_another_sign", "why_inconsistent", "why_unusable"]
 
 LARGEST = 0.5
 """Share of the forces from which on an error makes a model useless; one that predicts no forces at all has 1."""
@@ -63,6 +63,20 @@ def why_another_order(data: str, found: str) -> str:
     return (
         f"{data}: its virials are written in another order than they are read in: as {found} they fit the forces of "
         f"this model, as {' '.join(ORDER)} they do not; write all nine components, or these six in that order."
+    )
+
+
+def why_another_sign(data: str) -> str:
+    """Say that stresses have the other sign, and what to write.
+
+    Parameters
+    ----------
+    data
+        Its path or name.
+    """
+    return (
+        f"{data}: its stresses or virials fit the forces of this model with the other sign; write stresses that are "
+        "positive under tension (eV/angstrom^3), or virials that are positive under compression (eV)."
     )
 
 

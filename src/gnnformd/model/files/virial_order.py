@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ORDER", "virial_order"]
+__all__ = ["ORDER", "has_other_sign", "virial_order"]
 
 ORDER = ("xx", "yy", "zz", "yz", "xz", "xy")
 """Order in which six components are read, that of Voigt and of ASE. LAMMPS and VASP have xy first."""
@@ -49,6 +49,21 @@ def virial_order(predicted: ArrayLike, known: ArrayLike) -> str | None:
     if found[best] < ALIKE or found[best] ** 2 < max(found[0, 1, 2], 0.0) ** 2 + BETTER:
         return None
     return " ".join((*ORDER[:3], *(ORDER[3 + best.index(place)] for place in range(3))))
+
+
+def has_other_sign(predicted: ArrayLike, known: ArrayLike) -> bool:
+    """Whether virials of data are those of a model with the other sign, on the diagonal and off it.
+
+    Parameters
+    ----------
+    predicted, known
+        As for `virial_order`.
+    """
+    mine, theirs = np.asarray(predicted, dtype=np.float64), np.asarray(known, dtype=np.float64)
+    rows, columns = [1, 0, 0], [2, 2, 1]
+    parts = [(np.diagonal(mine, axis1=1, axis2=2), np.diagonal(theirs, axis1=1, axis2=2))]
+    parts.append((mine[:, rows, columns], theirs[:, rows, columns]))
+    return len(theirs) >= LEAST and all(_correlation(*part) < -ALIKE for part in parts)
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -33,6 +33,13 @@ _MAX_DISAGREEMENT = 0.01  # of a virial and the one that a stress gives
 _ENERGY_UNITS = {"real": 1.0, "metal": KCAL_PER_MOL_PER_EV, "ev": KCAL_PER_MOL_PER_EV}
 """Unit of energy in kcal/mol by what ``units=`` says, in small letters."""
 
+_READ = r"(?:energ(?:y|ies)|forces?|stress(?:es)?|virials?|lengths?|distances?|pos(?:itions?)?|coord(?:inate)?s?)"
+_UNIT_KEY = re.compile(rf"(?:\w+_)?{_READ}_?units?|units?_(?:of_)?{_READ}|[er]_units?", re.IGNORECASE)
+"""Names that say a unit of what is read, such as ``energy_unit``, ``force_units`` and ``units_length``."""
+
+_TAKEN = {"ev", "a", "ev/a", "eva1", "ev/a3", "eva3"}
+"""What they may say: eV, angstrom, eV/angstrom and eV/angstrom^3, as `_plain_unit` writes them."""
+
 _FORTRAN = re.compile(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+))[dD]([-+]\d+)(?!\w)")
 """A number with an exponent as Fortran writes it: 1.0D+00."""
 
@@ -324,6 +331,12 @@ def _energy_unit(info: Mapping[str, Any], results: Mapping[str, Any], where: str
         if str(units).lower() not in _ENERGY_UNITS:
             raise InputError(f"{where}: units={str(units)[:40]} is not supported; use units=real, metal or eV.")
         return _ENERGY_UNITS[str(units).lower()]
+    for name, unit in info.items():
+        if _UNIT_KEY.fullmatch(name) and _plain_unit(str(unit)) not in _TAKEN:
+            raise InputError(
+                f"{where}: {name}={str(unit)[:40]} is not supported; convert the file to eV and angstrom (stresses to "
+                f"eV/angstrom^3), and write that or remove '{name}'."
+            )
     of_lammps = "Timestep" in info and ("Time" in info or "Potential_energy" in info)
     if of_lammps and ("forces" in results or "Potential_energy" in info):
         raise InputError(
@@ -360,6 +373,16 @@ def _virial(atoms: Any, cell: Float, values: Mapping[str, Any], names: TargetNam
             "positive under tension); remove the one that is wrong, or name the other with data.keys."
         )
     return from_stress if virial is None else virial
+
+
+def _plain_unit(unit: str) -> str:
+    """Write a unit in small letters, without signs of powers, and with a for angstrom.
+
+    >>> _plain_unit("eV / Angstrom^3"), _plain_unit("eV Å-1")
+    ('ev/a3', 'eva1')
+    """
+    plain = re.sub(r"[\s^*_(){}-]", "", unit.lower())
+    return re.sub(r"angstroms?|angs?|å", "a", plain)
 
 
 def _tensor(values: Any, name: str, where: str) -> Float:

@@ -84,8 +84,8 @@ def differences(values: Mapping[str, Iterable[str]]) -> list[str]:
         if len(each) > 1:
             shown = ", ".join(each[:_SHOWN]) + (", ..." if len(each) > _SHOWN else "")
             found.append(
-                f"frames differ in '{name}' ({shown}), of which a model is not told: it learns an average over frames "
-                "that are not comparable; train on frames that share one value."
+                f"frames differ in '{name}' ({shown}), of which a model is not told: where the same atoms "
+                "have several values, it learns an average of what is not comparable; train on frames that share one."
             )
     return found
 

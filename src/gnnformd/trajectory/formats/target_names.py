@@ -176,7 +176,7 @@ class TargetNames:
         if self._unused_charges is not None:
             found.append(
                 f"charges of atoms ('{self._unused_charges}') are not used; data.keys.charges={self._unused_charges} "
-                "takes them."
+                "takes them, if no atom's changes from frame to frame."
             )
         families = {target: _family(name) for target, name in self.chosen.items() if target in ("energy", "forces")}
         if len(set(families.values())) > 1 and not {"energy", "forces"} & self.given.keys():
