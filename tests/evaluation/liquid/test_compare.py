@@ -135,7 +135,7 @@ def test_a_density_that_changes_along_a_run_is_told(rise, said):
     for seed, run in enumerate(runs):
         run.thermo.columns["volume_A3"] = 5000 + correlated(400, 3, 70 + seed, 50.0)
         run.thermo.columns["pressure_atm"] = correlated(400, 3, 80 + seed, 100.0)
-    runs[1].thermo.columns["volume_A3"] = runs[1].thermo.columns["volume_A3"] / (1 + rise * np.linspace(-0.5, 0.5, 400))
+    runs[1].thermo.columns["volume_A3"] = runs[1].thermo.columns["volume_A3"] / (1 + rise * np.linspace(0, 1, 400))
     notes = [n for n in compare_runs(*runs, MASSES, ["Ar"], ensemble="npt").notes if "density of" in n]
     assert len(notes) == (said is not None)
     assert said is None or f"the density of the reference {said}" in notes[0]
