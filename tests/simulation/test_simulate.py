@@ -488,6 +488,17 @@ def test_constant_pressure_without_a_virial_is_refused(argon, helpers, tmp_path)
         simulate(helpers.load(helpers.Push()), argon, settings(ensemble="npt"), tmp_path)
 
 
+@pytest.mark.parametrize(("learned", "told"), [({}, True), ({"train_virial_share": 0.01}, False), (None, False)])
+def test_a_pressure_that_was_not_learned_is_told(argon, helpers, tmp_path, learned, told):
+    loaded = helpers.load(helpers.LennardJones(8.0))
+    last = () if learned is None else ({"validation_mean_force": 1.0, **learned},)  # older files do not say it
+    loaded = replace(loaded, card=replace(loaded.card, trained_on=last))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        simulate(loaded, argon, settings(ensemble="npt", steps=2), tmp_path)
+    assert told == any("was trained without virials" in str(warning.message) for warning in found)
+
+
 def test_files_of_another_kind_are_never_overwritten(argon, helpers, reference, tmp_path):
     loaded = helpers.load(helpers.LennardJones(8.0))
     before = (reference / "trajectory.dump").read_bytes()

