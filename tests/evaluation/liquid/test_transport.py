@@ -79,6 +79,13 @@ def test_the_note_on_a_missing_coefficient_says_over_which_time_displacements_ar
     assert "but known over 0.38 ps only, as the mean over 8 parts of the run; a run of about " in note
 
 
+def test_what_holds_for_several_elements_is_said_once():
+    made = run(walk(2001, 0), periodic=(False,) * 3)
+    made.topology.types[5:] = 2
+    (note,) = transport(made, None, np.array([39.9, 83.8]), ["Ar", "Kr"], 300.0).notes
+    assert note.startswith("diffusion of Ar, Kr in the run: no diffusion, because the atoms are in empty space")
+
+
 def moving(path, speed, seed):
     """A run with velocities whose center of mass moves, angstrom/fs."""
     velocities = np.random.default_rng(seed).normal(0, 2e-3, (len(path), 10, 3))

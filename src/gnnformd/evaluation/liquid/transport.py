@@ -124,6 +124,7 @@ def _motion(run: ObservedRun, masses: Float, names: Sequence[str], notes: list[s
 def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: float) -> bool:
     """Compare displacements; whether some atoms stay where they are."""
     family, bound = "mean_squared_displacement", False
+    unknown: dict[tuple[str, str], list[str]] = {}
     # Of short runs a curve without errors is shown, from all their starts.
     whole = segment / 2 < _MIN_POINTS * ours.interval_ps
     durations = [m.duration_ps + m.interval_ps for m in (ours, theirs) if m is not None]
@@ -143,11 +144,10 @@ def _diffuse(found: Transport, ours: Motion, theirs: Motion | None, segment: flo
         if observable is not None:
             found.observables[f"diffusion of {body}, 1e-9 m2/s"] = observable
         bound = bound or any(d.bound for d in diffusions.values())
-        found.notes += [
-            f"diffusion of {body} in {which}: {d.reason}{_would_do(d.needed_ps)}."
-            for which, d in diffusions.items()
-            if d.coefficient is None
-        ]
+        for which, d in diffusions.items():
+            if d.coefficient is None:
+                unknown.setdefault((which, f"{d.reason}{_would_do(d.needed_ps)}"), []).append(body)
+    found.notes += [f"diffusion of {', '.join(bodies)} in {which}: {why}." for (which, why), bodies in unknown.items()]
     return bound
 
 
