@@ -34,8 +34,13 @@ class PairCommands:
 
     def __init__(self, log: Path) -> None:
         self._forget()
+        printed = False
         for text in log.read_text(errors="replace").splitlines() if log.is_file() else ():
             parts = words(text)
+            if printed:  # what `print` wrote, which may look like a command
+                printed = False
+                continue
+            printed = len(parts) > 1 and parts[0] == "print"
             if len(parts) > 1 and "$" not in text:  # lines with variables are followed by one with their values
                 try:
                     self._see(parts[0], parts[1:])
