@@ -85,7 +85,9 @@ class TrainingSettings(BaseModel):
     )
     rotations: bool = Field(default=True, description="Turn every batch by a random rotation, all its frames alike.")
     checkpoint_every: int = Field(
-        default=6, ge=1, description="Validations between kept checkpoints; the best one wins."
+        default=6,
+        ge=1,
+        description="Validations between kept checkpoints; the best one wins. finetune keeps all, unless --set changes it.",
     )
     validation_frames: int | None = Field(
         default=None,
