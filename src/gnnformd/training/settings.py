@@ -87,7 +87,7 @@ class TrainingSettings(BaseModel):
     checkpoint_every: int = Field(
         default=6,
         ge=1,
-        description="Validations between kept checkpoints; the best one wins. finetune keeps all, unless --set changes it.",
+        description="Validations between kept checkpoints; the best one wins. finetune keeps all but with --set.",
     )
     validation_frames: int | None = Field(
         default=None,
