@@ -90,6 +90,7 @@ class DataChecks:
         self._compared = 0
         self._held: tuple[int, str] = (0, "")
         self._energies: set[float] = set()
+        self._other_energies = (math.inf, -math.inf)  # per atom, range of those that are not zero
         self._zero: dict[str, list[str]] = {"energy": [], "forces": [], "virial": []}  # frames where it is exactly zero
         self._with_energy = 0
         self._net_charge: tuple[float, str] = (0.0, "")
@@ -120,8 +121,8 @@ class DataChecks:
         if frame.energy is not None:
             self._with_energy += 1
             self._energies.add(frame.energy)
-            if frame.energy == 0.0 and len(frame.types) > 1:
-                self._zero["energy"].append(frame.name)
+            if len(frame.types) > 1:
+                self._add_energy(frame, frame.energy / len(frame.types))
         charge = net_charge(frame, self.force_field)
         if abs(charge) > abs(self._net_charge[0]):
             self._net_charge = charge, frame.name
@@ -163,6 +164,13 @@ class DataChecks:
                 self._compared += 1
                 self._squares += [(forces**2).mean(), (known**2).mean()]
 
+    def _add_energy(self, frame: Frame, per_atom: float) -> None:
+        if per_atom == 0.0:
+            self._zero["energy"].append(frame.name)
+        else:
+            low, high = self._other_energies
+            self._other_energies = min(low, per_atom), max(high, per_atom)
+
     def _add_virial(self, frame: Frame, virial: Float) -> None:
         size = float(np.abs(virial).max())
         if size == 0.0 and frame.forces is not None and frame.forces.any():
@@ -198,6 +206,12 @@ class DataChecks:
                 )
         return found + self._zeros() + self._force_problems() + self._virial_problems() + self._frame_problems()
 
+    @property
+    def _zero_is_far(self) -> bool:
+        """Whether energies that are not zero are closer to each other than to zero."""
+        low, high = self._other_energies
+        return low <= high and (low > high - low or -high > high - low)
+
     def _zeros(self) -> list[str]:
         """Zeros that stand for what was not computed."""
         why = {
@@ -206,7 +220,7 @@ class DataChecks:
             "virial": "though forces act; a stress that was not computed would be learned",
         }
         told = {
-            "energy": len(self._energies) > 1 and len(self._zero["energy"]) > 1,  # one may be the zero of energies
+            "energy": len(self._zero["energy"]) > 1 and self._zero_is_far,  # one may be the zero of energies
             "forces": self.largest_force[0] > 0 and bool(self._zero["forces"]),
             "virial": bool(self._zero["virial"]),
         }
