@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from gnnformd.reference.extract import plain_style
@@ -40,7 +41,7 @@ class PairCommands:
             if printed:  # what `print` wrote, which may look like a command
                 printed = False
                 continue
-            printed = len(parts) > 1 and parts[0] == "print"
+            printed = len(parts) > 1 and parts[0] == "print" and not _is_silent(parts[2:])
             if len(parts) > 1 and "$" not in text:  # lines with variables are followed by one with their values
                 try:
                     self._see(parts[0], parts[1:])
@@ -111,3 +112,8 @@ def _pairs(one: str, other: str, count: int) -> list[tuple[int, int] | tuple[str
 def _numbers(word: str, count: int) -> range:
     low, star, high = word.partition("*")
     return range(int(low or 1), int(high or (count if star else low)) + 1)
+
+
+def _is_silent(options: Sequence[str]) -> bool:
+    """Whether options of ``print`` keep its text out of the log."""
+    return any(one == "screen" and other in ("no", "off", "false") for one, other in pairwise(options))

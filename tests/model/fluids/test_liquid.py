@@ -170,6 +170,12 @@ def said_of(source):
     return [str(warning.message) for warning in caught]
 
 
+def test_a_command_after_a_print_that_shows_nothing_is_seen(ions):
+    source = ions(LONG, 'pair_coeff * * 0.2378 3.405\nprint "told" file told.txt screen no\ndielectric 4.0')
+    with pytest.raises(InputError, match=r"(in\.lmp|reference\.yaml): 'dielectric' screens its charges"):
+        read_liquid(source)
+
+
 @pytest.mark.parametrize("printed", ["", '\nprint "dielectric 1.0"', '\nvariable e index 1\nprint "dielectric ${e}"'])
 def test_screened_charges_are_refused(ions, printed):
     source = ions(LONG, f"pair_coeff * * 0.2378 3.405\nvariable d index 4\ndielectric ${{d}}{printed}")

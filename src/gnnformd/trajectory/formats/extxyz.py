@@ -332,7 +332,7 @@ def _energy_unit(info: Mapping[str, Any], results: Mapping[str, Any], where: str
             raise InputError(f"{where}: units={str(units)[:40]} is not supported; use units=real, metal or eV.")
         return _ENERGY_UNITS[str(units).lower()]
     for name, unit in info.items():
-        if _UNIT_KEY.fullmatch(name) and _plain_unit(str(unit)) not in _TAKEN:
+        if _UNIT_KEY.fullmatch(str(name)) and _plain_unit(str(unit)) not in _TAKEN:
             raise InputError(
                 f"{where}: {name}={str(unit)[:40]} is not supported; convert the file to eV and angstrom (stresses to "
                 f"eV/angstrom^3), and write that or remove '{name}'."
@@ -382,7 +382,7 @@ def _plain_unit(unit: str) -> str:
     ('ev/a3', 'eva1')
     """
     plain = re.sub(r"[\s^*_(){}-]", "", unit.lower())
-    return re.sub(r"angstroms?|angs?|å", "a", plain)
+    return re.sub(r"angstr(?:o|oe|ö)ms?|angs?|å", "a", plain)
 
 
 def _tensor(values: Any, name: str, where: str) -> Float:
