@@ -184,6 +184,17 @@ def test_minutes_that_are_over_at_once_allow_one_step(short: DataSettings, tmp_p
     assert [record.epoch for record in run.records] == [1]
 
 
+def test_the_error_of_training_frames_is_known_where_most_of_them_were_seen(
+    liquid: DataSettings, tmp_path: Path
+) -> None:
+    cut, whole = (
+        train(MODEL, liquid, settings(batch_size=1, epochs=epochs, max_minutes=minutes), tmp_path / name).records
+        for name, epochs, minutes in (("cut", None, 1e-6), ("whole", 1, None))
+    )
+    assert cut[0].train_l1_per_atom is None and cut[0].train_loss > 0
+    assert whole[0].train_l1_per_atom is not None and whole[0].train_l1_per_atom > 0
+
+
 def test_an_annealed_training_is_validated_twenty_times_evenly_and_at_its_end(
     short: DataSettings, tmp_path: Path
 ) -> None:

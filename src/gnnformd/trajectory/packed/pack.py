@@ -21,9 +21,10 @@ from gnnformd.trajectory.temperature import speeds_of
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "PER_ATOM", "PER_FRAME", "PER_LABEL", "SPEEDS", "load_arrays", "write_pack"]
 
-FORMAT_VERSION = 10  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
+FORMAT_VERSION = 11  # 1: no virials from tables; 2: rows of a step that occurs again, and units of unmarked files
 # 3: no kinds of configuration, isolated atoms among the frames; 4, 5: one of them without units and names of types
 # 6: no weights; 7: lines as steps of frames without one; 8: no temperatures and speeds; 9: no states
+# 10: other units that frames say were not refused
 MANIFEST = "pack.json"
 
 PER_ATOM: dict[str, tuple[int, ...]] = {"positions": (3,), "forces": (3,)}
